@@ -1,0 +1,25 @@
+# A thin face for Meson. `make help` lists what there is.
+BUILD ?= build
+SHELL := /bin/bash
+.DEFAULT_GOAL := all
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+
+deps: ## install build dependencies through the system's package manager when they are missing
+	@tools/install-deps tools/packages.txt
+
+$(BUILD)/build.ninja: | deps
+	@meson setup $(BUILD) >$(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
+	@rm -f $(BUILD).log
+
+all: $(BUILD)/build.ninja ## build/chronikd and build/chronik-ctl
+	@ninja -C $(BUILD)
+
+test: all ## unit and protocol tests, and the checks of the tree
+	@meson test -C $(BUILD) --no-rebuild --print-errorlogs
+
+fmt: ## rewrite the C files in the project's format
+	@git ls-files 'src/*.[ch]' 'tests/*.[ch]' | xargs clang-format -i
+
+.PHONY: help deps all test fmt

@@ -1,0 +1,115 @@
+/* Bump allocator in blocks that double up to 64 KiB; larger requests get a block of their own. */
+#include "base/arena.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+enum { BLOCK_MIN = 1024, BLOCK_MAX = 64 * 1024, ALIGN = 16 };
+
+struct arena_block {
+        struct arena_block *older;
+        size_t size;
+        size_t used;
+        _Alignas(ALIGN) uint8_t data[];
+};
+
+void arena_init(struct arena *a, size_t limit)
+{
+        *a = (struct arena){ .limit = limit };
+}
+
+void arena_fini(struct arena *a)
+{
+        while (a->blocks) {
+                struct arena_block *older = a->blocks->older;
+
+                free(a->blocks);
+                a->blocks = older;
+        }
+        a->used = 0;
+}
+
+static struct arena_block *arena_grow(struct arena *a, size_t size)
+{
+        size_t want = a->blocks ? a->blocks->size * 2 : BLOCK_MIN;
+        struct arena_block *b;
+
+        want = MIN2(want, (size_t)BLOCK_MAX);
+        want = MAX2(want, size);
+        b = malloc(sizeof *b + want);
+        if (!b)
+                return NULL;
+        b->size = want;
+        b->used = 0;
+        b->older = a->blocks;
+        a->blocks = b;
+        return b;
+}
+
+void *arena_alloc(struct arena *a, size_t size)
+{
+        struct arena_block *b = a->blocks;
+        void *p;
+
+        if (size > SIZE_MAX / 2)
+                return NULL;
+        size = (MAX2(size, (size_t)1) + ALIGN - 1) & ~(size_t)(ALIGN - 1);
+        if (a->limit && (size > a->limit || a->used > a->limit - size))
+                return NULL;
+        if (!b || b->size - b->used < size) {
+                b = arena_grow(a, size);
+                if (!b)
+                        return NULL;
+        }
+        p = b->data + b->used;
+        b->used += size;
+        a->used += size;
+        return memset(p, 0, size);
+}
+
+void *arena_alloc_array(struct arena *a, size_t count, size_t size)
+{
+        size_t total;
+
+        if (__builtin_mul_overflow(count, size, &total))
+                return NULL;
+        return arena_alloc(a, total);
+}
+
+void *arena_memdup(struct arena *a, const void *data, size_t len)
+{
+        void *p = arena_alloc(a, len);
+
+        if (p && len)
+                memcpy(p, data, len);
+        return p;
+}
+
+char *arena_strdup0(struct arena *a, struct str s)
+{
+        char *p = arena_alloc(a, s.len + 1);
+
+        if (p && s.len)
+                memcpy(p, s.p, s.len);
+        return p;
+}
+
+struct str arena_printf(struct arena *a, const char *fmt, ...)
+{
+        va_list ap;
+        char *p;
+        int len;
+
+        va_start(ap, fmt);
+        len = vsnprintf(NULL, 0, fmt, ap);
+        va_end(ap);
+        if (len < 0)
+                return STR_NULL;
+        p = arena_alloc(a, (size_t)len + 1);
+        if (!p)
+                return STR_NULL;
+        va_start(ap, fmt);
+        vsnprintf(p, (size_t)len + 1, fmt, ap);
+        va_end(ap);
+        return (struct str){ p, (size_t)len };
+}

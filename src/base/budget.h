@@ -1,0 +1,35 @@
+/* A shared count of bytes with a limit. Taken before memory is; refusal is a normal answer. Any thread. */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct budget {
+        atomic_size_t used;
+        size_t limit;
+};
+
+static inline void budget_init(struct budget *b, size_t limit)
+{
+        atomic_init(&b->used, 0);
+        b->limit = limit;
+}
+
+/* Take @len. One that is larger than the whole limit is let in when nothing else is (an oversize frame runs alone). */
+static inline bool budget_try_take(struct budget *b, size_t len)
+{
+        size_t used = atomic_load_explicit(&b->used, memory_order_relaxed);
+
+        do {
+                if (used && (used > b->limit || len > b->limit - used))
+                        return false;
+        } while (!atomic_compare_exchange_weak_explicit(&b->used, &used, used + len, memory_order_acq_rel,
+                                                        memory_order_relaxed));
+        return true;
+}
+
+static inline void budget_give(struct budget *b, size_t len)
+{
+        atomic_fetch_sub_explicit(&b->used, len, memory_order_acq_rel);
+}
