@@ -1,0 +1,63 @@
+/* Files by path and descriptor. The only place that calls the kernel for them, so that the simulator can stand in.
+ * All functions return 0 (or a value >= 0) or a negative errno, retry EINTR, and block: on loops only where the page
+ * cache makes that certain. Any thread. */
+#pragma once
+
+#include <fcntl.h>
+#include <sys/uio.h>
+
+#include "base/macros.h"
+#include "base/span.h"
+
+struct file_info {
+        int64_t size;
+        int64_t mtime_ms;
+        bool is_dir;
+};
+
+/* @flags as open(2); O_CLOEXEC is added; new files get mode 0640. Return: descriptor or negative errno. */
+int file_open(const char *path, int flags);
+/* Close; -1 is fine. Returns -1 for `fd = file_close(fd)`. */
+int file_close(int fd);
+int file_info(const char *path, struct file_info *ret_info);
+/* Size in bytes or negative errno. */
+int64_t file_size(int fd);
+
+/* Write everything at @pos; a short write without an error is continued. -ENOSPC and -EIO are passed up. */
+int file_pwrite_all(int fd, const void *data, size_t len, int64_t pos);
+int file_pwritev_all(int fd, struct iovec *iov, int iov_count, int64_t pos); /* changes @iov */
+/* Read up to @len; fewer only at the end of the file. Return: bytes read or negative errno. */
+ssize_t file_pread(int fd, void *buf, size_t len, int64_t pos);
+/* Like file_pread() but never waits for the disk: -EAGAIN when any part is not in the page cache (RWF_NOWAIT), or
+ * -EOPNOTSUPP where the file system cannot tell. */
+ssize_t file_pread_nowait(int fd, void *buf, size_t len, int64_t pos);
+/* A whole file of at most @len_max bytes (else -EFBIG) with a NUL behind it; free(*ret_data). */
+int file_read_whole(const char *path, size_t len_max, char **ret_data, size_t *ret_len);
+
+/* Data and the metadata needed to read it back are on stable storage when this returns 0 (fdatasync). */
+int file_sync(int fd);
+/* Make created, renamed and removed names in the folder durable. */
+int file_sync_dir(const char *dir);
+int file_truncate(int fd, int64_t size);
+/* Reserve blocks without changing the size (FALLOC_FL_KEEP_SIZE); -EOPNOTSUPP where it cannot be done. */
+int file_reserve(int fd, int64_t pos, int64_t len);
+int file_rename(const char *from, const char *to);
+/* -ENOENT is success. */
+int file_unlink(const char *path);
+/* Create with parents, mode 0750; existing is fine. */
+int file_mkdirs(const char *path);
+/* Remove a folder and everything below; -ENOENT is success. Does not follow links out of it. */
+int file_remove_tree(const char *path);
+/* Call @fn for each name except "." and ".."; a non-zero return of @fn ends it and is returned. */
+int file_list(const char *dir, int (*fn)(void *arg, const char *name), void *arg);
+
+/* Write a small file so that a crash leaves the old or the new content, never a mixture: temporary name, write, sync,
+ * rename, sync of the folder. */
+int file_replace(const char *path, struct span content);
+
+/* Take an exclusive lock on @path (created when missing) for the life of the process or until file_close() of the
+ * result; -EWOULDBLOCK when another process holds it. Return: descriptor or negative errno. */
+int file_lock(const char *path);
+
+/* Bytes free for us and in all on the file system that holds @path. */
+int file_space(const char *path, uint64_t *ret_free, uint64_t *ret_total);

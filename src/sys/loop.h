@@ -1,0 +1,92 @@
+/* One event loop to a thread (libev). Everything that belongs to a loop is touched only on its thread; other threads
+ * post mail. Nothing on a loop may block: that goes to the I/O pool (iopool.h). */
+#pragma once
+
+#include <ev.h>
+
+#include "base/list.h"
+
+struct loop;
+
+/* ---- life ---- */
+
+/* New loop. @name appears in thread names and diagnostics; copied. Return: 0 or negative errno. */
+int loop_new(const char *name, struct loop **ret_loop);
+/* Free a loop that does not run (any more); mail that was not delivered is dropped. NULL is fine. Returns NULL. */
+struct loop *loop_free(struct loop *l);
+DEFINE_FREEP(struct loop, loop_free)
+
+/* Run on the calling thread until loop_stop(). */
+void loop_run(struct loop *l);
+/* Run on a new thread named after the loop (signals blocked there). Return: 0 or negative errno. */
+int loop_start_thread(struct loop *l);
+/* Make loop_run() return after the current turn. Any thread. */
+void loop_stop(struct loop *l);
+/* Wait for the thread of loop_start_thread() to end. */
+void loop_join(struct loop *l);
+
+/* The loop that runs on the calling thread, or NULL. */
+struct loop *loop_current(void);
+static inline void loop_assert_here(const struct loop *l)
+{
+        assert(loop_current() == l);
+}
+const char *loop_name(const struct loop *l);
+/* Monotonic milliseconds at the start of this turn (cheap). On the loop's thread. */
+int64_t loop_now_ms(struct loop *l);
+
+/* ---- mail ---- */
+
+/* A message to a loop. Embedded in its owner, who must keep it alive until @fn has run; @fn may free the owner.
+ * One mail may not be posted again before its @fn was called. */
+struct mail {
+        struct ilist link;
+        void (*fn)(struct loop *l, struct mail *m);
+};
+
+/* Deliver @m->fn on @l's thread, in order of posting (per posting thread). Any thread. Wakes the loop when needed;
+ * posting to the loop that one is on costs no system call and is delivered in the same turn or the next. */
+void loop_post(struct loop *l, struct mail *m);
+
+/* ---- timers: one shot; restart in the callback for a period ---- */
+
+struct loop_timer {
+        ev_timer ev;
+        struct loop *loop;
+        void (*fn)(struct loop_timer *t);
+};
+
+/* Set up once, before any start or stop. */
+void loop_timer_init(struct loop_timer *t, struct loop *l, void (*fn)(struct loop_timer *t));
+/* (Re)start: fires once after @delay_ms (at least; 0 is the next turn). On the loop's thread. */
+void loop_timer_start(struct loop_timer *t, int64_t delay_ms);
+/* Harmless when not running. On the loop's thread. */
+void loop_timer_stop(struct loop_timer *t);
+static inline bool loop_timer_is_active(const struct loop_timer *t)
+{
+        return ev_is_active(&t->ev);
+}
+
+/* ---- descriptors ---- */
+
+enum { LOOP_READ = EV_READ, LOOP_WRITE = EV_WRITE };
+
+struct loop_io {
+        ev_io ev;
+        struct loop *loop;
+        void (*fn)(struct loop_io *w, int events);
+};
+
+void loop_io_init(struct loop_io *w, struct loop *l, int fd, void (*fn)(struct loop_io *w, int events));
+/* Watch for @events (LOOP_READ | LOOP_WRITE); 0 stops. No system call when nothing changes. On the loop's thread. */
+void loop_io_set(struct loop_io *w, int events);
+
+/* ---- signals (only on the main loop) ---- */
+
+struct loop_signal {
+        ev_signal ev;
+        struct loop *loop;
+        void (*fn)(struct loop_signal *s, int signo);
+};
+void loop_signal_start(struct loop_signal *s, struct loop *l, int signo, void (*fn)(struct loop_signal *s, int signo));
+void loop_signal_stop(struct loop_signal *s);

@@ -1,0 +1,13 @@
+/* What systemd is told. All of it is harmless when not started by systemd. */
+#pragma once
+
+#include "base/macros.h"
+
+/* READY=1, with a status line. */
+void systemd_ready(const char *status);
+/* STATUS=...: the node's state in words. */
+void systemd_status(const char *fmt, ...) PRINTF_LIKE(1, 2);
+void systemd_stopping(void);
+/* Milliseconds between watchdog pings that are wanted (half of WatchdogSec), 0 for none. */
+int64_t systemd_watchdog_ms(void);
+void systemd_watchdog_ping(void);
