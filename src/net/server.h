@@ -1,0 +1,129 @@
+/* The server side of connections: listeners, reactors, frames in, responses out in request order, limits.
+ *
+ * A frame is a 4-byte big-endian length and that many bytes. What is inside is the owner's business; net knows no Kafka.
+ * A connection is born on one reactor and stays there. Its requests are handed to the owner one at a time, the next
+ * when the one before is answered, except that requests which the owner calls overlappable may be in work together
+ * (pipelined produce). Responses leave in request order whatever order they are given in. */
+#pragma once
+
+#include <netinet/in.h>
+
+#include "base/budget.h"
+#include "base/iobuf.h"
+#include "base/list.h"
+#include "sys/loop.h"
+
+struct net_server;
+struct net_conn;
+struct net_request;
+
+/* ---- what the owner gives ---- */
+
+struct net_ops {
+        /* Bytes of the owner's request struct, whose first member is struct net_request; zeroed by net. */
+        size_t request_size;
+
+        /* A whole frame has arrived. The owner answers exactly once with net_reply(), net_reply_none() or
+         * net_reply_close(), now or later, on @rq's reactor. */
+        void (*request)(void *owner, struct net_request *rq);
+
+        /* May this frame be in work beside others of its kind on its connection? Pure, called often. */
+        bool (*can_overlap)(void *owner, struct span frame);
+
+        /* A connection came or went; either may be NULL. `close` runs once, after which only unanswered requests still
+         * refer to the connection. */
+        void (*open)(void *owner, struct net_conn *c);
+        void (*close)(void *owner, struct net_conn *c, const char *reason);
+};
+
+struct net_config {
+        struct net_ops ops;
+        void *owner;
+        unsigned reactors_count;      /* 1..256 */
+        size_t request_len_max;       /* longer (or negative) lengths close the connection */
+        size_t memory_max;            /* bytes of frames being read or in work, over all connections */
+        unsigned overlap_max;         /* overlappable requests in work on one connection */
+        unsigned connections_max;     /* beyond: accepted and closed at once, counted */
+        unsigned connections_per_ip_max;
+        int64_t idle_ms_max;          /* silent connections without work are closed after this */
+        int64_t stall_ms_max;         /* a frame whose bytes stop coming is given up after this */
+        int send_buffer_len, receive_buffer_len; /* SO_SNDBUF, SO_RCVBUF; 0 leaves the kernel's auto-tuning */
+};
+
+/* ---- a request ---- */
+
+struct net_request {
+        struct ilist link;      /* net's: place in the connection's order */
+        struct net_conn *conn;  /* valid until the request is answered, even when the peer is gone */
+        struct iobuf *frame;    /* the frame's bytes; the owner may take it (TAKE_PTR) and must then unref it */
+        struct span body;       /* the frame's bytes without the length */
+        int64_t arrived_ns;     /* clock_mono_ns() when the last byte was read */
+        uint8_t state;          /* net's */
+        bool overlap;           /* net's */
+        struct net_send *send;  /* net's: the response that waits for its turn */
+};
+
+/* ---- a response: pieces of memory and of files, sent in order ---- */
+
+struct net_piece {
+        const void *data;  /* memory piece when not NULL */
+        int fd;            /* file piece otherwise: sent by sendfile from @pos */
+        int64_t pos;
+        size_t len;
+        /* Called once on the reactor when the bytes have left or never will; may be NULL. */
+        void (*release)(void *arg);
+        void *release_arg;
+};
+
+/* Answer with @pieces (copied; count 1..4096) as one frame: net writes the 4-byte length in front. On the reactor.
+ * @rq is gone afterwards: net frees it and what frame it still holds. When the peer is gone the pieces are released. */
+void net_reply(struct net_request *rq, const struct net_piece *pieces, unsigned pieces_count);
+/* No response at all (produce with acks=0). */
+void net_reply_none(struct net_request *rq);
+/* Close the connection once the responses to earlier requests have left. @reason: static text for diagnostics and
+ * counters. */
+void net_reply_close(struct net_request *rq, const char *reason);
+/* Read nothing more from this connection for @ms (throttling, KIP-219: after the response). On the reactor. */
+void net_conn_mute(struct net_conn *c, int64_t ms);
+
+/* ---- a connection, as the owner sees it ---- */
+
+struct loop *net_conn_loop(const struct net_conn *c);
+/* 0..reactors_count-1: the reactor's number. */
+unsigned net_conn_reactor(const struct net_conn *c);
+/* The peer is gone: an answer would reach nobody. */
+bool net_conn_is_gone(const struct net_conn *c);
+/* "ADDRESS:PORT" of the peer, for diagnostics; and the address alone, for groups' client hosts. Owned by @c. */
+const char *net_conn_peer(const struct net_conn *c);
+const char *net_conn_peer_host(const struct net_conn *c);
+/* The name given to net_server_listen(). */
+const char *net_conn_listener(const struct net_conn *c);
+/* The owner's pointer; NULL at first. Only on the reactor. */
+void *net_conn_user(const struct net_conn *c);
+void net_conn_set_user(struct net_conn *c, void *user);
+uint64_t net_conn_id(const struct net_conn *c);
+
+/* ---- life ---- */
+
+/* Make the reactors and start their threads. Return: 0 or negative errno. */
+int net_server_new(const struct net_config *cfg, struct net_server **ret_server);
+/* Bind @address ("HOST:PORT", "[V6]:PORT"; port 0 picks one) under listener name @name (static) and accept on all
+ * reactors (SO_REUSEPORT). @ret_port: the port in use. Return: 0; -EADDRINUSE, -EADDRNOTAVAIL, ... */
+int net_server_listen(struct net_server *s, const char *name, const char *address, uint16_t *ret_port);
+struct loop *net_server_loop(struct net_server *s, unsigned reactor);
+unsigned net_server_reactors_count(const struct net_server *s);
+
+/* Stop in steps: no new connections and no new requests; then answered requests are sent, up to @timeout_ms; then
+ * every connection is closed and @done is called on the loop @reply. Any thread, once. */
+void net_server_stop(struct net_server *s, int64_t timeout_ms, struct loop *reply, struct mail *done);
+/* After the stop has been reported: end the threads, free. NULL is fine. Returns NULL. */
+struct net_server *net_server_free(struct net_server *s);
+
+/* Counters over all reactors; any thread, not a consistent cut. */
+struct net_stats {
+        uint64_t connections_open, connections_total, bytes_in, bytes_out, frames_in;
+        uint64_t memory_used;
+        uint64_t closed_limit, closed_per_ip, closed_idle, closed_stalled, closed_bad_frame, closed_error;
+        uint64_t waits_memory; /* times that reading stopped for want of memory */
+};
+void net_server_stats(const struct net_server *s, struct net_stats *ret_stats);

@@ -1,0 +1,192 @@
+/* One partition's log on local disk.
+ *
+ * A log is a folder of segments: Kafka v2 record batches back to back, byte for byte as they are served, with a sparse
+ * offset index and a time index beside each that can always be rebuilt. FORMAT.md describes every file.
+ * It knows nothing of replication, groups or metadata; offsets, epochs and limits are given to it.
+ *
+ * Three ends, never out of this order:   start <= durable end <= end
+ *   start        first offset that may be read (moved by retention and plog_delete_records())
+ *   durable end  everything below is on stable storage
+ *   end          next offset to be given (log end offset)
+ *
+ * Thread: every function may be called from any thread (a lock per log, held for short computations and one pwritev)
+ * unless it says "blocks": such a one reads or syncs the disk and belongs on the I/O pool. */
+#pragma once
+
+#include "base/iobuf.h"
+#include "base/span.h"
+#include "base/uuid.h"
+#include "sys/iopool.h"
+
+struct plog;
+struct plog_store; /* store.h: what all logs of a node share: descriptors, flusher, pool */
+
+/* ---- settings (a resolved topic configuration) ---- */
+
+struct plog_conf {
+        int64_t segment_bytes;        /* roll when the next batch would pass it */
+        int64_t segment_ms;           /* roll when the first batch of the segment is older (by record time) */
+        int64_t segment_jitter_ms;
+        int64_t index_interval_bytes; /* one index entry per so many bytes */
+        int64_t retention_ms;         /* -1: no limit */
+        int64_t retention_bytes;      /* -1: no limit */
+        int64_t file_delete_delay_ms;
+        bool cleanup_delete, cleanup_compact;
+        bool flush_before_ack;        /* the durable end counts for acknowledgements: the flusher syncs at once */
+        int64_t flush_ms;             /* relaxed logs only: most time data stays unsynced */
+        int64_t flush_messages;       /* relaxed logs only: most records that stay unsynced */
+        int64_t producer_expiry_ms;   /* producer state older than this is forgotten */
+};
+
+/* ---- outcomes ---- */
+
+enum {
+        PLOG_OK,
+        PLOG_E_OUT_OF_ORDER_SEQUENCE, /* idempotence: gap */
+        PLOG_E_INVALID_PRODUCER_EPOCH,/* idempotence: epoch older than the one known */
+        PLOG_E_DUPLICATE,             /* idempotence: one of the last five batches; result filled as at first */
+        PLOG_E_SEGMENT_LIMIT,         /* batch larger than segment_bytes */
+        PLOG_E_OUT_OF_RANGE,          /* offset below start or above end */
+        PLOG_E_NOT_FOUND,             /* no record at or after that time; no such epoch */
+        PLOG_E_FAILED,                /* a write or sync failed: read-only up to the durable end */
+        PLOG_E_CLOSED,                /* closed or deleted meanwhile */
+        PLOG_E_DAMAGED,               /* bytes on disk do not match their CRC */
+};
+
+/* ---- append ---- */
+
+struct plog_append_args {
+        uint8_t *batch;        /* one whole v2 batch, validated; base offset and leader epoch are written into it */
+        size_t len;
+        int32_t leader_epoch;
+        int64_t now_ms;        /* wall clock */
+        /* From the validated batch, so that it is not looked for again: */
+        int64_t max_timestamp;
+        int64_t max_timestamp_offset_delta; /* of the record that has it; -1 unknown (compressed, not looked at) */
+        /* Offset to keep when the batch has one already (a replica's copy); -1: give the next. */
+        int64_t keep_base_offset;
+        bool check_sequence;   /* idempotence rules on (clients); off for replicas' copies and coordinators */
+};
+
+struct plog_append_result {
+        int64_t base_offset;
+        int64_t last_offset;
+        int64_t append_time_ms; /* timestamp that was answered at first, for a duplicate; else max_timestamp */
+        int64_t start_offset;
+};
+
+/* Append one batch at the end. Sequence check, offset, write and state change are one atomic step.
+ * Durability: none until the durable end passes (see struct plog_listener).
+ * Return: PLOG_OK, PLOG_E_DUPLICATE (with @ret), PLOG_E_OUT_OF_ORDER_SEQUENCE, PLOG_E_INVALID_PRODUCER_EPOCH,
+ * PLOG_E_SEGMENT_LIMIT, PLOG_E_FAILED, PLOG_E_CLOSED; -ENOMEM leaves the log as it was. A write error makes the log
+ * FAILED and is returned as PLOG_E_FAILED. */
+int plog_append(struct plog *pl, const struct plog_append_args *args, struct plog_append_result *ret);
+
+/* ---- read ---- */
+
+/* A run of whole batches in one segment file, pinned: the file stays open and on disk until plog_slice_release(). */
+struct plog_slice {
+        int fd;
+        int64_t pos;
+        size_t len;              /* 0: nothing to read below the bound */
+        int64_t first_offset;    /* base offset of the first batch */
+        int64_t next_offset;     /* offset after the last batch */
+        struct plog_pin *pin;
+};
+
+struct plog_read_args {
+        int64_t from_offset;     /* the batch that holds it (or the first one after it) comes first, whole */
+        int64_t below_offset;    /* only batches whose last offset is below this (high watermark, stable offset, end) */
+        size_t len_max;          /* whole batches up to so many bytes */
+        bool at_least_one;       /* give the first batch even when it is longer than len_max */
+};
+
+/* Find what to send; reads batch headers through the page cache, no record bytes. At most one segment at a time.
+ * Blocks only when headers are cold: @may_block false gives -EAGAIN then, and the caller repeats it on the pool.
+ * Return: 0 with @ret (len may be 0); PLOG_E_OUT_OF_RANGE, PLOG_E_CLOSED, PLOG_E_DAMAGED; negative errno. */
+int plog_read(struct plog *pl, const struct plog_read_args *args, bool may_block, struct plog_slice *ret);
+/* Unpin. Any thread; a slice with len 0 needs none. */
+void plog_slice_release(struct plog_slice *s);
+/* Copy a slice's bytes (@buf has @s->len). Blocks. Return: 0 or negative errno. */
+int plog_slice_copy(const struct plog_slice *s, void *buf);
+
+/* ---- offsets, times, epochs ---- */
+
+struct plog_ends {
+        int64_t start_offset;
+        int64_t durable_end_offset;
+        int64_t end_offset;
+        int64_t size_bytes;
+        bool failed;
+};
+void plog_ends(struct plog *pl, struct plog_ends *ret);
+
+struct plog_position {
+        int64_t offset;
+        int64_t timestamp_ms;
+        int32_t leader_epoch; /* -1 when none is known */
+};
+
+/* First record (exact, also inside compressed batches) with a timestamp >= @timestamp_ms, at or after start and below
+ * @below_offset. Blocks. Return: 0, PLOG_E_NOT_FOUND, PLOG_E_CLOSED, PLOG_E_DAMAGED, negative errno. */
+int plog_find_time(struct plog *pl, int64_t timestamp_ms, int64_t below_offset, struct plog_position *ret);
+/* The record with the largest timestamp (the first of equals). Blocks. Return: as plog_find_time(). */
+int plog_find_max_time(struct plog *pl, int64_t below_offset, struct plog_position *ret);
+
+/* Leader epoch of the batch that holds @offset (or of the end), -1 when none is known. */
+int32_t plog_epoch_at(struct plog *pl, int64_t offset);
+/* Latest leader epoch that was written or assigned; -1 none. */
+int32_t plog_latest_epoch(struct plog *pl);
+/* A new leader epoch starts at the end of the log (KIP-101). Durable with the next flush. */
+int plog_assign_epoch(struct plog *pl, int32_t epoch);
+/* The largest epoch <= @epoch and where it ended (KIP-101; kafka OffsetForLeaderEpoch). Return: 0, PLOG_E_NOT_FOUND. */
+int plog_epoch_end(struct plog *pl, int32_t epoch, int32_t *ret_epoch, int64_t *ret_end_offset);
+
+/* ---- change ---- */
+
+/* Records below @offset are no longer served; whole segments below go later. Never moves back. Durable before it
+ * returns. Blocks. Return: 0 with the start in force; PLOG_E_OUT_OF_RANGE when above the end; negative errno. */
+int plog_delete_records(struct plog *pl, int64_t offset, int64_t *ret_start_offset);
+/* Drop everything at and after @offset (a follower's divergence; recovery). Blocks. */
+int plog_truncate(struct plog *pl, int64_t offset);
+/* New settings from now on. */
+void plog_set_conf(struct plog *pl, const struct plog_conf *conf);
+/* Apply retention by time and size to whole segments below @below_offset (the high watermark). Blocks.
+ * Return: segments removed, or negative errno. */
+int plog_retain(struct plog *pl, int64_t now_ms, int64_t below_offset);
+/* Forget expired producers. */
+void plog_expire_producers(struct plog *pl, int64_t now_ms);
+
+/* ---- news upward ---- */
+
+struct plog_listener {
+        /* The durable end moved (or the log failed: see plog_ends()). On the thread that synced; no lock held. Must be
+         * short and must not block. */
+        void (*durable)(void *arg, struct plog *pl);
+        void *arg;
+};
+void plog_set_listener(struct plog *pl, struct plog_listener listener);
+
+/* ---- life ---- */
+
+struct plog_open_args {
+        const char *dir;         /* folder of this log, made when missing: DATA/TOPIC-PARTITION */
+        const char *name;        /* for diagnostics: TOPIC-PARTITION */
+        struct uuid topic_id;    /* written into the folder at creation; another id found there is refused (-EUCLEAN) */
+        int32_t partition;
+        struct plog_conf conf;
+};
+
+/* Open and, after an unclean stop, recover: cut a torn tail at the last whole batch whose CRC is right, rebuild indexes
+ * and producer state, sync what was recovered before it counts as durable. An empty log makes no file but its
+ * folder's meta file; segments are created by the first append. Blocks.
+ * Return: 0; -EUCLEAN foreign folder; other negative errno. */
+int plog_open(struct plog_store *store, const struct plog_open_args *args, struct plog **ret_log);
+/* Flush, write the checkpoint that makes the next start quick, close. Readers that hold slices keep their files.
+ * Blocks. */
+void plog_close(struct plog *pl);
+/* Close and remove: the folder is renamed at once (never to be opened again) and deleted later. Blocks. */
+int plog_delete(struct plog *pl);
+/* References: readers on other threads may hold a log while it is deleted; their calls give PLOG_E_CLOSED. */
+struct plog *plog_ref(struct plog *pl);
+struct plog *plog_unref(struct plog *pl);

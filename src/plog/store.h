@@ -1,0 +1,45 @@
+/* What all logs of one node share: the data folder with its lock and identity, a bounded cache of open descriptors, the
+ * group-commit flusher, the I/O pool. */
+#pragma once
+
+#include "base/uuid.h"
+#include "sys/iopool.h"
+
+struct plog_store;
+
+struct plog_store_config {
+        const char *dir;               /* the data folder; made when missing */
+        struct iopool *pool;
+        unsigned files_open_max;       /* descriptors kept open over all logs (least recently used are closed) */
+        int64_t preallocate_step_len;  /* blocks are reserved ahead in steps of so many bytes; 0 off */
+};
+
+enum {
+        PLOG_STORE_OK,
+        PLOG_STORE_E_LOCKED,   /* another process uses the folder */
+        PLOG_STORE_E_FOREIGN,  /* the folder holds something else, or another format version */
+        PLOG_STORE_E_READONLY,
+};
+
+/* Lock and open the folder; its meta file (directory UUID, format version, clean-stop mark) is made at first.
+ * @ret_why: on an outcome or error, one line for the operator with the remedy (static or owned by the store module's
+ * thread-local buffer). Blocks. */
+int plog_store_open(const struct plog_store_config *cfg, struct plog_store **ret_store, const char **ret_why);
+/* All logs must be closed. Marks a clean stop. Blocks. */
+struct plog_store *plog_store_close(struct plog_store *s);
+
+/* Identity of this folder (KIP-858 directory id). */
+struct uuid plog_store_dir_id(const struct plog_store *s);
+/* The last stop was clean: logs need no recovery. */
+bool plog_store_was_clean(const struct plog_store *s);
+struct iopool *plog_store_pool(struct plog_store *s);
+
+/* Every second or so, from the owner: flush what relaxed logs are due for, remove files whose delay is over. */
+void plog_store_tick(struct plog_store *s, int64_t now_mono_ms);
+
+struct plog_store_stats {
+        uint64_t flushes, flush_errors, files_open, file_opens;
+        uint64_t flush_ns_total, flush_ns_max;
+        uint64_t bytes_appended, batches_appended;
+};
+void plog_store_stats(const struct plog_store *s, struct plog_store_stats *ret);
