@@ -1,0 +1,122 @@
+/* The checks that concern several values at once. Each names the value that has to change, at its place. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "conf/reader.h"
+
+/* Whether both values were read well. */
+static bool usable(const struct conf_reader *rd, enum conf_param a, enum conf_param b)
+{
+        return !rd->bad[a] && !rd->bad[b];
+}
+
+/* Report at the place of @at; a value that stands nowhere is a default. */
+static void complain(struct conf_reader *rd, enum conf_param at, const char *fmt, ...) PRINTF_LIKE(3, 4);
+static void complain(struct conf_reader *rd, enum conf_param at, const char *fmt, ...)
+{
+        char text[512];
+        va_list ap;
+
+        va_start(ap, fmt);
+        vsnprintf(text, sizeof text, fmt, ap);
+        va_end(ap);
+        conf_reader_error(rd, rd->from_set[at] ? LINE_SET : rd->line[at], "%s.%s: %s", conf_params[at].section,
+                          conf_params[at].key, text);
+}
+
+/* @low must not be above @high; both are numbers. The message stands at the one that was given. */
+static void check_order(struct conf_reader *rd, enum conf_param low, enum conf_param high)
+{
+        const struct conf_row *l = &conf_params[low], *h = &conf_params[high];
+        int64_t a, b;
+
+        if (!usable(rd, low, high))
+                return;
+        a = conf_value_get(l, rd->conf).i;
+        b = conf_value_get(h, rd->conf).i;
+        if (a <= b)
+                return;
+        if (rd->conf->source[low] == CONF_SOURCE_STATIC)
+                complain(rd, low, "is %lld, more than %s.%s, which is %lld; give at most that, or raise the other",
+                         (long long)a, h->section, h->key, (long long)b);
+        else
+                complain(rd, high, "is %lld, less than %s.%s, which is %lld; give at least that, or lower the other",
+                         (long long)b, l->section, l->key, (long long)a);
+}
+
+static void check_buffer(struct conf_reader *rd, enum conf_param id)
+{
+        int64_t v = conf_value_get(&conf_params[id], rd->conf).i;
+
+        if (!rd->bad[id] && v >= 0 && v < 1024)
+                complain(rd, id, "is %lld; give at least 1024, or -1 to leave it to the kernel", (long long)v);
+}
+
+static void check_addresses(struct conf_reader *rd)
+{
+        const struct conf *c = rd->conf;
+        const struct conf_addr *k = &c->server.kafka, *a = &c->server.admin, *adv = &c->server.advertised;
+
+        if (usable(rd, PARAM_server_kafka, PARAM_server_admin) && k->port && k->port == a->port &&
+            (!strcmp(k->host, a->host) || conf_host_is_wildcard(k->host) || conf_host_is_wildcard(a->host)))
+                complain(rd,
+                         c->source[PARAM_server_admin] == CONF_SOURCE_STATIC ? PARAM_server_admin : PARAM_server_kafka,
+                         "port %u is wanted by server.kafka and by server.admin; give them different ports", k->port);
+        if (rd->bad[PARAM_server_advertised] || c->source[PARAM_server_advertised] == CONF_SOURCE_DEFAULT)
+                return;
+        if (adv->host[0] && conf_host_is_wildcard(adv->host))
+                complain(rd, PARAM_server_advertised,
+                         "is %s, to which no client can connect; give a host name or address of this node, or leave it "
+                         "out",
+                         adv->host);
+        else if (adv->host[0] && !adv->port && !rd->bad[PARAM_server_kafka] && k->port)
+                complain(rd, PARAM_server_advertised,
+                         "has port 0; give the port that clients reach, %u for server.kafka", k->port);
+}
+
+static void check_level(struct conf_reader *rd)
+{
+        static const struct {
+                int64_t min, max;
+        } levels[] = {
+                [CONF_COMPRESSION_GZIP] = { 1, 9 },
+                [CONF_COMPRESSION_LZ4] = { 1, 17 },
+                [CONF_COMPRESSION_ZSTD] = { -131072, 22 },
+                [CONF_COMPRESSION_PRODUCER] = { 0, 0 },
+        };
+        const struct conf *c = rd->conf;
+        int64_t level = c->storage.compression_level;
+        struct str word;
+
+        if (!usable(rd, PARAM_storage_compression_type, PARAM_storage_compression_level) || !level)
+                return;
+        assert((size_t)c->storage.compression_type < ARRAY_LEN(levels));
+        word = conf_values_at(conf_params[PARAM_storage_compression_type].values, c->storage.compression_type);
+        if (!levels[c->storage.compression_type].max)
+                complain(rd, PARAM_storage_compression_level,
+                         "is %lld, but compression_type %.*s has no levels; leave it out, or choose gzip, lz4 or zstd",
+                         (long long)level, STR_FMT(word));
+        else if (level < levels[c->storage.compression_type].min || level > levels[c->storage.compression_type].max)
+                complain(rd, PARAM_storage_compression_level,
+                         "is %lld; give %lld to %lld for %.*s, or 0 for its default", (long long)level,
+                         (long long)levels[c->storage.compression_type].min,
+                         (long long)levels[c->storage.compression_type].max, STR_FMT(word));
+}
+
+void conf_check(struct conf_reader *rd)
+{
+        check_order(rd, PARAM_replication_min_insync_replicas, PARAM_replication_factor);
+        check_order(rd, PARAM_groups_min_session_timeout_ms, PARAM_groups_max_session_timeout_ms);
+        check_order(rd, PARAM_storage_min_compaction_lag_ms, PARAM_storage_max_compaction_lag_ms);
+        check_order(rd, PARAM_storage_segment_jitter_ms, PARAM_storage_segment_ms);
+        check_order(rd, PARAM_storage_max_message_bytes, PARAM_storage_segment_size);
+        check_order(rd, PARAM_storage_max_message_bytes, PARAM_server_max_request_bytes);
+        check_order(rd, PARAM_performance_batch_size, PARAM_performance_buffer_memory);
+        check_buffer(rd, PARAM_server_socket_send_buffer_bytes);
+        check_buffer(rd, PARAM_server_socket_receive_buffer_bytes);
+        check_addresses(rd);
+        check_level(rd);
+        if (!rd->bad[PARAM_server_data_dir] && !rd->conf->server.data_dir[0])
+                complain(rd, PARAM_server_data_dir, "is empty; give a directory");
+}
