@@ -7,6 +7,7 @@
 #include "wire/gen/record.h"
 #include "wire/gen/security.h"
 #include "wire/gen/session.h"
+#include "wire/gen/share.h"
 #include "wire/gen/stored.h"
 #include "wire/gen/telemetry.h"
 #include "wire/gen/topic.h"
