@@ -22,4 +22,8 @@ test: all ## unit and protocol tests, and the checks of the tree
 fmt: ## rewrite the C files in the project's format
 	@git ls-files 'src/*.[ch]' 'tests/*.[ch]' | xargs clang-format -i
 
-.PHONY: help deps all test fmt
+docs: $(BUILD)/build.ninja ## make docs/PARAMETERS.md from the tables of src/conf
+	@ninja -C $(BUILD) src/conf/gen-params-doc
+	@$(BUILD)/src/conf/gen-params-doc >docs/PARAMETERS.md.new && mv docs/PARAMETERS.md.new docs/PARAMETERS.md
+
+.PHONY: help deps all test docs fmt
