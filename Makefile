@@ -19,11 +19,11 @@ all: $(BUILD)/build.ninja ## build/chronikd and build/chronik-ctl
 test: all ## unit and protocol tests, and the checks of the tree
 	@meson test -C $(BUILD) --no-rebuild --print-errorlogs
 
+FUZZ_SECONDS ?= 20
+fuzz: | deps ## run every fuzz target for FUZZ_SECONDS (20) under the sanitizers, with clang
+	@tests/fuzz/run-fuzz $(FUZZ_SECONDS)
+
 fmt: ## rewrite the C files in the project's format
 	@git ls-files 'src/*.[ch]' 'tests/*.[ch]' | xargs clang-format -i
 
-docs: $(BUILD)/build.ninja ## make docs/PARAMETERS.md from the tables of src/conf
-	@ninja -C $(BUILD) src/conf/gen-params-doc
-	@$(BUILD)/src/conf/gen-params-doc >docs/PARAMETERS.md.new && mv docs/PARAMETERS.md.new docs/PARAMETERS.md
-
-.PHONY: help deps all test docs fmt
+.PHONY: help deps all test fmt fuzz

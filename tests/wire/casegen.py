@@ -60,6 +60,8 @@ class Cases(MessageWriter):
             return "uuid_equal(%s, %s)" % (a, b)
         if kind == "records":
             return "records_same(&%s, &%s)" % (a, b)
+        if kind == "float64":  # by bits: not a number equals itself here
+            return "!memcmp(&%s, &%s, sizeof(double))" % (a, b)
         return "%s == %s" % (a, b)
 
     def define_fill(self, s):
