@@ -1,0 +1,36 @@
+/* Inside of a loop; for loop.c and loop_watch.c only. */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "sys/loop.h"
+
+enum { LOOP_MAGIC = 0x6c6f6f70, LOOP_NAME_SIZE = 32 };
+
+struct loop {
+        unsigned magic;
+        char name[LOOP_NAME_SIZE];
+        struct ev_loop *ev;
+        int64_t turn_ns;   /* clock_mono_ns() at the start of this turn */
+        ev_async wake;     /* ends a wait for events; delivery is the prepare watcher's */
+        ev_prepare before; /* before each wait: deliver mail */
+        ev_check after;    /* after each wait: take the time */
+        ev_idle no_wait;   /* active while mail is left for the next turn, so that the loop does not wait */
+
+        struct ilist mail; /* to deliver, in order; the loop's thread only */
+        pthread_mutex_t lock;
+        struct ilist box;  /* from other threads; guarded by lock */
+
+        atomic_bool stop;
+        atomic_bool running;
+        bool has_thread;
+        pthread_t thread;
+};
+
+/* On the loop's thread, or before it has one. */
+static inline void loop_assert_owned(struct loop *l)
+{
+        assert(l->magic == LOOP_MAGIC);
+        assert(loop_current() == l || !atomic_load_explicit(&l->running, memory_order_relaxed));
+}

@@ -1,0 +1,75 @@
+/* The decompressed records of one batch as a run of bytes that is refilled: over the batch itself when it is not
+ * compressed, over a window of a decoder when it is. And the walk over records that looks at numbers only and skips
+ * keys, values and header contents, so that the window need not grow with the records.
+ * Shared by batch_check.c and batch_records.c; nobody else includes it. */
+#pragma once
+
+#include "base/cursor.h"
+#include "wire/batch.h"
+
+struct batch_feed {
+        const uint8_t *at; /* what is there and not yet used: at..end */
+        const uint8_t *end;
+        struct codec_stream *stream; /* NULL: no more than what is there */
+        uint64_t given;              /* bytes that were ever there */
+        bool drained;                /* the stream has ended and was good */
+        const char *why;             /* after an outcome */
+};
+
+/* Start at the first record. @batch must be whole and stay until close. @inflated_len_max 0: batch_inflated_len_max().
+ * Return: 0; BATCH_E_CODEC, BATCH_E_INVALID, -ENOMEM; nothing is to be closed then. */
+int batch_feed_open(struct batch_feed *f, struct span batch, const struct batch_header *h, uint64_t inflated_len_max);
+void batch_feed_close(struct batch_feed *f);
+
+/* Read on until @want bytes are there in a row, or all there are. What was there may move.
+ * Return: 0 also when the end makes it fewer; BATCH_E_INVALID, BATCH_E_TOO_LARGE, -ENOMEM. */
+int batch_feed_fill(struct batch_feed *f, size_t want);
+
+static inline size_t batch_feed_left(const struct batch_feed *f)
+{
+        return (size_t)(f->end - f->at);
+}
+
+static inline int batch_feed_need(struct batch_feed *f, size_t want)
+{
+        return likely(batch_feed_left(f) >= want) || !f->stream || f->drained ? 0 : batch_feed_fill(f, want);
+}
+
+static inline int batch_feed_fail(struct batch_feed *f, const char *why)
+{
+        f->why = why;
+        return BATCH_E_INVALID;
+}
+
+/* After the last record: is nothing left? Return: 0; BATCH_E_INVALID and as batch_feed_fill(). */
+int batch_feed_end(struct batch_feed *f);
+
+/* What the walk tells of a record. */
+struct batch_walk_record {
+        int64_t timestamp_delta;
+        int32_t offset_delta;
+        bool key_is_null;
+};
+
+/* Step over one record, checking everything about its form. Return: 0; BATCH_E_INVALID, BATCH_E_TOO_LARGE, -ENOMEM. */
+int batch_walk_next(struct batch_feed *f, struct batch_walk_record *ret);
+
+/* Numbers are short in practice: one byte is taken here, longer ones by the cursor. */
+static inline int32_t batch_varint(struct cursor *c)
+{
+        if (likely(c->at < c->end && *c->at < 0x80 && !c->failed)) {
+                uint8_t v = *c->at++;
+
+                return (int32_t)(v >> 1) ^ -(int32_t)(v & 1);
+        }
+        return cursor_varint(c);
+}
+
+/* Timestamp of a record; false when the sum does not fit. */
+static inline bool batch_record_time(const struct batch_header *h, int64_t delta, int64_t *ret_timestamp)
+{
+        if (!batch_is_log_append_time(h))
+                return !__builtin_add_overflow(h->base_timestamp, delta, ret_timestamp);
+        *ret_timestamp = h->max_timestamp;
+        return true;
+}
