@@ -26,4 +26,8 @@ fuzz: | deps ## run every fuzz target for FUZZ_SECONDS (20) under the sanitizers
 fmt: ## rewrite the C files in the project's format
 	@git ls-files 'src/*.[ch]' 'tests/*.[ch]' | xargs clang-format -i
 
-.PHONY: help deps all test fmt fuzz
+docs: $(BUILD)/build.ninja ## make docs/PARAMETERS.md from the tables of src/conf
+	@ninja -C $(BUILD) src/conf/gen-params-doc
+	@$(BUILD)/src/conf/gen-params-doc >docs/PARAMETERS.md.new && mv docs/PARAMETERS.md.new docs/PARAMETERS.md
+
+.PHONY: help deps all test fuzz docs fmt

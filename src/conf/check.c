@@ -110,7 +110,6 @@ void conf_check(struct conf_reader *rd)
         check_order(rd, PARAM_groups_min_session_timeout_ms, PARAM_groups_max_session_timeout_ms);
         check_order(rd, PARAM_storage_min_compaction_lag_ms, PARAM_storage_max_compaction_lag_ms);
         check_order(rd, PARAM_storage_segment_jitter_ms, PARAM_storage_segment_ms);
-        check_order(rd, PARAM_storage_max_message_bytes, PARAM_storage_segment_size);
         check_order(rd, PARAM_storage_max_message_bytes, PARAM_server_max_request_bytes);
         check_order(rd, PARAM_performance_batch_size, PARAM_performance_buffer_memory);
         check_buffer(rd, PARAM_server_socket_send_buffer_bytes);
