@@ -111,7 +111,7 @@ static int check_records(struct batch_feed *f, const struct batch_check_args *ar
                 if (rec.offset_delta != i)
                         return refuse(res, BATCH_E_INVALID, "Record %" PRId32 " has offset delta %" PRId32 ".", i,
                                       rec.offset_delta);
-                if (!batch_record_time(h, rec.timestamp_delta, &timestamp))
+                if (__builtin_add_overflow(h->base_timestamp, rec.timestamp_delta, &timestamp))
                         return refuse(res, BATCH_E_INVALID, "Record %" PRId32 " has an impossible timestamp.", i);
                 if (timestamp > res->max_timestamp) {
                         res->max_timestamp = timestamp;

@@ -65,11 +65,9 @@ static inline int32_t batch_varint(struct cursor *c)
         return cursor_varint(c);
 }
 
-/* Timestamp of a record; false when the sum does not fit. */
-static inline bool batch_record_time(const struct batch_header *h, int64_t delta, int64_t *ret_timestamp)
+/* Timestamp of a record. Sums wrap as they do in every client; batch_check() refuses those that would. */
+static inline int64_t batch_record_time(const struct batch_header *h, int64_t delta)
 {
-        if (!batch_is_log_append_time(h))
-                return !__builtin_add_overflow(h->base_timestamp, delta, ret_timestamp);
-        *ret_timestamp = h->max_timestamp;
-        return true;
+        return batch_is_log_append_time(h) ? h->max_timestamp
+                                           : (int64_t)((uint64_t)h->base_timestamp + (uint64_t)delta);
 }
