@@ -141,7 +141,9 @@ static void read_sequence(struct walk *w, const struct conf_row *row)
                         strbuf_add_c(&joined, ",");
                 strbuf_add(&joined, w->event.data.scalar.value, w->event.data.scalar.length);
         }
-        if (w->event.type == YAML_NO_EVENT)
+        if (joined.failed)
+                rd->out_of_memory = -ENOMEM;
+        if (w->event.type == YAML_NO_EVENT || rd->out_of_memory)
                 return;
         if (row->type == CONF_SET && plain) {
                 conf_reader_assign(rd, line, str_of(row->section), str_of(row->key),
