@@ -348,7 +348,7 @@ static void test_find(void)
                 for (size_t i = 0; i < ARRAY_LEN(times); i++)
                         CU_ASSERT_EQUAL(batch_builder_add(&b, &(struct batch_record){ .offset = 700 + (int64_t)i,
                                                                                       .timestamp = times[i],
-                                                                                      .value = made(&b.buf) }),
+                                                                                      .value = text(blob) }),
                                         0);
                 CU_ASSERT_EQUAL(batch_builder_finish(&b, &out), 0);
                 batch_builder_fini(&b);
