@@ -23,6 +23,10 @@ FUZZ_SECONDS ?= 20
 fuzz: | deps ## run every fuzz target for FUZZ_SECONDS (20) under the sanitizers, with clang
 	@tests/fuzz/run-fuzz $(FUZZ_SECONDS)
 
+test-clients: all ## real Kafka clients against build/chronikd; QUICK=1 for the main ones only
+	@tools/install-deps tools/packages-clients.txt
+	@tests/client/run $(if $(QUICK),--quick) --chronikd $(BUILD)/chronikd
+
 fmt: ## rewrite the C files in the project's format
 	@git ls-files 'src/*.[ch]' 'tests/*.[ch]' | xargs clang-format -i
 

@@ -1,0 +1,253 @@
+/* Brokers: registration, heartbeats as leases, fencing, leaving (KIP-631, KIP-858, KIP-966). */
+#include <errno.h>
+
+#include "controller/decide.h"
+
+/* ---- leases ---- */
+
+struct controller_lease *controller_lease_get(struct controller_leases *l, int32_t broker_id)
+{
+        for (size_t i = 0; i < l->count; i++)
+                if (l->at[i].broker_id == broker_id)
+                        return &l->at[i];
+        if (l->count == l->size) {
+                size_t size = l->size ? l->size * 2 : 4;
+                struct controller_lease *at = realloc(l->at, size * sizeof *at);
+
+                if (!at)
+                        return NULL;
+                l->at = at;
+                l->size = size;
+        }
+        l->at[l->count] = (struct controller_lease){ .broker_id = broker_id };
+        return &l->at[l->count++];
+}
+
+void controller_leases_fini(struct controller_leases *l)
+{
+        free(l->at);
+        *l = (struct controller_leases){ 0 };
+}
+
+int controller_leases_start(struct controller_leases *l, const struct meta_image *image, int64_t now_ms, int64_t timeout_ms)
+{
+        const struct meta_broker *b;
+
+        l->count = 0;
+        pmap_for_each (it, b, &image->brokers) {
+                struct controller_lease *lease = controller_lease_get(l, b->id);
+
+                if (!lease)
+                        return -ENOMEM;
+                lease->epoch = b->epoch;
+                lease->until_ms = now_ms + timeout_ms;
+        }
+        return 0;
+}
+
+static void emit_change(struct decision *d, const struct meta_broker *b, int8_t fenced, int8_t in_shutdown)
+{
+        struct meta_record r;
+
+        meta_record_init(&r, META_BROKER_CHANGE);
+        r.broker_change.broker_id = b->id;
+        r.broker_change.epoch = b->epoch;
+        r.broker_change.fenced = fenced;
+        r.broker_change.in_shutdown = in_shutdown;
+        decision_emit(d, &r);
+}
+
+int decision_expire_leases(struct decision *d, int64_t *ret_next_ms)
+{
+        int64_t next = INT64_MAX;
+
+        for (size_t i = 0; i < d->leases->count && !d->failed; i++) {
+                const struct controller_lease *l = &d->leases->at[i];
+                const struct meta_broker *b = meta_image_broker(decision_image(d), l->broker_id);
+
+                if (!b || b->epoch != l->epoch || b->fenced)
+                        continue;
+                if (l->until_ms > d->now_ms) {
+                        next = MIN2(next, l->until_ms);
+                        continue;
+                }
+                emit_change(d, b, 1, -1);
+                elect_after_loss(d, l->broker_id);
+        }
+        *ret_next_ms = next;
+        return d->failed;
+}
+
+/* ---- registration ---- */
+
+/* What is finalised must be within what the broker can do, or it would misread the metadata and its peers. */
+static bool features_fit(struct decision *d, struct controller_register_broker *rb)
+{
+        const struct meta_feature *f;
+
+        pmap_for_each (it, f, &decision_image(d)->features) {
+                int16_t low = 0, high = 0;
+
+                for (int32_t i = 0; i < rb->broker.features_count; i++) {
+                        if (!str_equal(rb->broker.features[i].name, f->name))
+                                continue;
+                        low = rb->broker.features[i].level_min;
+                        high = rb->broker.features[i].level_max;
+                }
+                if (f->level >= low && f->level <= high)
+                        continue;
+                decision_refuse(d, &rb->result, CONTROLLER_E_FEATURE, "The cluster works with %.*s at level %d; broker %d can do %d "
+                                "to %d. Install a program that can.", STR_FMT(f->name), f->level, rb->broker.broker_id, low, high);
+                return false;
+        }
+        return true;
+}
+
+static bool directories_are_its_own(struct decision *d, struct controller_register_broker *rb)
+{
+        const struct meta_broker *b;
+
+        pmap_for_each (it, b, &decision_image(d)->brokers) {
+                for (uint32_t i = 0; b->id != rb->broker.broker_id && i < b->directories_count; i++)
+                        for (int32_t k = 0; k < rb->broker.directories_count; k++) {
+                                char text[UUID_TEXT_SIZE];
+
+                                if (!uuid_equal(b->directories[i], rb->broker.directories[k]))
+                                        continue;
+                                uuid_format(b->directories[i], text);
+                                decision_refuse(d, &rb->result, CONTROLLER_E_BROKER_DUPLICATE, "Data folder %s of broker %d is "
+                                                "registered by broker %d: one of them is a copy.", text, rb->broker.broker_id, b->id);
+                                return false;
+                        }
+        }
+        return true;
+}
+
+/* Another process with the same id whose lease is alive. One that was last heard of by an earlier controller does not count:
+ * a node that restarts as a whole must not wait for its own lease to end. */
+static bool is_held_by_another(struct decision *d, const struct meta_broker *b)
+{
+        for (size_t i = 0; i < d->leases->count; i++) {
+                const struct controller_lease *l = &d->leases->at[i];
+
+                if (l->broker_id == b->id && l->epoch == b->epoch)
+                        return !b->fenced && l->heard && l->until_ms > d->now_ms;
+        }
+        return false;
+}
+
+static bool registration_is_fine(struct decision *d, struct controller_register_broker *rb, const struct meta_broker *old)
+{
+        const struct meta_image *image = decision_image(d);
+
+        if (!str_is_null(rb->cluster_id) && !str_equal(rb->cluster_id, image->cluster_id)) {
+                decision_refuse(d, &rb->result, CONTROLLER_E_CLUSTER, "Broker %d belongs to cluster %.*s; this is cluster %.*s.",
+                                rb->broker.broker_id, STR_FMT(rb->cluster_id), STR_FMT(image->cluster_id));
+                return false;
+        }
+        if (rb->broker.broker_id < 0 || rb->broker.endpoints_count < 1) {
+                decision_refuse(d, &rb->result, CONTROLLER_E_INVALID, "A broker has an id of 0 or more and at least one endpoint.");
+                return false;
+        }
+        if (old && is_held_by_another(d, old)) {
+                decision_refuse(d, &rb->result, CONTROLLER_E_BROKER_DUPLICATE, "Another process is registered as broker %d and is "
+                                "alive; give each node an id of its own.", old->id);
+                return false;
+        }
+        return features_fit(d, rb) && directories_are_its_own(d, rb);
+}
+
+void decide_register_broker(struct decision *d, struct controller_register_broker *rb)
+{
+        const struct meta_broker *old = meta_image_broker(decision_image(d), rb->broker.broker_id);
+        struct controller_lease *lease;
+        struct meta_record r;
+        bool clean;
+
+        rb->result = (struct controller_result){ CONTROLLER_OK, STR_NULL };
+        if (old && uuid_equal(old->incarnation, rb->broker.incarnation)) { /* its first answer was lost */
+                rb->epoch = old->epoch;
+                return;
+        }
+        if (!registration_is_fine(d, rb, old))
+                return;
+        lease = controller_lease_get(d->leases, rb->broker.broker_id);
+        if (!lease) {
+                d->failed = -ENOMEM;
+                return;
+        }
+        clean = old && rb->previous_epoch == old->epoch;
+        r.type = META_BROKER;
+        r.broker = rb->broker;
+        r.broker.epoch = -1;
+        r.broker.fenced = true;
+        r.broker.in_shutdown = false;
+        decision_emit(d, &r);
+        if (old)
+                elect_after_restart(d, rb->broker.broker_id, clean);
+        rb->epoch = d->index;
+        *lease = (struct controller_lease){ .broker_id = rb->broker.broker_id, .epoch = d->index,
+                                            .until_ms = d->now_ms + d->rules->session_timeout_ms };
+}
+
+/* ---- heartbeat ---- */
+
+void decide_heartbeat(struct decision *d, struct controller_heartbeat *h)
+{
+        const struct meta_broker *b = meta_image_broker(decision_image(d), h->broker_id);
+        struct controller_lease *lease;
+
+        h->result = (struct controller_result){ CONTROLLER_OK, STR_NULL };
+        if (!b) {
+                decision_refuse(d, &h->result, CONTROLLER_E_BROKER_UNKNOWN, "Broker %d is not registered.", h->broker_id);
+                return;
+        }
+        if (b->epoch != h->broker_epoch) {
+                decision_refuse(d, &h->result, CONTROLLER_E_BROKER_EPOCH, "Broker %d is registered with epoch %lld, not %lld.",
+                                h->broker_id, (long long)b->epoch, (long long)h->broker_epoch);
+                return;
+        }
+        lease = controller_lease_get(d->leases, b->id);
+        if (!lease) {
+                d->failed = -ENOMEM;
+                return;
+        }
+        *lease = (struct controller_lease){ .broker_id = b->id, .heard = true, .epoch = b->epoch,
+                                            .until_ms = d->now_ms + d->rules->session_timeout_ms };
+        h->caught_up = h->applied_index >= b->epoch;
+        h->fenced = b->fenced;
+        h->should_shutdown = h->want_shutdown;
+        if (b->fenced) {
+                if (h->want_fence || h->want_shutdown || !h->caught_up)
+                        return;
+                h->fenced = false;
+                emit_change(d, b, 0, 0);
+                elect_after_return(d, h->broker_id);
+        } else if (h->want_fence) {
+                h->fenced = true;
+                emit_change(d, b, 1, -1);
+                elect_after_loss(d, h->broker_id);
+        } else if (h->want_shutdown && !b->in_shutdown) {
+                emit_change(d, b, -1, 1);
+                elect_after_loss(d, h->broker_id);
+        }
+}
+
+/* ---- leaving ---- */
+
+void decide_unregister_broker(struct decision *d, struct controller_unregister_broker *u)
+{
+        const struct meta_broker *b = meta_image_broker(decision_image(d), u->broker_id);
+        struct meta_record r;
+
+        u->result = (struct controller_result){ CONTROLLER_OK, STR_NULL };
+        if (!b) {
+                decision_refuse(d, &u->result, CONTROLLER_E_BROKER_UNKNOWN, "Broker %d is not registered.", u->broker_id);
+                return;
+        }
+        meta_record_init(&r, META_BROKER_REMOVE);
+        r.broker_remove.broker_id = b->id;
+        r.broker_remove.epoch = b->epoch;
+        decision_emit(d, &r);
+        elect_after_loss(d, u->broker_id);
+}

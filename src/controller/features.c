@@ -1,0 +1,97 @@
+/* Producer ids, and levels of features that the cluster agrees on (KIP-584). */
+#include "controller/decide.h"
+
+/* Ids given away at once: a broker asks once in a thousand producers, and a crash wastes at most so many of 2^63. */
+#define IDS_PER_BLOCK 1000
+
+void decide_allocate_ids(struct decision *d, struct controller_allocate_ids *a)
+{
+        const struct meta_image *image = decision_image(d);
+        const struct meta_broker *b = meta_image_broker(image, a->broker_id);
+        struct meta_record r;
+
+        a->result = (struct controller_result){ CONTROLLER_OK, STR_NULL };
+        if (!b) {
+                decision_refuse(d, &a->result, CONTROLLER_E_BROKER_UNKNOWN, "Broker %d is not registered.", a->broker_id);
+                return;
+        }
+        if (b->epoch != a->broker_epoch) {
+                decision_refuse(d, &a->result, CONTROLLER_E_BROKER_EPOCH, "Broker %d is registered with epoch %lld, not %lld.",
+                                a->broker_id, (long long)b->epoch, (long long)a->broker_epoch);
+                return;
+        }
+        if (image->next_producer_id > INT64_MAX - IDS_PER_BLOCK) {
+                decision_refuse(d, &a->result, CONTROLLER_E_INVALID, "All producer ids have been given away.");
+                return;
+        }
+        a->first = image->next_producer_id;
+        a->count = IDS_PER_BLOCK;
+        meta_record_init(&r, META_PRODUCER_IDS);
+        r.producer_ids.broker_id = a->broker_id;
+        r.producer_ids.broker_epoch = a->broker_epoch;
+        r.producer_ids.next_producer_id = a->first + a->count;
+        decision_emit(d, &r);
+}
+
+static const struct controller_feature *known_feature(const struct controller_rules *rules, struct str name)
+{
+        for (size_t i = 0; i < rules->features_count; i++)
+                if (str_equal_c(name, rules->features[i].name))
+                        return &rules->features[i];
+        return NULL;
+}
+
+/* A broker that cannot do @level, or NULL. Level 0 everyone can do. */
+static const struct meta_broker *broker_without(const struct meta_image *image, struct str name, int16_t level)
+{
+        const struct meta_broker *b;
+
+        pmap_for_each (it, b, &image->brokers) {
+                bool can = level == 0;
+
+                for (uint32_t i = 0; i < b->features_count; i++)
+                        can |= str_equal(b->features[i].name, name) && level >= b->features[i].level_min &&
+                               level <= b->features[i].level_max;
+                if (!can)
+                        return b;
+        }
+        return NULL;
+}
+
+void decide_update_feature(struct decision *d, struct controller_update_feature *f, bool validate_only)
+{
+        const struct controller_feature *known = known_feature(d->rules, f->name);
+        int16_t now = meta_image_feature_level(decision_image(d), f->name);
+        const struct meta_broker *lacking;
+        struct meta_record r;
+
+        f->result = (struct controller_result){ CONTROLLER_OK, STR_NULL };
+        if (!known) {
+                decision_refuse(d, &f->result, CONTROLLER_E_FEATURE, "The controller does not know a feature '%.*s'.",
+                                STR_FMT(f->name));
+                return;
+        }
+        if (f->level < 0 || (f->level && (f->level < known->level_min || f->level > known->level_max)) ||
+            (!f->level && known->level_min > 0)) {
+                decision_refuse(d, &f->result, CONTROLLER_E_FEATURE, "%s can have level %d to %d, not %d.", known->name,
+                                known->level_min, known->level_max, f->level);
+                return;
+        }
+        if (f->level < now && !f->allow_downgrade) {
+                decision_refuse(d, &f->result, CONTROLLER_E_FEATURE, "%s is at level %d; going down to %d must be asked for as a "
+                                "downgrade.", known->name, now, f->level);
+                return;
+        }
+        lacking = broker_without(decision_image(d), f->name, f->level);
+        if (lacking) {
+                decision_refuse(d, &f->result, CONTROLLER_E_FEATURE, "Broker %d cannot do %s at level %d.", lacking->id, known->name,
+                                f->level);
+                return;
+        }
+        if (validate_only || f->level == now)
+                return;
+        meta_record_init(&r, META_FEATURE);
+        r.feature.name = f->name;
+        r.feature.level = f->level;
+        decision_emit(d, &r);
+}
