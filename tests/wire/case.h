@@ -9,6 +9,7 @@ struct fill {
         uint64_t state;  /* never 0 */
         struct arena *a; /* owns all that is filled in */
         bool small;      /* short strings and arrays only */
+        bool plain;      /* text of letters, no records: for readers that look inside of both */
 };
 
 struct wire_case {

@@ -88,12 +88,19 @@ struct str fill_string(struct fill *f, bool nullable)
 {
         struct span s = fill_bytes(f, nullable);
 
+        if (f->plain && s.len) {
+                char *text = fill_alloc(f, (int32_t)s.len, 1);
+
+                for (size_t i = 0; i < s.len; i++)
+                        text[i] = (char)('a' + s.data[i] % 26);
+                return (struct str){ text, s.len };
+        }
         return (struct str){ (const char *)s.data, s.len };
 }
 
 struct wire_records fill_records(struct fill *f, bool nullable)
 {
-        struct span s = fill_bytes(f, nullable);
+        struct span s = f->plain ? span_of("", 0) : fill_bytes(f, nullable);
 
         return (struct wire_records){ .data = s.data, .len = s.len };
 }
