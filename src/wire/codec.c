@@ -162,7 +162,7 @@ int codec_stream_open(int codec, struct span in, uint64_t len_max, struct codec_
         s->len_out = 0;
         s->len_max = len_max;
         s->ended = false;
-        s->oversize = false;
+        s->discard = false;
         r = s->ops->start(s);
         if (r)
                 return err_trace(r);
@@ -219,7 +219,7 @@ struct codec_stream *codec_stream_close(struct codec_stream *s)
                 return NULL;
         codec = stream_codec(s);
         t = codec_thread_get();
-        if (!t || t->idle[codec] || s->oversize)
+        if (!t || t->idle[codec] || s->discard)
                 return stream_free(s);
         if (s->buffer_size > BUFFER_KEEP_LEN_MAX) {
                 free(TAKE_PTR(s->buffer));

@@ -15,6 +15,8 @@ static int lz4_start(struct codec_stream *s)
 {
         LZ4F_dctx *ctx = s->ctx;
 
+        /* Frames with blocks of 1 or 4 MiB make the library take as much; it is given back afterwards. */
+        s->ctx_large = s->in.len > FRAME_BD_AT && (s->in.data[FRAME_BD_AT] >> 4 & 7) >= LZ4F_max1MB;
         if (ctx) {
                 LZ4F_resetDecompressionContext(ctx);
         } else {
@@ -22,8 +24,9 @@ static int lz4_start(struct codec_stream *s)
                         return -ENOMEM;
                 s->ctx = ctx;
         }
-        /* Frames with blocks of 1 or 4 MiB make the library take as much; it is given back afterwards. */
-        s->oversize = s->in.len > FRAME_BD_AT && (s->in.data[FRAME_BD_AT] >> 4 & 7) >= LZ4F_max1MB;
+        /* A frame that was left before its end would make the next one fail: LZ4F_resetDecompressionContext() of 1.9.4
+         * keeps the count of bytes that were still to come when the frame told its content size. */
+        s->discard = true;
         return 0;
 }
 
@@ -48,6 +51,8 @@ static int lz4_read(struct codec_stream *s, uint8_t *buf, size_t size, size_t *r
                 codec_advance(s, in_len);
                 s->ended = r == 0;
         }
+        if (s->ended && s->in.len == 0)
+                s->discard = s->ctx_large;
         *ret_len = len;
         return 0;
 }

@@ -9,12 +9,16 @@ struct codec_stream {
         struct span in; /* what is not consumed yet */
         uint64_t len_out;
         uint64_t len_max;
-        bool ended;    /* at a place where the input may end */
-        bool oversize; /* the context took more memory than is worth keeping */
+        bool ended;   /* at a place where the input may end */
+        bool discard; /* the context is not to be used again: too large to keep, or in a state that a reset leaves
+                         behind */
         uint8_t *buffer;
         size_t buffer_size;
-        void *ctx;   /* the library's context; made by the first start(), reused by later ones */
-        bool framed; /* snappy: xerial's stream, not a raw block */
+        void *ctx;          /* the library's context; made by the first start(), reused by later ones */
+        bool ctx_large;     /* lz4: this frame makes the context large */
+        uint64_t frame_len; /* zstd: what the present frame says it has, and what it gave */
+        uint64_t frame_at;
+        bool framed;                            /* snappy: xerial's stream, not a raw block */
         size_t block_at, block_len, block_size; /* snappy: what of the decoded block was given, decoded, allocated */
 };
 

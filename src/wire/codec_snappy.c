@@ -138,7 +138,7 @@ static int snappy_read(struct codec_stream *s, uint8_t *buf, size_t size, size_t
                         return r;
                 len += n;
         }
-        s->oversize = s->block_size > BLOCK_KEEP_LEN_MAX;
+        s->discard = s->block_size > BLOCK_KEEP_LEN_MAX;
         *ret_len = len;
         return 0;
 }

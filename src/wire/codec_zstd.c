@@ -14,8 +14,19 @@ enum {
         LEVEL_DEFAULT = 3,
 };
 
+/* At a frame's start: what it says it has. The decoder compares only as long as there are blocks to decode. */
+static void frame_begin(struct codec_stream *s)
+{
+        unsigned long long len = ZSTD_getFrameContentSize(s->in.data, s->in.len);
+
+        s->frame_len = len == ZSTD_CONTENTSIZE_ERROR ? ZSTD_CONTENTSIZE_UNKNOWN : len; /* the decoder will tell */
+        s->frame_at = 0;
+}
+
 static int zstd_start(struct codec_stream *s)
 {
+        frame_begin(s);
+        s->discard = true; /* until the end is seen: a broken frame may have made it take a window of 128 MiB */
         if (s->ctx) {
                 (void)ZSTD_DCtx_reset(s->ctx, ZSTD_reset_session_only); /* cannot fail for a session */
                 return 0;
@@ -32,24 +43,39 @@ static int zstd_error(size_t code)
         return ZSTD_getErrorCode(code) == ZSTD_error_memory_allocation ? -ENOMEM : CODEC_E_MALFORMED;
 }
 
+/* One turn of the library; sets s->ended at the end of a frame. */
+static int zstd_step(struct codec_stream *s, ZSTD_outBuffer *out)
+{
+        ZSTD_inBuffer in = { s->in.data, s->in.len, 0 };
+        size_t before = out->pos, r;
+
+        if (s->ended)
+                frame_begin(s);
+        r = ZSTD_decompressStream(s->ctx, out, &in);
+        if (ZSTD_isError(r))
+                return zstd_error(r);
+        if (r != 0 && in.pos == 0 && out->pos == before)
+                return CODEC_E_MALFORMED; /* wants more input than there is */
+        codec_advance(s, in.pos);
+        s->frame_at += out->pos - before;
+        s->ended = r == 0;
+        if (s->ended && s->frame_len != ZSTD_CONTENTSIZE_UNKNOWN && s->frame_at != s->frame_len)
+                return CODEC_E_MALFORMED;
+        return 0;
+}
+
 static int zstd_read(struct codec_stream *s, uint8_t *buf, size_t size, size_t *ret_len)
 {
         ZSTD_outBuffer out = { buf, size, 0 };
 
         while (out.pos < size && !(s->ended && s->in.len == 0)) {
-                ZSTD_inBuffer in = { s->in.data, s->in.len, 0 };
-                size_t before = out.pos;
-                size_t r = ZSTD_decompressStream(s->ctx, &out, &in);
+                int r = zstd_step(s, &out);
 
-                if (ZSTD_isError(r))
-                        return zstd_error(r);
-                if (r != 0 && in.pos == 0 && out.pos == before)
-                        return CODEC_E_MALFORMED; /* wants more input than there is */
-                codec_advance(s, in.pos);
-                s->ended = r == 0;
+                if (r)
+                        return r;
         }
         if (s->ended && s->in.len == 0)
-                s->oversize = ZSTD_sizeof_DCtx(s->ctx) > CONTEXT_KEEP_LEN_MAX;
+                s->discard = ZSTD_sizeof_DCtx(s->ctx) > CONTEXT_KEEP_LEN_MAX;
         *ret_len = out.pos;
         return 0;
 }

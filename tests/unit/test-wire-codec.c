@@ -332,6 +332,50 @@ static void test_side_by_side(void)
         }
 }
 
+/* A stream that is left in the middle must not harm the next one of its codec, which uses the same context. */
+static void test_left_in_the_middle(void)
+{
+        static uint8_t frame[BIG * 2];
+        LZ4F_preferences_t p = { .frameInfo = { .contentSize = BIG } };
+        size_t len;
+
+        data_fill(0);
+        for (int codec = 0; codec < CODEC_COUNT; codec++) {
+                CLEANUP(strbuf_finip) struct strbuf packed = { 0 };
+
+                CU_ASSERT_EQUAL(codec_encode(codec, CODEC_LEVEL_DEFAULT, span_of(data, BIG), &packed), 0);
+                for (size_t read = 0; read < 3; read++) {
+                        CLEANUP(codec_stream_closep) struct codec_stream *s = NULL;
+
+                        CU_ASSERT_EQUAL_FATAL(codec_stream_open(codec, span_of(packed.data, packed.len), BIG, &s), 0);
+                        for (size_t i = 0; i < read; i++)
+                                CU_ASSERT_EQUAL(codec_stream_read(s, frame, 5000, &len), 0);
+                        s = codec_stream_close(s);
+                        expect_decode(codec, span_of(packed.data, packed.len), span_of(data, BIG));
+                }
+        }
+        /* This one made every other frame of the thread fail (see codec_lz4.c). */
+        len = LZ4F_compressFrame(frame, sizeof frame, data, BIG, &p);
+        CU_ASSERT_FATAL(!LZ4F_isError(len));
+        CU_ASSERT_EQUAL(decode(CODEC_LZ4, span_of(frame, len - 100), BIG), CODEC_E_MALFORMED);
+        p.frameInfo.contentSize = 0;
+        len = LZ4F_compressFrame(frame, sizeof frame, data, BIG, &p);
+        expect_decode(CODEC_LZ4, span_of(frame, len), span_of(data, BIG));
+}
+
+/* A frame that promises 10,598 bytes and ends without any. */
+static void test_zstd_broken_promise(void)
+{
+        static const uint8_t frame[] = { 0x28, 0xb5, 0x2f, 0xfd, 0x60, 0x66, 0x28, 0x01, 0, 0 };
+        uint8_t buf[100];
+        CLEANUP(codec_stream_closep) struct codec_stream *s = NULL;
+        size_t len;
+
+        CU_ASSERT_EQUAL(decode(CODEC_ZSTD, span_of(frame, sizeof frame), BIG), CODEC_E_MALFORMED);
+        CU_ASSERT_EQUAL_FATAL(codec_stream_open(CODEC_ZSTD, span_of(frame, sizeof frame), BIG, &s), 0);
+        CU_ASSERT_EQUAL(codec_stream_read(s, buf, sizeof buf, &len), CODEC_E_MALFORMED);
+}
+
 static void *thread_main(void *arg)
 {
         for (int codec = 0; codec < CODEC_COUNT; codec++) {
@@ -376,6 +420,8 @@ static const struct unit_case cases[] = {
         { "zstd without content size, largest window", test_zstd_unknown_size },
         { "names", test_names },
         { "two streams side by side", test_side_by_side },
+        { "a stream left in the middle", test_left_in_the_middle },
+        { "zstd promises what does not come", test_zstd_broken_promise },
         { "contexts end with their thread", test_threads },
 };
 UNIT_MAIN("wire-codec", cases)
