@@ -1,0 +1,327 @@
+"""Apache Kafka's command line tools against a broker: their main classes run as the scripts of a Kafka release run them.
+
+Called with --java "java -cp ..." before the address. What the tools print is compared, since that is what people read.
+"""
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "python"))
+from checks import (MIB, RUN, bootstrap, check, expect, expect_true, group_name, main, topic_name,  # noqa: E402
+                    topics_made, until)
+
+JAVA = []
+if sys.argv[1:2] == ["--java"]:
+    JAVA = shlex.split(sys.argv[2])
+    del sys.argv[1:3]
+BOOTSTRAP = bootstrap()
+
+CLASSES = {
+    "kafka-topics": "org.apache.kafka.tools.TopicCommand",
+    "kafka-configs": "kafka.admin.ConfigCommand",
+    "kafka-consumer-groups": "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
+    "kafka-groups": "org.apache.kafka.tools.GroupsCommand",
+    "kafka-get-offsets": "org.apache.kafka.tools.GetOffsetShell",
+    "kafka-delete-records": "org.apache.kafka.tools.DeleteRecordsCommand",
+    "kafka-log-dirs": "org.apache.kafka.tools.LogDirsCommand",
+    "kafka-broker-api-versions": "org.apache.kafka.tools.BrokerApiVersionsCommand",
+    "kafka-cluster": "org.apache.kafka.tools.ClusterTool",
+    "kafka-console-producer": "org.apache.kafka.tools.ConsoleProducer",
+    "kafka-console-consumer": "org.apache.kafka.tools.consumer.ConsoleConsumer",
+    "kafka-verifiable-producer": "org.apache.kafka.tools.VerifiableProducer",
+    "kafka-verifiable-consumer": "org.apache.kafka.tools.VerifiableConsumer",
+    "kafka-producer-perf-test": "org.apache.kafka.tools.ProducerPerformance",
+    "kafka-consumer-perf-test": "org.apache.kafka.tools.ConsumerPerformance",
+}
+
+
+def command(tool, *args):
+    return [*JAVA, CLASSES[tool], "--bootstrap-server", BOOTSTRAP, *map(str, args)]
+
+
+def run(tool, *args, stdin=b"", fine=True):
+    """Run a tool to its end; what it printed. With fine=False it must fail, with fine=None it may."""
+    got = subprocess.run(command(tool, *args), input=stdin, capture_output=True, timeout=60, check=False)
+    out, err = got.stdout.decode(), got.stderr.decode()
+    failed = got.returncode != 0 or (not out.strip() and "Exception" in err)
+    if fine is not None and failed == fine:
+        raise AssertionError(f"{tool} {' '.join(map(str, args))}: exit {got.returncode}: {(out + err).strip()[-300:]}")
+    return out if fine else out + err
+
+
+def make(tag, partitions=1, *config):
+    name = topic_name(tag)
+    args = [x for c in config for x in ("--config", c)]
+    run("kafka-topics", "--create", "--topic", name, "--partitions", partitions, "--replication-factor", 1, *args)
+    return name
+
+
+def lines(count, first=0):
+    return b"".join(b"line %06d of some text that repeats that repeats\n" % i for i in range(first, first + count))
+
+
+def console_produce(name, data, *args):
+    run("kafka-console-producer", "--topic", name, *args, stdin=data)
+
+
+def console_consume(name, count, *args):
+    return run("kafka-console-consumer", "--topic", name, "--max-messages", count, "--timeout-ms", 15000, *args)
+
+
+@check("broker-api-versions")
+def broker_api_versions():
+    text = run("kafka-broker-api-versions")
+    expect_true(f"{BOOTSTRAP} is not in the answer", text.startswith(BOOTSTRAP))
+    for api in ("Produce(0)", "Fetch(1)", "ListOffsets(2)", "Metadata(3)", "OffsetCommit(8)", "JoinGroup(11)",
+                "ApiVersions(18)", "CreateTopics(19)", "InitProducerId(22)", "IncrementalAlterConfigs(44)"):
+        row = re.search(rf"{re.escape(api)}: (.*)", text)
+        expect_true(f"{api} is not listed", row)
+        expect_true(f"{api} is not usable: {row[1]}", "usable" in row[1] and "UNSUPPORTED" not in row[1])
+
+
+@check("cluster")
+def cluster():
+    got = subprocess.run([*JAVA, CLASSES["kafka-cluster"], "cluster-id", "--bootstrap-server", BOOTSTRAP],
+                         capture_output=True, text=True, timeout=60, check=False)
+    expect_true(got.stdout + got.stderr, re.search(r"Cluster ID: \S+", got.stdout))
+
+
+@check("topic-create")
+def topic_create():
+    name = make("create", 3, "retention.ms=123456")
+    text = run("kafka-topics", "--describe", "--topic", name)
+    expect_true(text, "PartitionCount: 3" in text and "ReplicationFactor: 1" in text)
+    expect_true(text, "retention.ms=123456" in text)
+    expect("partition rows", len(re.findall(r"Partition: \d+\s+Leader: \d+\s+Replicas: \d+\s+Isr: \d+", text)), 3)
+    expect_true("not listed", name in run("kafka-topics", "--list").split())
+    text = run("kafka-topics", "--create", "--topic", name, fine=False)
+    expect_true(text, "already exists" in text)
+    run("kafka-topics", "--create", "--topic", name, "--if-not-exists")
+    text = run("kafka-topics", "--describe", "--under-replicated-partitions")
+    expect_true(f"under-replicated: {text}", name not in text)
+
+
+@check("topic-partitions")
+def topic_partitions():
+    name = make("grow")
+    run("kafka-topics", "--alter", "--topic", name, "--partitions", 4)
+    until("4 partitions", lambda: "PartitionCount: 4" in run("kafka-topics", "--describe", "--topic", name))
+    run("kafka-topics", "--alter", "--topic", name, "--partitions", 2, fine=False)
+
+
+@check("config-alter")
+def config_alter():
+    name = make("cfg")
+    entity = ("--entity-type", "topics", "--entity-name", name)
+    run("kafka-configs", "--alter", *entity, "--add-config", "retention.ms=777000,cleanup.policy=[compact,delete]")
+    text = run("kafka-configs", "--describe", *entity)
+    expect_true(text, "retention.ms=777000" in text and "cleanup.policy=compact,delete" in text)
+    run("kafka-configs", "--alter", *entity, "--delete-config", "retention.ms")
+    text = run("kafka-configs", "--describe", *entity)
+    expect_true(text, "retention.ms" not in text)
+    text = run("kafka-configs", "--describe", *entity, "--all")
+    expect_true("--all lists too little", text.count("synonyms=") > 15)
+    run("kafka-configs", "--alter", *entity, "--add-config", "retention.ms=soon", fine=False)
+
+
+@check("config-describe")
+def config_describe():
+    node = re.search(r"id: (\d+)", run("kafka-broker-api-versions"))[1]
+    text = run("kafka-configs", "--describe", "--entity-type", "brokers", "--entity-name", node, "--all")
+    for key in ("num.partitions", "log.retention.ms", "auto.create.topics.enable", "message.max.bytes"):
+        expect_true(f"broker has no {key}", f"{key}=" in text)
+
+
+@check("console")
+def console():
+    name = make("console")
+    console_produce(name, lines(200))
+    expect("read back", console_consume(name, 200, "--from-beginning").encode(), lines(200))
+
+
+@check("record-shape")
+def record_shape():
+    name = make("shape")
+    console_produce(name, b"h1:1,h2:2|k|v\nh1:3|gone|NULL\n", "--reader-property", "parse.key=true",
+                    "--reader-property", "parse.headers=true", "--reader-property", "headers.delimiter=|",
+                    "--reader-property", "key.separator=|", "--reader-property", "null.marker=NULL")
+    props = [x for p in ("print.key=true", "print.headers=true", "print.offset=true", "print.partition=true",
+                         "print.timestamp=true", "null.literal=nil") for x in ("--formatter-property", p)]
+    rows = console_consume(name, 2, "--from-beginning", *props).splitlines()
+    expect_true(rows[0], re.fullmatch(r"CreateTime:\d+\tPartition:0\tOffset:0\th1:1,h2:2\tk\tv", rows[0]))
+    expect_true(rows[1], re.fullmatch(r"CreateTime:\d+\tPartition:0\tOffset:1\th1:3\tgone\tnil", rows[1]))
+
+
+@check("codecs")
+def codecs():
+    name = make("codecs")
+    for i, codec in enumerate(("none", "gzip", "snappy", "lz4", "zstd")):
+        console_produce(name, lines(50, i * 50), "--compression-codec", codec)
+    expect("read back", console_consume(name, 250, "--from-beginning").encode(), lines(250))
+
+
+@check("offsets-list")
+def offsets_list():
+    name = make("offsets", 2)
+    console_produce(name, lines(40))
+
+    def ends(*args):
+        rows = run("kafka-get-offsets", "--topic", name, *args).split()
+        return sum(int(r.rsplit(":", 1)[1]) for r in rows)
+    expect("latest", ends(), 40)
+    expect("earliest", ends("--time", "earliest"), 0)
+    later = int(time.time() * 1000) + 3600_000
+    expect("in an hour", run("kafka-get-offsets", "--topic", name, "--time", later).strip(), "")
+    expect("an hour ago", ends("--time", int(time.time() * 1000) - 3600_000), 0)
+
+
+@check("seek-offset")
+def seek_offset():
+    name = make("seek")
+    console_produce(name, lines(100))
+    got = console_consume(name, 10, "--partition", 0, "--offset", 90)
+    expect("from 90", got.encode(), lines(10, 90))
+
+
+@check("delete-records")
+def delete_records():
+    name = make("purge")
+    console_produce(name, lines(100))
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as f:
+        json.dump({"version": 1, "partitions": [{"topic": name, "partition": 0, "offset": 40}]}, f)
+        f.flush()
+        text = run("kafka-delete-records", "--offset-json-file", f.name)
+    expect_true(text, "low_watermark: 40" in text)
+    expect("earliest", run("kafka-get-offsets", "--topic", name, "--time", "earliest").strip(), f"{name}:0:40")
+    expect("first line", console_consume(name, 60, "--from-beginning").encode(), lines(60, 40))
+
+
+@check("log-dirs")
+def log_dirs():
+    name = make("dirs")
+    console_produce(name, lines(100))
+    text = run("kafka-log-dirs", "--describe", "--topic-list", name)
+    got = json.loads(next(row for row in text.splitlines() if row.startswith("{")))
+    parts = [p for b in got["brokers"] for d in b["logDirs"] for p in d["partitions"]]
+    expect("partitions", [p["partition"] for p in parts], [f"{name}-0"])
+    expect_true(f"size {parts[0]['size']}", parts[0]["size"] > 500)
+
+
+@check("group-restart")
+def group_restart():
+    name, group = make("restart"), group_name("restart")
+    console_produce(name, lines(100))
+    read = ("--group", group, "--from-beginning")
+    expect("first run", console_consume(name, 60, *read).encode(), lines(60))
+    expect("second run goes on", console_consume(name, 40, *read).encode(), lines(40, 60))
+
+
+@check("group-admin", 90)
+def group_admin():
+    name, group = make("gadmin", 2), group_name("gadmin")
+    console_produce(name, lines(50))
+    console_consume(name, 50, "--group", group, "--from-beginning")
+    text = run("kafka-consumer-groups", "--describe", "--group", group)
+    rows = [r.split() for r in text.splitlines() if r.startswith(group)]
+    expect("rows", len(rows), 2)
+    expect("lag", sum(int(r[5]) for r in rows), 0)
+    expect_true("not listed", group in run("kafka-consumer-groups", "--list").split())
+    expect_true("not listed by kafka-groups", group in run("kafka-groups", "--list"))
+    text = run("kafka-consumer-groups", "--describe", "--group", group, "--state")
+    expect_true(text, "Empty" in text)
+    run("kafka-consumer-groups", "--group", group, "--topic", name, "--reset-offsets", "--to-earliest", "--execute")
+    text = run("kafka-consumer-groups", "--describe", "--group", group)
+    rows = [r.split() for r in text.splitlines() if r.startswith(group)]
+    expect("lag after the reset", sum(int(r[5]) for r in rows), 50)
+    text = run("kafka-consumer-groups", "--delete-offsets", "--group", group, "--topic", name)
+    expect_true(text, "Successful" in text)
+    # A group without members and offsets may already be gone by itself, which the tool reports as a failure.
+    text = run("kafka-consumer-groups", "--delete", "--group", group, fine=None)
+    expect_true(text, "successful" in text or "GroupIdNotFound" in text)
+
+
+class Background:
+    """A tool that runs until it is told to end; its output goes to a file of JSON lines."""
+
+    def __init__(self, folder, label, *args):
+        self.path = os.path.join(folder, label)
+        with open(self.path, "wb") as out:
+            self.p = subprocess.Popen(command(*args), stdout=out, stderr=subprocess.DEVNULL,
+                                      stdin=subprocess.DEVNULL)
+
+    def events(self, name):
+        with open(self.path, encoding="utf-8") as f:
+            rows = [json.loads(r) for r in f if r.startswith("{") and r.endswith("\n")]
+        return [r for r in rows if r["name"] == name]
+
+    def owned(self):
+        """How many partitions the newest assignment gives to this member."""
+        events = [e for e in self.events("partitions_assigned")]
+        return len(events[-1]["partitions"]) if events else 0
+
+    def consumed(self):
+        return sum(e["count"] for e in self.events("records_consumed"))
+
+    def stop(self):
+        if self.p.poll() is None:
+            self.p.send_signal(signal.SIGTERM)
+        self.p.wait(30)
+
+
+@check("verifiable", 120)
+def verifiable():
+    name, group = make("verifiable", 4), group_name("verifiable")
+    args = ("kafka-verifiable-consumer", "--topic", name, "--group-id", group, "--reset-policy", "earliest")
+    with tempfile.TemporaryDirectory() as folder:
+        members = [Background(folder, "a", *args)]
+        try:
+            until("one member owns all", lambda: members[0].owned() == 4, 40)
+            members.append(Background(folder, "b", *args))
+            until("both own two", lambda: [m.owned() for m in members] == [2, 2], 40)
+            out = run("kafka-verifiable-producer", "--topic", name, "--max-messages", 2000, "--acks", -1)
+            sent = [json.loads(r) for r in out.splitlines() if '"producer_send_success"' in r]
+            expect("acknowledged", len(sent), 2000)
+            until("all consumed", lambda: sum(m.consumed() for m in members) == 2000, 40)
+            members[1].stop()
+            until("the first owns all again", lambda: members[0].owned() == 4, 40)
+            # One during the rebalance may fail; the one after the last records may not.
+            until("the last commit succeeded", lambda: members[0].events("offsets_committed")[-1]["success"])
+        finally:
+            for m in members:
+                m.stop()
+
+
+@check("perf-test", 120)
+def perf_test():
+    name = make("perf", 2, f"max.message.bytes={2 * MIB}")
+    text = run("kafka-producer-perf-test", "--topic", name, "--num-records", 50000, "--record-size", 200,
+               "--throughput", -1, "--command-property", "compression.type=lz4")
+    expect_true(text, "50000 records sent" in text)
+    text = run("kafka-consumer-perf-test", "--topic", name, "--num-records", 50000, "--timeout", 20000)
+    expect("records consumed", text.splitlines()[-1].split(", ")[4], "50000")
+
+
+@check("topic-delete")
+def topic_delete():
+    run("kafka-topics", "--delete", "--topic", f"{RUN}-.*")
+    until("topics gone", lambda: not [t for t in run("kafka-topics", "--list").split() if t.startswith(RUN)])
+    expect_true("no topic was made", topics_made())
+    text = run("kafka-topics", "--delete", "--topic", f"{RUN}-never", fine=False)
+    expect_true(text, "does not exist" in text)
+
+
+def version():
+    jars = next((a for a in JAVA if a.endswith("lib/*")), "").removesuffix("*")
+    names = os.listdir(jars) if jars else []
+    found = next((m[1] for n in names if (m := re.fullmatch(r"kafka-tools-([\d.]+)\.jar", n))), "unknown")
+    return f"Apache Kafka's tools {found}"
+
+
+if __name__ == "__main__":
+    main(version())
