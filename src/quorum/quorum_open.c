@@ -74,6 +74,17 @@ static int open_vote(struct opening *o, bool *ret_is_new)
         return 0;
 }
 
+/* A folder whose vote was lost could vote twice in a term. */
+static int check_new(struct opening *o)
+{
+        struct quorum *q = o->q;
+
+        if (!q->stored_index && qlog_last_index(q->log) == 0)
+                return 0;
+        return refuse(o, QUORUM_E_REFUSED, "metadata folder %s has a log but no vote file; restore it, or remove the node from "
+                      "the quorum and add it again with an empty folder", q->cfg.dir);
+}
+
 static int open_store(struct opening *o)
 {
         struct quorum *q = o->q;
@@ -159,6 +170,8 @@ int quorum_open(const struct quorum_config *cfg, const struct quorum_events *eve
                 r = open_store(&o);
         if (!r)
                 r = open_log(&o, is_new);
+        if (!r && is_new)
+                r = check_new(&o);
         if (r) {
                 if (!why[0])
                         refuse(&o, r, "metadata folder %s cannot be opened: %s", cfg->dir, strerror(r < 0 ? -r : EINVAL));

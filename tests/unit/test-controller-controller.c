@@ -38,6 +38,7 @@ static void test_life_of_a_topic(void)
         CU_ASSERT_PTR_NULL(meta_image_topic(third, STR_LIT("orders")));
         CU_ASSERT_PTR_NOT_NULL(meta_image_topic(first, STR_LIT("orders"))); /* who holds an image keeps it */
         host_close(&h);
+        file_remove_tree(h.dir);
 }
 
 static void test_restart_keeps_everything(void)
@@ -72,6 +73,7 @@ static void test_restart_keeps_everything(void)
         CU_ASSERT_EQUAL(partition(unclean, "t3", 1)->leader, 1);
         CU_ASSERT_EQUAL(partition(unclean, "t3", 1)->leader_epoch, 1); /* an unclean one does not */
         host_close(&h);
+        file_remove_tree(h.dir);
 }
 
 struct follower {
@@ -127,6 +129,7 @@ static void test_wait_for_subscriber(void)
         CU_ASSERT(answered);
         CU_ASSERT_EQUAL(t.result.outcome, CONTROLLER_OK);
         host_close(&h);
+        file_remove_tree(h.dir);
         meta_image_unref(f.sub.image);
 }
 
@@ -141,6 +144,7 @@ static void test_second_process(void)
         CU_ASSERT_PTR_NOT_NULL(strstr(why, "another process"));
         host_close(&other);
         host_close(&h);
+        file_remove_tree(h.dir);
 }
 
 static void test_producer_ids_are_never_repeated(void)
@@ -165,6 +169,7 @@ static void test_producer_ids_are_never_repeated(void)
                 CU_ASSERT_EQUAL(a.result.outcome, CONTROLLER_E_BROKER_EPOCH);
                 host_close(&h);
         }
+        file_remove_tree(h.dir);
         CU_ASSERT_EQUAL(last, 4 * 5 * 1000 - 1);
 }
 

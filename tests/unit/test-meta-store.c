@@ -1,0 +1,163 @@
+/* Goal: the store refuses what is not its own and says so; grows; a damaged row is noticed.
+ * Method: folders made by hand, bytes turned over in data.mdb. (Round trips: test-meta-builder.) */
+#include <lmdb.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "meta/builder.h"
+#include "meta/store.h"
+#include "sys/file.h"
+#include "unit.h"
+
+static char dir[64], why[256];
+
+static int store_open(size_t map_len, struct meta_store **ret_store, struct meta_image **ret_image)
+{
+        return meta_store_open(&(struct meta_store_config){ .dir = dir, .map_len_initial = map_len }, ret_store, ret_image, why,
+                               sizeof why);
+}
+
+static void fresh(void)
+{
+        snprintf(dir, sizeof dir, "/tmp/chronik-test-store-%d", (int)getpid());
+        file_remove_tree(dir);
+}
+
+static struct meta_image *image_with_configs(int count)
+{
+        CLEANUP(meta_image_unrefp) struct meta_image *empty = meta_image_new_empty();
+        struct meta_builder b;
+
+        meta_builder_init(&b, empty);
+        for (int i = 0; i < count; i++) {
+                struct meta_record r;
+                char name[32], value[1000];
+
+                snprintf(name, sizeof name, "group-%d", i);
+                memset(value, 'v', sizeof value);
+                meta_record_init(&r, META_CONFIG);
+                r.config.resource_type = META_RESOURCE_GROUP;
+                r.config.resource_name = str_of(name);
+                r.config.name = STR_LIT("consumer.session.timeout.ms");
+                r.config.value = (struct str){ value, sizeof value };
+                assert(!meta_builder_apply(&b, &r, 1));
+        }
+        return meta_builder_finish(&b, 7, 3);
+}
+
+static void test_grows(void)
+{
+        CLEANUP(meta_image_unrefp) struct meta_image *image = image_with_configs(2000), *empty = NULL, *back = NULL;
+        CLEANUP(meta_store_closep) struct meta_store *s = NULL;
+
+        fresh();
+        CU_ASSERT_EQUAL_FATAL(store_open(64 << 10, &s, &empty), 0);
+        CU_ASSERT_EQUAL(empty->index, 0);
+        CU_ASSERT_EQUAL(meta_store_commit(s, image), 0); /* 2 MB into 64 KiB */
+        s = meta_store_close(s);
+        CU_ASSERT_EQUAL_FATAL(store_open(64 << 10, &s, &back), 0);
+        CU_ASSERT(meta_image_equal(image, back));
+        CU_ASSERT_EQUAL(back->index, 7);
+        CU_ASSERT_EQUAL(back->term, 3);
+}
+
+static void test_long_names(void)
+{
+        CLEANUP(meta_image_unrefp) struct meta_image *empty = meta_image_new_empty(), *image = NULL, *back = NULL, *none = NULL;
+        CLEANUP(meta_store_closep) struct meta_store *s = NULL;
+        struct meta_builder b;
+        char name[1000];
+
+        fresh();
+        memset(name, 'n', sizeof name);
+        meta_builder_init(&b, empty);
+        for (size_t len = 240; len < 1000; len += 7) {
+                struct meta_record r;
+
+                meta_record_init(&r, META_CONFIG);
+                r.config.resource_type = META_RESOURCE_GROUP;
+                r.config.resource_name = (struct str){ name, len };
+                r.config.name = (struct str){ name, len };
+                r.config.value = STR_LIT("1");
+                CU_ASSERT_EQUAL(meta_builder_apply(&b, &r, 1), 0);
+        }
+        image = meta_builder_finish(&b, 1, 1);
+        CU_ASSERT_EQUAL_FATAL(store_open(0, &s, &none), 0);
+        CU_ASSERT_EQUAL(meta_store_commit(s, image), 0);
+        s = meta_store_close(s);
+        CU_ASSERT_EQUAL_FATAL(store_open(0, &s, &back), 0);
+        CU_ASSERT(meta_image_equal(image, back));
+}
+
+static void test_foreign(void)
+{
+        struct meta_store *s = NULL;
+        struct meta_image *i = NULL;
+        char path[128], junk[8192];
+        char text[] = "abcxyz";
+        MDB_val key = { 3, text }, value = { 3, text + 3 };
+        MDB_env *env;
+        MDB_txn *txn;
+        MDB_dbi dbi;
+
+        fresh();
+        file_mkdirs(dir);
+        memset(junk, 'j', sizeof junk);
+        snprintf(path, sizeof path, "%s/data.mdb", dir);
+        file_replace(path, span_of(junk, sizeof junk));
+        CU_ASSERT_EQUAL(store_open(0, &s, &i), META_STORE_E_FOREIGN);
+        CU_ASSERT(why[0] != 0);
+
+        fresh();
+        file_mkdirs(dir);
+        CU_ASSERT_FATAL(!mdb_env_create(&env) && !mdb_env_open(env, dir, 0, 0640) && !mdb_txn_begin(env, NULL, 0, &txn) &&
+                        !mdb_dbi_open(txn, NULL, 0, &dbi) && !mdb_put(txn, dbi, &key, &value, 0) && !mdb_txn_commit(txn));
+        mdb_env_close(env);
+        CU_ASSERT_EQUAL(store_open(0, &s, &i), META_STORE_E_FOREIGN);
+        CU_ASSERT_PTR_NOT_NULL(strstr(why, "something else"));
+        CU_ASSERT_PTR_NULL(s);
+}
+
+/* Turn a byte of what was stored over, at many places: the image must come back right, or not at all. */
+static void test_damage(void)
+{
+        CLEANUP(meta_image_unrefp) struct meta_image *image = image_with_configs(20), *none = NULL;
+        struct meta_store *s;
+        char path[128], *good;
+        unsigned refused = 0;
+        size_t len;
+
+        fresh();
+        CU_ASSERT_EQUAL_FATAL(store_open(0, &s, &none), 0);
+        CU_ASSERT_EQUAL(meta_store_commit(s, image), 0);
+        meta_store_close(s);
+        snprintf(path, sizeof path, "%s/data.mdb", dir);
+        CU_ASSERT_EQUAL_FATAL(file_read_whole(path, 64 << 20, &good, &len), 0);
+        /* Only in the values: LMDB's own pages it trusts itself. */
+        for (size_t at = 0; at + 16 < len; at++) {
+                CLEANUP(meta_image_unrefp) struct meta_image *back = NULL;
+                int r;
+
+                if (memcmp(good + at, "vvvvvvvvvvvvvvvv", 16) || at % 97)
+                        continue;
+                good[at + 3] ^= 0x20;
+                file_replace(path, span_of(good, len));
+                r = store_open(0, &s, &back);
+                CU_ASSERT(r == META_STORE_E_CORRUPT || (r == 0 && meta_image_equal(image, back)));
+                refused += r == META_STORE_E_CORRUPT;
+                if (!r)
+                        meta_store_close(s);
+                good[at + 3] ^= 0x20;
+        }
+        CU_ASSERT(refused > 10);
+        free(good);
+        file_remove_tree(dir);
+}
+
+static const struct unit_case cases[] = {
+        { "the map grows", test_grows },
+        { "names longer than a key", test_long_names },
+        { "foreign files are refused", test_foreign },
+        { "damaged rows are noticed", test_damage },
+};
+UNIT_MAIN("store", cases)
