@@ -187,7 +187,7 @@ int batch_walk_next(struct batch_feed *f, struct batch_walk_record *ret)
         left = batch_varint(&c);
         body = c.at;
         (void)cursor_u8(&c); /* attributes of records are not used */
-        ret->timestamp_delta = cursor_varlong(&c);
+        ret->timestamp_delta = batch_varlong(&c);
         ret->offset_delta = batch_varint(&c);
         key_len = batch_varint(&c);
         if (!cursor_ok(&c))

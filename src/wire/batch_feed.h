@@ -54,15 +54,37 @@ struct batch_walk_record {
 /* Step over one record, checking everything about its form. Return: 0; BATCH_E_INVALID, BATCH_E_TOO_LARGE, -ENOMEM. */
 int batch_walk_next(struct batch_feed *f, struct batch_walk_record *ret);
 
-/* Numbers are short in practice: one byte is taken here, longer ones by the cursor. */
+/* Numbers are short in practice: one and two bytes are taken here, longer ones by the cursor. */
+static inline bool batch_short_number(struct cursor *c, int32_t *ret_value)
+{
+        uint32_t v;
+
+        if (unlikely(c->failed || c->end - c->at < 2))
+                return false;
+        v = c->at[0];
+        if (v >= 0x80) {
+                if (c->at[1] >= 0x80)
+                        return false;
+                v = (v & 0x7f) | (uint32_t)c->at[1] << 7;
+                c->at++;
+        }
+        c->at++;
+        *ret_value = (int32_t)(v >> 1) ^ -(int32_t)(v & 1);
+        return true;
+}
+
 static inline int32_t batch_varint(struct cursor *c)
 {
-        if (likely(c->at < c->end && *c->at < 0x80 && !c->failed)) {
-                uint8_t v = *c->at++;
+        int32_t v;
 
-                return (int32_t)(v >> 1) ^ -(int32_t)(v & 1);
-        }
-        return cursor_varint(c);
+        return likely(batch_short_number(c, &v)) ? v : cursor_varint(c);
+}
+
+static inline int64_t batch_varlong(struct cursor *c)
+{
+        int32_t v;
+
+        return likely(batch_short_number(c, &v)) ? v : cursor_varlong(c);
 }
 
 /* Timestamp of a record. Sums wrap as they do in every client; batch_check() refuses those that would. */

@@ -67,7 +67,7 @@ static int record_parse(struct batch_records *it, struct cursor c, struct batch_
         int32_t offset_delta;
 
         (void)cursor_u8(&c); /* attributes of records are not used */
-        timestamp_delta = cursor_varlong(&c);
+        timestamp_delta = batch_varlong(&c);
         offset_delta = batch_varint(&c);
         rec.key = take_sized(&c);
         rec.value = take_sized(&c);
