@@ -64,6 +64,52 @@ def failures(results):
     return out
 
 
+# What a name stands for, in every client that has it.
+MEANING = {
+    "cluster": "metadata: cluster id, controller, the broker at the address that was dialled",
+    "broker-api-versions": "every API that the tools need is offered in a usable version",
+    "topic-create": "create with settings, validate only, and the errors for a bad name, a second one, 30 replicas",
+    "topic-describe": "partitions, replicas, leader, topic id; the error for an unknown topic",
+    "topic-partitions": "more partitions, which are usable; fewer are refused",
+    "topic-delete": "delete every topic of the run; the error for an unknown one; a topic made again is empty",
+    "config-describe": "settings of a topic and of a broker, with their sources",
+    "config-alter": "set, append, subtract, delete, and replace the whole set, as far as the client can",
+    "config-invalid": "values that make no sense are refused and change nothing",
+    "produce-*": "300 records in this codec, read back byte for byte with consecutive offsets",
+    "acks-*": "records sent with this many acknowledgements arrive in order",
+    "idempotent": "many small batches of an idempotent producer: none lost, doubled or out of order",
+    "record-shape": "keys, headers (repeated, empty, null), null and empty values, timestamps",
+    "log-append-time": "message.timestamp.type=LogAppendTime: the broker's time and type reach the consumer",
+    "topic-codec": "compression.type of the topic: batches are recompressed and read back the same",
+    "sizes": "records of 1 byte to 1 MB that no codec makes smaller",
+    "size-10mb": "records of 10 MiB where max.message.bytes allows it, with a fetch limit below their size",
+    "too-large": "a record above max.message.bytes is refused with the right error",
+    "batch-split": "a batch above max.message.bytes is split by the client and arrives whole",
+    "compact-null-key": "a compacted topic refuses a record without key",
+    "auto-create": "producing to a topic that does not exist makes it",
+    "assign": "consume partitions by assignment, from the start and from an offset",
+    "seek-offset": "seek forwards and backwards, to both ends",
+    "seek-time": "the offset for a time, exact inside batches; after the last record",
+    "offsets-list": "first, last and newest offset of a partition",
+    "offset-reset": "a position out of range: back to the start, or the error if no reset is wanted",
+    "read-committed": "isolation level read_committed",
+    "delete-records": "the log's start moves; reading goes on behind it",
+    "log-dirs": "size of a partition on disk",
+    "leader-epochs": "end offset of a leader epoch",
+    "group-rebalance": "a second member joins and leaves while records flow; all partitions owned, none twice",
+    "group-cooperative": "the same with the cooperative protocol",
+    "group-static": "a static member comes back to its partitions without a rebalance",
+    "group-restart": "a group goes on at its committed offset",
+    "commit-metadata": "text beside a committed offset",
+    "group-list": "list groups with state and members",
+    "group-admin": "describe, list, alter and delete offsets, delete; the error while members are there",
+    "internal-offsets": "__consumer_offsets is a compacted topic that clients can read",
+    "console": "console producer into console consumer",
+    "codecs": "the console producer with every codec",
+    "verifiable": "verifiable producer and two verifiable consumers, one of which leaves",
+    "perf-test": "Kafka's own performance tools run to their end",
+}
+
 DOC_HEAD = """# Clients that were tested
 
 Written by `tests/client/run --write-doc` from the results of a run of all clients against chronikd; do not edit.
@@ -94,6 +140,8 @@ def document(results, broker_version):
     sign = {"ok": "+", "not ok": "-", "skip": "."}
     for name in names:
         out.append(f"| {name} |" + "".join(f" {sign.get(r.checks.get(name, ('',))[0], '')} |" for r in results) + "\n")
+    out.append("\n## What the checks are\n\n")
+    out += [f"- **{name}**: {what}\n" for name, what in MEANING.items()]
     skips = [(r.client.name, name, why) for r in results for name, (got, why) in r.checks.items() if got == "skip"]
     if skips:
         out.append("\n## Not offered\n\n")

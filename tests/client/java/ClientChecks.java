@@ -95,14 +95,19 @@ public final class ClientChecks {
             pairs.put(config[i], config[i + 1]);
         }
         admin.createTopics(List.of(new NewTopic(name, partitions, (short) 1).configs(pairs))).all().get();
-        Checks.until(name + " ready", () -> {
+        untilPartitions(name, partitions);
+        return name;
+    }
+
+    /** A broker may learn of a topic a moment after the controller has answered. */
+    private static void untilPartitions(String name, int count) throws Exception {
+        Checks.until(name + " has " + count + " partitions", () -> {
             try {
-                return describe(name).partitions().size() == partitions;
+                return describe(name).partitions().size() == count;
             } catch (ExecutionException e) {
                 return false;
             }
         });
-        return name;
     }
 
     private static TopicDescription describe(String name) throws Exception {
@@ -209,7 +214,7 @@ public final class ClientChecks {
         Checks.equal("partitions in the answer", made.numPartitions(name).get(), 3);
         Checks.equal("replicas in the answer", made.replicationFactor(name).get(), 1);
         Checks.equal("retention.ms in the answer", made.config(name).get().get("retention.ms").value(), "123456");
-        Checks.until("described", () -> describe(name).partitions().size() == 3);
+        untilPartitions(name, 3);
         Checks.equal("topic id", describe(name).topicId(), made.topicId(name).get());
         Checks.fails("a second create", TopicExistsException.class, () -> create(name, 1));
         Checks.fails("a bad name", InvalidTopicException.class, () -> create("no/slash", 1));
@@ -227,7 +232,7 @@ public final class ClientChecks {
     private static void topicPartitions() throws Exception {
         String name = make("grow", 1);
         admin.createPartitions(Map.of(name, NewPartitions.increaseTo(4))).all().get();
-        Checks.until("4 partitions", () -> describe(name).partitions().size() == 4);
+        untilPartitions(name, 4);
         Checks.fails("shrinking", InvalidPartitionsException.class,
                 () -> admin.createPartitions(Map.of(name, NewPartitions.increaseTo(2))).all().get());
         produce(List.of(new ProducerRecord<>(name, 3, null, bytes("x"))));
