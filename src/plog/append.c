@@ -1,0 +1,167 @@
+/* Appending one batch: sequence check, offset, write and state in one step under the log's lock. See plog.h. */
+#include <string.h>
+
+#include "base/err.h"
+#include "plog/internal.h"
+#include "sys/clock.h"
+#include "sys/diag.h"
+#include "sys/file.h"
+
+/* Idempotence rules. Return: PLOG_OK with the producer's state (NULL: the batch has none), or an outcome. */
+static int check_producer(struct plog *pl, const struct plog_append_args *args, const struct batch_header *h,
+                          struct plog_append_result *ret, struct producer **ret_producer)
+{
+        const struct producer_batch *known;
+        int r = PLOG_OK;
+
+        *ret_producer = NULL;
+        if (!batch_has_producer(h))
+                return PLOG_OK;
+        if (args->check_sequence && h->base_sequence >= 0)
+                r = producer_check(producers_find(&pl->producers, h->producer_id), h, &known);
+        if (r == PLOG_E_DUPLICATE)
+                *ret = (struct plog_append_result){ .base_offset = known->first_offset,
+                                                    .last_offset = known->last_offset,
+                                                    .append_time_ms = known->timestamp,
+                                                    .start_offset = pl->start };
+        if (r)
+                return r;
+        *ret_producer = producers_get(&pl->producers, h->producer_id);
+        return *ret_producer ? PLOG_OK : -ENOMEM;
+}
+
+/* The segment to append to, made or rolled as needed. */
+static int writable_segment(struct plog *pl, const struct batch_header *h, int64_t now_ms, struct segment **ret)
+{
+        struct segment *s = plog_active(pl);
+        int r;
+
+        if (s && !segment_must_roll(pl, s, h, now_ms)) {
+                *ret = s;
+                return 0;
+        }
+        if (s)
+                segment_roll(pl);
+        /* Named after the log's end, not the batch: bases touch even where a replica's copy has gaps, so that recovery
+         * can tell a gap from a loss. */
+        r = segment_new(pl, pl->end, &s);
+        if (r)
+                return r;
+        r = segments_push(pl, s);
+        if (r) {
+                segment_unref(s);
+                return r;
+        }
+        *ret = s;
+        return 0;
+}
+
+/* A file that has unsynced data stays open until it is synced: the kernel reports a failed write-back only to
+ * descriptors that were open then. */
+static int keep_open(struct plog *pl, struct segment *s)
+{
+        int fd;
+
+        if (s->dirty_fd >= 0)
+                return 0;
+        fd = pin_file_pin(s->file, s->size ? 0 : O_CREAT);
+        if (fd < 0)
+                return fd;
+        if (!s->size)
+                pl->dir_dirty = true;
+        s->dirty_fd = fd;
+        return 0;
+}
+
+/* No room is not the end: nothing that was acknowledged is hurt. What was written of the batch is cut back, and when
+ * that works the log goes on as soon as there is room again. */
+static int write_failed(struct plog *pl, struct segment *s, int error)
+{
+        bool no_room = error == -ENOSPC || error == -EDQUOT || error == -EFBIG;
+
+        if (no_room && !file_truncate(s->dirty_fd, s->size)) {
+                s->reserved_end = s->size;
+                diag_limited(DIAG_ERROR, "%s: no room on the file system of %s; appends are refused until there is some: "
+                             "lower retention, delete topics or enlarge the volume", pl->name, pl->dir);
+                return -ENOSPC;
+        }
+        plog_fail(pl, "write", error);
+        return PLOG_E_FAILED;
+}
+
+static void note_appended(struct plog *pl, struct segment *s, const struct batch_header *h, int64_t pos)
+{
+        recent_add(&pl->recent, &(struct recent_batch){ .base_offset = h->base_offset,
+                                                        .last_offset = batch_last_offset(h),
+                                                        .pos = pos,
+                                                        .len = batch_size(h) });
+        pl->end = batch_last_offset(h) + 1;
+        pl->size_bytes += batch_size(h);
+        pl->appended_len += batch_size(h);
+        atomic_fetch_add_explicit(&pl->store->bytes_appended, (unsigned long)batch_size(h), memory_order_relaxed);
+        atomic_fetch_add_explicit(&pl->store->batches_appended, 1, memory_order_relaxed);
+}
+
+static int append_locked(struct plog *pl, const struct plog_append_args *args, struct batch_header *h,
+                         struct plog_append_result *ret)
+{
+        struct producer *producer;
+        struct segment *s;
+        int64_t pos;
+        int r;
+
+        if (pl->state != PLOG_OPEN)
+                return pl->state == PLOG_CLOSED ? PLOG_E_CLOSED : PLOG_E_FAILED;
+        if (batch_size(h) > pl->conf.segment_bytes)
+                return PLOG_E_SEGMENT_LIMIT;
+        if (args->keep_base_offset >= 0 && args->keep_base_offset < pl->end)
+                return -EINVAL;
+        r = check_producer(pl, args, h, ret, &producer);
+        if (r)
+                return r;
+        h->base_offset = args->keep_base_offset >= 0 ? args->keep_base_offset : pl->end;
+        h->leader_epoch = args->leader_epoch;
+        r = epochs_reserve(&pl->epochs);
+        if (!r)
+                r = writable_segment(pl, h, args->now_ms, &s);
+        if (r)
+                return r;
+        r = keep_open(pl, s);
+        if (r) {
+                diag_limited(DIAG_ERROR, "%s: cannot open a segment in %s for writing: %s", pl->name, pl->dir,
+                             strerror(-r));
+                return r;
+        }
+        batch_set_base(args->batch, h->base_offset, h->leader_epoch);
+        pos = s->size;
+        r = file_pwrite_all(s->dirty_fd, args->batch, args->len, pos);
+        if (r)
+                return write_failed(pl, s, r);
+        if (epochs_assign(&pl->epochs, h->leader_epoch, h->base_offset))
+                pl->epochs_dirty = true;
+        if (producer)
+                producer_note(producer, h, args->now_ms);
+        segment_note(pl, s, h);
+        note_appended(pl, s, h, pos);
+        flush_note_dirty(pl, h->records_count);
+        *ret = (struct plog_append_result){ .base_offset = h->base_offset,
+                                            .last_offset = pl->end - 1,
+                                            .append_time_ms = h->max_timestamp,
+                                            .start_offset = pl->start };
+        return PLOG_OK;
+}
+
+int plog_append(struct plog *pl, const struct plog_append_args *args, struct plog_append_result *ret)
+{
+        struct batch_header h;
+        int r;
+
+        assert(pl->magic == PLOG_MAGIC);
+        r = batch_parse_header(span_of(args->batch, args->len), &h);
+        if (r || batch_len(&h) != args->len || h.last_offset_delta < 0)
+                return -EINVAL;
+        pthread_mutex_lock(&pl->lock);
+        r = append_locked(pl, args, &h, ret);
+        pthread_mutex_unlock(&pl->lock);
+        return r;
+}

@@ -1,0 +1,206 @@
+/* Checkpoint of one log: how far it is known to be on stable storage, so that an unclean start reads only what came
+ * after. See FORMAT.md "checkpoint". plog.work is held throughout. */
+#include <endian.h>
+#include <string.h>
+
+#include "base/crc32c.h"
+#include "base/err.h"
+#include "plog/internal.h"
+#include "sys/clock.h"
+#include "sys/file.h"
+
+#define BE64(v) ((int64_t)htobe64((uint64_t)(v)))
+#define FROM64(v) ((int64_t)be64toh((uint64_t)(v)))
+
+int checkpoint_write(struct plog *pl, struct checkpoint *c, bool sync)
+{
+        struct disk_checkpoint d = {
+                .magic = htobe32(CHECKPOINT_MAGIC),
+                .version = htobe32(FORMAT_VERSION),
+                .sequence = htobe64(pl->checkpoint_sequence + 1),
+                .start_offset = BE64(c->start_offset),
+                .end_offset = BE64(c->end_offset),
+                .segment_base = BE64(c->segment_base),
+                .segment_pos = BE64(c->segment_pos),
+                .max_timestamp = BE64(c->max_timestamp),
+                .max_timestamp_offset = BE64(c->max_timestamp_offset),
+                .first_timestamp = BE64(c->first_timestamp),
+                .index_count = htobe32(c->index_count),
+                .index_crc = htobe32(c->index_crc),
+                .snapshot_offset = BE64(c->snapshot_offset),
+                .damaged_from = BE64(c->damaged_from),
+                .damaged_to = BE64(c->damaged_to),
+        };
+        char path[PLOG_PATH_MAX];
+        int fd, r;
+
+        d.crc = htobe32(crc32c(0, &d, offsetof(struct disk_checkpoint, crc)));
+        plog_path_of(pl->dir, CHECKPOINT_NAME, path);
+        fd = file_open(path, O_RDWR | O_CREAT);
+        if (fd < 0)
+                return fd;
+        r = file_pwrite_all(fd, &d, sizeof d,
+                            (int64_t)((pl->checkpoint_sequence + 1) % CHECKPOINT_SLOTS) * CHECKPOINT_SLOT_STEP);
+        if (!r && sync) {
+                r = file_sync(fd);
+                if (!r)
+                        r = file_sync_dir(pl->dir);
+        }
+        file_close(fd);
+        if (r)
+                return r;
+        pl->checkpoint_sequence++;
+        pl->checkpoint_end = c->end_offset;
+        pl->checkpoint_start = c->start_offset;
+        pl->checkpoint_ms = clock_mono_ms();
+        return 0;
+}
+
+static bool slot_decode(const struct disk_checkpoint *d, struct checkpoint *ret)
+{
+        if (be32toh(d->magic) != CHECKPOINT_MAGIC || be32toh(d->version) != FORMAT_VERSION ||
+            be32toh(d->crc) != crc32c(0, d, offsetof(struct disk_checkpoint, crc)))
+                return false;
+        *ret = (struct checkpoint){
+                .sequence = be64toh(d->sequence),
+                .start_offset = FROM64(d->start_offset),
+                .end_offset = FROM64(d->end_offset),
+                .segment_base = FROM64(d->segment_base),
+                .segment_pos = FROM64(d->segment_pos),
+                .max_timestamp = FROM64(d->max_timestamp),
+                .max_timestamp_offset = FROM64(d->max_timestamp_offset),
+                .first_timestamp = FROM64(d->first_timestamp),
+                .index_count = be32toh(d->index_count),
+                .index_crc = be32toh(d->index_crc),
+                .snapshot_offset = FROM64(d->snapshot_offset),
+                .damaged_from = FROM64(d->damaged_from),
+                .damaged_to = FROM64(d->damaged_to),
+        };
+        return ret->start_offset >= 0 && ret->end_offset >= ret->start_offset && ret->segment_pos >= 0;
+}
+
+int checkpoint_read(const char *dir, struct checkpoint *ret)
+{
+        char path[PLOG_PATH_MAX];
+        bool found = false;
+        int fd;
+
+        plog_path_of(dir, CHECKPOINT_NAME, path);
+        fd = file_open(path, O_RDONLY);
+        if (fd < 0)
+                return fd;
+        for (int i = 0; i < CHECKPOINT_SLOTS; i++) {
+                struct disk_checkpoint d;
+                struct checkpoint c;
+
+                if (file_pread(fd, &d, sizeof d, (int64_t)i * CHECKPOINT_SLOT_STEP) != sizeof d || !slot_decode(&d, &c))
+                        continue;
+                if (!found || c.sequence > ret->sequence)
+                        *ret = c;
+                found = true;
+        }
+        file_close(fd);
+        return found ? 0 : -ENOENT;
+}
+
+bool checkpoint_due(struct plog *pl, int64_t now_mono_ms)
+{
+        bool due;
+
+        pthread_mutex_lock(&pl->lock);
+        due = pl->state == PLOG_OPEN && pl->durable_end > pl->checkpoint_end &&
+              (pl->appended_len - pl->checkpoint_size >= CHECKPOINT_LEN ||
+               now_mono_ms - pl->checkpoint_ms >= CHECKPOINT_MS);
+        pthread_mutex_unlock(&pl->lock);
+        return due;
+}
+
+/* Where the log stands now, with the producer state at just this point. */
+struct standing {
+        struct checkpoint c;
+        void *snapshot;
+        size_t snapshot_len;
+        int64_t appended_len;
+};
+
+static int standing_take(struct plog *pl, struct standing *ret)
+{
+        struct segment *s;
+        char path[PLOG_PATH_MAX];
+        int r = 0;
+
+        pthread_mutex_lock(&pl->lock);
+        s = plog_active(pl);
+        *ret = (struct standing){ .c = { .start_offset = pl->start,
+                                         .end_offset = pl->end,
+                                         .segment_base = -1,
+                                         .max_timestamp = -1,
+                                         .max_timestamp_offset = -1,
+                                         .first_timestamp = -1,
+                                         .snapshot_offset = -1,
+                                         .damaged_from = pl->damaged_from,
+                                         .damaged_to = pl->damaged_to },
+                                  .appended_len = pl->appended_len };
+        if (s && s->size) {
+                plog_path(pl->dir, s->base_offset, INDEX_SUFFIX, path);
+                (void)index_spill(&s->index, pl->store->files, path); /* what is not written is found again by reading */
+                ret->c.segment_base = s->base_offset;
+                ret->c.segment_pos = s->size;
+                ret->c.max_timestamp = s->max_timestamp;
+                ret->c.max_timestamp_offset = s->max_timestamp_offset;
+                ret->c.first_timestamp = s->first_timestamp;
+                ret->c.index_count = s->index.filed_count;
+                ret->c.index_crc = s->index.filed_crc;
+        }
+        if (pl->producers.count) {
+                ret->c.snapshot_offset = pl->end;
+                r = producers_encode(&pl->producers, pl->end, &ret->snapshot, &ret->snapshot_len);
+        }
+        pthread_mutex_unlock(&pl->lock);
+        return r;
+}
+
+/* The snapshot that the last checkpoint named goes, unless it belongs to a segment's start. */
+static void drop_old_snapshot(struct plog *pl, int64_t offset)
+{
+        char path[PLOG_PATH_MAX];
+        ptrdiff_t i;
+        bool keep;
+
+        if (offset < 0)
+                return;
+        pthread_mutex_lock(&pl->lock);
+        i = segments_find(pl, offset);
+        keep = i >= 0 && pl->segments[i]->base_offset == offset;
+        pthread_mutex_unlock(&pl->lock);
+        if (keep)
+                return;
+        plog_path(pl->dir, offset, SNAPSHOT_SUFFIX, path);
+        (void)file_unlink(path); /* a file too many does no harm */
+}
+
+int checkpoint_make(struct plog *pl, bool sync)
+{
+        char path[PLOG_PATH_MAX];
+        struct standing st;
+        int r;
+
+        r = standing_take(pl, &st);
+        if (!r)
+                r = flush_log(pl); /* whatever st says is durable before it is said */
+        if (!r && st.snapshot && st.c.snapshot_offset != pl->checkpoint_snapshot) {
+                plog_path(pl->dir, st.c.snapshot_offset, SNAPSHOT_SUFFIX, path);
+                r = file_replace(path, span_of(st.snapshot, st.snapshot_len));
+        }
+        free(st.snapshot);
+        if (r)
+                return r;
+        r = checkpoint_write(pl, &st.c, sync);
+        if (r)
+                return r;
+        if (pl->checkpoint_snapshot != st.c.snapshot_offset)
+                drop_old_snapshot(pl, pl->checkpoint_snapshot);
+        pl->checkpoint_snapshot = st.c.snapshot_offset;
+        pl->checkpoint_size = st.appended_len;
+        return 0;
+}

@@ -1,0 +1,255 @@
+/* What the files of this folder share: the log, its segments, the store. Nothing outside includes it.
+ *
+ * Locks (docs/LOCKS.md): plog.work, then plog.lock, then one of store.lock, flusher.lock, files.lock (leaves).
+ * plog.work serialises whatever blocks on one log (flush, checkpoint, retention, truncation, closing); plog.lock is held
+ * for short computations and one pwritev. */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/list.h"
+#include "plog/epochs.h"
+#include "plog/files.h"
+#include "plog/index.h"
+#include "plog/plog.h"
+#include "plog/producers.h"
+#include "plog/store.h"
+#include "plog/walk.h"
+
+enum {
+        RECENT_MAX = 64,
+        PLOG_MAGIC = 0x504c4f47,
+        PLOG_PATH_MAX = 4096,
+        /* A checkpoint bounds what an unclean start reads: one for so many bytes of a log, or so much time. */
+        CHECKPOINT_LEN = 64 << 20,
+        CHECKPOINT_MS = 60 * 1000,
+};
+
+/* ---- segments ---- */
+
+struct segment {
+        atomic_uint refs; /* the log, and readers that walk it */
+        int64_t base_offset;
+        struct plog_pin *file;
+        /* All below: plog.lock. */
+        int64_t next_offset;
+        int64_t size;        /* bytes of whole batches */
+        int64_t synced_size; /* of them on stable storage */
+        int64_t reserved_end;
+        int64_t max_timestamp; /* -1: none; with summary_known */
+        int64_t max_timestamp_offset;
+        int64_t first_timestamp; /* the largest of the first batch */
+        int64_t created_ms;
+        int64_t jitter_ms;
+        int64_t since_entry_len; /* bytes since the last index entry */
+        bool sealed;
+        bool summary_known;  /* the three timestamps are right (of a sealed segment they are in the index's footer) */
+        bool index_checked;  /* a sealed segment's index was compared with its CRC in this run */
+        bool index_filed;    /* ... has its footer on disk */
+        int dirty_fd;        /* pinned while anything is unsynced: closing a file may lose its write error; else -1 */
+        struct index index;
+        void *snapshot; /* producer state at the roll, until it is written */
+        size_t snapshot_len;
+};
+
+/* The last batches of the active segment, so that readers at the tail need no disk. A ring. */
+struct recent_batch {
+        int64_t base_offset, last_offset, pos, len;
+};
+struct recent {
+        struct recent_batch *ring; /* NULL until the first append */
+        unsigned size, first, count;
+};
+
+enum plog_state {
+        PLOG_OPEN,
+        PLOG_FAILED, /* a write or sync failed: reads below the durable end only */
+        PLOG_CLOSED,
+};
+
+struct plog {
+        uint32_t magic;
+        atomic_uint refs;
+        struct plog_store *store;
+        char *dir, *name;
+        struct uuid topic_id;
+        int32_t partition;
+        struct ilist store_link; /* store.lock */
+
+        pthread_mutex_t work;
+
+        pthread_mutex_t lock;
+        struct plog_conf conf;
+        enum plog_state state;
+        bool failed_durably; /* the listener was told */
+        int64_t start, durable_end, end;
+        struct segment **segments; /* by base offset; the last may be active (not sealed) */
+        size_t segments_count, segments_size;
+        int64_t size_bytes;
+        struct epochs epochs;
+        struct producers producers;
+        struct recent recent;
+        struct plog_listener listener;
+        uint64_t cuts; /* truncations so far: a reader that saw nonsense looks again */
+        bool dir_dirty; /* names were made in the folder (or the folder itself) and not synced */
+        bool epochs_dirty;
+        int64_t damaged_from, damaged_to; /* offsets that are lost on this disk; equal: none */
+
+        /* plog.work */
+        uint64_t checkpoint_sequence;
+        int64_t checkpoint_end;   /* durable end that it says */
+        int64_t checkpoint_start;
+        int64_t checkpoint_ms;    /* monotonic */
+        int64_t checkpoint_size;  /* bytes appended when it was made */
+        int64_t checkpoint_snapshot; /* offset of the snapshot it names; -1 */
+        bool meta_written;
+
+        int64_t appended_len; /* lock: in this run */
+
+        /* flusher.lock */
+        struct ilist flush_link;   /* in a round, or waiting for one */
+        struct ilist relaxed_link; /* dirty, not to be synced at once */
+        /* lock */
+        bool flush_queued;
+        int64_t unsynced_since_ms; /* monotonic; 0 none */
+        int64_t unsynced_records;
+};
+
+/* ---- store ---- */
+
+struct flush_worker {
+        struct io_job job;
+        struct plog_store *store;
+};
+
+struct flusher {
+        pthread_mutex_t lock;
+        pthread_cond_t idle;
+        struct ilist waiting; /* logs that asked for a sync; each holds a reference */
+        struct ilist round;   /* being synced */
+        struct ilist relaxed;
+        unsigned workers;     /* pool jobs of this round */
+        struct flush_worker *jobs;
+};
+
+struct plog_store {
+        char *dir;
+        struct iopool *pool;
+        struct files *files;
+        int lock_fd;
+        struct uuid dir_id;
+        bool was_clean;
+        int64_t preallocate_step_len;
+        struct flusher flusher;
+        pthread_mutex_t lock; /* the lists below */
+        struct ilist logs;
+        struct ilist removals;
+        bool housekeeping; /* a job is on the pool */
+        pthread_cond_t housekeeping_done;
+        struct io_job housekeeper;
+        pthread_mutex_t rebuild_lock; /* one index is built again at a time */
+        atomic_ulong flushes, flush_errors, flush_ns_total, flush_ns_max, bytes_appended, batches_appended;
+};
+
+/* ---- log.c ---- */
+
+/* "DIR/00000000000000000042.log"; asserts that it fits. */
+void plog_path(const char *dir, int64_t offset, const char *suffix, char ret_path[PLOG_PATH_MAX]);
+/* "DIR/name" */
+void plog_path_of(const char *dir, const char *name, char ret_path[PLOG_PATH_MAX]);
+static inline struct segment *plog_active(const struct plog *pl)
+{
+        struct segment *s = pl->segments_count ? pl->segments[pl->segments_count - 1] : NULL;
+        return s && !s->sealed ? s : NULL;
+}
+int64_t plog_first_base(const struct plog *pl); /* lowest offset on disk, or the end */
+
+/* ---- segment.c (plog.lock held unless said) ---- */
+
+int segment_new(struct plog *pl, int64_t base_offset, struct segment **ret_segment);
+struct segment *segment_ref(struct segment *s);
+struct segment *segment_unref(struct segment *s);
+DEFINE_FREEP(struct segment, segment_unref)
+/* Make the list one longer. */
+int segments_push(struct plog *pl, struct segment *s);
+/* Index of the last segment whose base is not above @offset; -1 none. */
+ptrdiff_t segments_find(const struct plog *pl, int64_t offset);
+bool segment_must_roll(const struct plog *pl, const struct segment *s, const struct batch_header *h, int64_t now_ms);
+/* End the active segment: nothing is appended to it any more. Files are written by the next flush. */
+int segment_roll(struct plog *pl);
+/* Note a batch that lies at @pos = size: index entry, timestamps, size. */
+void segment_note(struct plog *pl, struct segment *s, const struct batch_header *h);
+/* No lock. Load what a sealed segment's index says, building it again when it is missing or damaged. Blocks. */
+int segment_load_index(struct plog *pl, struct segment *s);
+/* Search the index for a place to walk from: @ret_pos 0 when it says nothing. Takes and gives back plog.lock itself.
+ * -EAGAIN when not @may_block and the disk would be read. */
+int segment_seek(struct plog *pl, struct segment *s, struct index_key key, bool may_block, struct index_entry *ret);
+
+/* ---- recent.c ---- */
+
+void recent_fini(struct recent *r);
+void recent_reset(struct recent *r);
+void recent_add(struct recent *r, const struct recent_batch *b);
+static inline const struct recent_batch *recent_at(const struct recent *r, unsigned i)
+{
+        return &r->ring[(r->first + i) & (r->size - 1)];
+}
+/* First batch whose last offset is not below @offset, only when the one before it is remembered too or @offset is
+ * in the batch: index or -1. */
+int recent_find(const struct recent *r, int64_t offset);
+
+/* ---- flush.c ---- */
+
+int flusher_init(struct plog_store *s);
+void flusher_fini(struct flusher *f);
+/* Data waits to be synced. plog.lock held. */
+void flush_want(struct plog *pl);
+/* Note that data became dirty: asks for a sync at once or puts the log on the list of relaxed ones. plog.lock held. */
+void flush_note_dirty(struct plog *pl, int64_t records);
+/* Sync everything that was appended before the call. plog.work held. Return: 0; PLOG_E_FAILED. */
+int flush_log(struct plog *pl);
+/* The log becomes FAILED; says so to the operator once. plog.lock held. */
+void plog_fail(struct plog *pl, const char *what, int error);
+void flush_tick(struct plog_store *s, int64_t now_mono_ms);
+/* No round runs and none will. */
+void flusher_drain(struct plog_store *s);
+
+/* ---- checkpoint.c (plog.work held) ---- */
+
+struct checkpoint {
+        uint64_t sequence;
+        int64_t start_offset, end_offset;
+        int64_t segment_base, segment_pos;
+        int64_t max_timestamp, max_timestamp_offset, first_timestamp;
+        uint32_t index_count, index_crc;
+        int64_t snapshot_offset;
+        int64_t damaged_from, damaged_to;
+};
+/* Flush, then write down where the log stands: producer snapshot, index, checkpoint. @sync: it must be durable. */
+int checkpoint_make(struct plog *pl, bool sync);
+/* Write @c as it is, durably. */
+int checkpoint_write(struct plog *pl, struct checkpoint *c, bool sync);
+/* The slot in force. Return: 0, -ENOENT when there is none (or no good one), negative errno. */
+int checkpoint_read(const char *dir, struct checkpoint *ret);
+/* Is it time for one? */
+bool checkpoint_due(struct plog *pl, int64_t now_mono_ms);
+
+/* ---- recovery.c ---- */
+
+/* Build the state of a log that was just made from its folder. No other thread knows it yet. Blocks. */
+int plog_recover(struct plog *pl);
+/* Producer state before @offset from the newest snapshot not above it and the batches since, into an empty @ret.
+ * @known_empty, if not -1, is an offset before which no producer was known. Blocks. */
+int producers_recover(struct plog *pl, int64_t offset, int64_t known_empty, struct producers *ret);
+/* Call @fn for the header of each batch that has an offset from @from up to below @to. Blocks; plog.work held or the log
+ * not yet known. Ends quietly at damage. Return: 0, what @fn returned, negative errno. */
+int plog_replay(struct plog *pl, int64_t from, int64_t to, int (*fn)(void *arg, const struct batch_header *h), void *arg);
+
+/* ---- store.c ---- */
+
+void store_add_log(struct plog_store *s, struct plog *pl);
+void store_remove_log(struct plog_store *s, struct plog *pl);
+/* Remove @path (file or folder) when @delay_ms is over. Takes effect at the next start too, when the name ends as it
+ * must. -ENOMEM removes it at once. */
+void store_remove_later(struct plog_store *s, const char *path, int64_t delay_ms);

@@ -1,0 +1,322 @@
+/* Life of a log and the questions that its memory answers. See plog.h. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/crc32c.h"
+#include "base/err.h"
+#include "plog/internal.h"
+#include "sys/clock.h"
+#include "sys/diag.h"
+#include "sys/file.h"
+
+void plog_path(const char *dir, int64_t offset, const char *suffix, char ret_path[PLOG_PATH_MAX])
+{
+        int n = snprintf(ret_path, PLOG_PATH_MAX, "%s/%020lld%s", dir, (long long)offset, suffix);
+
+        assert(n > 0 && n < PLOG_PATH_MAX);
+}
+
+void plog_path_of(const char *dir, const char *name, char ret_path[PLOG_PATH_MAX])
+{
+        int n = snprintf(ret_path, PLOG_PATH_MAX, "%s/%s", dir, name);
+
+        assert(n > 0 && n < PLOG_PATH_MAX);
+}
+
+int64_t plog_first_base(const struct plog *pl)
+{
+        return pl->segments_count ? pl->segments[0]->base_offset : pl->end;
+}
+
+struct plog *plog_ref(struct plog *pl)
+{
+        atomic_fetch_add(&pl->refs, 1);
+        return pl;
+}
+
+struct plog *plog_unref(struct plog *pl)
+{
+        if (!pl || atomic_fetch_sub(&pl->refs, 1) != 1)
+                return NULL;
+        for (size_t i = 0; i < pl->segments_count; i++)
+                segment_unref(pl->segments[i]);
+        free(pl->segments);
+        epochs_fini(&pl->epochs);
+        producers_fini(&pl->producers);
+        recent_fini(&pl->recent);
+        pthread_mutex_destroy(&pl->lock);
+        pthread_mutex_destroy(&pl->work);
+        free(pl->dir);
+        free(pl->name);
+        free(pl);
+        return NULL;
+}
+
+DEFINE_FREEP(struct plog, plog_unref)
+
+/* ---- identity ---- */
+
+static int write_meta(const struct plog_open_args *args, const char *path)
+{
+        struct disk_partition_meta m = { .magic = htobe32(PARTITION_META_MAGIC),
+                                         .version = htobe32(FORMAT_VERSION),
+                                         .partition = (int32_t)htobe32((uint32_t)args->partition) };
+        int fd, r;
+
+        memcpy(m.topic_id, args->topic_id.b, sizeof m.topic_id);
+        m.crc = htobe32(crc32c(0, &m, offsetof(struct disk_partition_meta, crc)));
+        fd = file_open(path, O_RDWR | O_CREAT);
+        if (fd < 0)
+                return fd;
+        r = file_pwrite_all(fd, &m, sizeof m, 0);
+        file_close(fd);
+        return r;
+}
+
+static int find_segment(void *arg, const char *name)
+{
+        size_t n = strlen(name);
+
+        return n > 4 && !strcmp(name + n - 4, SEGMENT_SUFFIX) ? 1 : 0;
+}
+
+/* Made without a sync: it is synced with the first data. One that was lost or torn before that is made again; over data
+ * it must be right. */
+static int check_meta(struct plog *pl, const struct plog_open_args *args)
+{
+        struct disk_partition_meta m;
+        char path[PLOG_PATH_MAX];
+        bool good;
+        int fd, r;
+
+        plog_path_of(pl->dir, PARTITION_META_NAME, path);
+        fd = file_open(path, O_RDONLY);
+        if (fd < 0 && fd != -ENOENT)
+                return fd;
+        good = fd >= 0 && file_pread(fd, &m, sizeof m, 0) == sizeof m && be32toh(m.magic) == PARTITION_META_MAGIC &&
+               be32toh(m.crc) == crc32c(0, &m, offsetof(struct disk_partition_meta, crc));
+        file_close(fd);
+        if (good && be32toh(m.version) == FORMAT_VERSION && !memcmp(m.topic_id, args->topic_id.b, sizeof m.topic_id) &&
+            (int32_t)be32toh((uint32_t)m.partition) == args->partition)
+                return 0;
+        r = good ? 1 : file_list(pl->dir, find_segment, NULL);
+        if (r < 0)
+                return r;
+        if (!r)
+                return write_meta(args, path);
+        diag(DIAG_ERROR, "%s: the folder %s belongs to another topic, partition or version (%s): move it away", pl->name,
+             pl->dir, good ? "its partition.meta says so" : "its partition.meta is missing or damaged");
+        return -EUCLEAN;
+}
+
+/* ---- open and close ---- */
+
+static void take_conf(struct plog *pl, const struct plog_conf *conf)
+{
+        pl->conf = *conf;
+        /* Positions in an index are 32 bits. */
+        pl->conf.segment_bytes = MIN2(conf->segment_bytes, (int64_t)INT32_MAX);
+}
+
+static int log_new(struct plog_store *store, const struct plog_open_args *args, struct plog **ret_log)
+{
+        CLEANUP(plog_unrefp) struct plog *pl = calloc(1, sizeof *pl);
+
+        if (!pl)
+                return -ENOMEM;
+        pl->magic = PLOG_MAGIC;
+        atomic_init(&pl->refs, 1);
+        pthread_mutex_init(&pl->work, NULL);
+        pthread_mutex_init(&pl->lock, NULL);
+        ilist_init(&pl->store_link);
+        ilist_init(&pl->flush_link);
+        ilist_init(&pl->relaxed_link);
+        pl->store = store;
+        pl->topic_id = args->topic_id;
+        pl->partition = args->partition;
+        pl->dir = strdup(args->dir);
+        pl->name = strdup(args->name);
+        if (!pl->dir || !pl->name)
+                return -ENOMEM;
+        take_conf(pl, &args->conf);
+        *ret_log = TAKE_PTR(pl);
+        return 0;
+}
+
+int plog_open(struct plog_store *store, const struct plog_open_args *args, struct plog **ret_log)
+{
+        CLEANUP(plog_unrefp) struct plog *pl = NULL;
+        int r;
+
+        if (strlen(args->dir) > PLOG_PATH_MAX - 64)
+                return -ENAMETOOLONG;
+        r = log_new(store, args, &pl);
+        if (!r)
+                r = file_mkdirs(pl->dir);
+        if (!r)
+                r = check_meta(pl, args);
+        if (r)
+                return r;
+        pthread_mutex_lock(&pl->work);
+        r = plog_recover(pl);
+        pthread_mutex_unlock(&pl->work);
+        if (r)
+                return err_fold(r);
+        store_add_log(store, pl);
+        *ret_log = TAKE_PTR(pl);
+        return 0;
+}
+
+/* No call gets through any more; the files of segments that nobody reads are closed. plog.work held. */
+static void shut(struct plog *pl)
+{
+        struct flusher *f = &pl->store->flusher;
+        bool waiting;
+
+        pthread_mutex_lock(&pl->lock);
+        pl->state = PLOG_CLOSED;
+        for (size_t i = 0; i < pl->segments_count; i++)
+                segment_unref(pl->segments[i]);
+        pl->segments_count = 0;
+        recent_fini(&pl->recent);
+        pl->listener = (struct plog_listener){ 0 };
+        pthread_mutex_lock(&f->lock);
+        ilist_unlink(&pl->relaxed_link);
+        waiting = !ilist_is_empty(&pl->flush_link);
+        ilist_unlink(&pl->flush_link);
+        pthread_mutex_unlock(&f->lock);
+        pthread_mutex_unlock(&pl->lock);
+        store_remove_log(pl->store, pl);
+        if (waiting)
+                plog_unref(pl);
+}
+
+static bool checkpoint_is_current(struct plog *pl)
+{
+        bool current;
+
+        pthread_mutex_lock(&pl->lock);
+        current = pl->durable_end == pl->end && pl->checkpoint_end == pl->end && pl->checkpoint_start == pl->start &&
+                  !pl->epochs_dirty && (!pl->producers.count || pl->checkpoint_snapshot == pl->end);
+        pthread_mutex_unlock(&pl->lock);
+        return current;
+}
+
+void plog_close(struct plog *pl)
+{
+        if (!pl)
+                return;
+        pthread_mutex_lock(&pl->work);
+        /* What cannot be written now is found again by recovery. */
+        if (pl->state == PLOG_OPEN && !checkpoint_is_current(pl))
+                (void)checkpoint_make(pl, false);
+        shut(pl);
+        pthread_mutex_unlock(&pl->work);
+        plog_unref(pl);
+}
+
+int plog_delete(struct plog *pl)
+{
+        char gone[PLOG_PATH_MAX], *slash;
+        int64_t delay_ms;
+        int r;
+
+        pthread_mutex_lock(&pl->work);
+        delay_ms = pl->conf.file_delete_delay_ms;
+        shut(pl);
+        snprintf(gone, sizeof gone, "%s.%016llx%s", pl->dir, (unsigned long long)random_u64(), DELETED_DIR_SUFFIX);
+        r = file_rename(pl->dir, gone);
+        if (!r)
+                store_remove_later(pl->store, gone, delay_ms);
+        slash = strrchr(gone, '/');
+        if (!r && slash) {
+                *slash = '\0';
+                r = file_sync_dir(gone);
+        }
+        if (r)
+                diag(DIAG_ERROR, "%s: cannot rename the folder %s of the deleted log: %s; it comes back at the next start "
+                     "unless it is removed by hand", pl->name, pl->dir, strerror(-r));
+        pthread_mutex_unlock(&pl->work);
+        plog_unref(pl);
+        return r;
+}
+
+/* ---- what memory knows ---- */
+
+void plog_set_conf(struct plog *pl, const struct plog_conf *conf)
+{
+        pthread_mutex_lock(&pl->lock);
+        take_conf(pl, conf);
+        if (pl->state == PLOG_OPEN && conf->flush_before_ack && pl->durable_end < pl->end)
+                flush_want(pl);
+        pthread_mutex_unlock(&pl->lock);
+}
+
+void plog_set_listener(struct plog *pl, struct plog_listener listener)
+{
+        pthread_mutex_lock(&pl->lock);
+        if (pl->state != PLOG_CLOSED)
+                pl->listener = listener;
+        pthread_mutex_unlock(&pl->lock);
+}
+
+void plog_ends(struct plog *pl, struct plog_ends *ret)
+{
+        pthread_mutex_lock(&pl->lock);
+        *ret = (struct plog_ends){ .start_offset = pl->start,
+                                   .durable_end_offset = pl->durable_end,
+                                   .end_offset = pl->end,
+                                   .size_bytes = pl->size_bytes,
+                                   .failed = pl->state == PLOG_FAILED };
+        pthread_mutex_unlock(&pl->lock);
+}
+
+int32_t plog_epoch_at(struct plog *pl, int64_t offset)
+{
+        int32_t epoch;
+
+        pthread_mutex_lock(&pl->lock);
+        epoch = epochs_at(&pl->epochs, offset);
+        pthread_mutex_unlock(&pl->lock);
+        return epoch;
+}
+
+int32_t plog_latest_epoch(struct plog *pl)
+{
+        int32_t epoch;
+
+        pthread_mutex_lock(&pl->lock);
+        epoch = epochs_latest(&pl->epochs);
+        pthread_mutex_unlock(&pl->lock);
+        return epoch;
+}
+
+int plog_assign_epoch(struct plog *pl, int32_t epoch)
+{
+        int r;
+
+        pthread_mutex_lock(&pl->lock);
+        r = pl->state == PLOG_CLOSED ? PLOG_E_CLOSED : epochs_reserve(&pl->epochs);
+        if (!r && epochs_assign(&pl->epochs, epoch, pl->end))
+                pl->epochs_dirty = true;
+        pthread_mutex_unlock(&pl->lock);
+        return r;
+}
+
+int plog_epoch_end(struct plog *pl, int32_t epoch, int32_t *ret_epoch, int64_t *ret_end_offset)
+{
+        bool found;
+
+        pthread_mutex_lock(&pl->lock);
+        found = epochs_end(&pl->epochs, epoch, pl->end, ret_epoch, ret_end_offset);
+        pthread_mutex_unlock(&pl->lock);
+        return found ? 0 : PLOG_E_NOT_FOUND;
+}
+
+void plog_expire_producers(struct plog *pl, int64_t now_ms)
+{
+        pthread_mutex_lock(&pl->lock);
+        if (pl->conf.producer_expiry_ms > 0)
+                producers_expire(&pl->producers, now_ms, pl->conf.producer_expiry_ms);
+        pthread_mutex_unlock(&pl->lock);
+}

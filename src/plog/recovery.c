@@ -1,0 +1,570 @@
+/* Building the state of a log from its folder.
+ *
+ * What is known to be on stable storage is not read: everything up to the checkpoint, and sealed segments whose index
+ * has its footer (it is written after the data was synced). All behind is scanned, each CRC checked, and cut at the first
+ * batch that is not whole and right: a torn tail, garbage, zero-filled pages. What is missing below the checkpoint is
+ * damage, not a tail: it is never cut, but marked, and reads there are refused.
+ * Invariant: a segment's base is the end of the one before it, so a file that lost its end cannot hide. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "plog/internal.h"
+#include "sys/clock.h"
+#include "sys/diag.h"
+#include "sys/file.h"
+
+struct recovery {
+        struct plog *pl;
+        struct checkpoint c;
+        bool have_checkpoint;
+        bool epochs_found;
+        int64_t now_ms;
+        int64_t *bases, *snapshots;
+        size_t bases_count, bases_size, snapshots_count, snapshots_size;
+        size_t scan_from; /* subscript of the first segment that is read */
+        int64_t scan_pos; /* in it */
+        int64_t known_end; /* durable for certain */
+        int64_t scanned_len, cut_len;
+        bool changed;
+};
+
+/* ---- the folder ---- */
+
+static int push_offset(int64_t **list, size_t *count, size_t *size, int64_t v)
+{
+        if (*count == *size) {
+                size_t n = *size ? *size * 2 : 8;
+                int64_t *l = realloc(*list, n * sizeof *l);
+
+                if (!l)
+                        return -ENOMEM;
+                *list = l;
+                *size = n;
+        }
+        (*list)[(*count)++] = v;
+        return 0;
+}
+
+/* "00000000000000000042.log" with the given suffix: 42; else -1. */
+static int64_t offset_of_name(const char *name, const char *suffix)
+{
+        int64_t v = 0;
+
+        for (int i = 0; i < 20; i++) {
+                if (name[i] < '0' || name[i] > '9' || v > (INT64_MAX - 9) / 10)
+                        return -1;
+                v = v * 10 + (name[i] - '0');
+        }
+        return strcmp(name + 20, suffix) ? -1 : v;
+}
+
+static bool ends_with(const char *name, const char *suffix)
+{
+        size_t n = strlen(name), k = strlen(suffix);
+
+        return n > k && !strcmp(name + n - k, suffix);
+}
+
+static int note_name(void *arg, const char *name)
+{
+        struct recovery *rc = arg;
+        char path[PLOG_PATH_MAX];
+        int64_t v;
+
+        v = offset_of_name(name, SEGMENT_SUFFIX);
+        if (v >= 0)
+                return push_offset(&rc->bases, &rc->bases_count, &rc->bases_size, v);
+        v = offset_of_name(name, SNAPSHOT_SUFFIX);
+        if (v >= 0)
+                return push_offset(&rc->snapshots, &rc->snapshots_count, &rc->snapshots_size, v);
+        if (ends_with(name, DELETED_SUFFIX) || ends_with(name, ".new") || ends_with(name, ".tmp")) {
+                plog_path_of(rc->pl->dir, name, path);
+                (void)file_unlink(path); /* tried again at the next start */
+        }
+        return 0;
+}
+
+static int compare_offsets(const void *a, const void *b)
+{
+        int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+        return (x > y) - (x < y);
+}
+
+static void remove_segment_files(struct plog *pl, int64_t base)
+{
+        static const char *const suffixes[] = { INDEX_SUFFIX, SEGMENT_SUFFIX };
+        char path[PLOG_PATH_MAX];
+
+        for (size_t i = 0; i < ARRAY_LEN(suffixes); i++) {
+                plog_path(pl->dir, base, suffixes[i], path);
+                (void)file_unlink(path); /* found again at the next start */
+        }
+}
+
+/* Make the segments that are on disk; those that retention has passed, and empty ones, go. */
+static int load_segments(struct recovery *rc)
+{
+        struct plog *pl = rc->pl;
+
+        for (size_t i = 0; i < rc->bases_count; i++) {
+                CLEANUP(segment_unrefp) struct segment *s = NULL;
+                char path[PLOG_PATH_MAX];
+                struct file_info info;
+                int r;
+
+                plog_path(pl->dir, rc->bases[i], SEGMENT_SUFFIX, path);
+                r = file_info(path, &info);
+                if (r)
+                        return r;
+                if (!info.size || (i + 1 < rc->bases_count && rc->have_checkpoint &&
+                                   rc->bases[i + 1] <= rc->c.start_offset)) {
+                        remove_segment_files(pl, rc->bases[i]);
+                        continue;
+                }
+                r = segment_new(pl, rc->bases[i], &s);
+                if (!r)
+                        r = segments_push(pl, s);
+                if (r)
+                        return r;
+                s->size = info.size;
+                s->synced_size = info.size;
+                s->created_ms = info.mtime_ms;
+                s->sealed = true;
+                s->summary_known = s->index_checked = false;
+                s->next_offset = i + 1 < rc->bases_count ? rc->bases[i + 1] : rc->bases[i];
+                TAKE_PTR(s);
+        }
+        return 0;
+}
+
+/* ---- what need not be read ---- */
+
+static bool footer_of(struct plog *pl, struct segment *s, struct index_footer *ret)
+{
+        char path[PLOG_PATH_MAX];
+        int fd, r;
+
+        plog_path(pl->dir, s->base_offset, INDEX_SUFFIX, path);
+        fd = file_open(path, O_RDONLY);
+        if (fd < 0)
+                return false;
+        r = index_read_footer(fd, ret);
+        file_close(fd);
+        return !r && ret->size == s->size && ret->next_offset >= s->base_offset;
+}
+
+static void find_scan_start(struct recovery *rc)
+{
+        struct plog *pl = rc->pl;
+        struct index_footer f;
+        size_t i = 0, first;
+
+        if (rc->have_checkpoint) {
+                int64_t reach = rc->c.segment_base >= 0 ? rc->c.segment_base : rc->c.end_offset;
+
+                while (i < pl->segments_count && pl->segments[i]->base_offset < reach)
+                        i++;
+                rc->known_end = rc->c.end_offset;
+        }
+        first = i;
+        while (i < pl->segments_count && footer_of(pl, pl->segments[i], &f)) {
+                pl->segments[i]->next_offset = f.next_offset;
+                rc->known_end = MAX2(rc->known_end, f.next_offset);
+                i++;
+        }
+        rc->scan_from = i;
+        for (size_t k = i; k < pl->segments_count; k++)
+                pl->segments[k]->index_checked = true; /* it has none that could be loaded */
+        if (i == first && rc->have_checkpoint && i < pl->segments_count &&
+            pl->segments[i]->base_offset == rc->c.segment_base)
+                rc->scan_pos = rc->c.segment_pos;
+}
+
+/* ---- replay ---- */
+
+static int walk_segment(struct plog *pl, struct segment *s, int64_t from, int64_t to,
+                        int (*fn)(void *arg, const struct batch_header *h), void *arg)
+{
+        struct index_entry e;
+        struct batch_header h;
+        struct walk w;
+        int64_t pos;
+        int fd, r;
+
+        r = segment_seek(pl, s, (struct index_key){ INDEX_BY_OFFSET, from - s->base_offset }, true, &e);
+        if (r)
+                return r;
+        fd = pin_file_pin(s->file, 0);
+        if (fd < 0)
+                return fd;
+        walk_init(&w, fd, e.pos, s->size, false);
+        while ((r = walk_next(&w, &h, &pos)) > 0) {
+                if (h.base_offset >= to) {
+                        r = 0;
+                        break;
+                }
+                if (batch_last_offset(&h) < from)
+                        continue;
+                r = fn(arg, &h);
+                if (r)
+                        break;
+        }
+        pin_file_unpin(s->file);
+        return r == -EUCLEAN ? 0 : r;
+}
+
+int plog_replay(struct plog *pl, int64_t from, int64_t to, int (*fn)(void *arg, const struct batch_header *h), void *arg)
+{
+        ptrdiff_t i = MAX2(segments_find(pl, from), (ptrdiff_t)0);
+
+        for (; (size_t)i < pl->segments_count && pl->segments[i]->base_offset < to; i++) {
+                int r = walk_segment(pl, pl->segments[i], from, to, fn, arg);
+
+                if (r)
+                        return r;
+        }
+        return 0;
+}
+
+static int note_producer(void *arg, const struct batch_header *h)
+{
+        struct producers *all = arg;
+        struct producer *p;
+
+        if (!batch_has_producer(h))
+                return 0;
+        p = producers_get(all, h->producer_id);
+        if (!p)
+                return -ENOMEM;
+        producer_note(p, h, clock_wall_ms());
+        return 0;
+}
+
+static int note_epoch(void *arg, const struct batch_header *h)
+{
+        struct plog *pl = arg;
+        int r = epochs_reserve(&pl->epochs);
+
+        if (!r && epochs_assign(&pl->epochs, h->leader_epoch, h->base_offset))
+                pl->epochs_dirty = true;
+        return r;
+}
+
+/* ---- producers ---- */
+
+static int note_snapshot(void *arg, const char *name)
+{
+        struct recovery *rc = arg;
+        int64_t v = offset_of_name(name, SNAPSHOT_SUFFIX);
+
+        return v >= 0 ? push_offset(&rc->snapshots, &rc->snapshots_count, &rc->snapshots_size, v) : 0;
+}
+
+int producers_recover(struct plog *pl, int64_t offset, int64_t known_empty, struct producers *ret)
+{
+        struct recovery rc = { .pl = pl };
+        int64_t from = MAX2(known_empty, plog_first_base(pl));
+        int r;
+
+        r = file_list(pl->dir, note_snapshot, &rc);
+        if (!r && rc.snapshots_count)
+                qsort(rc.snapshots, rc.snapshots_count, sizeof *rc.snapshots, compare_offsets);
+        for (size_t i = rc.snapshots_count; !r && i-- > 0;) {
+                char path[PLOG_PATH_MAX];
+
+                plog_path(pl->dir, rc.snapshots[i], SNAPSHOT_SUFFIX, path);
+                if (rc.snapshots[i] > offset) {
+                        (void)file_unlink(path); /* of a future that was cut away */
+                        continue;
+                }
+                if (rc.snapshots[i] < from)
+                        break;
+                r = producers_load(ret, path, rc.snapshots[i]);
+                if (!r) {
+                        from = rc.snapshots[i];
+                        break;
+                }
+                if (r == -EUCLEAN || r == -ENOENT)
+                        r = 0; /* an older one and more batches do as well */
+        }
+        free(rc.snapshots);
+        return r ? r : plog_replay(pl, from, offset, note_producer, ret);
+}
+
+/* ---- scan ---- */
+
+static int note_batch(void *arg, const struct batch_header *h, int64_t pos)
+{
+        struct recovery *rc = arg;
+        struct plog *pl = rc->pl;
+        struct segment *s = pl->segments[rc->scan_from];
+        int r;
+
+        assert(pos == s->size);
+        r = note_epoch(pl, h);
+        if (!r)
+                r = note_producer(&pl->producers, h);
+        if (!r)
+                segment_note(pl, s, h);
+        return r;
+}
+
+/* The index of the active segment up to the checkpoint, if it is as the checkpoint says; else it is built again. */
+static int adopt_active(struct recovery *rc, struct segment *s)
+{
+        struct plog *pl = rc->pl;
+        char path[PLOG_PATH_MAX];
+        struct batch_header h;
+        struct walk w;
+        int64_t pos;
+        int fd, r;
+
+        plog_path(pl->dir, s->base_offset, INDEX_SUFFIX, path);
+        if (rc->c.index_count) {
+                r = pin_file_new(pl->store->files, path, &s->index.file);
+                if (r)
+                        return r;
+                fd = pin_file_pin(s->index.file, 0);
+                r = fd < 0 ? fd : index_check_entries(fd, rc->c.index_count, rc->c.index_crc);
+                if (fd >= 0)
+                        pin_file_unpin(s->index.file);
+        } else {
+                r = rc->c.segment_pos > 16 * pl->conf.index_interval_bytes ? -EUCLEAN : 0;
+        }
+        if (!r) {
+                s->index.filed_count = rc->c.index_count;
+                s->index.filed_crc = rc->c.index_crc;
+                s->size = rc->c.segment_pos;
+                s->since_entry_len = pl->conf.index_interval_bytes;
+                s->next_offset = rc->c.end_offset;
+                s->max_timestamp = rc->c.max_timestamp;
+                s->max_timestamp_offset = rc->c.max_timestamp_offset;
+                s->first_timestamp = rc->c.first_timestamp;
+                return 0;
+        }
+        index_fini(&s->index);
+        s->size = 0;
+        fd = pin_file_pin(s->file, 0);
+        if (fd < 0)
+                return fd;
+        walk_init(&w, fd, 0, rc->c.segment_pos, false);
+        while ((r = walk_next(&w, &h, &pos)) > 0)
+                segment_note(pl, s, &h);
+        pin_file_unpin(s->file);
+        if (r == -EUCLEAN || s->size != rc->c.segment_pos) { /* damage inside; the checkpoint still says where it ends */
+                index_fini(&s->index);
+                s->size = rc->c.segment_pos;
+                s->next_offset = rc->c.end_offset;
+                r = 0;
+        }
+        return r;
+}
+
+/* Bytes below the checkpoint are missing: keep what is there, mark what is not. */
+static void mark_damage(struct recovery *rc, int64_t from)
+{
+        struct plog *pl = rc->pl;
+
+        pl->damaged_from = from;
+        pl->damaged_to = rc->c.end_offset;
+        rc->changed = true;
+        diag(DIAG_ERROR, "%s: offsets %lld to %lld are missing from %s although they were on stable storage; reads there "
+             "are refused: check the disk and restore them from a replica", pl->name, (long long)from,
+             (long long)rc->c.end_offset - 1, pl->dir);
+}
+
+static int cut_here(struct recovery *rc, struct segment *s, int fd, int64_t pos, int64_t file_len)
+{
+        struct plog *pl = rc->pl;
+        int r;
+
+        rc->cut_len += file_len - pos;
+        rc->changed = true;
+        diag(DIAG_NOTICE, "%s: %lld bytes behind offset %lld in segment %020lld.log are no whole batch and are cut off",
+             pl->name, (long long)(file_len - pos), (long long)s->next_offset, (long long)s->base_offset);
+        r = file_truncate(fd, pos);
+        while (!r && pl->segments_count > rc->scan_from + 1) {
+                struct segment *last = pl->segments[--pl->segments_count];
+
+                diag(DIAG_NOTICE, "%s: segment %020lld.log lies behind a torn one and is dropped", pl->name,
+                     (long long)last->base_offset);
+                remove_segment_files(pl, last->base_offset);
+                segment_unref(last);
+        }
+        return r;
+}
+
+/* Scan one segment from rc->scan_pos. Return: 1 go on with the next; 0 this was the end; negative errno. */
+static int scan_segment(struct recovery *rc, struct segment *s)
+{
+        int64_t file_len = s->size, pos = rc->scan_pos, good = pos;
+        bool adopted = pos > 0 && file_len >= pos;
+        int fd, r;
+
+        s->index_checked = s->summary_known = true;
+        s->sealed = false;
+        s->next_offset = s->base_offset;
+        s->size = 0;
+        if (adopted) {
+                r = adopt_active(rc, s);
+                if (r)
+                        return r;
+        } else {
+                pos = 0;
+        }
+        fd = pin_file_pin(s->file, 0);
+        if (fd < 0)
+                return fd;
+        r = scan_batches(fd, pos, file_len, s->next_offset, note_batch, rc, &good);
+        rc->scanned_len += file_len - pos;
+        if (!r && good < file_len && s->next_offset >= rc->known_end)
+                r = cut_here(rc, s, fd, good, file_len);
+        if (!r && file_len > pos)
+                r = file_sync(fd); /* what was read may be in the page cache only */
+        pin_file_unpin(s->file);
+        if (r)
+                return r;
+        s->synced_size = s->size;
+        if (s->next_offset < rc->known_end && rc->known_end == rc->c.end_offset) {
+                mark_damage(rc, s->next_offset);
+                s->sealed = true;
+        }
+        return 1;
+}
+
+static int scan(struct recovery *rc)
+{
+        struct plog *pl = rc->pl;
+
+        for (; rc->scan_from < pl->segments_count; rc->scan_from++, rc->scan_pos = 0) {
+                struct segment *s = pl->segments[rc->scan_from];
+                int r;
+
+                if (rc->scan_from && pl->segments[rc->scan_from - 1]->next_offset != s->base_offset &&
+                    !(pl->damaged_to > pl->damaged_from && pl->damaged_to == s->base_offset)) {
+                        if (s->base_offset < rc->known_end)
+                                mark_damage(rc, pl->segments[rc->scan_from - 1]->next_offset);
+                        else {
+                                diag(DIAG_NOTICE, "%s: segment %020lld.log does not follow the one before and is dropped",
+                                     pl->name, (long long)s->base_offset);
+                                remove_segment_files(pl, s->base_offset);
+                                segment_unref(s);
+                                memmove(&pl->segments[rc->scan_from], &pl->segments[rc->scan_from + 1],
+                                        (--pl->segments_count - rc->scan_from) * sizeof(struct segment *));
+                                rc->scan_from--;
+                                rc->changed = true;
+                                continue;
+                        }
+                }
+                if (rc->scan_from && !pl->segments[rc->scan_from - 1]->sealed)
+                        pl->segments[rc->scan_from - 1]->sealed = true;
+                r = scan_segment(rc, s);
+                if (r < 0)
+                        return r;
+                if (!s->size) { /* nothing in it was whole */
+                        remove_segment_files(pl, s->base_offset);
+                        pl->segments_count = rc->scan_from;
+                        segment_unref(s);
+                        break;
+                }
+        }
+        return 0;
+}
+
+/* ---- all of it ---- */
+
+static void set_ends(struct recovery *rc)
+{
+        struct plog *pl = rc->pl;
+        struct segment *last = pl->segments_count ? pl->segments[pl->segments_count - 1] : NULL;
+        int64_t first = pl->segments_count ? pl->segments[0]->base_offset : 0;
+
+        pl->end = MAX2(last ? last->next_offset : 0, rc->known_end);
+        if (last && !last->sealed && last->next_offset != pl->end)
+                last->sealed = true; /* a hole behind it: what comes next gets a segment of its own */
+        pl->start = rc->have_checkpoint ? rc->c.start_offset : first;
+        pl->start = MAX2(pl->start, last ? first : pl->end);
+        pl->end = MAX2(pl->end, pl->start);
+        pl->durable_end = pl->end;
+        for (size_t i = 0; i < pl->segments_count; i++)
+                pl->size_bytes += pl->segments[i]->size;
+}
+
+static int recover_epochs(struct recovery *rc)
+{
+        struct plog *pl = rc->pl;
+
+        if (!rc->epochs_found && pl->segments_count) {
+                epochs_fini(&pl->epochs);
+                return plog_replay(pl, pl->start, pl->end, note_epoch, pl);
+        }
+        if (epochs_truncate_end(&pl->epochs, pl->end + 1))
+                pl->epochs_dirty = true;
+        return 0;
+}
+
+static int recover_inner(struct recovery *rc)
+{
+        struct plog *pl = rc->pl;
+        int64_t scan_offset;
+        int r;
+
+        r = file_list(pl->dir, note_name, rc);
+        if (r)
+                return r;
+        if (rc->bases_count)
+                qsort(rc->bases, rc->bases_count, sizeof *rc->bases, compare_offsets);
+        r = checkpoint_read(pl->dir, &rc->c);
+        if (r && r != -ENOENT)
+                return r;
+        rc->have_checkpoint = !r;
+        r = load_segments(rc);
+        if (r)
+                return r;
+        if (rc->have_checkpoint) {
+                pl->checkpoint_sequence = rc->c.sequence;
+                pl->checkpoint_snapshot = rc->c.snapshot_offset;
+                pl->damaged_from = rc->c.damaged_from;
+                pl->damaged_to = rc->c.damaged_to;
+        }
+        find_scan_start(rc);
+        scan_offset = rc->scan_pos ? rc->c.end_offset :
+                      rc->scan_from < pl->segments_count ? pl->segments[rc->scan_from]->base_offset : rc->known_end;
+        r = epochs_load(&pl->epochs, pl->dir, &rc->epochs_found);
+        if (!r)
+                r = producers_recover(pl, scan_offset,
+                                      rc->have_checkpoint && rc->c.snapshot_offset < 0 ?
+                                              MIN2(rc->c.end_offset, scan_offset) : -1,
+                                      &pl->producers);
+        if (!r)
+                r = scan(rc);
+        if (r)
+                return r;
+        set_ends(rc);
+        return recover_epochs(rc);
+}
+
+int plog_recover(struct plog *pl)
+{
+        struct recovery rc = { .pl = pl, .c = { .segment_base = -1, .snapshot_offset = -1 } };
+        int r;
+
+        pl->checkpoint_snapshot = -1;
+        r = recover_inner(&rc);
+        free(rc.bases);
+        free(rc.snapshots);
+        if (r)
+                return r;
+        pl->checkpoint_ms = clock_mono_ms();
+        pl->checkpoint_end = rc.have_checkpoint ? rc.c.end_offset : 0;
+        pl->checkpoint_start = rc.have_checkpoint ? rc.c.start_offset : 0;
+        pl->meta_written = pl->segments_count > 0;
+        if (rc.changed)
+                pl->dir_dirty = true;
+        if (rc.scanned_len)
+                diag(DIAG_INFO, "%s: recovered up to offset %lld: %lld bytes read, %lld cut off", pl->name,
+                     (long long)pl->end, (long long)rc.scanned_len, (long long)rc.cut_len);
+        return rc.scanned_len || rc.changed ? checkpoint_make(pl, false) : 0;
+}

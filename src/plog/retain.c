@@ -1,0 +1,328 @@
+/* Removing: retention by time and size, DeleteRecords, truncation. Whole segments go from the front, bytes from the end.
+ * The checkpoint says so first, durably; then files are renamed, and removed after a delay. plog.work is held. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "plog/internal.h"
+#include "sys/diag.h"
+#include "sys/file.h"
+
+/* Rename, so that a crash before the removal does not bring it back, and remove when the delay is over. */
+static void discard_file(struct plog *pl, int64_t offset, const char *suffix, int64_t delay_ms)
+{
+        char path[PLOG_PATH_MAX], gone[PLOG_PATH_MAX + sizeof DELETED_SUFFIX];
+
+        plog_path(pl->dir, offset, suffix, path);
+        snprintf(gone, sizeof gone, "%s%s", path, DELETED_SUFFIX);
+        if (!file_rename(path, gone))
+                store_remove_later(pl->store, gone, delay_ms);
+}
+
+static void discard_segment(struct plog *pl, struct segment *s, int64_t delay_ms)
+{
+        discard_file(pl, s->base_offset, SEGMENT_SUFFIX, delay_ms);
+        discard_file(pl, s->base_offset, INDEX_SUFFIX, delay_ms);
+        if (s->base_offset != pl->checkpoint_snapshot)
+                discard_file(pl, s->base_offset, SNAPSHOT_SUFFIX, 0);
+        segment_unref(s);
+}
+
+/* ---- from the front ---- */
+
+/* What has been decided for one segment. */
+static int expired_by_time(struct plog *pl, struct segment *s, int64_t now_ms, bool *ret_expired)
+{
+        int64_t latest_ms;
+        int r;
+
+        *ret_expired = false;
+        if (!pl->conf.cleanup_delete || pl->conf.retention_ms < 0)
+                return 0;
+        r = segment_load_index(pl, s);
+        if (r == -EUCLEAN)
+                return 0; /* damaged: kept for whoever can heal it; size retention and DeleteRecords still remove it */
+        if (r)
+                return r;
+        latest_ms = s->max_timestamp >= 0 ? s->max_timestamp : s->created_ms;
+        *ret_expired = now_ms - latest_ms > pl->conf.retention_ms;
+        return 0;
+}
+
+/* How many segments at the front may go. The active one counts only when all before it and itself are expired by time,
+ * as in Kafka. */
+static int count_removable(struct plog *pl, int64_t now_ms, int64_t below_offset, size_t *ret_count)
+{
+        int64_t surplus = pl->conf.cleanup_delete && pl->conf.retention_bytes >= 0 ?
+                                  pl->size_bytes - pl->conf.retention_bytes : -1;
+        size_t i;
+
+        for (i = 0; i < pl->segments_count; i++) {
+                struct segment *s = pl->segments[i];
+                bool by_time = false, by_size = s->sealed && surplus >= s->size;
+                bool by_start = s->sealed && s->next_offset <= pl->start;
+                int r;
+
+                if (s->next_offset > below_offset || !s->size)
+                        break;
+                r = by_size || by_start ? 0 : expired_by_time(pl, s, now_ms, &by_time);
+                if (r)
+                        return r;
+                if (!by_size && !by_start && !by_time)
+                        break;
+                surplus -= s->size;
+        }
+        *ret_count = i;
+        return 0;
+}
+
+/* Take @count segments off the list. The start moves up to what is left. plog.lock held. */
+static void detach_front(struct plog *pl, size_t count, struct segment **ret_segments)
+{
+        memcpy(ret_segments, pl->segments, count * sizeof *ret_segments);
+        memmove(pl->segments, pl->segments + count, (pl->segments_count - count) * sizeof *pl->segments);
+        pl->segments_count -= count;
+        for (size_t i = 0; i < count; i++)
+                pl->size_bytes -= ret_segments[i]->size;
+        pl->start = MAX2(pl->start, plog_first_base(pl));
+        if (epochs_truncate_start(&pl->epochs, pl->start))
+                pl->epochs_dirty = true;
+        if (pl->damaged_to <= pl->start)
+                pl->damaged_from = pl->damaged_to = 0;
+}
+
+static int remove_front(struct plog *pl, size_t count)
+{
+        CLEANUP(freep) struct segment **gone = calloc(count, sizeof *gone);
+        int64_t delay_ms;
+        int r;
+
+        if (!gone)
+                return -ENOMEM;
+        r = flush_log(pl); /* what goes must not be waited for by a sync, and the checkpoint needs it */
+        if (r)
+                return -EIO;
+        pthread_mutex_lock(&pl->lock);
+        delay_ms = pl->conf.file_delete_delay_ms;
+        if (pl->segments[count - 1] == plog_active(pl)) {
+                segment_roll(pl);
+                if (pl->segments[count - 1]->synced_size < pl->segments[count - 1]->size)
+                        count--; /* grew while it was synced: not now */
+        }
+        detach_front(pl, count, gone);
+        pthread_mutex_unlock(&pl->lock);
+        if (!count)
+                return 0;
+        r = checkpoint_make(pl, true);
+        for (size_t i = 0; i < count; i++) {
+                if (r)
+                        segment_unref(gone[i]); /* the files stay until the next start */
+                else
+                        discard_segment(pl, gone[i], delay_ms);
+        }
+        return r ? (r < 0 ? r : -EIO) : (int)count;
+}
+
+int plog_retain(struct plog *pl, int64_t now_ms, int64_t below_offset)
+{
+        size_t count = 0;
+        int r = 0;
+
+        pthread_mutex_lock(&pl->work);
+        if (pl->state == PLOG_OPEN)
+                r = count_removable(pl, now_ms, below_offset, &count);
+        if (!r && count)
+                r = remove_front(pl, count);
+        pthread_mutex_unlock(&pl->work);
+        return r;
+}
+
+static int delete_records(struct plog *pl, int64_t offset)
+{
+        int64_t before;
+        int r;
+
+        pthread_mutex_lock(&pl->lock);
+        before = pl->start;
+        r = pl->state == PLOG_CLOSED ? PLOG_E_CLOSED : pl->state == PLOG_FAILED ? PLOG_E_FAILED :
+            offset > pl->end ? PLOG_E_OUT_OF_RANGE : 0;
+        pthread_mutex_unlock(&pl->lock);
+        if (r || offset <= before)
+                return r;
+        r = flush_log(pl);
+        if (r)
+                return r;
+        pthread_mutex_lock(&pl->lock);
+        pl->start = MAX2(pl->start, offset);
+        if (epochs_truncate_start(&pl->epochs, pl->start))
+                pl->epochs_dirty = true;
+        pthread_mutex_unlock(&pl->lock);
+        return checkpoint_make(pl, true);
+}
+
+int plog_delete_records(struct plog *pl, int64_t offset, int64_t *ret_start_offset)
+{
+        int r;
+
+        pthread_mutex_lock(&pl->work);
+        r = delete_records(pl, offset);
+        if (!r)
+                *ret_start_offset = pl->start;
+        pthread_mutex_unlock(&pl->work);
+        return r;
+}
+
+/* ---- from the end ---- */
+
+/* Where the first batch that holds @offset or lies after it begins, and the offset behind the batch before it. */
+static int find_cut(struct plog *pl, struct segment *s, int64_t offset, int64_t *ret_pos, int64_t *ret_end,
+                    struct index_entry *ret_entry)
+{
+        struct batch_header h;
+        struct walk w;
+        int64_t pos;
+        int fd, r;
+
+        r = segment_seek(pl, s, (struct index_key){ INDEX_BY_OFFSET, offset - s->base_offset }, true, ret_entry);
+        if (r)
+                return r;
+        fd = pin_file_pin(s->file, 0);
+        if (fd < 0)
+                return fd;
+        walk_init(&w, fd, ret_entry->pos, s->size, false);
+        *ret_pos = ret_entry->pos;
+        *ret_end = s->base_offset + ret_entry->rel_offset;
+        while ((r = walk_next(&w, &h, &pos)) > 0 && batch_last_offset(&h) < offset) {
+                *ret_pos = w.pos;
+                *ret_end = batch_last_offset(&h) + 1;
+        }
+        pin_file_unpin(s->file);
+        return r < 0 ? r : 0;
+}
+
+/* Index entries that point behind @pos go; the timestamps are found again from what is left. */
+static int shorten(struct plog *pl, struct segment *s, int64_t pos, int64_t end)
+{
+        struct batch_header h;
+        struct walk w;
+        int64_t at;
+        int fd, r;
+
+        fd = pin_file_pin(s->file, 0);
+        if (fd < 0)
+                return fd;
+        r = file_truncate(fd, pos);
+        if (!r)
+                r = file_sync(fd);
+        if (!r) {
+                pthread_mutex_lock(&pl->lock);
+                index_fini(&s->index);
+                s->index_checked = s->summary_known = true;
+                s->index_filed = s->sealed = false;
+                s->size = 0;
+                s->next_offset = s->base_offset;
+                s->max_timestamp = s->max_timestamp_offset = s->first_timestamp = -1;
+                s->since_entry_len = 0;
+                walk_init(&w, fd, 0, pos, false);
+                while ((r = walk_next(&w, &h, &at)) > 0)
+                        segment_note(pl, s, &h);
+                s->size = s->synced_size = pos;
+                s->next_offset = end;
+                s->reserved_end = pos;
+                pthread_mutex_unlock(&pl->lock);
+        }
+        pin_file_unpin(s->file);
+        return r;
+}
+
+/* Segments from @first on go, from the last to the first, so that a crash in between leaves a prefix. */
+static void drop_from(struct plog *pl, size_t first)
+{
+        while (pl->segments_count > first) {
+                struct segment *s;
+
+                pthread_mutex_lock(&pl->lock);
+                s = pl->segments[--pl->segments_count];
+                pthread_mutex_unlock(&pl->lock);
+                discard_segment(pl, s, 0);
+        }
+}
+
+static int truncate_to(struct plog *pl, int64_t offset)
+{
+        struct producers producers = { 0 }, old;
+        struct checkpoint c;
+        struct index_entry e;
+        int64_t pos = 0, end = offset;
+        ptrdiff_t i = segments_find(pl, offset - 1);
+        size_t keep = (size_t)(i + 1);
+        int r = 0;
+
+        if (i >= 0) {
+                r = find_cut(pl, pl->segments[i], offset, &pos, &end, &e);
+                if (!pos)
+                        keep--;
+        }
+        if (r)
+                return r;
+        pthread_mutex_lock(&pl->lock);
+        pl->cuts++;
+        pl->end = keep || i < 0 ? MIN2(end, offset) : pl->segments[i]->base_offset;
+        pl->durable_end = MIN2(pl->durable_end, pl->end);
+        pl->start = MIN2(pl->start, pl->end);
+        recent_reset(&pl->recent);
+        if (epochs_truncate_end(&pl->epochs, pl->end))
+                pl->epochs_dirty = true;
+        if (pl->damaged_to > pl->end)
+                pl->damaged_from = pl->damaged_to = 0;
+        c = (struct checkpoint){ .start_offset = pl->start, .end_offset = pl->durable_end, .segment_base = -1,
+                                 .snapshot_offset = 0, .damaged_from = pl->damaged_from, .damaged_to = pl->damaged_to };
+        if (keep && pl->durable_end == pl->end)
+                c.segment_base = pl->segments[keep - 1]->base_offset;
+        c.segment_pos = c.segment_base >= 0 ? pos : 0;
+        pthread_mutex_unlock(&pl->lock);
+        r = checkpoint_write(pl, &c, true);
+        if (r)
+                return r;
+        drop_from(pl, keep);
+        if (keep)
+                r = shorten(pl, pl->segments[keep - 1], pos, pl->end);
+        if (!r)
+                r = file_sync_dir(pl->dir);
+        pthread_mutex_lock(&pl->lock);
+        pl->size_bytes = 0;
+        for (size_t k = 0; k < pl->segments_count; k++)
+                pl->size_bytes += pl->segments[k]->size;
+        pthread_mutex_unlock(&pl->lock);
+        if (!r)
+                r = producers_recover(pl, pl->end, -1, &producers);
+        pthread_mutex_lock(&pl->lock);
+        old = pl->producers;
+        pl->producers = producers;
+        pthread_mutex_unlock(&pl->lock);
+        producers_fini(&old);
+        return r ? r : checkpoint_make(pl, false);
+}
+
+int plog_truncate(struct plog *pl, int64_t offset)
+{
+        int r;
+
+        pthread_mutex_lock(&pl->work);
+        if (pl->state != PLOG_OPEN)
+                r = pl->state == PLOG_CLOSED ? PLOG_E_CLOSED : PLOG_E_FAILED;
+        else if (offset >= pl->end)
+                r = 0;
+        else
+                r = flush_log(pl);
+        if (!r && offset < pl->end) {
+                r = truncate_to(pl, MAX2(offset, (int64_t)0));
+                if (r < 0) {
+                        pthread_mutex_lock(&pl->lock);
+                        plog_fail(pl, "truncation", r);
+                        pthread_mutex_unlock(&pl->lock);
+                }
+        }
+        pthread_mutex_unlock(&pl->work);
+        return r;
+}

@@ -1,0 +1,365 @@
+/* The data folder: lock, identity, clean-stop mark, files whose removal is due. See store.h and FORMAT.md. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/crc32c.h"
+#include "base/err.h"
+#include "plog/internal.h"
+#include "sys/clock.h"
+#include "sys/diag.h"
+#include "sys/file.h"
+
+struct removal {
+        struct ilist link;
+        int64_t due_mono_ms;
+        char path[];
+};
+
+enum { FILES_OPEN_DEFAULT = 1000 };
+
+static _Thread_local char why_buf[PLOG_PATH_MAX + 256];
+
+static const char *why(const char *fmt, const char *dir, int error)
+{
+        snprintf(why_buf, sizeof why_buf, fmt, dir, strerror(-error));
+        return why_buf;
+}
+
+/* ---- identity ---- */
+
+struct look {
+        bool foreign;
+};
+
+static bool is_ours_without_meta(const char *name)
+{
+        return name[0] == '.' || !strcmp(name, "lost+found") || !strncmp(name, STORE_META_NAME, strlen(STORE_META_NAME));
+}
+
+static int look_at(void *arg, const char *name)
+{
+        struct look *l = arg;
+
+        if (is_ours_without_meta(name))
+                return 0;
+        l->foreign = true;
+        return 1;
+}
+
+static int meta_create(struct plog_store *s, const char *path)
+{
+        struct disk_store_meta m = { .magic = htobe32(STORE_META_MAGIC), .version = htobe32(FORMAT_VERSION) };
+
+        s->dir_id = random_uuid();
+        memcpy(m.dir_id, s->dir_id.b, sizeof m.dir_id);
+        m.created_ms = (int64_t)htobe64((uint64_t)clock_wall_ms());
+        m.crc = htobe32(crc32c(0, &m, offsetof(struct disk_store_meta, crc)));
+        return file_replace(path, span_of(&m, sizeof m));
+}
+
+static int meta_load(struct plog_store *s, const char **ret_why)
+{
+        CLEANUP(freep) char *data = NULL;
+        struct look look = { 0 };
+        struct disk_store_meta m;
+        char path[PLOG_PATH_MAX];
+        size_t len;
+        int r;
+
+        plog_path_of(s->dir, STORE_META_NAME, path);
+        r = file_read_whole(path, 4096, &data, &len);
+        if (r == -ENOENT) {
+                r = file_list(s->dir, look_at, &look);
+                if (r >= 0 && look.foreign) {
+                        *ret_why = why("data folder %s holds other things and no chronik.meta: choose an empty folder, or "
+                                       "restore chronik.meta if the data is ours", s->dir, 0);
+                        return PLOG_STORE_E_FOREIGN;
+                }
+                return r < 0 ? r : meta_create(s, path);
+        }
+        if (r)
+                return r;
+        if (len == sizeof m)
+                memcpy(&m, data, sizeof m);
+        if (len != sizeof m || be32toh(m.magic) != STORE_META_MAGIC ||
+            be32toh(m.crc) != crc32c(0, &m, offsetof(struct disk_store_meta, crc))) {
+                *ret_why = why("data folder %s has a chronik.meta that is damaged or not ours: restore it or choose another "
+                               "folder", s->dir, 0);
+                return PLOG_STORE_E_FOREIGN;
+        }
+        if (be32toh(m.version) != FORMAT_VERSION) {
+                *ret_why = why("data folder %s was written in another format version: start the program that wrote it, or "
+                               "choose another folder", s->dir, 0);
+                return PLOG_STORE_E_FOREIGN;
+        }
+        memcpy(s->dir_id.b, m.dir_id, sizeof m.dir_id);
+        return 0;
+}
+
+/* The mark of a clean stop is taken away before anything is written. */
+static int take_clean_mark(struct plog_store *s)
+{
+        char path[PLOG_PATH_MAX];
+        struct file_info info;
+        int r;
+
+        plog_path_of(s->dir, STORE_CLEAN_NAME, path);
+        s->was_clean = !file_info(path, &info);
+        if (!s->was_clean)
+                return 0;
+        r = file_unlink(path);
+        return r ? r : file_sync_dir(s->dir);
+}
+
+static int remove_orphan(void *arg, const char *name)
+{
+        struct plog_store *s = arg;
+        size_t n = strlen(name), k = strlen(DELETED_DIR_SUFFIX);
+        char path[PLOG_PATH_MAX];
+
+        if (n > k && !strcmp(name + n - k, DELETED_DIR_SUFFIX)) {
+                plog_path_of(s->dir, name, path);
+                store_remove_later(s, path, 0);
+        }
+        return 0;
+}
+
+/* ---- open and close ---- */
+
+static void housekeeper_run(struct io_job *job);
+static void housekeeper_done(struct io_job *job);
+
+static void store_free(struct plog_store *s)
+{
+        file_close(s->lock_fd);
+        files_unref(s->files);
+        pthread_mutex_destroy(&s->lock);
+        pthread_mutex_destroy(&s->rebuild_lock);
+        pthread_cond_destroy(&s->housekeeping_done);
+        free(s->dir);
+        free(s);
+}
+
+static int store_open_folder(struct plog_store *s, const char **ret_why)
+{
+        char path[PLOG_PATH_MAX];
+        int r;
+
+        r = file_mkdirs(s->dir);
+        if (r && r != -EEXIST) {
+                *ret_why = why("cannot make the data folder %s: %s; check the path and its owner", s->dir, r);
+                return r == -EROFS || r == -EACCES ? PLOG_STORE_E_READONLY : r;
+        }
+        plog_path_of(s->dir, STORE_LOCK_NAME, path);
+        s->lock_fd = file_lock(path);
+        if (s->lock_fd == -EWOULDBLOCK) {
+                *ret_why = why("data folder %s is used by another process: stop it, or give this one a folder of its own",
+                               s->dir, 0);
+                return PLOG_STORE_E_LOCKED;
+        }
+        r = s->lock_fd < 0 ? s->lock_fd : meta_load(s, ret_why);
+        if (!r)
+                r = take_clean_mark(s);
+        if (r == -EROFS || r == -EACCES || r == -EPERM) {
+                *ret_why = why("data folder %s cannot be written: %s; make it writable for this user", s->dir, r);
+                return PLOG_STORE_E_READONLY;
+        }
+        if (r < 0)
+                *ret_why = why("data folder %s cannot be used: %s; check the volume", s->dir, r);
+        return r;
+}
+
+int plog_store_open(const struct plog_store_config *cfg, struct plog_store **ret_store, const char **ret_why)
+{
+        struct plog_store *s;
+        int r;
+
+        *ret_why = "out of memory";
+        if (strlen(cfg->dir) > PLOG_PATH_MAX - 512) {
+                *ret_why = "the path of the data folder is too long";
+                return -ENAMETOOLONG;
+        }
+        s = calloc(1, sizeof *s);
+        if (!s)
+                return -ENOMEM;
+        s->lock_fd = -1;
+        s->pool = cfg->pool;
+        s->preallocate_step_len = cfg->preallocate_step_len;
+        s->housekeeper.run = housekeeper_run;
+        s->housekeeper.done = housekeeper_done;
+        pthread_mutex_init(&s->lock, NULL);
+        pthread_mutex_init(&s->rebuild_lock, NULL);
+        pthread_cond_init(&s->housekeeping_done, NULL);
+        ilist_init(&s->logs);
+        ilist_init(&s->removals);
+        s->dir = strdup(cfg->dir);
+        r = s->dir ? files_new(cfg->files_open_max ? cfg->files_open_max : FILES_OPEN_DEFAULT, &s->files) : -ENOMEM;
+        if (!r)
+                r = store_open_folder(s, ret_why);
+        if (!r)
+                r = flusher_init(s);
+        if (r) {
+                store_free(s);
+                return r;
+        }
+        (void)file_list(s->dir, remove_orphan, s); /* looked for again at the next start */
+        *ret_store = s;
+        return 0;
+}
+
+static void remove_now(const char *path)
+{
+        int r = file_remove_tree(path);
+
+        if (r == -ENOTDIR)
+                r = file_unlink(path);
+        if (r)
+                diag_limited(DIAG_WARN, "cannot remove %s: %s; it is tried again at the next start", path, strerror(-r));
+}
+
+/* Remove what is due. */
+static void remove_due(struct plog_store *s, int64_t now_mono_ms)
+{
+        for (;;) {
+                struct removal *due = NULL;
+
+                pthread_mutex_lock(&s->lock);
+                ilist_for_each(m, &s->removals, struct removal, link)
+                        if (m->due_mono_ms <= now_mono_ms) {
+                                due = m;
+                                ilist_unlink(&m->link);
+                                break;
+                        }
+                pthread_mutex_unlock(&s->lock);
+                if (!due)
+                        return;
+                remove_now(due->path);
+                free(due);
+        }
+}
+
+struct plog_store *plog_store_close(struct plog_store *s)
+{
+        char path[PLOG_PATH_MAX];
+        int fd;
+
+        if (!s)
+                return NULL;
+        flusher_drain(s);
+        for (;;) {
+                bool busy;
+
+                pthread_mutex_lock(&s->lock);
+                busy = s->housekeeping;
+                if (busy)
+                        pthread_cond_wait(&s->housekeeping_done, &s->lock);
+                pthread_mutex_unlock(&s->lock);
+                if (!busy)
+                        break;
+        }
+        assert(ilist_is_empty(&s->logs));
+        remove_due(s, INT64_MAX);
+        plog_path_of(s->dir, STORE_CLEAN_NAME, path);
+        fd = file_open(path, O_RDWR | O_CREAT);
+        if (fd >= 0) /* without the mark the next start looks at every log's tail, and finds it in order */
+                (void)file_sync_dir(s->dir);
+        file_close(fd);
+        flusher_fini(&s->flusher);
+        store_free(s);
+        return NULL;
+}
+
+struct uuid plog_store_dir_id(const struct plog_store *s)
+{
+        return s->dir_id;
+}
+
+bool plog_store_was_clean(const struct plog_store *s)
+{
+        return s->was_clean;
+}
+
+struct iopool *plog_store_pool(struct plog_store *s)
+{
+        return s->pool;
+}
+
+void store_add_log(struct plog_store *s, struct plog *pl)
+{
+        pthread_mutex_lock(&s->lock);
+        ilist_push_back(&s->logs, &pl->store_link);
+        pthread_mutex_unlock(&s->lock);
+}
+
+void store_remove_log(struct plog_store *s, struct plog *pl)
+{
+        pthread_mutex_lock(&s->lock);
+        ilist_unlink(&pl->store_link);
+        pthread_mutex_unlock(&s->lock);
+}
+
+/* ---- housekeeping ---- */
+
+void store_remove_later(struct plog_store *s, const char *path, int64_t delay_ms)
+{
+        size_t len = strlen(path) + 1;
+        struct removal *m = malloc(sizeof *m + len);
+
+        if (!m) {
+                remove_now(path);
+                return;
+        }
+        memcpy(m->path, path, len);
+        m->due_mono_ms = clock_mono_ms() + MAX2(delay_ms, (int64_t)0);
+        pthread_mutex_lock(&s->lock);
+        ilist_push_back(&s->removals, &m->link);
+        pthread_mutex_unlock(&s->lock);
+}
+
+static void housekeeper_run(struct io_job *job)
+{
+        struct plog_store *s = container_of(job, struct plog_store, housekeeper);
+
+        remove_due(s, clock_mono_ms());
+}
+
+static void housekeeper_done(struct io_job *job)
+{
+        struct plog_store *s = container_of(job, struct plog_store, housekeeper);
+
+        pthread_mutex_lock(&s->lock);
+        s->housekeeping = false;
+        pthread_cond_broadcast(&s->housekeeping_done);
+        pthread_mutex_unlock(&s->lock);
+}
+
+void plog_store_tick(struct plog_store *s, int64_t now_mono_ms)
+{
+        bool submit = false;
+
+        flush_tick(s, now_mono_ms);
+        pthread_mutex_lock(&s->lock);
+        if (!s->housekeeping)
+                ilist_for_each(m, &s->removals, struct removal, link)
+                        if (m->due_mono_ms <= now_mono_ms) {
+                                submit = s->housekeeping = true;
+                                break;
+                        }
+        pthread_mutex_unlock(&s->lock);
+        if (submit)
+                iopool_submit(s->pool, &s->housekeeper);
+}
+
+void plog_store_stats(const struct plog_store *s, struct plog_store_stats *ret)
+{
+        *ret = (struct plog_store_stats){
+                .flushes = atomic_load(&s->flushes),
+                .flush_errors = atomic_load(&s->flush_errors),
+                .files_open = files_open_count(s->files),
+                .file_opens = atomic_load(&s->files->opened_total),
+                .flush_ns_total = atomic_load(&s->flush_ns_total),
+                .flush_ns_max = atomic_load(&s->flush_ns_max),
+                .bytes_appended = atomic_load(&s->bytes_appended),
+                .batches_appended = atomic_load(&s->batches_appended),
+        };
+}

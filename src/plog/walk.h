@@ -1,0 +1,40 @@
+/* Walk over the batch headers of a segment file, and scan whole batches with their CRC. The bytes are untrusted. */
+#pragma once
+
+#include "wire/batch.h"
+
+/* Bytes of the whole batch, as positions are counted. */
+static inline int64_t batch_size(const struct batch_header *h)
+{
+        return (int64_t)batch_len(h);
+}
+
+/* Read a header that lies on disk; false when nothing that was appended could look so. The CRC is not looked at. */
+static inline bool batch_read(const uint8_t *p, struct batch_header *ret)
+{
+        return batch_parse_header(span_of(p, BATCH_HEADER_LEN), ret) == BATCH_OK && ret->last_offset_delta >= 0 &&
+               ret->base_offset >= 0 && ret->base_offset < INT64_MAX - INT32_MAX - 1;
+}
+
+/* Headers only: small reads through the page cache, larger ones while batches are small. */
+struct walk {
+        int fd;
+        int64_t pos; /* of the next batch */
+        int64_t end; /* of whole batches */
+        bool nowait;
+        bool small; /* the last batch was small: read ahead */
+        int64_t buf_pos;
+        size_t buf_len;
+        uint8_t buf[8192];
+};
+
+void walk_init(struct walk *w, int fd, int64_t pos, int64_t end, bool nowait);
+/* The header at @w->pos, and step over its batch. Return: 1 with @ret_head and @ret_pos; 0 at the end; -EAGAIN when it is
+ * not in the page cache (nowait only); -EUCLEAN when there is no batch; negative errno. */
+int walk_next(struct walk *w, struct batch_header *ret_head, int64_t *ret_pos);
+
+/* Read all bytes from @pos to @end and call @fn for each whole batch whose CRC is right and whose offsets do not go back
+ * (the first may not be below @first_offset). Stops at the first that is not so.
+ * Return: 0 with @ret_pos, the end of the last good batch; what @fn returned; negative errno. */
+int scan_batches(int fd, int64_t pos, int64_t end, int64_t first_offset,
+                 int (*fn)(void *arg, const struct batch_header *head, int64_t pos), void *arg, int64_t *ret_pos);
