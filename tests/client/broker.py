@@ -25,8 +25,8 @@ def free_port():
 class Broker:
     """Use with 'with'; @bootstrap is its address, @log the file that has its output."""
 
-    def __init__(self, program, settings, log, extra=()):
-        self.program, self.settings, self.log, self.extra = program, settings, Path(log), list(extra)
+    def __init__(self, program, settings, log):
+        self.program, self.settings, self.log = program, settings, Path(log)
         self.bootstrap = None
         self._process = self._data = None
 
@@ -36,23 +36,29 @@ class Broker:
         self._data = tempfile.mkdtemp(prefix="chronik-clients-")
         self.bootstrap = f"127.0.0.1:{free_port()}"
         command = [str(self.program), "--data-dir", self._data, "--kafka", self.bootstrap,
-                   "--admin", f"127.0.0.1:{free_port()}", *self.extra]
+                   "--admin", f"127.0.0.1:{free_port()}"]
         for setting in self.settings:
             command += ["--set", setting]
         with open(self.log, "wb") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        try:
+            self._wait_ready()
+        except BrokerError:
+            self.stop()
+            raise
+        return self
+
+    def _wait_ready(self):
         deadline = time.monotonic() + READY_LIMIT_S
         while b"READY" not in self.log.read_bytes():
             if self._process.poll() is not None:
                 raise BrokerError(f"chronikd ended with {self._process.returncode} before it was ready: {self.tail()}")
             if time.monotonic() > deadline:
-                self._process.kill()
                 raise BrokerError(f"no READY line from chronikd in {READY_LIMIT_S} s: {self.tail()}")
             time.sleep(0.02)
-        return self
 
     def __exit__(self, *_exc):
-        shutil.rmtree(self._data, ignore_errors=True) if self._process.poll() is not None else self.stop()
+        self.stop()
 
     def died(self):
         """Its exit status if it ended by itself, else None."""
