@@ -1,0 +1,336 @@
+/* All groups of one partition: who they are, the event in hand, answers and records on their way out. */
+#include <errno.h>
+#include <string.h>
+
+#include "coord/group_priv.h"
+#include "coord/records.h"
+
+enum { TICK_TIMERS_MAX = 1000 };
+
+void groups_conf_init(struct groups_conf *conf)
+{
+        *conf = (struct groups_conf){
+                .session_timeout_min_ms = 6000,
+                .session_timeout_max_ms = 1800000,
+                .initial_rebalance_delay_ms = 3000,
+                .new_member_join_timeout_ms = 300000,
+                .group_size_max = 10000, /* Kafka has no bound; the leader's answer and the record hold all members */
+                .offset_metadata_len_max = 4096,
+                .offsets_retention_ms = 7ll * 24 * 3600 * 1000,
+                .offsets_check_interval_ms = 600000,
+                .member_metadata_len_max = 1 << 20, /* the record of the group must stay below a batch's limit */
+                .memory_max = 256u << 20,
+        };
+}
+
+int groups_new(const struct groups_conf *conf, struct groups **ret_groups)
+{
+        struct groups *gs = calloc(1, sizeof *gs);
+
+        if (!gs)
+                return -ENOMEM;
+        gs->conf = *conf;
+        map_init(&gs->by_id, conf->hash_seed);
+        ilist_init(&gs->all);
+        ilist_init(&gs->dead);
+        ilist_init(&gs->doomed);
+        timer_heap_init(&gs->timers);
+        gs->expiry.fn = groups_expiry_due;
+        *ret_groups = gs;
+        return 0;
+}
+
+struct groups *groups_free(struct groups *gs)
+{
+        if (!gs)
+                return NULL;
+        ilist_for_each(g, &gs->all, struct group, link)
+                groups_remove(gs, g);
+        timer_heap_fini(&gs->timers);
+        map_fini(&gs->by_id);
+        free(gs);
+        return NULL;
+}
+
+/* ---- groups by id ---- */
+
+struct group *groups_find(struct groups *gs, struct str id)
+{
+        for (struct map_node *n = map_first(&gs->by_id, id); n; n = map_next_same(n)) {
+                struct group *g = container_of(n, struct group, node);
+
+                if (str_equal(g->id, id))
+                        return g;
+        }
+        return NULL;
+}
+
+struct group *groups_add(struct groups *gs, struct str id)
+{
+        struct group *g = group_new(gs, id);
+
+        if (!g || map_insert(&gs->by_id, &g->node, g->id)) {
+                group_free(g);
+                return NULL;
+        }
+        ilist_push_back(&gs->all, &g->link);
+        gs->stats.groups++;
+        gs->stats.memory += sizeof *g + g->id.len;
+        return g;
+}
+
+void groups_remove(struct groups *gs, struct group *g)
+{
+        map_remove(&gs->by_id, &g->node);
+        ilist_unlink(&g->link);
+        gs->stats.groups--;
+        gs->stats.memory -= sizeof *g + g->id.len;
+        group_free(g);
+}
+
+/* ---- the event in hand ---- */
+
+static void begin(struct groups *gs, struct groups_time now, struct coord_actions *acts)
+{
+        assert(!gs->acts);
+        gs->now = now;
+        gs->acts = acts;
+        acts->seq = gs->write_seq + 1;
+}
+
+static int finish(struct groups *gs)
+{
+        if (gs->acts->records_count)
+                gs->write_seq = gs->acts->seq;
+        gs->acts = NULL;
+        return gs->err;
+}
+
+void groups_fail(struct groups *gs, int err)
+{
+        if (!gs->err)
+                gs->err = err;
+}
+
+uint64_t groups_seq(const struct groups *gs)
+{
+        return gs->acts->seq;
+}
+
+bool groups_has_room(const struct groups *gs, size_t len)
+{
+        return gs->stats.memory <= gs->conf.memory_max && len <= gs->conf.memory_max - gs->stats.memory;
+}
+
+void groups_timer_set(struct groups *gs, struct timer *t, int64_t after_ms)
+{
+        if (timer_set(&gs->timers, t, gs->now.mono_ms + after_ms))
+                groups_fail(gs, -ENOMEM);
+}
+
+void groups_reply(struct groups *gs, struct coord_request *rq, int outcome, uint64_t need_seq)
+{
+        assert(rq->magic == COORD_REQUEST_MAGIC);
+        assert(ilist_is_empty(&rq->link));
+        rq->outcome = outcome;
+        rq->need_seq = need_seq;
+        ilist_push_back(&gs->acts->replies, &rq->link);
+}
+
+void group_reply(struct groups *gs, struct group *g, struct coord_request *rq, int outcome)
+{
+        groups_reply(gs, rq, outcome, g ? g->state_seq : 0);
+}
+
+void groups_record(struct groups *gs, struct span key, struct span value)
+{
+        struct coord_record *rec = key.data ? ARENA_NEW(&gs->acts->arena, struct coord_record) : NULL;
+
+        if (!rec) {
+                groups_fail(gs, -ENOMEM);
+                return;
+        }
+        *rec = (struct coord_record){ .key = key, .value = value };
+        *gs->acts->records_tail = rec;
+        gs->acts->records_tail = &rec->next;
+        gs->acts->records_count++;
+}
+
+/* ---- events ---- */
+
+static bool is_about_one_group(enum coord_op op)
+{
+        return op != COORD_LIST && op != COORD_SNAPSHOT;
+}
+
+#define AS(rq, type) container_of(rq, struct type, rq)
+
+static void dispatch(struct groups *gs, struct coord_request *rq)
+{
+        switch (rq->op) {
+        case COORD_JOIN:
+                groups_join(gs, AS(rq, coord_join));
+                break;
+        case COORD_SYNC:
+                groups_sync(gs, AS(rq, coord_sync));
+                break;
+        case COORD_HEARTBEAT:
+                groups_heartbeat(gs, AS(rq, coord_heartbeat));
+                break;
+        case COORD_LEAVE:
+                groups_leave(gs, AS(rq, coord_leave));
+                break;
+        case COORD_OFFSET_COMMIT:
+                groups_offset_commit(gs, AS(rq, coord_offset_commit));
+                break;
+        case COORD_OFFSET_FETCH:
+                groups_offset_fetch(gs, AS(rq, coord_offset_fetch));
+                break;
+        case COORD_OFFSET_DELETE:
+                groups_offset_delete(gs, AS(rq, coord_offset_delete));
+                break;
+        case COORD_DESCRIBE:
+                groups_describe(gs, AS(rq, coord_describe));
+                break;
+        case COORD_DELETE:
+                groups_delete(gs, AS(rq, coord_delete));
+                break;
+        case COORD_LIST:
+                groups_list(gs, AS(rq, coord_list));
+                break;
+        case COORD_SNAPSHOT:
+                groups_snapshot(gs, AS(rq, coord_snapshot));
+                break;
+        }
+}
+
+/* Operations that a group without a name may be asked: Kafka let consumers commit to and read from it, so those who
+ * did can still read and delete what they left. */
+static bool allows_empty_id(enum coord_op op)
+{
+        return op == COORD_OFFSET_COMMIT || op == COORD_OFFSET_FETCH || op == COORD_OFFSET_DELETE ||
+               op == COORD_DELETE || op == COORD_DESCRIBE;
+}
+
+int groups_request(struct groups *gs, struct coord_request *rq, struct groups_time now, struct coord_actions *acts)
+{
+        begin(gs, now, acts);
+        if (!is_about_one_group(rq->op))
+                dispatch(gs, rq);
+        else if (str_is_null(rq->group_id) || (!rq->group_id.len && !allows_empty_id(rq->op)) ||
+                 rq->group_id.len > TEXT_LEN_MAX)
+                groups_reply(gs, rq, COORD_E_INVALID_GROUP_ID, 0);
+        else
+                dispatch(gs, rq);
+        return finish(gs);
+}
+
+int groups_tick(struct groups *gs, struct groups_time now, struct coord_actions *acts)
+{
+        struct timer *t;
+
+        begin(gs, now, acts);
+        for (unsigned i = 0; i < TICK_TIMERS_MAX && (t = timer_pop_due(&gs->timers, now.mono_ms)); i++)
+                t->fn(gs, t);
+        return finish(gs);
+}
+
+int groups_topic_deleted(struct groups *gs, struct str topic, struct groups_time now, struct coord_actions *acts)
+{
+        begin(gs, now, acts);
+        ilist_for_each(g, &gs->all, struct group, link) {
+                struct group_topic *t = group_find_topic(g, topic);
+
+                for (size_t i = 0; t && i < t->offsets_count; i++)
+                        if (offset_latest(t->offsets[i]))
+                                group_remove_offset(g, t->offsets[i]);
+        }
+        return finish(gs);
+}
+
+int groups_loaded(struct groups *gs, struct groups_time now, struct coord_actions *acts)
+{
+        begin(gs, now, acts);
+        ilist_for_each(g, &gs->all, struct group, link) {
+                if (group_compute_subscribed(g))
+                        groups_fail(gs, -ENOMEM);
+                ilist_for_each(m, &g->members, struct group_member, link)
+                        member_reset_session(m);
+                /* The limit may be lower than when the group was written: its members have to join again. */
+                if (g->members_count > gs->conf.group_size_max)
+                        group_rebalance(g);
+        }
+        groups_timer_set(gs, &gs->expiry, gs->conf.offsets_check_interval_ms);
+        return finish(gs);
+}
+
+void groups_committed(struct groups *gs, uint64_t seq)
+{
+        struct group_offset *o;
+        struct group *g;
+
+        assert(seq <= gs->write_seq);
+        gs->committed_seq = MAX2(gs->committed_seq, seq);
+        /* Both lists are in order of their writes: a member that was written anew has left its place. */
+        while ((o = ilist_first(&gs->doomed, struct group_offset, doomed)) && o->newest->seq <= gs->committed_seq)
+                group_drop_offset(o);
+        while ((g = ilist_first(&gs->dead, struct group, dead)) && g->state_seq <= gs->committed_seq)
+                groups_remove(gs, g);
+}
+
+static void give_up(struct groups *gs, struct coord_request *rq, int outcome)
+{
+        coord_request_refuse(rq, outcome);
+        groups_reply(gs, rq, outcome, 0);
+}
+
+void groups_abort(struct groups *gs, int outcome, struct coord_actions *acts)
+{
+        begin(gs, gs->now, acts);
+        ilist_for_each(g, &gs->all, struct group, link) {
+                ilist_for_each(m, &g->members, struct group_member, link) {
+                        if (m->await_join)
+                                give_up(gs, &TAKE_PTR(m->await_join)->rq, outcome);
+                        if (m->await_sync)
+                                give_up(gs, &TAKE_PTR(m->await_sync)->rq, outcome);
+                }
+                g->joining_count = 0;
+        }
+        (void)finish(gs); /* the machine is dropped in any case */
+}
+
+int64_t groups_next_ms(const struct groups *gs)
+{
+        return timer_next_ms(&gs->timers);
+}
+
+void groups_stats(const struct groups *gs, struct groups_stats *ret)
+{
+        *ret = gs->stats;
+}
+
+/* ---- text ---- */
+
+int text_dup(struct str s, struct str *ret)
+{
+        char *p;
+
+        if (str_is_null(s)) {
+                *ret = STR_NULL;
+                return 0;
+        }
+        p = malloc(s.len + 1);
+        if (!p)
+                return -ENOMEM;
+        if (s.len)
+                memcpy(p, s.p, s.len);
+        p[s.len] = '\0';
+        *ret = (struct str){ p, s.len };
+        return 0;
+}
+
+void text_free(struct str *s)
+{
+        free((char *)s->p);
+        *s = STR_NULL;
+}
