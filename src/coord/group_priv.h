@@ -114,10 +114,10 @@ struct groups {
         struct timer expiry;
         size_t expiry_left;             /* groups of the running scan */
         uint64_t write_seq, committed_seq;
-        struct groups_time now;
+        struct coord_time now;
         struct coord_actions *acts;     /* of the event in hand */
         int err;                        /* latched: the machine is to be dropped */
-        struct groups_stats stats;
+        struct coord_stats stats;
 };
 
 /* ---- groups.c ---- */

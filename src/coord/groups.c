@@ -90,7 +90,7 @@ void groups_remove(struct groups *gs, struct group *g)
 
 /* ---- the event in hand ---- */
 
-static void begin(struct groups *gs, struct groups_time now, struct coord_actions *acts)
+static void begin(struct groups *gs, struct coord_time now, struct coord_actions *acts)
 {
         assert(!gs->acts);
         gs->now = now;
@@ -212,7 +212,7 @@ static bool allows_empty_id(enum coord_op op)
                op == COORD_DELETE || op == COORD_DESCRIBE;
 }
 
-int groups_request(struct groups *gs, struct coord_request *rq, struct groups_time now, struct coord_actions *acts)
+int groups_request(struct groups *gs, struct coord_request *rq, struct coord_time now, struct coord_actions *acts)
 {
         begin(gs, now, acts);
         if (!is_about_one_group(rq->op))
@@ -225,7 +225,7 @@ int groups_request(struct groups *gs, struct coord_request *rq, struct groups_ti
         return finish(gs);
 }
 
-int groups_tick(struct groups *gs, struct groups_time now, struct coord_actions *acts)
+int groups_tick(struct groups *gs, struct coord_time now, struct coord_actions *acts)
 {
         struct timer *t;
 
@@ -235,7 +235,7 @@ int groups_tick(struct groups *gs, struct groups_time now, struct coord_actions 
         return finish(gs);
 }
 
-int groups_topic_deleted(struct groups *gs, struct str topic, struct groups_time now, struct coord_actions *acts)
+int groups_topic_deleted(struct groups *gs, struct str topic, struct coord_time now, struct coord_actions *acts)
 {
         begin(gs, now, acts);
         ilist_for_each(g, &gs->all, struct group, link) {
@@ -248,7 +248,7 @@ int groups_topic_deleted(struct groups *gs, struct str topic, struct groups_time
         return finish(gs);
 }
 
-int groups_loaded(struct groups *gs, struct groups_time now, struct coord_actions *acts)
+int groups_loaded(struct groups *gs, struct coord_time now, struct coord_actions *acts)
 {
         begin(gs, now, acts);
         ilist_for_each(g, &gs->all, struct group, link) {
@@ -304,10 +304,81 @@ int64_t groups_next_ms(const struct groups *gs)
         return timer_next_ms(&gs->timers);
 }
 
-void groups_stats(const struct groups *gs, struct groups_stats *ret)
+void groups_stats(const struct groups *gs, struct coord_stats *ret)
 {
         *ret = gs->stats;
 }
+
+/* ---- as a machine for a host ---- */
+
+static int machine_new(const void *arg, void **ret)
+{
+        return groups_new(arg, (struct groups **)ret);
+}
+
+static void machine_free(void *m)
+{
+        groups_free(m);
+}
+
+static int machine_replay(void *m, struct span key, struct span value)
+{
+        return groups_replay(m, key, value);
+}
+
+static int machine_loaded(void *m, struct coord_time now, struct coord_actions *acts)
+{
+        return groups_loaded(m, now, acts);
+}
+
+static int machine_request(void *m, struct coord_request *rq, struct coord_time now, struct coord_actions *acts)
+{
+        return groups_request(m, rq, now, acts);
+}
+
+static int machine_tick(void *m, struct coord_time now, struct coord_actions *acts)
+{
+        return groups_tick(m, now, acts);
+}
+
+static int machine_topic_deleted(void *m, struct str topic, struct coord_time now, struct coord_actions *acts)
+{
+        return groups_topic_deleted(m, topic, now, acts);
+}
+
+static void machine_committed(void *m, uint64_t seq)
+{
+        groups_committed(m, seq);
+}
+
+static void machine_abort(void *m, int outcome, struct coord_actions *acts)
+{
+        groups_abort(m, outcome, acts);
+}
+
+static int64_t machine_next_ms(const void *m)
+{
+        return groups_next_ms(m);
+}
+
+static void machine_stats(const void *m, struct coord_stats *ret)
+{
+        groups_stats(m, ret);
+}
+
+const struct coord_machine_ops groups_ops = {
+        .new = machine_new,
+        .free = machine_free,
+        .replay = machine_replay,
+        .loaded = machine_loaded,
+        .request = machine_request,
+        .tick = machine_tick,
+        .topic_deleted = machine_topic_deleted,
+        .committed = machine_committed,
+        .abort = machine_abort,
+        .next_ms = machine_next_ms,
+        .stats = machine_stats,
+};
 
 /* ---- text ---- */
 

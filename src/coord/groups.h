@@ -11,7 +11,7 @@
 #pragma once
 
 #include "base/uuid.h"
-#include "coord/request.h"
+#include "coord/machine.h"
 
 struct groups;
 
@@ -40,26 +40,21 @@ int groups_new(const struct groups_conf *conf, struct groups **ret_groups);
 struct groups *groups_free(struct groups *gs);
 DEFINE_FREEP(struct groups, groups_free)
 
-struct groups_time {
-        int64_t mono_ms; /* for time-outs */
-        int64_t wall_ms; /* for what is written */
-};
-
 /* ---- loading ---- */
 
 /* Apply one record of the log, in order. @value null: a tombstone. Bytes are borrowed.
  * Return: 0 (also for a record of a kind that is not ours: skipped and counted), -ENOMEM. */
 int groups_replay(struct groups *gs, struct span key, struct span value);
 /* The end of the log is reached: sessions start, expiry is planned. Return: 0 or negative errno. */
-int groups_loaded(struct groups *gs, struct groups_time now, struct coord_actions *acts);
+int groups_loaded(struct groups *gs, struct coord_time now, struct coord_actions *acts);
 
 /* ---- events; each fills @acts (initialised by the caller). Return: 0, or -ENOMEM: drop the machine and load again;
  *      what @acts holds then is still to be answered. ---- */
 
-int groups_request(struct groups *gs, struct coord_request *rq, struct groups_time now, struct coord_actions *acts);
+int groups_request(struct groups *gs, struct coord_request *rq, struct coord_time now, struct coord_actions *acts);
 /* Fire what is due; bounded work, so ask groups_next_ms() again. */
-int groups_tick(struct groups *gs, struct groups_time now, struct coord_actions *acts);
-int groups_topic_deleted(struct groups *gs, struct str topic, struct groups_time now, struct coord_actions *acts);
+int groups_tick(struct groups *gs, struct coord_time now, struct coord_actions *acts);
+int groups_topic_deleted(struct groups *gs, struct str topic, struct coord_time now, struct coord_actions *acts);
 
 /* Every write up to @seq is committed. */
 void groups_committed(struct groups *gs, uint64_t seq);
@@ -69,8 +64,7 @@ void groups_abort(struct groups *gs, int outcome, struct coord_actions *acts);
 /* When groups_tick() has something to do (monotonic ms); INT64_MAX: nothing planned. */
 int64_t groups_next_ms(const struct groups *gs);
 
-struct groups_stats {
-        size_t groups, members, offsets, memory;
-        uint64_t rebalances, session_expiries, offsets_committed, offsets_expired, joins_refused, records_skipped;
-};
-void groups_stats(const struct groups *gs, struct groups_stats *ret);
+void groups_stats(const struct groups *gs, struct coord_stats *ret);
+
+/* The same functions as a table, for a host: machine is struct groups, arg is struct groups_conf. */
+extern const struct coord_machine_ops groups_ops;

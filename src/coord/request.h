@@ -34,6 +34,7 @@ enum coord_outcome {
         COORD_E_NO_ROOM,              /* the node's bound for group state is reached */
 };
 
+
 enum coord_op {
         COORD_JOIN,
         COORD_SYNC,
@@ -68,6 +69,8 @@ const char *coord_group_type_name(enum coord_group_type t);
 bool coord_group_state_parse(struct str name, enum coord_group_state *ret_state);
 bool coord_group_type_parse(struct str name, enum coord_group_type *ret_type);
 
+struct coord;
+
 #define COORD_REQUEST_MAGIC 0x434f5251u
 
 struct coord_request {
@@ -84,7 +87,8 @@ struct coord_request {
         struct ilist link;
         uint64_t need_seq;      /* the write that must be committed before this answer may leave */
         int64_t deadline_ms;
-        unsigned hop;
+        struct coord *coord;
+        unsigned hop;           /* the partition, or the loop that is visited */
 };
 
 static inline void coord_request_init(struct coord_request *rq, enum coord_op op, struct str group_id)
@@ -267,32 +271,3 @@ struct coord_snapshot {
 
 /* Set @outcome, and the output fields to what a refusal shows (no generation, empty texts, null texts of protocols). */
 void coord_request_refuse(struct coord_request *rq, int outcome);
-
-/* ---- what the state machine hands back ---- */
-
-struct coord_record {
-        struct coord_record *next;
-        struct span key;
-        struct span value; /* null: a tombstone */
-};
-
-struct coord_actions {
-        struct ilist replies;    /* coord_request.link, in order */
-        struct coord_record *records, **records_tail;
-        size_t records_count;
-        uint64_t seq;            /* number of this write, when there are records */
-        struct arena arena;      /* memory of the records */
-};
-
-static inline void coord_actions_init(struct coord_actions *a)
-{
-        *a = (struct coord_actions){ 0 };
-        ilist_init(&a->replies);
-        a->records_tail = &a->records;
-        arena_init(&a->arena, 0);
-}
-
-static inline void coord_actions_fini(struct coord_actions *a)
-{
-        arena_fini(&a->arena);
-}

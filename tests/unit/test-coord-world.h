@@ -32,7 +32,7 @@ struct logged {
 struct world {
         struct groups_conf conf;
         struct groups *gs;
-        struct groups_time now;
+        struct coord_time now;
         struct who whos[64];
         unsigned whos_count;
         unsigned uuids;
@@ -112,7 +112,7 @@ static void world_init(struct world *w)
         memset(w, 0, sizeof *w);
         groups_conf_init(&w->conf);
         w->conf.hash_seed = 7;
-        w->now = (struct groups_time){ .mono_ms = 1000000, .wall_ms = 1700000000000 };
+        w->now = (struct coord_time){ .mono_ms = 1000000, .wall_ms = 1700000000000 };
         w->log_tail = &w->log;
         world_start(w);
 }
