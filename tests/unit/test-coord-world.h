@@ -29,6 +29,9 @@ struct logged {
         uint8_t bytes[];
 };
 
+struct world;
+struct asked;
+
 struct world {
         struct groups_conf conf;
         struct groups *gs;
@@ -40,6 +43,7 @@ struct world {
         bool hold_commits; /* writes are not committed until the test says so */
         uint64_t written;
         uint64_t last_need;
+        void (*on_answer)(struct world *w, struct asked *q);
         struct logged *log, **log_tail;
         char trace[16384];
 };
@@ -107,6 +111,17 @@ static void world_start(struct world *w)
         w->written = 0;
 }
 
+static void settle(struct world *w, struct coord_actions *acts);
+
+static void world_loaded(struct world *w)
+{
+        struct coord_actions acts;
+
+        coord_actions_init(&acts);
+        CU_ASSERT_EQUAL(groups_loaded(w->gs, w->now, &acts), 0);
+        settle(w, &acts);
+}
+
 static void world_init(struct world *w)
 {
         memset(w, 0, sizeof *w);
@@ -115,6 +130,7 @@ static void world_init(struct world *w)
         w->now = (struct coord_time){ .mono_ms = 1000000, .wall_ms = 1700000000000 };
         w->log_tail = &w->log;
         world_start(w);
+        world_loaded(w);
 }
 
 static void log_record(struct world *w, const struct coord_record *r)
@@ -264,6 +280,8 @@ static void settle(struct world *w, struct coord_actions *acts)
                 w->answered++;
                 CU_ASSERT(q->rq.need_seq <= w->written);
                 say_answer(w, q);
+                if (w->on_answer)
+                        w->on_answer(w, q);
                 if (q->rq.op <= COORD_LEAVE || q->rq.op == COORD_DELETE) { /* others live on their test's stack */
                         coord_request_fini(&q->rq);
                         free(q);
@@ -318,17 +336,13 @@ static void world_drop(struct world *w)
 /* The machine dies and another one reads the log. */
 static void world_reload(struct world *w)
 {
-        struct coord_actions acts;
-
         world_drop(w);
         world_start(w);
         for (struct logged *l = w->log; l; l = l->next)
                 CU_ASSERT_EQUAL(groups_replay(w->gs, span_of(l->bytes, l->key_len),
                                               l->tombstone ? SPAN_NULL : span_of(l->bytes + l->key_len, l->value_len)),
                                 0);
-        coord_actions_init(&acts);
-        CU_ASSERT_EQUAL(groups_loaded(w->gs, w->now, &acts), 0);
-        settle(w, &acts);
+        world_loaded(w);
 }
 
 static void world_fini(struct world *w)

@@ -1,0 +1,156 @@
+/* Goal: records of __consumer_offsets are Kafka's, byte for byte; places of groups are Java's; deadlines fire in order.
+ * Method: bytes written by hand from Kafka's format, hashes computed by Java. */
+#include <string.h>
+
+#include "coord/place.h"
+#include "coord/records.h"
+#include "coord/timer.h"
+#include "coord/utf16.h"
+#include "unit.h"
+
+#define BYTES(...) span_of((const uint8_t[]){ __VA_ARGS__ }, sizeof((const uint8_t[]){ __VA_ARGS__ }))
+
+static void test_offset_key(void)
+{
+        struct span want = BYTES(0, 1, 0, 2, 'g', '1', 0, 1, 't', 0, 0, 0, 5), have;
+        struct records_key key;
+        struct arena a;
+
+        arena_init(&a, 0);
+        CU_ASSERT_EQUAL(records_encode_offset_key(STR_LIT("g1"), STR_LIT("t"), 5, &a, &have), 0);
+        CU_ASSERT(span_equal(have, want));
+        CU_ASSERT_EQUAL(records_decode_key(want, &a, &key), 0);
+        CU_ASSERT(key.kind == RECORDS_OFFSET && str_equal_c(key.group, "g1") && str_equal_c(key.topic, "t"));
+        CU_ASSERT_EQUAL(key.partition, 5);
+        arena_fini(&a);
+}
+
+static void test_offset_value(void)
+{
+        struct span v3 = BYTES(0, 3, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 7, 0, 2, 'h', 'i', 0, 0, 1, 0, 0, 0, 0, 9);
+        struct span v1 = BYTES(0, 1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 2, 'h', 'i', 0, 0, 1, 0, 0, 0, 0, 9, 0, 0, 1, 0, 0, 0, 0,
+                               10);
+        struct span v0 = BYTES(0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 2, 'h', 'i', 0, 0, 1, 0, 0, 0, 0, 9);
+        struct span v4 = BYTES(0, 4, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 7, 3, 'h', 'i', 0, 0, 1, 0, 0, 0, 0, 9, 1, 0, 16, 1,
+                               2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16);
+        struct offset_commit_value v;
+        struct span have;
+        struct arena a;
+
+        arena_init(&a, 0);
+        CU_ASSERT_EQUAL(records_decode_offset(v3, &a, &v), 0);
+        CU_ASSERT(v.offset == 256 && v.leader_epoch == 7 && str_equal_c(v.metadata, "hi"));
+        CU_ASSERT(v.commit_timestamp == 0x10000000009 && v.expire_timestamp == -1);
+        CU_ASSERT_EQUAL(records_encode_offset(&v, &a, &have), 0);
+        CU_ASSERT(span_equal(have, v3));
+        CU_ASSERT_EQUAL(records_decode_offset(v1, &a, &v), 0);
+        CU_ASSERT(v.expire_timestamp == 0x1000000000a && v.leader_epoch == -1);
+        CU_ASSERT_EQUAL(records_encode_offset(&v, &a, &have), 0);
+        CU_ASSERT(span_equal(have, v1));
+        CU_ASSERT_EQUAL(records_decode_offset(v0, &a, &v), 0);
+        CU_ASSERT(v.offset == 256 && v.leader_epoch == -1 && v.expire_timestamp == -1);
+        CU_ASSERT_EQUAL(records_decode_offset(v4, &a, &v), 0);
+        CU_ASSERT(v.offset == 256 && v.leader_epoch == 7 && v.topic_id.b[15] == 16);
+        arena_fini(&a);
+}
+
+static void test_group(void)
+{
+        struct span key = BYTES(0, 2, 0, 1, 'g'), have;
+        struct span v3 = BYTES(0, 3, 0, 8, 'c', 'o', 'n', 's', 'u', 'm', 'e', 'r', 0, 0, 0, 2, 0, 5, 'r', 'a', 'n', 'g', 'e',
+                               0, 1, 'm', 0, 0, 0, 0, 0, 0, 0, 77, 0, 0, 0, 1, 0, 1, 'm', 0, 2, 'i', '1', 0, 1, 'c', 0, 2,
+                               '/', 'h', 0, 0, 0, 60, 0, 0, 0, 10, 0, 0, 0, 2, 8, 9, 0, 0, 0, 1, 5);
+        struct span empty = BYTES(0, 3, 0, 0, 0, 0, 0, 2, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 77, 0, 0, 0, 0);
+        struct group_metadata_value v;
+        struct records_key k;
+        struct arena a;
+
+        arena_init(&a, 0);
+        CU_ASSERT_EQUAL(records_encode_group_key(STR_LIT("g"), &a, &have), 0);
+        CU_ASSERT(span_equal(have, key));
+        CU_ASSERT_EQUAL(records_decode_key(key, &a, &k), 0);
+        CU_ASSERT_EQUAL(k.kind, RECORDS_GROUP);
+        CU_ASSERT_EQUAL_FATAL(records_decode_group(v3, &a, &v), 0);
+        CU_ASSERT(v.generation == 2 && str_equal_c(v.protocol, "range") && str_equal_c(v.leader, "m"));
+        CU_ASSERT_EQUAL_FATAL(v.members_count, 1);
+        CU_ASSERT(str_equal_c(v.members[0].group_instance_id, "i1") && v.members[0].session_timeout == 10);
+        CU_ASSERT_EQUAL(records_encode_group(&v, &a, &have), 0);
+        CU_ASSERT(span_equal(have, v3));
+        CU_ASSERT_EQUAL(records_decode_group(empty, &a, &v), 0);
+        CU_ASSERT(str_is_null(v.protocol) && str_is_null(v.leader) && v.members_count == 0);
+        CU_ASSERT_EQUAL(records_encode_group(&v, &a, &have), 0);
+        CU_ASSERT(span_equal(have, empty));
+        for (size_t len = 0; len < v3.len; len++)
+                CU_ASSERT_EQUAL(records_decode_group(span_of(v3.data, len), &a, &v), RECORDS_E_MALFORMED);
+        arena_fini(&a);
+}
+
+static void test_foreign(void)
+{
+        static char text[40000];
+        struct group_metadata_value g;
+        struct records_key k;
+        struct span have;
+        struct arena a;
+
+        arena_init(&a, 0);
+        CU_ASSERT_EQUAL(records_decode_key(BYTES(0, 3, 0, 1, 'g'), &a, &k), RECORDS_E_OTHER); /* KIP-848's */
+        CU_ASSERT_EQUAL(records_decode_key(BYTES(0), &a, &k), RECORDS_E_MALFORMED);
+        CU_ASSERT_EQUAL(records_decode_key(BYTES(0, 2, 0, 9, 'g'), &a, &k), RECORDS_E_MALFORMED);
+        CU_ASSERT_EQUAL(records_decode_group(BYTES(0, 99), &a, &g), RECORDS_E_OTHER);
+        CU_ASSERT_EQUAL(records_encode_group_key((struct str){ text, 40000 }, &a, &have), RECORDS_E_TOO_LARGE);
+        arena_fini(&a);
+}
+
+static void test_places(void)
+{
+        CU_ASSERT_EQUAL(coord_partition_of(STR_LIT(""), 50), 0);
+        CU_ASSERT_EQUAL(coord_partition_of(STR_LIT("a"), 50), 97 % 50);
+        CU_ASSERT_EQUAL(coord_partition_of(STR_LIT("my-group"), 50), 12);
+        CU_ASSERT_EQUAL(coord_partition_of(STR_LIT("console-consumer-12345"), 50), 6);
+        CU_ASSERT_EQUAL(coord_partition_of(STR_LIT("polygenelubricants"), 50), 0); /* the hash is Integer.MIN_VALUE */
+        CU_ASSERT_EQUAL(coord_partition_of(STR_LIT("gr\xc3\xbc\xc3\x9f"), 50), 12); /* "grüß" */
+        CU_ASSERT_EQUAL(coord_partition_of(STR_LIT("\xf0\x9f\x98\x80"), 50), 49);  /* U+1F600: two units */
+        CU_ASSERT_EQUAL(utf16_len(STR_LIT("a\xc3\xbc\xe2\x82\xac\xf0\x9f\x98\x80")), 5);
+        CU_ASSERT_EQUAL(utf16_len(STR_LIT("\xff\xc3")), 2);
+}
+
+static void on_timer(void *arg, struct timer *t)
+{
+}
+
+static void test_timers(void)
+{
+        struct timer t[200] = { 0 }, *due;
+        struct timer_heap h;
+        uint64_t rng = 1;
+        int64_t now = 0;
+
+        timer_heap_init(&h);
+        CU_ASSERT_EQUAL(timer_next_ms(&h), INT64_MAX);
+        for (int i = 0; i < 20000; i++) {
+                struct timer *x;
+
+                rng = rng * 6364136223846793005u + 1442695040888963407u;
+                x = &t[(rng >> 33) % 200];
+                x->fn = on_timer;
+                if ((rng >> 20) % 5 == 0)
+                        timer_unset(&h, x);
+                else
+                        CU_ASSERT_EQUAL_FATAL(timer_set(&h, x, now + (int64_t)((rng >> 40) % 1000)), 0);
+                now += (int64_t)((rng >> 50) % 3);
+                while ((due = timer_pop_due(&h, now)))
+                        CU_ASSERT_FATAL(due->wanted_ms <= now && !timer_is_set(due));
+                for (int k = 0; k < 200; k++)
+                        CU_ASSERT_FATAL(!timer_is_set(&t[k]) || (t[k].wanted_ms > now && timer_next_ms(&h) <= t[k].wanted_ms));
+        }
+        timer_heap_fini(&h);
+}
+
+static const struct unit_case cases[] = {
+        { "offset key", test_offset_key }, { "offset value", test_offset_value },
+        { "group", test_group },           { "foreign", test_foreign },
+        { "places", test_places },         { "timers", test_timers },
+};
+
+UNIT_MAIN("coord-records", cases)
