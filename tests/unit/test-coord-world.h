@@ -207,10 +207,8 @@ struct asked {
 /* The answers of one event name each other's members: all ids are learnt first. */
 static void learn_id(struct world *w, struct asked *q)
 {
-        struct str id = q->join.ret_member_id;
-
-        if (q->rq.op == COORD_JOIN && id.len)
-                snprintf(who(w, q->tag)->id, sizeof w->whos[0].id, "%.*s", STR_FMT(id));
+        if (q->rq.op == COORD_JOIN && q->join.ret_member_id.len)
+                snprintf(who(w, q->tag)->id, sizeof w->whos[0].id, "%.*s", STR_FMT(q->join.ret_member_id));
 }
 
 static void say_join(struct world *w, struct asked *q)
