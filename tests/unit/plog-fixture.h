@@ -17,7 +17,7 @@
 #define NOW_MS 1700000000000
 
 struct fixture {
-        char dir[256];
+        char dir[400];
         struct iopool *pool;
         struct plog_store *store;
         struct plog_conf conf;
@@ -74,7 +74,7 @@ static inline void fixture_fini(struct fixture *f)
 
 static inline int fixture_try_open(struct fixture *f, const char *name, struct plog **ret)
 {
-        char dir[512];
+        char dir[600];
         struct plog_open_args args = { .dir = dir, .name = name, .topic_id = { { 1, 2, 3 } }, .conf = f->conf };
 
         snprintf(dir, sizeof dir, "%s/%s", f->dir, name);
