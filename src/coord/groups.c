@@ -19,6 +19,7 @@ void groups_conf_init(struct groups_conf *conf)
                 .offsets_retention_ms = 7ll * 24 * 3600 * 1000,
                 .offsets_check_interval_ms = 600000,
                 .member_metadata_len_max = 1 << 20, /* the record of the group must stay below a batch's limit */
+                .record_len_max = 32u << 20, /* a third of the topic's segments */
                 .memory_max = 256u << 20,
         };
 }

@@ -25,6 +25,7 @@ struct groups_conf {
         int64_t offsets_retention_ms;
         int64_t offsets_check_interval_ms;
         size_t member_metadata_len_max;      /* bytes of all protocols of one member */
+        size_t record_len_max;               /* bytes of a group's record: it must fit into a segment of the log */
         size_t memory_max;                   /* bytes of this machine's state; joins and commits beyond are refused */
         uint64_t hash_seed;
         struct uuid (*new_uuid)(void *arg);  /* chance, for member ids */

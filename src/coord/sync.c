@@ -81,6 +81,19 @@ static void complete_sync(struct group *g, const struct coord_sync *rq)
                 }
 }
 
+/* Would the group's record with this assignment be too long to be written? Asked before anything changes: a write that
+ * fails costs every group of the partition a reload. */
+static bool too_large(const struct group *g, const struct coord_sync *rq)
+{
+        size_t len = 0;
+
+        ilist_for_each(m, &g->members, struct group_member, link)
+                len += m->memory;
+        for (int32_t i = 0; i < rq->assignments_count; i++)
+                len += rq->assignments[i].data.len;
+        return len > g->owner->conf.record_len_max;
+}
+
 static bool differs(struct str asked, struct str ours)
 {
         return !str_is_null(asked) && !str_equal(asked, ours);
@@ -101,7 +114,9 @@ static int check(const struct group *g, const struct coord_sync *rq)
                 return COORD_E_ILLEGAL_GENERATION;
         if (differs(rq->protocol_type, g->protocol_type) || differs(rq->protocol_name, g->protocol_name))
                 return COORD_E_INCONSISTENT_PROTOCOL;
-        return g->state == COORD_GROUP_PREPARING ? COORD_E_REBALANCING : COORD_OK;
+        if (g->state == COORD_GROUP_PREPARING)
+                return COORD_E_REBALANCING;
+        return g->state == COORD_GROUP_COMPLETING && too_large(g, rq) ? COORD_E_TOO_LARGE : COORD_OK;
 }
 
 void groups_sync(struct groups *gs, struct coord_sync *rq)

@@ -247,6 +247,29 @@ static void test_memory_bounds(void)
         world_fini(&w);
 }
 
+static void test_record_bound(void)
+{
+        struct world w;
+
+        world_init(&w);
+        w.gs = groups_free(w.gs);
+        w.conf.record_len_max = 800;
+        world_start(&w);
+        JOIN(&w, "a", 0);
+        pass(&w, 3000);
+        w.trace[0] = 0;
+        sync_as(&w, "a", 1,
+                "a=0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
+                "012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901"
+                "012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901"
+                "012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901"
+                "012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901");
+        EXPECT(&w, "a:sync TOO_LARGE");
+        sync_as(&w, "a", 1, "a=x"); /* nothing was changed by it */
+        EXPECT(&w, "+group gen=1 [ a=x ] a:sync OK 'x'");
+        world_fini(&w);
+}
+
 /* ---- sync ---- */
 
 static void test_sync_parks_and_leaves_out(void)
@@ -531,6 +554,7 @@ static const struct unit_case cases[] = {
         { "bounds", test_bounds },
         { "group size", test_group_size },
         { "memory bounds", test_memory_bounds },
+        { "record bound", test_record_bound },
         { "sync parks and leaves out", test_sync_parks_and_leaves_out },
         { "sync refusals", test_sync_refusals },
         { "sync times out", test_sync_times_out },
