@@ -78,8 +78,8 @@ struct plog_append_result {
 /* Append one batch at the end. Sequence check, offset, write and state change are one atomic step.
  * Durability: none until the durable end passes (see struct plog_listener).
  * Return: PLOG_OK, PLOG_E_DUPLICATE (with @ret), PLOG_E_OUT_OF_ORDER_SEQUENCE, PLOG_E_INVALID_PRODUCER_EPOCH,
- * PLOG_E_SEGMENT_LIMIT, PLOG_E_FAILED, PLOG_E_CLOSED; -ENOMEM leaves the log as it was. A write error makes the log
- * FAILED and is returned as PLOG_E_FAILED. */
+ * PLOG_E_SEGMENT_LIMIT, PLOG_E_FAILED, PLOG_E_CLOSED; -ENOMEM, -ENOSPC (no room: what was written is cut back) and other
+ * negative errno leave the log as it was. Another write error makes the log FAILED and is returned as PLOG_E_FAILED. */
 int plog_append(struct plog *pl, const struct plog_append_args *args, struct plog_append_result *ret);
 
 /* ---- read ---- */
@@ -147,7 +147,8 @@ int plog_epoch_end(struct plog *pl, int32_t epoch, int32_t *ret_epoch, int64_t *
 /* Records below @offset are no longer served; whole segments below go later. Never moves back. Durable before it
  * returns. Blocks. Return: 0 with the start in force; PLOG_E_OUT_OF_RANGE when above the end; negative errno. */
 int plog_delete_records(struct plog *pl, int64_t offset, int64_t *ret_start_offset);
-/* Drop everything at and after @offset (a follower's divergence; recovery). Blocks. */
+/* Drop everything at and after @offset, whole batches (a follower's divergence). The caller does not append meanwhile.
+ * Blocks. Return: 0; PLOG_E_FAILED, PLOG_E_CLOSED; negative errno, after which the log is FAILED. */
 int plog_truncate(struct plog *pl, int64_t offset);
 /* New settings from now on. */
 void plog_set_conf(struct plog *pl, const struct plog_conf *conf);

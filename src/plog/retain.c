@@ -204,14 +204,18 @@ static int find_cut(struct plog *pl, struct segment *s, int64_t offset, int64_t 
 static int shorten(struct plog *pl, struct segment *s, int64_t pos, int64_t end)
 {
         struct batch_header h;
+        char path[PLOG_PATH_MAX];
         struct walk w;
         int64_t at;
         int fd, r;
 
+        plog_path(pl->dir, s->base_offset, INDEX_SUFFIX, path);
         fd = pin_file_pin(s->file, 0);
         if (fd < 0)
                 return fd;
-        r = file_truncate(fd, pos);
+        r = file_unlink(path); /* its footer would vouch for what is cut away */
+        if (!r)
+                r = file_truncate(fd, pos);
         if (!r)
                 r = file_sync(fd);
         if (!r) {
@@ -256,18 +260,23 @@ static int truncate_to(struct plog *pl, int64_t offset)
         int64_t pos = 0, end = offset;
         ptrdiff_t i = segments_find(pl, offset - 1);
         size_t keep = (size_t)(i + 1);
+        bool whole = false;
         int r = 0;
 
         if (i >= 0) {
                 r = find_cut(pl, pl->segments[i], offset, &pos, &end, &e);
-                if (!pos)
+                if (!r && !pos) { /* all of it goes, and the one before stays whole */
+                        end = pl->segments[i]->base_offset;
                         keep--;
+                        whole = true;
+                        pos = keep ? pl->segments[keep - 1]->size : 0;
+                }
         }
         if (r)
                 return r;
         pthread_mutex_lock(&pl->lock);
         pl->cuts++;
-        pl->end = keep || i < 0 ? MIN2(end, offset) : pl->segments[i]->base_offset;
+        pl->end = MIN2(end, offset);
         pl->durable_end = MIN2(pl->durable_end, pl->end);
         pl->start = MIN2(pl->start, pl->end);
         recent_reset(&pl->recent);
@@ -285,7 +294,7 @@ static int truncate_to(struct plog *pl, int64_t offset)
         if (r)
                 return r;
         drop_from(pl, keep);
-        if (keep)
+        if (keep && !whole)
                 r = shorten(pl, pl->segments[keep - 1], pos, pl->end);
         if (!r)
                 r = file_sync_dir(pl->dir);
