@@ -21,9 +21,18 @@ enum {
         PARTITION_E_NOT_ENOUGH_REPLICAS, /* before the append: the ISR is below the minimum */
 };
 
+/* What the topic's configuration says of records and acknowledgements. Small: copied for each produce. */
 struct partition_conf {
         int32_t min_insync_replicas;
-        bool flush_before_ack;
+        int32_t replicas_count;       /* the minimum in sync is never more than this */
+        bool flush_before_ack;        /* acknowledged means on stable storage */
+        bool compacted;               /* records need a key */
+        bool deletable;               /* cleanup.policy holds delete: DeleteRecords is allowed */
+        bool log_append_time;         /* the broker's clock goes into the batch */
+        int32_t max_message_bytes;    /* largest batch, as stored */
+        int64_t timestamp_before_max_ms, timestamp_after_max_ms;
+        int8_t compression;           /* codec to store in; -1: the producer's */
+        int32_t compression_level;
 };
 
 struct partition_open_args {
@@ -44,6 +53,7 @@ DEFINE_FREEP(struct partition, partition_unref)
 /* The topic goes or leadership moves: every waiter is told now (PARTITION_E_NOT_LEADER), later calls refuse. */
 void partition_close(struct partition *p);
 void partition_set_conf(struct partition *p, const struct partition_conf *conf);
+void partition_get_conf(struct partition *p, struct partition_conf *ret);
 /* A new leader epoch (KIP-101): written to the log's epoch history. */
 int partition_set_leader_epoch(struct partition *p, int32_t leader_epoch);
 
@@ -51,6 +61,11 @@ const char *partition_topic_name(const struct partition *p);
 struct uuid partition_topic_id(const struct partition *p);
 int32_t partition_index(const struct partition *p);
 struct plog *partition_log(struct partition *p); /* borrowed while the partition is held */
+
+/* DeleteRecords is allowed for topics whose cleanup.policy holds delete. */
+bool partition_is_deletable(struct partition *p);
+/* The log's start was moved from outside: tells those who wait below it. */
+void partition_start_moved(struct partition *p);
 
 struct partition_view {
         int64_t start_offset;
@@ -74,7 +89,7 @@ int partition_append(struct partition *p, struct plog_append_args *args, bool ne
 
 /* ---- waiting ---- */
 
-/* Embedded in its owner. The mail is posted exactly once after partition_wait(), unless partition_unwait() returned
+/* Embedded in its owner, zeroed before first use; the owner sets mail.fn. The mail is posted exactly once after partition_wait(), unless partition_unwait() returned
  * true first. @outcome is set before: 0 or PARTITION_E_NOT_LEADER / PLOG_E_FAILED. */
 struct partition_wait {
         struct ilist link;
@@ -83,7 +98,8 @@ struct partition_wait {
         struct mail mail;
         int outcome;
         uint8_t kind, state;
-        struct partition *partition; /* held while waiting */
+        struct partition *partition;                /* held while waiting */
+        void (*fn)(struct loop *l, struct mail *m); /* the owner's, while mail.fn is the partition's */
 };
 
 enum partition_wait_kind {
