@@ -1,0 +1,247 @@
+/* One connection's life.
+ *
+ *   NEW --start mail--> OPEN --net_conn_drain()--> DRAIN --all sent--> GONE
+ *    \-- stopping -------\------ net_conn_close() --------------------/
+ *
+ * GONE connections stay in memory while a request is in work or mail is on its way (holds). */
+#include <errno.h>
+
+#include "net/net_internal.h"
+#include "sys/file.h"
+
+void net_conn_release(struct net_conn *c)
+{
+        assert(c->holds);
+        if (--c->holds || c->requests_count || c->state != CONN_GONE)
+                return;
+        net_conn_free_gone(c);
+}
+
+void net_conn_free_gone(struct net_conn *c)
+{
+        ilist_unlink(&c->link);
+        c->magic = 0;
+        free(c);
+}
+
+void net_conn_close(struct net_conn *c, const char *reason, _Atomic uint64_t *counter)
+{
+        struct net_reactor *r = c->reactor;
+        struct net_server *s = r->server;
+        uint8_t key[16];
+
+        if (c->state == CONN_GONE)
+                return;
+        net_conn_hold(c);
+        c->state = CONN_GONE;
+        if (counter)
+                counter_add(counter, 1);
+        loop_io_set(&c->io, 0);
+        loop_timer_stop(&c->mute);
+        ilist_unlink(&c->link);
+        ilist_unlink(&c->ready_link);
+        ilist_unlink(&c->partial_link);
+        ilist_unlink(&c->sender_link);
+        ilist_push_back(&r->gone, &c->link);
+        c->fd = file_close(c->fd);
+        sock_address_key(&c->address, key);
+        net_limits_give(s->limits, key);
+        if (s->cfg.ops.close)
+                s->cfg.ops.close(s->cfg.owner, c, reason);
+        net_read_drop(c);
+        net_send_drop(c);
+        net_request_drop_answered(c);
+        r->conns_count--;
+        atomic_fetch_sub_explicit(&r->counters.connections_open, 1, memory_order_relaxed);
+        net_conn_release(c); /* the one that kept it open */
+        net_conn_release(c);
+        net_reactor_check_stopped(r);
+}
+
+void net_conn_drain(struct net_conn *c, const char *reason)
+{
+        if (c->state != CONN_OPEN)
+                return;
+        c->state = CONN_DRAIN;
+        c->close_reason = reason;
+        net_read_drop(c);
+        net_reactor_kick(c->reactor, c);
+}
+
+static void link_when(struct ilist *list, struct ilist *link, bool wanted)
+{
+        if (wanted && ilist_is_empty(link))
+                ilist_push_back(list, link);
+        else if (!wanted)
+                ilist_unlink(link);
+}
+
+/* What the loop is to watch for, and who is to be looked at by the sweep. */
+static void watch(struct net_conn *c)
+{
+        struct net_reactor *r = c->reactor;
+        bool partial = net_read_is_partial(c);
+
+        loop_io_set(&c->io, (net_read_is_wanted(c) ? LOOP_READ : 0) | (c->send_blocked ? LOOP_WRITE : 0));
+        if (partial && ilist_is_empty(&c->partial_link))
+                c->partial_ms = loop_now_ms(r->loop);
+        link_when(&r->partials, &c->partial_link, partial);
+        if (c->send_blocked && ilist_is_empty(&c->sender_link))
+                c->progress_ms = loop_now_ms(r->loop);
+        link_when(&r->senders, &c->sender_link, c->send_blocked);
+}
+
+static void turn_send(struct net_conn *c)
+{
+        int r = net_send_some(c);
+
+        c->send_blocked = r == -EAGAIN;
+        if (r && r != -EAGAIN)
+                net_conn_close(c, "write error",
+                               sock_is_peer_error(r) ? NULL : &c->reactor->counters.closed_error);
+}
+
+void net_conn_turn(struct net_conn *c)
+{
+        net_conn_hold(c);
+        if (c->state == CONN_OPEN)
+                net_read_resume(c);
+        if (c->state != CONN_GONE)
+                turn_send(c);
+        if (c->state == CONN_DRAIN && !c->requests_count && !c->sends_count)
+                net_conn_close(c, c->close_reason, NULL);
+        if (c->state != CONN_GONE)
+                watch(c);
+        net_conn_release(c);
+}
+
+static void on_io(struct loop_io *w, int events)
+{
+        struct net_conn *c = container_of(w, struct net_conn, io);
+
+        net_conn_hold(c);
+        if (c->state == CONN_OPEN && (events & LOOP_READ)) {
+                net_read_socket(c);
+                if (c->state != CONN_GONE) {
+                        ilist_unlink(&c->link); /* longest silent first */
+                        ilist_push_back(&c->reactor->conns, &c->link);
+                }
+        }
+        if (c->state != CONN_GONE)
+                net_conn_turn(c);
+        net_conn_release(c);
+}
+
+static void on_mute_end(struct loop_timer *t)
+{
+        struct net_conn *c = container_of(t, struct net_conn, mute);
+
+        c->muted = false;
+        net_reactor_kick(c->reactor, c);
+}
+
+static void on_start(struct loop *l, struct mail *m)
+{
+        struct net_conn *c = container_of(m, struct net_conn, start_mail);
+        struct net_reactor *r = c->reactor;
+
+        c->state = CONN_OPEN;
+        c->active_ms = loop_now_ms(l);
+        ilist_push_back(&r->conns, &c->link);
+        r->conns_count++;
+        counter_add(&r->counters.connections_open, 1);
+        counter_add(&r->counters.connections_total, 1);
+        loop_io_init(&c->io, l, c->fd, on_io);
+        loop_timer_init(&c->mute, l, on_mute_end);
+        net_conn_hold(c);
+        if (r->server->cfg.ops.open)
+                r->server->cfg.ops.open(r->server->cfg.owner, c);
+        if (r->stopping)
+                net_conn_close(c, "stopping", NULL);
+        else
+                watch(c);
+        net_conn_release(c);
+}
+
+int net_conn_new(struct net_reactor *r, const char *listener, int fd, const struct sock_address *a)
+{
+        struct net_conn *c = calloc(1, sizeof *c);
+
+        if (!c)
+                return -ENOMEM;
+        c->magic = NET_CONN_MAGIC;
+        c->fd = fd;
+        c->holds = 1;
+        c->reactor = r;
+        c->listener = listener;
+        c->id = atomic_fetch_add(&r->server->next_conn_id, 1) + 1;
+        c->address = *a;
+        sock_format(a, c->peer);
+        sock_format_host(a, c->peer_host);
+        ilist_init(&c->link);
+        ilist_init(&c->ready_link);
+        ilist_init(&c->partial_link);
+        ilist_init(&c->sender_link);
+        ilist_init(&c->wait.link);
+        ilist_init(&c->requests);
+        ilist_init(&c->sends);
+        c->start_mail.fn = on_start;
+        loop_post(r->loop, &c->start_mail);
+        return 0;
+}
+
+/* ---- as the owner sees it ---- */
+
+void net_conn_mute(struct net_conn *c, int64_t ms)
+{
+        if (c->state == CONN_GONE || ms <= 0)
+                return;
+        c->muted = true;
+        loop_timer_start(&c->mute, ms);
+        net_reactor_kick(c->reactor, c);
+}
+
+struct loop *net_conn_loop(const struct net_conn *c)
+{
+        return c->reactor->loop;
+}
+
+unsigned net_conn_reactor(const struct net_conn *c)
+{
+        return c->reactor->number;
+}
+
+bool net_conn_is_gone(const struct net_conn *c)
+{
+        return c->state == CONN_GONE;
+}
+
+const char *net_conn_peer(const struct net_conn *c)
+{
+        return c->peer;
+}
+
+const char *net_conn_peer_host(const struct net_conn *c)
+{
+        return c->peer_host;
+}
+
+const char *net_conn_listener(const struct net_conn *c)
+{
+        return c->listener;
+}
+
+void *net_conn_user(const struct net_conn *c)
+{
+        return c->user;
+}
+
+void net_conn_set_user(struct net_conn *c, void *user)
+{
+        c->user = user;
+}
+
+uint64_t net_conn_id(const struct net_conn *c)
+{
+        return c->id;
+}

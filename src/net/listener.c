@@ -1,0 +1,125 @@
+/* Accepts connections on one reactor and hands them to all in turn: with few connections the kernel's own spreading
+ * (SO_REUSEPORT) would leave reactors idle. */
+#include <errno.h>
+#include <unistd.h>
+
+#include "net/net_internal.h"
+#include "sys/diag.h"
+#include "sys/file.h"
+
+enum { ACCEPT_TURN_MAX = 64, BACK_OFF_MS = 100 };
+
+/* Out of descriptors: let one waiting peer know by closing it, with the descriptor that was kept for this. */
+static void shed_one(struct net_listener *l)
+{
+        struct sock_address peer;
+        int fd;
+
+        diag_limited(DIAG_ERROR, "no descriptor is left for a connection to listener %s; raise LimitNOFILE or lower "
+                                 "server.max_connections",
+                     l->name);
+        file_close(l->reserve_fd);
+        fd = sock_accept(l->fd, &peer);
+        if (fd >= 0)
+                file_close(fd);
+        l->reserve_fd = file_open("/dev/null", O_RDONLY);
+}
+
+static void adopt(struct net_listener *l, int fd, const struct sock_address *peer)
+{
+        struct net_server *s = l->server;
+        struct net_counters *n = &l->reactor->counters;
+        unsigned to = atomic_fetch_add(&s->next_reactor, 1) % s->cfg.reactors_count;
+        uint8_t key[16];
+        int r;
+
+        sock_address_key(peer, key);
+        r = net_limits_take(s->limits, key);
+        if (r) {
+                counter_add(r == LIMITS_E_TOTAL ? &n->closed_limit
+                            : r == LIMITS_E_PER_IP ? &n->closed_per_ip
+                                                   : &n->closed_error,
+                            1);
+                diag_limited(DIAG_WARN, "a connection was refused: %s",
+                             r == LIMITS_E_TOTAL ? "server.max_connections are open"
+                             : r == LIMITS_E_PER_IP ? "server.max_connections_per_ip are open from its address"
+                                                    : "out of memory");
+                file_close(fd);
+                return;
+        }
+        sock_tune(fd);
+        sock_set_buffers(fd, s->cfg.send_buffer_len, s->cfg.receive_buffer_len);
+        r = net_conn_new(&s->reactors[to], l->name, fd, peer);
+        if (r) {
+                net_limits_give(s->limits, key);
+                counter_add(&n->closed_error, 1);
+                file_close(fd);
+        }
+}
+
+static void on_accept(struct loop_io *w, int events)
+{
+        struct net_listener *l = container_of(w, struct net_listener, io);
+
+        (void)events;
+        for (int i = 0; i < ACCEPT_TURN_MAX; i++) {
+                struct sock_address peer;
+                int fd = sock_accept(l->fd, &peer);
+
+                if (fd >= 0) {
+                        adopt(l, fd, &peer);
+                        continue;
+                }
+                if (fd == -EAGAIN)
+                        return;
+                if (fd == -EMFILE || fd == -ENFILE)
+                        shed_one(l);
+                loop_io_set(&l->io, 0);
+                loop_timer_start(&l->back_off, BACK_OFF_MS);
+                return;
+        }
+}
+
+static void on_back_off(struct loop_timer *t)
+{
+        struct net_listener *l = container_of(t, struct net_listener, back_off);
+
+        if (l->fd >= 0)
+                loop_io_set(&l->io, LOOP_READ);
+}
+
+static void on_start(struct loop *loop, struct mail *m)
+{
+        struct net_listener *l = container_of(m, struct net_listener, start_mail);
+
+        loop_io_init(&l->io, loop, l->fd, on_accept);
+        loop_timer_init(&l->back_off, loop, on_back_off);
+        loop_io_set(&l->io, LOOP_READ);
+}
+
+int net_listener_open(struct net_listener *l, struct net_server *s, const char *name, const struct sock_address *a)
+{
+        l->server = s;
+        l->name = name;
+        l->fd = sock_listen(a, false);
+        if (l->fd < 0)
+                return l->fd;
+        l->reserve_fd = file_open("/dev/null", O_RDONLY);
+        return 0;
+}
+
+void net_listener_start(struct net_listener *l)
+{
+        l->start_mail.fn = on_start;
+        loop_post(l->reactor->loop, &l->start_mail);
+}
+
+void net_listener_close(struct net_listener *l)
+{
+        if (l->fd < 0)
+                return;
+        loop_io_set(&l->io, 0);
+        loop_timer_stop(&l->back_off);
+        l->fd = file_close(l->fd);
+        l->reserve_fd = file_close(l->reserve_fd);
+}

@@ -1,0 +1,231 @@
+/* Inside of net; for this folder only. */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "net/server.h"
+#include "sys/sock.h"
+
+enum {
+        NET_CONN_MAGIC = 0x636f6e6e,
+        NET_REACTOR_MAGIC = 0x72656163,
+        NET_LISTENERS_MAX = 32,
+        SCRATCH_LEN = 64 * 1024, /* one read; small frames are cut out of it */
+};
+
+/* ---- memory.c: the budget of frames, with a queue for those who must wait ---- */
+
+struct net_memory;
+
+struct net_memory_wait {
+        struct ilist link;
+        size_t frame_len;
+        struct loop *loop;
+        struct mail granted; /* posted once the memory is reserved */
+};
+
+struct net_memory *net_memory_new(size_t limit);
+/* The server is gone; freed when the last frame is. */
+void net_memory_close(struct net_memory *m);
+/* Reserve a frame's memory. False when it does not fit or others wait. */
+bool net_memory_take(struct net_memory *m, size_t frame_len);
+/* iobuf's release function: gives back, grants to those who wait. Any thread. */
+void net_memory_give(void *memory, size_t frame_len);
+/* Stand in the queue; @w->granted comes by mail, maybe at once. */
+void net_memory_wait(struct net_memory *m, struct net_memory_wait *w);
+/* True: out of the queue. False: the mail is on its way and the memory is @w's. */
+bool net_memory_cancel(struct net_memory *m, struct net_memory_wait *w);
+bool net_memory_is_short(struct net_memory *m);
+uint64_t net_memory_used(struct net_memory *m);
+
+/* ---- limits.c: how many connections, in all and of one address ---- */
+
+struct net_limits;
+enum { LIMITS_OK, LIMITS_E_TOTAL, LIMITS_E_PER_IP };
+
+struct net_limits *net_limits_new(unsigned total_max, unsigned per_ip_max);
+struct net_limits *net_limits_free(struct net_limits *l);
+/* Count one in. Return: 0; LIMITS_E_TOTAL; LIMITS_E_PER_IP; -ENOMEM. Any thread. */
+int net_limits_take(struct net_limits *l, const uint8_t key[16]);
+void net_limits_give(struct net_limits *l, const uint8_t key[16]);
+
+/* ---- stats.c: each reactor counts for itself ---- */
+
+struct net_counters {
+        _Atomic uint64_t connections_open, connections_total, bytes_in, bytes_out, frames_in;
+        _Atomic uint64_t closed_limit, closed_per_ip, closed_idle, closed_stalled, closed_bad_frame, closed_error;
+        _Atomic uint64_t waits_memory;
+};
+
+/* On the reactor that owns the counter. */
+static inline void counter_add(_Atomic uint64_t *counter, uint64_t n)
+{
+        atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
+}
+
+/* ---- reactor.c ---- */
+
+struct net_reactor {
+        unsigned magic;
+        unsigned number;
+        struct net_server *server;
+        struct loop *loop;
+        uint8_t *scratch;        /* SCRATCH_LEN */
+        struct ilist conns;      /* open ones, longest silent first */
+        struct ilist partials;   /* those with a frame that is not complete */
+        struct ilist senders;    /* those whose socket takes no more */
+        struct ilist ready;      /* those to be looked at before the loop waits */
+        struct ilist gone;       /* closed, with unanswered requests or mail on its way */
+        struct mail ready_mail;
+        bool ready_posted;
+        bool stopping, stop_reported;
+        unsigned conns_count;
+        struct loop_timer sweep; /* finds the idle and the stalled */
+        struct loop_timer deadline;
+        struct mail start_mail, stop_mail;
+        struct net_counters counters;
+};
+
+int net_reactor_init(struct net_reactor *r, struct net_server *s, unsigned number);
+/* After its thread has ended. */
+void net_reactor_fini(struct net_reactor *r);
+/* Have @c looked at before the loop waits. */
+void net_reactor_kick(struct net_reactor *r, struct net_conn *c);
+/* Tells the server when a stopping reactor has no connection left. */
+void net_reactor_check_stopped(struct net_reactor *r);
+
+/* ---- listener.c ---- */
+
+struct net_listener {
+        struct net_server *server;
+        struct net_reactor *reactor;
+        const char *name;
+        struct loop_io io;
+        struct loop_timer back_off;
+        int fd, reserve_fd;
+        struct mail start_mail;
+};
+
+int net_listener_open(struct net_listener *l, struct net_server *s, const char *name, const struct sock_address *a);
+void net_listener_start(struct net_listener *l);
+void net_listener_close(struct net_listener *l);
+
+/* ---- server.c ---- */
+
+struct net_server {
+        struct net_config cfg;
+        struct net_memory *memory;
+        struct net_limits *limits;
+        atomic_uint next_reactor;
+        _Atomic uint64_t next_conn_id;
+        pthread_mutex_t listeners_lock; /* guards the two below and stopping */
+        struct net_listener *listeners[NET_LISTENERS_MAX];
+        unsigned listeners_count;
+        bool stopping;
+        int64_t stop_timeout_ms;
+        atomic_uint reactors_left; /* that have not reported their stop */
+        struct loop *stop_loop;
+        struct mail *stop_done;
+        struct net_reactor reactors[];
+};
+
+/* ---- conn.c ---- */
+
+enum conn_state { CONN_NEW, CONN_OPEN, CONN_DRAIN, CONN_GONE };
+
+struct net_send {
+        struct ilist link;
+        size_t left;    /* bytes not sent */
+        size_t at_done; /* bytes sent of the piece at @at */
+        unsigned count, at;
+        struct net_piece pieces[]; /* the first is the length in front */
+};
+
+struct net_conn {
+        unsigned magic;
+        uint8_t state;
+        bool muted, waits_memory, send_blocked, barrier, frame_overlap, turn_again;
+        uint8_t head_len;
+        uint8_t head[4];
+        int fd;
+        unsigned holds; /* stack frames and mail that refer to this connection */
+        struct net_reactor *reactor;
+        const char *listener;
+        const char *close_reason; /* while draining */
+        void *user;
+        uint64_t id;
+        struct ilist link, ready_link, partial_link, sender_link;
+        struct loop_io io;
+        struct loop_timer mute;
+        struct net_memory_wait wait;
+        struct mail start_mail;
+        int64_t active_ms, partial_ms, progress_ms;
+
+        /* reading */
+        struct iobuf *frame; /* being filled, or complete and not handed over */
+        size_t frame_got;
+        int64_t frame_ns;
+        struct iobuf *left; /* bytes that were read and not looked at */
+        size_t left_at;
+
+        /* answering */
+        struct ilist requests; /* in order */
+        unsigned requests_count;
+        struct ilist sends; /* in order */
+        unsigned sends_count;
+        size_t unsent_len;
+
+        struct sock_address address;
+        char peer[SOCK_TEXT_SIZE], peer_host[SOCK_TEXT_SIZE];
+};
+static_assert(sizeof(struct net_conn) < 1024, "an idle connection stays small");
+
+/* A connection for @fd, taken over with its place in the limits; started on its reactor by mail. -ENOMEM: nothing taken. */
+int net_conn_new(struct net_reactor *r, const char *listener, int fd, const struct sock_address *a);
+/* Close now. @counter: the reason's, or NULL. */
+void net_conn_close(struct net_conn *c, const char *reason, _Atomic uint64_t *counter);
+/* Read no more; close when everything that is in work is answered and sent. */
+void net_conn_drain(struct net_conn *c, const char *reason);
+/* Do what can be done now: send, hand over, read on. May free @c. */
+void net_conn_turn(struct net_conn *c);
+void net_conn_free_gone(struct net_conn *c);
+
+static inline void net_conn_hold(struct net_conn *c)
+{
+        c->holds++;
+}
+/* May free @c. */
+void net_conn_release(struct net_conn *c);
+
+/* ---- read.c ---- */
+
+/* The socket is readable. */
+void net_read_socket(struct net_conn *c);
+/* Go on with what was read before. */
+void net_read_resume(struct net_conn *c);
+bool net_read_is_wanted(const struct net_conn *c);
+/* A frame is under way and its bytes are awaited. */
+bool net_read_is_partial(const struct net_conn *c);
+void net_read_drop(struct net_conn *c);
+
+/* ---- request.c ---- */
+
+/* May the complete frame be handed to the owner now? */
+bool net_request_may_start(struct net_conn *c);
+void net_request_start(struct net_conn *c);
+/* Free those that are answered; the rest stays with the owner. */
+void net_request_drop_answered(struct net_conn *c);
+void net_request_drop_all(struct net_conn *c);
+bool net_send_is_full(const struct net_conn *c);
+
+/* ---- send.c ---- */
+
+/* NULL when memory is out; the pieces are still the caller's. */
+struct net_send *net_send_new(const struct net_piece *pieces, unsigned pieces_count);
+/* Release what was not sent. NULL is fine. */
+void net_send_free(struct net_send *x);
+void net_send_queue(struct net_conn *c, struct net_send *x);
+/* Send until the socket is full or the turn's share is used up. Return: 0, -EAGAIN, or the error that ends @c. */
+int net_send_some(struct net_conn *c);
+void net_send_drop(struct net_conn *c);

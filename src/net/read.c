@@ -1,0 +1,205 @@
+/* From bytes to frames. One read fills the reactor's scratch buffer; small frames are cut out of it, the rest of a large
+ * one is read straight into its own memory. A frame's whole size is reserved before its body is taken, so half-read
+ * frames cannot starve each other. What a connection may not use yet stays in `left`, and reading stops. */
+#include <errno.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "net/net_internal.h"
+#include "sys/clock.h"
+
+enum { DIRECT_LEN_MIN = 16 * 1024, PROGRESS_STEP_SHIFT = 16 };
+
+static bool frame_is_complete(const struct net_conn *c)
+{
+        return c->frame && c->frame_got == c->frame->size;
+}
+
+bool net_read_is_partial(const struct net_conn *c)
+{
+        return !c->waits_memory && ((c->head_len && !c->frame) || (c->frame && !frame_is_complete(c)));
+}
+
+bool net_read_is_wanted(const struct net_conn *c)
+{
+        return c->state == CONN_OPEN && !c->muted && !c->waits_memory && !c->left && !frame_is_complete(c) &&
+               !net_send_is_full(c);
+}
+
+static void frame_begin(struct net_conn *c, size_t len)
+{
+        struct net_memory *m = c->reactor->server->memory;
+
+        c->frame = iobuf_new(len);
+        if (!c->frame) {
+                net_memory_give(m, len);
+                net_conn_close(c, "no memory for a request", &c->reactor->counters.closed_error);
+                return;
+        }
+        c->frame->release_fn = net_memory_give;
+        c->frame->release_arg = m;
+        c->frame_got = 0;
+}
+
+static void on_granted(struct loop *l, struct mail *m)
+{
+        struct net_conn *c = container_of(m, struct net_conn, wait.granted);
+
+        (void)l;
+        c->waits_memory = false;
+        if (c->state == CONN_OPEN)
+                frame_begin(c, c->wait.frame_len);
+        else
+                net_memory_give(c->reactor->server->memory, c->wait.frame_len);
+        if (c->state != CONN_GONE)
+                net_reactor_kick(c->reactor, c);
+        net_conn_release(c);
+}
+
+/* The length is known: reserve its memory or stand in the queue for it. */
+static void frame_reserve(struct net_conn *c)
+{
+        struct net_server *s = c->reactor->server;
+        int32_t len = (int32_t)load_be32(c->head);
+
+        if (len <= 0 || (size_t)len > s->cfg.request_len_max) {
+                counter_add(&c->reactor->counters.closed_bad_frame, 1);
+                net_conn_drain(c, len <= 0 ? "frame length below 1" : "frame longer than server.max_request_bytes");
+                return;
+        }
+        if (net_memory_take(s->memory, (size_t)len)) {
+                frame_begin(c, (size_t)len);
+                return;
+        }
+        counter_add(&c->reactor->counters.waits_memory, 1);
+        c->waits_memory = true;
+        c->wait.frame_len = (size_t)len;
+        c->wait.loop = c->reactor->loop;
+        c->wait.granted.fn = on_granted;
+        ilist_init(&c->wait.link);
+        net_conn_hold(c);
+        net_memory_wait(s->memory, &c->wait);
+}
+
+static void frame_filled(struct net_conn *c)
+{
+        const struct net_config *cfg = &c->reactor->server->cfg;
+
+        c->frame_ns = clock_mono_ns();
+        c->frame_overlap =
+                cfg->ops.can_overlap && cfg->ops.can_overlap(cfg->owner, span_of(c->frame->data, c->frame->size));
+}
+
+/* Use what can be used of @len bytes. Return: how many were. */
+static size_t consume(struct net_conn *c, const uint8_t *data, size_t len)
+{
+        size_t at = 0;
+
+        while (c->state == CONN_OPEN) {
+                size_t part;
+
+                if (frame_is_complete(c)) {
+                        if (!net_request_may_start(c))
+                                break;
+                        net_request_start(c);
+                        continue;
+                }
+                if (c->waits_memory || at == len)
+                        break;
+                if (!c->frame) {
+                        part = MIN2(len - at, (size_t)4 - c->head_len);
+                        memcpy(c->head + c->head_len, data + at, part);
+                        c->head_len = (uint8_t)(c->head_len + part);
+                        at += part;
+                        if (c->head_len == 4)
+                                frame_reserve(c);
+                        continue;
+                }
+                part = MIN2(len - at, c->frame->size - c->frame_got);
+                memcpy(c->frame->data + c->frame_got, data + at, part);
+                c->frame_got += part;
+                at += part;
+                if (frame_is_complete(c))
+                        frame_filled(c);
+        }
+        return at;
+}
+
+/* Keep what could not be used. */
+static void left_keep(struct net_conn *c, const uint8_t *data, size_t len)
+{
+        if (!len || c->state != CONN_OPEN)
+                return;
+        c->left = iobuf_new(len);
+        if (!c->left) {
+                net_conn_close(c, "no memory for a request", &c->reactor->counters.closed_error);
+                return;
+        }
+        memcpy(c->left->data, data, len);
+        c->left_at = 0;
+}
+
+void net_read_resume(struct net_conn *c)
+{
+        struct iobuf *left = TAKE_PTR(c->left);
+        size_t from = c->left_at;
+
+        if (!left) {
+                consume(c, NULL, 0);
+                return;
+        }
+        from += consume(c, left->data + from, left->size - from);
+        if (from < left->size && c->state == CONN_OPEN) {
+                c->left = left;
+                c->left_at = from;
+                return;
+        }
+        iobuf_unref(left);
+}
+
+static void on_bytes(struct net_conn *c, size_t len)
+{
+        c->active_ms = loop_now_ms(c->reactor->loop);
+        counter_add(&c->reactor->counters.bytes_in, len);
+}
+
+void net_read_socket(struct net_conn *c)
+{
+        bool direct = c->frame && c->frame->size - c->frame_got >= DIRECT_LEN_MIN;
+        size_t before = c->frame_got >> PROGRESS_STEP_SHIFT;
+        uint8_t *to = direct ? c->frame->data + c->frame_got : c->reactor->scratch;
+        size_t room = direct ? c->frame->size - c->frame_got : SCRATCH_LEN;
+        ssize_t n = sock_read(c->fd, to, MIN2(room, (size_t)1 << 20));
+        size_t used;
+
+        if (n == -EAGAIN)
+                return;
+        if (n <= 0) {
+                net_conn_close(c, n ? "read error" : "closed by the peer",
+                               n && !sock_is_peer_error((int)n) ? &c->reactor->counters.closed_error : NULL);
+                return;
+        }
+        on_bytes(c, (size_t)n);
+        if (direct) {
+                c->frame_got += (size_t)n;
+                if (c->frame_got >> PROGRESS_STEP_SHIFT != before)
+                        c->partial_ms = c->active_ms; /* a long frame that keeps coming is not stalled */
+                if (frame_is_complete(c))
+                        frame_filled(c);
+                consume(c, NULL, 0);
+                return;
+        }
+        used = consume(c, to, (size_t)n);
+        left_keep(c, to + used, (size_t)n - used);
+}
+
+void net_read_drop(struct net_conn *c)
+{
+        c->frame = iobuf_unref(c->frame);
+        c->left = iobuf_unref(c->left);
+        c->head_len = 0;
+        if (c->waits_memory && net_memory_cancel(c->reactor->server->memory, &c->wait)) {
+                c->waits_memory = false;
+                net_conn_release(c);
+        }
+}
