@@ -1,0 +1,31 @@
+/* The Kafka protocol on top of the node: one file per API (or family), each a function from decoded request to answer.
+ * Together with wire/ the only place that knows Kafka's error codes. */
+#pragma once
+
+#include "conf/conf.h"
+#include "net/server.h"
+#include "sys/iopool.h"
+
+struct handler;
+struct controller;
+struct coord;
+struct partition_table;
+struct plog_store;
+
+struct handler_deps {
+        const struct conf *conf;
+        struct controller *controller;
+        struct coord *coord;
+        struct partition_table *partitions;
+        struct plog_store *store;
+        struct iopool *pool;
+        int32_t node_id;
+};
+
+/* Everything in @deps stays the caller's and must outlive the handler. Return: 0 or negative errno. */
+int handler_new(const struct handler_deps *deps, struct handler **ret_handler);
+/* No request may be in work any more. NULL is fine. Returns NULL. */
+struct handler *handler_free(struct handler *h);
+
+/* For struct net_ops: requests come in here. */
+struct net_ops handler_net_ops(void);

@@ -1,0 +1,43 @@
+/* What the files of handler/ share and nobody else sees. */
+#pragma once
+
+#include "handler/apis.h"
+#include "handler/fetch_session.h"
+#include "handler/handler.h"
+#include "handler/rq.h"
+#include "meta/image.h"
+#include "replica/table.h"
+#include "sys/clock.h"
+
+struct handler {
+        struct handler_deps deps;
+        struct fetch_sessions *sessions;
+};
+
+/* ---- rq.c ---- */
+void handler_request(void *owner, struct net_request *net);
+bool handler_can_overlap(void *owner, struct span frame);
+/* The current metadata; a new reference. */
+struct meta_image *handler_image(struct handler *h);
+
+/* ---- counters around each request (metrics.c) ---- */
+void handler_count_start(struct rq *rq);
+void handler_count_done(struct rq *rq);
+/* An error code in an answer, for chronik_request_errors. */
+void handler_count_error(struct rq *rq, int16_t error);
+
+/* ---- api_versions.c ---- */
+void handler_api_versions_unsupported(struct rq *rq);
+
+/* ---- resolve.c: from a client's words to a partition ---- */
+
+/* The topic that a client means, by id or (when @name is not null) by name. Return: 0 with @ret_topic (borrowed from
+ * rq->image) or a Kafka error code. */
+int16_t resolve_topic(struct rq *rq, struct uuid id, struct str name, const struct meta_topic **ret_topic);
+
+/* The partition led here, with a new reference. Return: 0 or a Kafka error code. */
+int16_t resolve_partition(struct rq *rq, struct uuid topic_id, struct str topic_name, int32_t index,
+                          struct partition **ret_partition);
+
+/* Kafka's code for an outcome of partition_*() or plog_*(), or for a negative errno. */
+int16_t error_of_log(int outcome);

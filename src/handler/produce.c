@@ -1,0 +1,374 @@
+/* Produce (key 0): validate each batch, append it on this reactor, answer when the acknowledgement that was asked for
+ * holds.
+ *
+ *   acks 0   no answer; an error closes the connection, so that the client looks for the leader again
+ *   acks 1   answered after the append
+ *   acks -1  parked until every batch is below its partition's high watermark, or the time-out
+ *
+ * The frame's memory is given back after the append: what parks is only the response.
+ * Sources: KIP-98 (idempotence), KIP-467 (record errors), KIP-516 (topic ids), KIP-951 (leader hints). */
+#include "base/err.h"
+#include "handler/internal.h"
+#include "obs/metrics.h"
+#include "wire/batch_records.h"
+#include "wire/messages.h"
+
+struct produce_wait {
+        struct partition_wait wait;
+        struct partition *partition;
+        struct produce_response_partition *rsp;
+        struct produce_op *op;
+};
+
+struct produce_op {
+        struct rq *rq;
+        struct produce_request req;
+        struct produce_response rsp;
+        struct produce_wait *waits;
+        size_t waits_total;        /* set up */
+        size_t waits_count;        /* mails that will still come */
+        bool has_error;
+        bool late;
+        struct loop_timer timer;
+};
+
+/* ---- one batch ---- */
+
+static int16_t error_of_batch(int outcome)
+{
+        switch (outcome) {
+        case BATCH_OK:
+                return 0;
+        case BATCH_E_TOO_LARGE:
+                return KERR_MESSAGE_TOO_LARGE;
+        case BATCH_E_LENGTH:
+        case BATCH_E_MAGIC:
+        case BATCH_E_CRC:
+                return KERR_CORRUPT_MESSAGE;
+        case BATCH_E_CODEC:
+                return KERR_UNSUPPORTED_COMPRESSION_TYPE;
+        case BATCH_E_TIMESTAMP:
+                return KERR_INVALID_TIMESTAMP;
+        case BATCH_E_TRUNCATED:
+        case BATCH_E_MAGIC_OLD:
+        case BATCH_E_NOT_ONE:
+        case BATCH_E_INVALID:
+        case BATCH_E_RECORDS:
+                return KERR_INVALID_RECORD;
+        default:
+                return KERR_UNKNOWN_SERVER_ERROR;
+        }
+}
+
+static int16_t refuse(struct rq *rq, struct produce_response_partition *ret, int16_t error, const char *text)
+{
+        ret->error_message = RQ_TEXT(rq, "%s", text);
+        return error;
+}
+
+/* KIP-467: which records were wrong, and why. */
+static void list_record_errors(struct rq *rq, const struct batch_check_args *args,
+                               const struct batch_check_result *check, struct produce_response_partition *ret)
+{
+        uint32_t count = MIN2(check->errors_count, (uint32_t)BATCH_ERRORS_MAX);
+        char text[BATCH_TEXT_SIZE];
+
+        ret->record_errors = ARENA_NEW_ARRAY(&rq->arena, struct produce_response_record_error, count);
+        if (!ret->record_errors)
+                return;
+        for (uint32_t i = 0; i < count; i++) {
+                batch_record_error_format(&check->errors[i], args, text, sizeof text);
+                produce_response_record_error_init(&ret->record_errors[i]);
+                ret->record_errors[i].batch_index = check->errors[i].index;
+                ret->record_errors[i].batch_index_error_message = RQ_TEXT(rq, "%s", text);
+        }
+        ret->record_errors_count = (int32_t)count;
+}
+
+static int16_t check_batch(struct rq *rq, const struct partition_conf *conf, struct span batch, int64_t now_ms,
+                           struct batch_check_result *ret_check, struct produce_response_partition *ret)
+{
+        struct batch_check_args args = {
+                .now_ms = now_ms,
+                .timestamp_before_ms_max = conf->timestamp_before_max_ms,
+                .timestamp_after_ms_max = conf->timestamp_after_max_ms,
+                .log_append_time = conf->log_append_time,
+                .keys_required = conf->compacted,
+                .len_max = (size_t)conf->max_message_bytes,
+        };
+        int r = batch_check(batch, &args, ret_check);
+
+        if (r < 0)
+                return refuse(rq, ret, KERR_UNKNOWN_SERVER_ERROR, "The server is out of memory.");
+        if (r == BATCH_E_RECORDS || r == BATCH_E_TIMESTAMP)
+                list_record_errors(rq, &args, ret_check, ret);
+        if (r)
+                return refuse(rq, ret, error_of_batch(r), ret_check->text);
+        if (rq->version < 7 && batch_codec(&ret_check->header) == CODEC_ZSTD)
+                return refuse(rq, ret, KERR_UNSUPPORTED_COMPRESSION_TYPE,
+                              "zstd needs Produce version 7 or later (KIP-110).");
+        if (batch_is_transactional(&ret_check->header))
+                return refuse(rq, ret, KERR_INVALID_TXN_STATE, "Transactions are not served by this node.");
+        return 0;
+}
+
+/* Store in the topic's codec when the producer used another. @ret_batch is then @ret_owned's bytes. */
+static int16_t recompress(const struct partition_conf *conf, struct batch_check_result *check, struct span *batch,
+                          struct strbuf *ret_owned)
+{
+        int r;
+
+        if (conf->compression < 0 || batch_codec(&check->header) == conf->compression)
+                return 0;
+        r = batch_recompress(*batch, (enum codec)conf->compression, conf->compression_level, ret_owned);
+        if (r)
+                return error_of_batch(r);
+        *batch = span_of(ret_owned->data, ret_owned->len);
+        if (batch->len > (size_t)conf->max_message_bytes)
+                return KERR_MESSAGE_TOO_LARGE;
+        return 0;
+}
+
+static int16_t append_batch(struct produce_op *op, struct partition *p, const struct partition_conf *conf,
+                            struct span batch, struct produce_response_partition *ret, int64_t *ret_end_offset)
+{
+        CLEANUP(strbuf_finip) struct strbuf owned = { 0 };
+        struct batch_check_result check;
+        struct plog_append_result result;
+        struct plog_append_args args;
+        int64_t now_ms = clock_wall_ms();
+        int16_t error = check_batch(op->rq, conf, batch, now_ms, &check, ret);
+        int r;
+
+        if (!error)
+                error = recompress(conf, &check, &batch, &owned);
+        if (error)
+                return error;
+        if (conf->log_append_time)
+                check.max_timestamp = now_ms;
+        /* The frame is ours alone until the append, so its bytes may be changed in place. */
+        batch_set_timestamps((uint8_t *)(uintptr_t)batch.data, batch.len, conf->log_append_time, check.max_timestamp);
+        args = (struct plog_append_args){
+                .batch = (uint8_t *)(uintptr_t)batch.data,
+                .len = batch.len,
+                .now_ms = now_ms,
+                .max_timestamp = check.max_timestamp,
+                .max_timestamp_offset_delta = conf->log_append_time ? 0 : check.max_timestamp_delta,
+                .check_sequence = batch_has_producer(&check.header),
+        };
+        r = partition_append(p, &args, op->req.acks == -1, &result);
+        if (r && r != PLOG_E_DUPLICATE)
+                return error_of_log(r);
+        ret->base_offset = result.base_offset;
+        ret->log_append_time_ms = conf->log_append_time ? result.append_time_ms : -1;
+        ret->log_start_offset = result.start_offset;
+        *ret_end_offset = result.last_offset + 1;
+        if (r != PLOG_E_DUPLICATE)
+                metrics_count_appended(net_conn_reactor(op->rq->net.conn), (uint64_t)check.header.records_count,
+                                       batch.len);
+        return 0;
+}
+
+static int16_t produce_partition(struct produce_op *op, const struct produce_request_topic *topic,
+                                 const struct produce_request_partition *in, struct produce_response_partition *ret)
+{
+        CLEANUP(partition_unrefp) struct partition *p = NULL;
+        struct produce_wait *w = &op->waits[op->waits_total];
+        struct partition_conf conf;
+        struct batch_header h;
+        struct span batch;
+        int64_t end_offset;
+        int16_t error = resolve_partition(op->rq, topic->topic_id, topic->name, in->index, &p);
+        int r;
+
+        if (error)
+                return error;
+        if (meta_topic_is_internal(str_of(partition_topic_name(p))))
+                return refuse(op->rq, ret, KERR_INVALID_TOPIC_EXCEPTION, "Internal topics are written by the node alone.");
+        r = batch_single(span_of(in->records.data, in->records.len), &batch, &h);
+        if (r)
+                return refuse(op->rq, ret, error_of_batch(r),
+                              r == BATCH_E_MAGIC_OLD ? "Record batches need magic 2 (message format v2)."
+                                                     : "Exactly one whole record batch is needed for each partition.");
+        partition_get_conf(p, &conf);
+        error = append_batch(op, p, &conf, batch, ret, &end_offset);
+        if (error || op->req.acks != -1)
+                return error;
+        *w = (struct produce_wait){ .partition = TAKE_PTR(p), .rsp = ret, .op = op, .wait.offset = end_offset };
+        op->waits_total++;
+        return 0;
+}
+
+/* ---- the answer ---- */
+
+static void op_answer(struct produce_op *op)
+{
+        struct rq *rq = op->rq;
+
+        loop_timer_stop(&op->timer);
+        for (size_t i = 0; i < op->waits_total; i++)
+                partition_unref(op->waits[i].partition);
+        RQ_REPLY(rq, produce_response, &op->rsp);
+}
+
+/* An append that cannot be confirmed: the client must not take its offset for granted. */
+static void wait_failed(struct produce_wait *w, int16_t error)
+{
+        w->rsp->error_code = error;
+        w->rsp->base_offset = w->rsp->log_append_time_ms = w->rsp->log_start_offset = -1;
+        handler_count_error(w->op->rq, error);
+}
+
+static void on_wait(struct loop *l, struct mail *m)
+{
+        struct produce_wait *w = container_of(m, struct produce_wait, wait.mail);
+        struct produce_op *op = w->op;
+
+        (void)l;
+        if (w->wait.outcome)
+                wait_failed(w, error_of_log(w->wait.outcome));
+        if (--op->waits_count == 0)
+                op_answer(op);
+}
+
+static void on_timer(struct loop_timer *t)
+{
+        struct produce_op *op = container_of(t, struct produce_op, timer);
+
+        for (size_t i = 0; i < op->waits_total; i++) {
+                struct produce_wait *w = &op->waits[i];
+
+                if (w->wait.partition && partition_unwait(&w->wait)) {
+                        wait_failed(w, KERR_REQUEST_TIMED_OUT);
+                        op->waits_count--;
+                }
+        }
+        if (op->waits_count == 0)
+                op_answer(op);
+}
+
+/* Copy what the response still needs out of the frame and give the frame back. False: out of memory. */
+static bool frame_release(struct produce_op *op)
+{
+        for (int32_t i = 0; i < op->rsp.responses_count; i++) {
+                struct str *name = &op->rsp.responses[i].name;
+
+                if (!name->p)
+                        continue;
+                name->p = arena_memdup(&op->rq->arena, name->p, name->len);
+                if (!name->p)
+                        return false;
+        }
+        op->rq->client_id = STR_NULL;
+        iobuf_unref(TAKE_PTR(op->rq->net.frame));
+        return true;
+}
+
+static void op_park(struct produce_op *op)
+{
+        struct rq *rq = op->rq;
+        struct loop *loop = rq_loop(rq);
+        int64_t timeout_ms = MIN2((int64_t)MAX2(op->req.timeout_ms, 0), rq->h->deps.conf->replication.ack_timeout_ms);
+        size_t total = op->waits_total;
+
+        if (!frame_release(op)) {
+                for (size_t i = 0; i < total; i++)
+                        partition_unref(op->waits[i].partition);
+                rq_close_nomem(rq);
+                return;
+        }
+        op->waits_count = total;
+        loop_timer_init(&op->timer, loop, on_timer);
+        loop_timer_start(&op->timer, timeout_ms);
+        for (size_t i = 0; i < total; i++) {
+                struct produce_wait *w = &op->waits[i];
+
+                w->wait.mail.fn = on_wait;
+                partition_wait(w->partition, &w->wait, PARTITION_WAIT_ACK, w->wait.offset, loop);
+        }
+}
+
+static void op_finish(struct produce_op *op)
+{
+        if (op->req.acks == 0) {
+                if (op->has_error)
+                        rq_close(op->rq, "an error where acks=0 allows no answer");
+                else
+                        rq_reply_none(op->rq);
+        } else if (op->waits_total) {
+                op_park(op);
+        } else {
+                op_answer(op);
+        }
+}
+
+/* ---- the request ---- */
+
+static bool op_prepare(struct produce_op *op)
+{
+        struct arena *a = &op->rq->arena;
+        size_t partitions_count = 0;
+
+        for (int32_t i = 0; i < op->req.topic_data_count; i++)
+                partitions_count += (size_t)op->req.topic_data[i].partition_data_count;
+        produce_response_init(&op->rsp);
+        op->rsp.responses = ARENA_NEW_ARRAY(a, struct produce_response_topic, op->req.topic_data_count);
+        op->rsp.responses_count = op->req.topic_data_count;
+        op->waits = ARENA_NEW_ARRAY(a, struct produce_wait, partitions_count);
+        return op->rsp.responses && op->waits;
+}
+
+static bool op_topic(struct produce_op *op, const struct produce_request_topic *in, struct produce_response_topic *ret)
+{
+        bool acks_ok = op->req.acks >= -1 && op->req.acks <= 1;
+
+        produce_response_topic_init(ret);
+        ret->name = in->name;
+        ret->topic_id = in->topic_id;
+        ret->partition_responses =
+                ARENA_NEW_ARRAY(&op->rq->arena, struct produce_response_partition, in->partition_data_count);
+        if (!ret->partition_responses)
+                return false;
+        ret->partition_responses_count = in->partition_data_count;
+        for (int32_t k = 0; k < in->partition_data_count; k++) {
+                struct produce_response_partition *p = &ret->partition_responses[k];
+
+                produce_response_partition_init(p);
+                p->index = in->partition_data[k].index;
+                p->base_offset = -1;
+                p->error_code = acks_ok ? produce_partition(op, in, &in->partition_data[k], p)
+                                        : KERR_INVALID_REQUIRED_ACKS;
+                if (p->error_code) {
+                        op->has_error = true;
+                        handler_count_error(op->rq, p->error_code);
+                }
+        }
+        return true;
+}
+
+void handler_produce(struct rq *rq)
+{
+        struct produce_op *op = ARENA_NEW(&rq->arena, struct produce_op);
+
+        if (!op) {
+                rq_close_nomem(rq);
+                return;
+        }
+        op->rq = rq;
+        loop_timer_init(&op->timer, rq_loop(rq), on_timer);
+        if (!RQ_DECODE(rq, produce_request, &op->req))
+                return;
+        if (!op_prepare(op)) {
+                rq_close_nomem(rq);
+                return;
+        }
+        for (int32_t i = 0; i < op->req.topic_data_count; i++)
+                if (!op_topic(op, &op->req.topic_data[i], &op->rsp.responses[i])) {
+                        /* Closing is honest: nothing that was appended has been acknowledged. */
+                        for (size_t k = 0; k < op->waits_total; k++)
+                                partition_unref(op->waits[k].partition);
+                        rq_close_nomem(rq);
+                        return;
+                }
+        op_finish(op);
+}
