@@ -112,8 +112,9 @@ void diag_limited_(struct diag_limit *limit, enum diag_level level, const char *
                 return;
         now_ms = clock_mono_ms() + 1; /* never 0, the value of a limit that was not used yet */
         next_ms = atomic_load_explicit(&limit->next_ms, memory_order_relaxed);
-        if (now_ms < next_ms || !atomic_compare_exchange_strong_explicit(&limit->next_ms, &next_ms, now_ms + DIAG_LIMIT_MS,
-                                                                         memory_order_relaxed, memory_order_relaxed)) {
+        if (now_ms < next_ms ||
+            !atomic_compare_exchange_strong_explicit(&limit->next_ms, &next_ms, now_ms + DIAG_LIMIT_MS,
+                                                     memory_order_relaxed, memory_order_relaxed)) {
                 atomic_fetch_add_explicit(&limit->dropped, 1, memory_order_relaxed);
                 return;
         }

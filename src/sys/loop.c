@@ -156,7 +156,7 @@ struct loop *loop_free(struct loop *l)
                 return NULL;
         assert(l->magic == LOOP_MAGIC);
         assert(!atomic_load(&l->running));
-        assert(!l->has_thread); /* loop_join() first */
+        assert(!l->has_thread);       /* loop_join() first */
         pthread_mutex_lock(&l->lock); /* a poster may still be inside */
         pthread_mutex_unlock(&l->lock);
         pthread_mutex_destroy(&l->lock);

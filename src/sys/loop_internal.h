@@ -20,7 +20,7 @@ struct loop {
 
         struct ilist mail; /* to deliver, in order; the loop's thread only */
         pthread_mutex_t lock;
-        struct ilist box;  /* from other threads; guarded by lock */
+        struct ilist box; /* from other threads; guarded by lock */
 
         atomic_bool stop;
         atomic_bool running;

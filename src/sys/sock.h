@@ -34,7 +34,7 @@ int sock_split_host_port(const char *text, char ret_host[SOCK_HOST_SIZE], uint16
  * @ret_count: 1..SOCK_RESOLVE_COUNT_MAX. Return: 0; -ENOENT when there is no such name; -EAGAIN when the name service
  * does not answer; other negative errno. */
 int sock_resolve(const char *host, uint16_t port, bool numeric_only,
-                   struct sock_address ret_addresses[SOCK_RESOLVE_COUNT_MAX], unsigned *ret_count);
+                 struct sock_address ret_addresses[SOCK_RESOLVE_COUNT_MAX], unsigned *ret_count);
 
 /* "HOST:PORT" in numbers; IPv4 addresses that arrive as IPv6 (::ffff:a.b.c.d) are written as IPv4. */
 void sock_format(const struct sock_address *a, char ret_text[SOCK_TEXT_SIZE]);

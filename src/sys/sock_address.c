@@ -73,7 +73,7 @@ static int resolve_errno(int gai)
 }
 
 int sock_resolve(const char *host, uint16_t port, bool numeric_only,
-                   struct sock_address ret_addresses[SOCK_RESOLVE_COUNT_MAX], unsigned *ret_count)
+                 struct sock_address ret_addresses[SOCK_RESOLVE_COUNT_MAX], unsigned *ret_count)
 {
         struct addrinfo hints = {
                 .ai_family = AF_UNSPEC,
