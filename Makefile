@@ -27,6 +27,14 @@ test-clients: all ## real Kafka clients against build/chronikd; QUICK=1 for the 
 	@tools/install-deps tools/packages-clients.txt
 	@tests/client/run $(if $(QUICK),--quick) --chronikd $(BUILD)/chronikd
 
+test-asan: ## the quick tests under AddressSanitizer and UBSan, in build-asan
+	@[ -d build-asan ] || meson setup build-asan -Db_sanitize=address,undefined >/dev/null
+	@ninja -C build-asan && meson test -C build-asan --no-rebuild --suite quick --print-errorlogs
+
+test-tsan: ## the quick tests under ThreadSanitizer (clang), in build-tsan
+	@[ -d build-tsan ] || CC=clang meson setup build-tsan -Db_sanitize=thread -Db_lundef=false >/dev/null
+	@ninja -C build-tsan && meson test -C build-tsan --no-rebuild --suite quick --print-errorlogs
+
 fmt: ## rewrite the C files in the project's format
 	@git ls-files 'src/*.[ch]' 'tests/*.[ch]' | xargs clang-format -i
 
@@ -34,4 +42,4 @@ docs: $(BUILD)/build.ninja ## make docs/PARAMETERS.md from the tables of src/con
 	@ninja -C $(BUILD) src/conf/gen-params-doc
 	@$(BUILD)/src/conf/gen-params-doc >docs/PARAMETERS.md.new && mv docs/PARAMETERS.md.new docs/PARAMETERS.md
 
-.PHONY: help deps all test fuzz docs fmt
+.PHONY: test-asan test-tsan help deps all test fuzz docs fmt
