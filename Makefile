@@ -13,8 +13,9 @@ $(BUILD)/build.ninja: | deps
 	@meson setup $(BUILD) >$(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
 	@rm -f $(BUILD).log
 
-all: $(BUILD)/build.ninja ## build/chronikd and build/chronik-ctl
+all: $(BUILD)/build.ninja ## build/chronikd
 	@ninja -C $(BUILD)
+	@ln -sf src/chronikd/chronikd $(BUILD)/chronikd
 
 test: all ## unit and protocol tests, and the checks of the tree
 	@meson test -C $(BUILD) --no-rebuild --print-errorlogs

@@ -10,18 +10,17 @@
 #define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
-#define MIN2(a, b) \
+/* Each use gets names of its own, so that they nest. */
+#define CMP_PICK_(a, op, b, x, y) \
         ({ \
-                __typeof__(a) a_ = (a); \
-                __typeof__(b) b_ = (b); \
-                a_ < b_ ? a_ : b_; \
+                __typeof__(a) x = (a); \
+                __typeof__(b) y = (b); \
+                x op y ? x : y; \
         })
-#define MAX2(a, b) \
-        ({ \
-                __typeof__(a) a_ = (a); \
-                __typeof__(b) b_ = (b); \
-                a_ > b_ ? a_ : b_; \
-        })
+#define CMP_PASTE_(name, n) name##n
+#define CMP_NAMED_(a, op, b, n) CMP_PICK_(a, op, b, CMP_PASTE_(a_, n), CMP_PASTE_(b_, n))
+#define MIN2(a, b) CMP_NAMED_(a, <, b, __COUNTER__)
+#define MAX2(a, b) CMP_NAMED_(a, >, b, __COUNTER__)
 
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)

@@ -37,7 +37,7 @@ static bool fill_features(struct rq *rq, struct api_versions_response *rsp)
         const struct meta_broker *self = meta_image_broker(rq->image, rq->h->deps.node_id);
         struct pmap_iter it;
         const struct meta_feature *f;
-        size_t finalized_count = pmap_count(&rq->image->features), supported_count = self ? self->features_count : 0;
+        size_t finalized_count = rq->image->features.count, supported_count = self ? self->features_count : 0;
 
         rsp->supported_features =
                 ARENA_NEW_ARRAY(&rq->arena, struct api_versions_response_supported_feature, supported_count);

@@ -7,6 +7,23 @@
 struct rq;
 struct wire_api;
 
+/* Keys of the protocol that are served here. */
+enum {
+        KAPI_PRODUCE = 0,
+        KAPI_FETCH = 1,
+        KAPI_LIST_OFFSETS = 2,
+        KAPI_METADATA = 3,
+        KAPI_API_VERSIONS = 18,
+        KAPI_CREATE_TOPICS = 19,
+        KAPI_DELETE_TOPICS = 20,
+        KAPI_DELETE_RECORDS = 21,
+        KAPI_INIT_PRODUCER_ID = 22,
+        KAPI_OFFSET_FOR_LEADER_EPOCH = 23,
+        KAPI_DESCRIBE_LOG_DIRS = 35,
+        KAPI_DESCRIBE_CLUSTER = 60,
+        KAPI_DESCRIBE_TOPIC_PARTITIONS = 75,
+};
+
 struct handler_api {
         int16_t key;
         int16_t version_min, version_max;            /* implemented */
@@ -16,6 +33,26 @@ struct handler_api {
         const struct wire_api *wire;                 /* flexible versions */
         unsigned number;                             /* row in the table: index of counters */
 };
+
+/*      key                            min max advertised min, function */
+#define HANDLER_APIS(API) \
+        API(PRODUCE, 3, 13, 0, produce) \
+        API(FETCH, 4, 18, 4, fetch) \
+        API(LIST_OFFSETS, 1, 11, 1, list_offsets) \
+        API(METADATA, 0, 13, 0, metadata) \
+        API(API_VERSIONS, 0, 4, 0, api_versions) \
+        API(CREATE_TOPICS, 2, 7, 2, create_topics) \
+        API(DELETE_TOPICS, 1, 6, 1, delete_topics) \
+        API(DELETE_RECORDS, 0, 2, 0, delete_records) \
+        API(INIT_PRODUCER_ID, 0, 5, 0, init_producer_id) \
+        API(OFFSET_FOR_LEADER_EPOCH, 2, 4, 2, offset_for_leader_epoch) \
+        API(DESCRIBE_LOG_DIRS, 1, 5, 1, describe_log_dirs) \
+        API(DESCRIBE_CLUSTER, 0, 2, 0, describe_cluster) \
+        API(DESCRIBE_TOPIC_PARTITIONS, 0, 0, 0, describe_topic_partitions)
+
+#define API_FUNCTION(NAME, min, max, advertised, fn) void handler_##fn(struct rq *rq);
+HANDLER_APIS(API_FUNCTION)
+#undef API_FUNCTION
 
 /* The row of @key, or NULL when it is not served. */
 const struct handler_api *handler_api_find(int16_t key);

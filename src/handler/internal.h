@@ -1,17 +1,26 @@
 /* What the files of handler/ share and nobody else sees. */
 #pragma once
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "handler/apis.h"
 #include "handler/fetch_session.h"
 #include "handler/handler.h"
 #include "handler/rq.h"
 #include "meta/image.h"
+#include "meta/names.h"
 #include "replica/table.h"
 #include "sys/clock.h"
 
 struct handler {
         struct handler_deps deps;
         struct fetch_sessions *sessions;
+
+        pthread_mutex_t ids_lock; /* guards the block of producer ids */
+        int64_t ids_next, ids_end;
+
+        _Atomic uint64_t requests_started, requests_done, errors, records_in, bytes_in;
 };
 
 /* ---- rq.c ---- */
@@ -20,7 +29,8 @@ bool handler_can_overlap(void *owner, struct span frame);
 /* The current metadata; a new reference. */
 struct meta_image *handler_image(struct handler *h);
 
-/* ---- counters around each request (metrics.c) ---- */
+/* ---- counters around each request ---- */
+void handler_count_appended(struct rq *rq, uint64_t records, uint64_t bytes);
 void handler_count_start(struct rq *rq);
 void handler_count_done(struct rq *rq);
 /* An error code in an answer, for chronik_request_errors. */

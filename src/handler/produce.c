@@ -8,8 +8,8 @@
  * The frame's memory is given back after the append: what parks is only the response.
  * Sources: KIP-98 (idempotence), KIP-467 (record errors), KIP-516 (topic ids), KIP-951 (leader hints). */
 #include "base/err.h"
+#include "base/strbuf.h"
 #include "handler/internal.h"
-#include "obs/metrics.h"
 #include "wire/batch_records.h"
 #include "wire/messages.h"
 
@@ -120,7 +120,7 @@ static int16_t recompress(const struct partition_conf *conf, struct batch_check_
 
         if (conf->compression < 0 || batch_codec(&check->header) == conf->compression)
                 return 0;
-        r = batch_recompress(*batch, (enum codec)conf->compression, conf->compression_level, ret_owned);
+        r = batch_recompress(*batch, conf->compression, conf->compression_level, check->inflated_len, ret_owned);
         if (r)
                 return error_of_batch(r);
         *batch = span_of(ret_owned->data, ret_owned->len);
@@ -164,8 +164,7 @@ static int16_t append_batch(struct produce_op *op, struct partition *p, const st
         ret->log_start_offset = result.start_offset;
         *ret_end_offset = result.last_offset + 1;
         if (r != PLOG_E_DUPLICATE)
-                metrics_count_appended(net_conn_reactor(op->rq->net.conn), (uint64_t)check.header.records_count,
-                                       batch.len);
+                handler_count_appended(op->rq, (uint64_t)check.header.records_count, batch.len);
         return 0;
 }
 
@@ -177,7 +176,7 @@ static int16_t produce_partition(struct produce_op *op, const struct produce_req
         struct partition_conf conf;
         struct batch_header h;
         struct span batch;
-        int64_t end_offset;
+        int64_t end_offset = 0;
         int16_t error = resolve_partition(op->rq, topic->topic_id, topic->name, in->index, &p);
         int r;
 

@@ -1,0 +1,23 @@
+/* Keeps the led partitions in step with the metadata image: opens logs of partitions that are placed here, closes and
+ * deletes those that went, passes configurations on. On one loop; opening a log blocks it. */
+#pragma once
+
+#include "conf/conf.h"
+#include "meta/delta.h"
+#include "plog/store.h"
+#include "replica/table.h"
+
+struct led {
+        const struct conf *conf;
+        struct plog_store *store;
+        struct partition_table *table;
+        const char *dir; /* folder of the logs */
+        int32_t node_id;
+};
+
+/* Bring everything to @d->after. */
+void led_apply(struct led *led, const struct meta_delta *d);
+/* Close every log in good order. */
+void led_close_all(struct led *led);
+/* Retention of every log. Blocks. */
+void led_retain(struct led *led, int64_t now_ms);

@@ -1,0 +1,60 @@
+/* Asking the controller from a handler. */
+#include "handler/ask.h"
+
+int16_t error_of_controller(enum controller_outcome outcome)
+{
+        switch (outcome) {
+        case CONTROLLER_OK:
+                return 0;
+        case CONTROLLER_E_NOT_ACTIVE:
+        case CONTROLLER_E_LOST:
+                return KERR_NOT_CONTROLLER;
+        case CONTROLLER_E_BUSY:
+                return KERR_REQUEST_TIMED_OUT;
+        case CONTROLLER_E_TOO_LARGE:
+                return KERR_POLICY_VIOLATION;
+        case CONTROLLER_E_INVALID:
+                return KERR_INVALID_REQUEST;
+        case CONTROLLER_E_TOPIC_NAME:
+                return KERR_INVALID_TOPIC_EXCEPTION;
+        case CONTROLLER_E_TOPIC_EXISTS:
+                return KERR_TOPIC_ALREADY_EXISTS;
+        case CONTROLLER_E_TOPIC_UNKNOWN:
+                return KERR_UNKNOWN_TOPIC_OR_PARTITION;
+        case CONTROLLER_E_TOPIC_ID_UNKNOWN:
+                return KERR_UNKNOWN_TOPIC_ID;
+        case CONTROLLER_E_PARTITIONS:
+                return KERR_INVALID_PARTITIONS;
+        case CONTROLLER_E_REPLICATION:
+                return KERR_INVALID_REPLICATION_FACTOR;
+        case CONTROLLER_E_ASSIGNMENT:
+                return KERR_INVALID_REPLICA_ASSIGNMENT;
+        case CONTROLLER_E_CONFIG:
+                return KERR_INVALID_CONFIG;
+        case CONTROLLER_E_RESOURCE:
+                return KERR_INVALID_REQUEST;
+        default:
+                return KERR_UNKNOWN_SERVER_ERROR;
+        }
+}
+
+void ask_submit(struct rq *rq, struct ask *a, enum controller_op op, void *items, uint32_t count, bool validate_only,
+                void (*done)(struct controller_request *crq))
+{
+        arena_init(&a->mem, 0);
+        a->rq = (struct controller_request){
+                .op = op, .validate_only = validate_only, .wait_applied = true, .reply_loop = rq_loop(rq), .done = done,
+                .mem = &a->mem, .items = items, .items_count = count,
+        };
+        controller_submit(rq->h->deps.controller, &a->rq);
+}
+
+void ask_fini(struct ask *a)
+{
+        arena_fini(&a->mem);
+}
+
+const struct controller_result *ask_result(const struct ask *a, const struct controller_result *item)
+{
+        return a->rq.result.outcome ? &a->rq.result : item;
+}

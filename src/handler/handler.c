@@ -1,0 +1,92 @@
+/* The table of APIs that are served, and the life of the handler. */
+#include <errno.h>
+
+#include "handler/internal.h"
+
+#include "controller/controller.h"
+
+#define API_ROW(NAME, min, max, advertised, function) \
+        { .key = KAPI_##NAME, .version_min = min, .version_max = max, .advertised_min = advertised, \
+          .name = #NAME, .fn = handler_##function },
+static struct handler_api apis[] = { HANDLER_APIS(API_ROW) };
+
+const struct handler_api *handler_api_find(int16_t key)
+{
+        for (size_t i = 0; i < ARRAY_LEN(apis); i++)
+                if (apis[i].key == key)
+                        return &apis[i];
+        return NULL;
+}
+
+const struct handler_api *handler_apis(unsigned *ret_count)
+{
+        *ret_count = ARRAY_LEN(apis);
+        return apis;
+}
+
+int handler_new(const struct handler_deps *deps, struct handler **ret_handler)
+{
+        struct handler *h = calloc(1, sizeof *h);
+        int r;
+
+        if (!h)
+                return -ENOMEM;
+        h->deps = *deps;
+        for (unsigned i = 0; i < ARRAY_LEN(apis); i++) {
+                apis[i].wire = wire_api_find(apis[i].key);
+                apis[i].number = i;
+                assert(apis[i].wire);
+        }
+        pthread_mutex_init(&h->ids_lock, NULL);
+        r = fetch_sessions_new(1000, 1000000, &h->sessions);
+        if (r) {
+                handler_free(h);
+                return r;
+        }
+        *ret_handler = h;
+        return 0;
+}
+
+struct handler *handler_free(struct handler *h)
+{
+        if (!h)
+                return NULL;
+        fetch_sessions_free(h->sessions);
+        pthread_mutex_destroy(&h->ids_lock);
+        free(h);
+        return NULL;
+}
+
+struct net_ops handler_net_ops(void)
+{
+        return (struct net_ops){
+                .request_size = sizeof(struct rq), .request = handler_request, .can_overlap = handler_can_overlap,
+        };
+}
+
+struct meta_image *handler_image(struct handler *h)
+{
+        return controller_image(h->deps.controller);
+}
+
+void handler_count_start(struct rq *rq)
+{
+        atomic_fetch_add_explicit(&rq->h->requests_started, 1, memory_order_relaxed);
+}
+
+void handler_count_done(struct rq *rq)
+{
+        atomic_fetch_add_explicit(&rq->h->requests_done, 1, memory_order_relaxed);
+}
+
+void handler_count_error(struct rq *rq, int16_t error)
+{
+        (void)error;
+        atomic_fetch_add_explicit(&rq->h->errors, 1, memory_order_relaxed);
+}
+
+void handler_count_appended(struct rq *rq, uint64_t records, uint64_t bytes)
+{
+        atomic_fetch_add_explicit(&rq->h->records_in, records, memory_order_relaxed);
+        atomic_fetch_add_explicit(&rq->h->bytes_in, bytes, memory_order_relaxed);
+}

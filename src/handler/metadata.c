@@ -1,0 +1,196 @@
+/* Metadata (key 3): brokers, topics, leaders; and creation of topics that a client asks for by name.
+ * A topic that is created here is told when it is ready, so that the client need not ask again.
+ * Sources: KIP-4 (auto-creation is the client's choice), KIP-516 (topic ids). */
+#include "conf/conf.h"
+#include "handler/ask.h"
+#include "handler/cluster_view.h"
+#include "wire/messages.h"
+
+struct metadata_op {
+        struct rq *rq;
+        struct metadata_request req;
+        struct controller_create_topic *creates;
+        uint32_t creates_count;
+        struct ask ask;
+};
+
+static bool add_partitions(struct rq *rq, const struct meta_topic *t, struct metadata_response_topic *out)
+{
+        out->partitions = ARENA_NEW_ARRAY(&rq->arena, struct metadata_response_partition, t->partitions_count);
+        if (!out->partitions)
+                return false;
+        for (uint32_t i = 0; i < t->partitions_count; i++) {
+                struct metadata_response_partition *p = &out->partitions[out->partitions_count++];
+                const struct meta_partition *in = meta_topic_partition(t, (int32_t)i);
+                struct partition_told told;
+
+                metadata_response_partition_init(p);
+                if (!told_partition(rq, in, &told))
+                        return false;
+                /* KIP-103: versions before 6 do not know LISTENER_NOT_FOUND. */
+                p->error_code = told.error == KERR_LISTENER_NOT_FOUND && rq->version < 6 ? KERR_LEADER_NOT_AVAILABLE
+                                                                                         : told.error;
+                p->partition_index = (int32_t)i;
+                p->leader_id = told.leader;
+                p->leader_epoch = told.leader_epoch;
+                p->replica_nodes = told.replicas;
+                p->replica_nodes_count = told.replicas_count;
+                p->isr_nodes = told.isr;
+                p->isr_nodes_count = told.isr_count;
+                p->offline_replicas = told.offline;
+                p->offline_replicas_count = told.offline_count;
+        }
+        return true;
+}
+
+static bool add_topic(struct rq *rq, const struct meta_topic *t, struct metadata_response_topic *out)
+{
+        metadata_response_topic_init(out);
+        out->name = t->name;
+        out->topic_id = t->id;
+        out->is_internal = meta_topic_is_internal(t->name);
+        return add_partitions(rq, t, out);
+}
+
+static bool add_brokers(struct rq *rq, struct metadata_response *rsp)
+{
+        const struct meta_broker *b;
+
+        rsp->brokers = ARENA_NEW_ARRAY(&rq->arena, struct metadata_response_broker, rq->image->brokers.count);
+        if (!rsp->brokers)
+                return false;
+        rsp->controller_id = -1;
+        pmap_for_each (it, b, &rq->image->brokers) {
+                const struct meta_endpoint *e = told_endpoint(rq, b);
+                struct metadata_response_broker *out;
+
+                if (!e)
+                        continue;
+                out = &rsp->brokers[rsp->brokers_count++];
+                metadata_response_broker_init(out);
+                out->node_id = b->id;
+                out->host = e->host;
+                out->port = e->port;
+                out->rack = b->rack;
+                if (rsp->controller_id < 0)
+                        rsp->controller_id = b->id; /* any live broker passes requests on */
+        }
+        return true;
+}
+
+static bool add_all(struct rq *rq, struct metadata_response *rsp)
+{
+        const struct meta_topic *t;
+
+        rsp->topics = ARENA_NEW_ARRAY(&rq->arena, struct metadata_response_topic, rq->image->topics_by_name.count);
+        if (!rsp->topics)
+                return false;
+        pmap_for_each (it, t, &rq->image->topics_by_name)
+                if (!add_topic(rq, t, &rsp->topics[rsp->topics_count++]))
+                        return false;
+        return true;
+}
+
+static int16_t create_error(const struct metadata_op *op, struct str name)
+{
+        for (uint32_t i = 0; i < op->creates_count; i++)
+                if (str_equal(op->creates[i].name, name))
+                        return ask_result(&op->ask, &op->creates[i].result)->outcome == CONTROLLER_OK
+                                       ? KERR_LEADER_NOT_AVAILABLE
+                                       : error_of_controller(ask_result(&op->ask, &op->creates[i].result)->outcome);
+        return KERR_UNKNOWN_TOPIC_OR_PARTITION;
+}
+
+static bool add_named(struct metadata_op *op, struct metadata_response *rsp)
+{
+        struct rq *rq = op->rq;
+
+        rsp->topics = ARENA_NEW_ARRAY(&rq->arena, struct metadata_response_topic, op->req.topics_count);
+        if (!rsp->topics)
+                return false;
+        for (int32_t i = 0; i < op->req.topics_count; i++) {
+                const struct metadata_request_topic *in = &op->req.topics[i];
+                struct metadata_response_topic *out = &rsp->topics[rsp->topics_count++];
+                const struct meta_topic *t;
+                int16_t error = resolve_topic(rq, in->topic_id, in->name, &t);
+
+                if (!error) {
+                        if (!add_topic(rq, t, out))
+                                return false;
+                        continue;
+                }
+                metadata_response_topic_init(out);
+                out->name = in->name;
+                out->topic_id = in->topic_id;
+                out->error_code = !in->name.p                            ? error
+                                  : !meta_topic_name_is_valid(in->name) ? KERR_INVALID_TOPIC_EXCEPTION
+                                                                        : create_error(op, in->name);
+                handler_count_error(rq, out->error_code);
+        }
+        return true;
+}
+
+static void answer(struct metadata_op *op)
+{
+        struct rq *rq = op->rq;
+        struct metadata_response rsp;
+        bool all = op->req.topics_count < 0 || (rq->version == 0 && op->req.topics_count == 0);
+
+        metadata_response_init(&rsp);
+        rsp.cluster_id = rq->image->cluster_id;
+        if (!add_brokers(rq, &rsp) || !(all ? add_all(rq, &rsp) : add_named(op, &rsp))) {
+                rq_close_nomem(rq);
+                return;
+        }
+        RQ_REPLY(rq, metadata_response, &rsp);
+}
+
+static void created(struct controller_request *crq)
+{
+        struct metadata_op *op = container_of(crq, struct metadata_op, ask.rq);
+
+        meta_image_unref(op->rq->image);
+        op->rq->image = handler_image(op->rq->h); /* with what was created */
+        answer(op);
+}
+
+static bool creates_fill(struct metadata_op *op)
+{
+        op->creates = ARENA_NEW_ARRAY(&op->rq->arena, struct controller_create_topic, MAX2(op->req.topics_count, 0));
+        if (!op->creates)
+                return false;
+        for (int32_t i = 0; i < op->req.topics_count; i++) {
+                struct str name = op->req.topics[i].name;
+
+                if (name.p && meta_topic_name_is_valid(name) && !meta_image_topic(op->rq->image, name) &&
+                    !meta_topic_is_internal(name))
+                        op->creates[op->creates_count++] = (struct controller_create_topic){
+                                .name = name, .partitions_count = -1, .replication_factor = -1,
+                        };
+        }
+        return true;
+}
+
+void handler_metadata(struct rq *rq)
+{
+        struct metadata_op *op = ARENA_NEW(&rq->arena, struct metadata_op);
+
+        if (!op) {
+                rq_close_nomem(rq);
+                return;
+        }
+        op->rq = rq;
+        arena_init(&op->ask.mem, 0);
+        if (!RQ_DECODE(rq, metadata_request, &op->req))
+                return;
+        /* Versions before 4 cannot say no. */
+        if (rq->h->deps.conf->topics.auto_create && (rq->version < 4 || op->req.allow_auto_topic_creation) &&
+            !creates_fill(op)) {
+                rq_close_nomem(rq);
+                return;
+        }
+        if (op->creates_count)
+                ask_submit(rq, &op->ask, CONTROLLER_CREATE_TOPICS, op->creates, op->creates_count, false, created);
+        else
+                answer(op);
+}

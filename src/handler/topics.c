@@ -1,0 +1,195 @@
+/* CreateTopics (key 19) and DeleteTopics (key 20). Sources: KIP-4, KIP-525 (what was created), KIP-516 (topic ids). */
+#include "handler/ask.h"
+#include "wire/messages.h"
+
+/* ---- create ---- */
+
+struct create_op {
+        struct rq *rq;
+        struct create_topics_request req;
+        struct create_topics_response rsp;
+        struct controller_create_topic *items;
+        int32_t *rows; /* row of the response of each item */
+        uint32_t items_count;
+        struct ask ask;
+};
+
+static void create_fail(struct create_op *op, struct create_topics_response_topic *out, int16_t error, struct str text)
+{
+        out->error_code = error;
+        out->error_message = text;
+        out->num_partitions = -1;
+        out->replication_factor = -1;
+        out->configs_count = -1;
+        handler_count_error(op->rq, error);
+}
+
+static void create_done(struct controller_request *crq)
+{
+        struct create_op *op = container_of(crq, struct create_op, ask.rq);
+
+        for (uint32_t i = 0; i < op->items_count; i++) {
+                struct create_topics_response_topic *out = &op->rsp.topics[op->rows[i]];
+                const struct controller_result *result = ask_result(&op->ask, &op->items[i].result);
+
+                if (result->outcome) {
+                        create_fail(op, out, error_of_controller(result->outcome), result->message);
+                        continue;
+                }
+                out->topic_id = op->items[i].id;
+                out->num_partitions = op->items[i].partitions_count;
+                out->replication_factor = op->items[i].replication_factor;
+        }
+        for (uint32_t i = 0; i < op->items_count; i++) {
+                struct str *text = &op->rsp.topics[op->rows[i]].error_message;
+
+                if (text->p)
+                        *text = RQ_TEXT(op->rq, "%.*s", STR_FMT(*text));
+        }
+        ask_fini(&op->ask);
+        RQ_REPLY(op->rq, create_topics_response, &op->rsp);
+}
+
+static bool create_item(struct create_op *op, const struct create_topics_request_topic *in)
+{
+        struct arena *a = &op->rq->arena;
+        struct controller_create_topic *item = &op->items[op->items_count++];
+        struct controller_assignment *assignments =
+                ARENA_NEW_ARRAY(a, struct controller_assignment, in->assignments_count);
+        struct conf_pair *configs = ARENA_NEW_ARRAY(a, struct conf_pair, in->configs_count);
+
+        if (!assignments || !configs)
+                return false;
+        for (int32_t i = 0; i < in->assignments_count; i++)
+                assignments[i] = (struct controller_assignment){
+                        .partition = in->assignments[i].partition_index,
+                        .replicas = in->assignments[i].broker_ids,
+                        .replicas_count = in->assignments[i].broker_ids_count,
+                };
+        for (int32_t i = 0; i < in->configs_count; i++) {
+                configs[i].name = in->configs[i].name;
+                configs[i].value = in->configs[i].value;
+        }
+        item->name = in->name;
+        item->partitions_count = in->num_partitions;
+        item->replication_factor = in->replication_factor;
+        item->assignments = assignments;
+        item->assignments_count = in->assignments_count;
+        item->configs = configs;
+        item->configs_count = in->configs_count;
+        return true;
+}
+
+static bool create_is_named_twice(const struct create_topics_request *req, int32_t i)
+{
+        for (int32_t k = 0; k < req->topics_count; k++)
+                if (k != i && str_equal(req->topics[k].name, req->topics[i].name))
+                        return true;
+        return false;
+}
+
+static bool create_prepare(struct create_op *op)
+{
+        struct arena *a = &op->rq->arena;
+        int32_t count = op->req.topics_count;
+
+        create_topics_response_init(&op->rsp);
+        op->rsp.topics = ARENA_NEW_ARRAY(a, struct create_topics_response_topic, count);
+        op->items = ARENA_NEW_ARRAY(a, struct controller_create_topic, count);
+        op->rows = ARENA_NEW_ARRAY(a, int32_t, count);
+        if (!op->rsp.topics || !op->items || !op->rows)
+                return false;
+        op->rsp.topics_count = count;
+        for (int32_t i = 0; i < count; i++) {
+                struct create_topics_response_topic *out = &op->rsp.topics[i];
+
+                create_topics_response_topic_init(out);
+                out->name = op->req.topics[i].name;
+                if (create_is_named_twice(&op->req, i)) {
+                        create_fail(op, out, KERR_INVALID_REQUEST,
+                                    RQ_TEXT(op->rq, "The topic is named twice in this request; name it once."));
+                        continue;
+                }
+                op->rows[op->items_count] = i;
+                if (!create_item(op, &op->req.topics[i]))
+                        return false;
+        }
+        return true;
+}
+
+void handler_create_topics(struct rq *rq)
+{
+        struct create_op *op = ARENA_NEW(&rq->arena, struct create_op);
+
+        if (!op) {
+                rq_close_nomem(rq);
+                return;
+        }
+        op->rq = rq;
+        if (!RQ_DECODE(rq, create_topics_request, &op->req))
+                return;
+        if (!create_prepare(op))
+                rq_close_nomem(rq);
+        else
+                ask_submit(rq, &op->ask, CONTROLLER_CREATE_TOPICS, op->items, op->items_count, op->req.validate_only,
+                           create_done);
+}
+
+/* ---- delete ---- */
+
+struct delete_op {
+        struct rq *rq;
+        struct delete_topics_request req;
+        struct delete_topics_response rsp;
+        struct controller_delete_topic *items;
+        struct ask ask;
+};
+
+static void delete_done(struct controller_request *crq)
+{
+        struct delete_op *op = container_of(crq, struct delete_op, ask.rq);
+
+        for (int32_t i = 0; i < op->rsp.responses_count; i++) {
+                struct delete_topics_response_topic *out = &op->rsp.responses[i];
+                const struct controller_result *result = ask_result(&op->ask, &op->items[i].result);
+
+                out->name = op->items[i].name.p ? RQ_TEXT(op->rq, "%.*s", STR_FMT(op->items[i].name)) : STR_NULL;
+                out->topic_id = op->items[i].id;
+                out->error_code = error_of_controller(result->outcome);
+                if (!out->error_code)
+                        continue;
+                out->error_message = RQ_TEXT(op->rq, "%.*s", STR_FMT(result->message));
+                handler_count_error(op->rq, out->error_code);
+        }
+        ask_fini(&op->ask);
+        RQ_REPLY(op->rq, delete_topics_response, &op->rsp);
+}
+
+void handler_delete_topics(struct rq *rq)
+{
+        struct delete_op *op = ARENA_NEW(&rq->arena, struct delete_op);
+        int32_t count;
+
+        if (!op) {
+                rq_close_nomem(rq);
+                return;
+        }
+        op->rq = rq;
+        if (!RQ_DECODE(rq, delete_topics_request, &op->req))
+                return;
+        count = rq->version >= 6 ? op->req.topics_count : op->req.topic_names_count;
+        delete_topics_response_init(&op->rsp);
+        op->rsp.responses = ARENA_NEW_ARRAY(&rq->arena, struct delete_topics_response_topic, count);
+        op->items = ARENA_NEW_ARRAY(&rq->arena, struct controller_delete_topic, count);
+        if (!op->rsp.responses || !op->items) {
+                rq_close_nomem(rq);
+                return;
+        }
+        op->rsp.responses_count = count;
+        for (int32_t i = 0; i < count; i++) {
+                delete_topics_response_topic_init(&op->rsp.responses[i]);
+                op->items[i].name = rq->version >= 6 ? op->req.topics[i].name : op->req.topic_names[i];
+                op->items[i].id = rq->version >= 6 ? op->req.topics[i].topic_id : UUID_ZERO;
+        }
+        ask_submit(rq, &op->ask, CONTROLLER_DELETE_TOPICS, op->items, (uint32_t)count, false, delete_done);
+}
