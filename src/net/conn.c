@@ -101,6 +101,14 @@ static void turn_send(struct net_conn *c)
                                sock_is_peer_error(r) ? NULL : &c->reactor->counters.closed_error);
 }
 
+/* Bytes that were kept because the send queue was full can go on now that it was emptied; nobody else would say so. */
+static bool can_go_on(struct net_conn *c)
+{
+        bool complete = c->frame && c->frame_got == c->frame->size;
+
+        return c->state == CONN_OPEN && !c->waits_memory && (c->left || complete) && net_request_may_start(c);
+}
+
 void net_conn_turn(struct net_conn *c)
 {
         net_conn_hold(c);
@@ -108,6 +116,8 @@ void net_conn_turn(struct net_conn *c)
                 net_read_resume(c);
         if (c->state != CONN_GONE)
                 turn_send(c);
+        if (can_go_on(c))
+                net_reactor_kick(c->reactor, c);
         if (c->state == CONN_DRAIN && !c->requests_count && !c->sends_count)
                 net_conn_close(c, c->close_reason, NULL);
         if (c->state != CONN_GONE)
