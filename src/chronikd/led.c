@@ -59,6 +59,11 @@ static struct partition_conf led_conf(const struct topic_conf *c, const struct m
         };
 }
 
+static bool is_offsets_topic(struct str name)
+{
+        return str_equal_c(name, "__consumer_offsets");
+}
+
 static void partition_start(struct led *led, const struct meta_topic *t, const struct meta_partition *p,
                             const struct topic_conf *c)
 {
@@ -90,13 +95,16 @@ static void partition_start(struct led *led, const struct meta_topic *t, const s
                 r = partition_table_put(led->table, made);
         if (r)
                 diag(DIAG_ERROR, "partition %s-%d is not served: %s", name, p->index, strerror(-r));
+        else if (is_offsets_topic(t->name))
+                coord_partition_open(led->coord, p->index, made);
 }
 
 static void partition_stop(struct led *led, struct partition *p, bool delete)
 {
         struct plog *log = partition_log(p);
 
-        (void)led;
+        if (is_offsets_topic(str_of(partition_topic_name(p))))
+                coord_partition_close(led->coord, partition_index(p));
         partition_close(p);
         if (delete)
                 plog_delete(log);
@@ -110,6 +118,8 @@ static void topic_apply(struct led *led, const struct meta_image *image, const s
         struct topic_conf c;
 
         topic_settings(led, image, t, &c);
+        if (is_offsets_topic(t->name))
+                coord_set_partitions(led->coord, (int32_t)t->partitions_count);
         for (uint32_t i = 0; i < t->partitions_count; i++) {
                 const struct meta_partition *mp = meta_topic_partition(t, (int32_t)i);
                 struct partition *p = partition_table_find(led->table, t->id, (int32_t)i);
@@ -139,6 +149,10 @@ void led_apply(struct led *led, const struct meta_delta *d)
                         if (p)
                                 partition_stop(led, p, true);
                 }
+                if (before && !after)
+                        coord_topic_deleted(led->coord, before->name);
+                if (before && !after && is_offsets_topic(before->name))
+                        coord_set_partitions(led->coord, 0);
                 if (after)
                         topic_apply(led, d->after, after);
         }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "conf/conf.h"
+#include "coord/coord.h"
 #include "meta/delta.h"
 #include "plog/store.h"
 #include "replica/table.h"
@@ -11,6 +12,7 @@ struct led {
         const struct conf *conf;
         struct plog_store *store;
         struct partition_table *table;
+        struct coord *coord; /* told of the partitions of __consumer_offsets, and of deleted topics */
         const char *dir; /* folder of the logs */
         int32_t node_id;
 };

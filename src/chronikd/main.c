@@ -24,6 +24,8 @@ struct node {
         struct controller *controller;
         struct partition_table *table;
         struct handler *handler;
+        struct coord *coord;
+        struct loop *reactors[256];
         struct net_server *net;
         struct led led;
         struct meta_subscriber subscriber;
@@ -157,6 +159,15 @@ static void net_is_stopped(struct loop *l, struct mail *m)
         meta_unsubscribe(&n->subscriber, unsubscribed);
 }
 
+/* Members that were waiting for a rebalance have been answered; now the answers may leave. */
+static void coord_is_stopped(void *arg)
+{
+        struct node *n = arg;
+
+        n->net_stopped.fn = net_is_stopped;
+        net_server_stop(n->net, STOP_MS, n->loop, &n->net_stopped);
+}
+
 static void node_stop(struct node *n)
 {
         if (n->stopping)
@@ -165,8 +176,7 @@ static void node_stop(struct node *n)
         systemd_stopping();
         loop_timer_stop(&n->beat);
         loop_timer_stop(&n->tick);
-        n->net_stopped.fn = net_is_stopped;
-        net_server_stop(n->net, STOP_MS, n->loop, &n->net_stopped);
+        coord_stop(n->coord, n->loop, coord_is_stopped, n);
 }
 
 static void on_term(struct loop_signal *s, int signo)
@@ -221,6 +231,32 @@ static int node_open(struct node *n)
         return r ? fail("cannot start the controller", strerror(-r)) : 0;
 }
 
+/* The group coordinator lives on the reactors. */
+static int node_coordinate(struct node *n)
+{
+        const struct conf *c = n->conf;
+        struct coord_config cfg;
+        int r;
+
+        coord_config_init(&cfg);
+        cfg.loops = n->reactors;
+        cfg.loops_count = net_server_reactors_count(n->net);
+        for (unsigned i = 0; i < cfg.loops_count; i++)
+                n->reactors[i] = net_server_loop(n->net, i);
+        cfg.pool = n->pool;
+        cfg.groups.session_timeout_min_ms = (int32_t)c->groups.min_session_timeout_ms;
+        cfg.groups.session_timeout_max_ms = (int32_t)c->groups.max_session_timeout_ms;
+        cfg.groups.initial_rebalance_delay_ms = (int32_t)c->groups.initial_rebalance_delay_ms;
+        cfg.groups.group_size_max = (uint32_t)MIN2(c->groups.max_size, (int64_t)cfg.groups.group_size_max);
+        cfg.groups.offset_metadata_len_max = (uint32_t)c->groups.offset_metadata_max_bytes;
+        cfg.groups.offsets_retention_ms = c->groups.offsets_retention_minutes * 60000;
+        cfg.groups.offsets_check_interval_ms = c->groups.offsets_retention_check_interval_ms;
+        r = coord_new(&cfg, &n->coord);
+        n->led.coord = n->coord;
+        handler_set_coord(n->handler, n->coord);
+        return r;
+}
+
 static int node_serve(struct node *n)
 {
         const struct conf *c = n->conf;
@@ -241,13 +277,15 @@ static int node_serve(struct node *n)
         int r;
 
         n->led = (struct led){ .conf = c, .store = n->store, .table = n->table, .dir = n->log_dir,
-                               .node_id = n->led.node_id };
+                               .coord = n->led.coord, .node_id = n->led.node_id };
         r = handler_new(&(struct handler_deps){ .conf = c, .controller = n->controller, .partitions = n->table,
                                                 .store = n->store, .pool = n->pool, .node_id = n->led.node_id },
                         &n->handler);
         net.owner = n->handler;
         if (!r)
                 r = net_server_new(&net, &n->net);
+        if (!r)
+                r = node_coordinate(n);
         snprintf(address, sizeof address, strchr(c->server.kafka.host, ':') ? "[%s]:%u" : "%s:%u", c->server.kafka.host,
                  c->server.kafka.port);
         if (!r)
@@ -265,6 +303,7 @@ static int node_serve(struct node *n)
 static void node_close(struct node *n)
 {
         n->net = net_server_free(n->net);
+        n->coord = coord_free(n->coord);
         n->handler = handler_free(n->handler);
         n->controller = controller_free(n->controller);
         plog_store_close(n->store);

@@ -13,6 +13,15 @@ enum {
         KAPI_FETCH = 1,
         KAPI_LIST_OFFSETS = 2,
         KAPI_METADATA = 3,
+        KAPI_OFFSET_COMMIT = 8,
+        KAPI_OFFSET_FETCH = 9,
+        KAPI_FIND_COORDINATOR = 10,
+        KAPI_JOIN_GROUP = 11,
+        KAPI_HEARTBEAT = 12,
+        KAPI_LEAVE_GROUP = 13,
+        KAPI_SYNC_GROUP = 14,
+        KAPI_DESCRIBE_GROUPS = 15,
+        KAPI_LIST_GROUPS = 16,
         KAPI_API_VERSIONS = 18,
         KAPI_CREATE_TOPICS = 19,
         KAPI_DELETE_TOPICS = 20,
@@ -20,6 +29,8 @@ enum {
         KAPI_INIT_PRODUCER_ID = 22,
         KAPI_OFFSET_FOR_LEADER_EPOCH = 23,
         KAPI_DESCRIBE_LOG_DIRS = 35,
+        KAPI_DELETE_GROUPS = 42,
+        KAPI_OFFSET_DELETE = 47,
         KAPI_DESCRIBE_CLUSTER = 60,
         KAPI_DESCRIBE_TOPIC_PARTITIONS = 75,
 };
@@ -40,6 +51,15 @@ struct handler_api {
         API(FETCH, 4, 18, 4, fetch) \
         API(LIST_OFFSETS, 1, 11, 1, list_offsets) \
         API(METADATA, 0, 13, 0, metadata) \
+        API(OFFSET_COMMIT, 2, 10, 2, offset_commit) \
+        API(OFFSET_FETCH, 1, 10, 1, offset_fetch) \
+        API(FIND_COORDINATOR, 0, 6, 0, find_coordinator) \
+        API(JOIN_GROUP, 0, 9, 0, join_group) \
+        API(HEARTBEAT, 0, 4, 0, heartbeat) \
+        API(LEAVE_GROUP, 0, 5, 0, leave_group) \
+        API(SYNC_GROUP, 0, 5, 0, sync_group) \
+        API(DESCRIBE_GROUPS, 0, 6, 0, describe_groups) \
+        API(LIST_GROUPS, 0, 5, 0, list_groups) \
         API(API_VERSIONS, 0, 4, 0, api_versions) \
         API(CREATE_TOPICS, 2, 7, 2, create_topics) \
         API(DELETE_TOPICS, 1, 6, 1, delete_topics) \
@@ -47,6 +67,8 @@ struct handler_api {
         API(INIT_PRODUCER_ID, 0, 5, 0, init_producer_id) \
         API(OFFSET_FOR_LEADER_EPOCH, 2, 4, 2, offset_for_leader_epoch) \
         API(DESCRIBE_LOG_DIRS, 1, 5, 1, describe_log_dirs) \
+        API(DELETE_GROUPS, 0, 2, 0, delete_groups) \
+        API(OFFSET_DELETE, 0, 0, 0, offset_delete) \
         API(DESCRIBE_CLUSTER, 0, 2, 0, describe_cluster) \
         API(DESCRIBE_TOPIC_PARTITIONS, 0, 0, 0, describe_topic_partitions)
 

@@ -42,6 +42,8 @@ void handler_describe_cluster(struct rq *rq)
         describe_cluster_response_init(&rsp);
         rsp.endpoint_type = req.endpoint_type;
         rsp.cluster_id = rq->image->cluster_id;
+        if (req.include_cluster_authorized_operations)
+                rsp.cluster_authorized_operations = AUTHORIZED_CLUSTER;
         if (req.endpoint_type != ENDPOINT_BROKERS) {
                 rsp.error_code = req.endpoint_type == ENDPOINT_CONTROLLERS ? KERR_MISMATCHED_ENDPOINT_TYPE
                                                                            : KERR_UNSUPPORTED_ENDPOINT_TYPE;

@@ -71,6 +71,7 @@ static void add_topic(struct page *pg, const struct meta_topic *t, int32_t from_
         out->name = t->name;
         out->topic_id = t->id;
         out->is_internal = meta_topic_is_internal(t->name);
+        out->topic_authorized_operations = AUTHORIZED_TOPIC;
         out->partitions = ARENA_NEW_ARRAY(&pg->rq->arena, struct describe_topic_partitions_response_partition, count);
         if (!out->partitions) {
                 pg->nomem = true;

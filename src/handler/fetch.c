@@ -485,7 +485,7 @@ void handler_fetch(struct rq *rq)
         struct fetch_session_request session_rq;
         int r;
 
-        if (!op) {
+        if (!op || !rq_detach(rq)) {
                 rq_close_nomem(rq);
                 return;
         }

@@ -57,6 +57,11 @@ struct handler *handler_free(struct handler *h)
         return NULL;
 }
 
+void handler_set_coord(struct handler *h, struct coord *coord)
+{
+        h->deps.coord = coord;
+}
+
 struct net_ops handler_net_ops(void)
 {
         return (struct net_ops){

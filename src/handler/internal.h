@@ -23,6 +23,13 @@ struct handler {
         _Atomic uint64_t requests_started, requests_done, errors, records_in, bytes_in;
 };
 
+/* What a client may do when nobody is refused anything: bits numbered as Kafka's AclOperation (KIP-430). */
+enum {
+        AUTHORIZED_TOPIC = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 11,
+        AUTHORIZED_GROUP = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11,
+        AUTHORIZED_CLUSTER = 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12,
+};
+
 /* ---- rq.c ---- */
 void handler_request(void *owner, struct net_request *net);
 bool handler_can_overlap(void *owner, struct span frame);

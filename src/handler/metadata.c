@@ -43,13 +43,15 @@ static bool add_partitions(struct rq *rq, const struct meta_topic *t, struct met
         return true;
 }
 
-static bool add_topic(struct rq *rq, const struct meta_topic *t, struct metadata_response_topic *out)
+static bool add_topic(struct metadata_op *op, const struct meta_topic *t, struct metadata_response_topic *out)
 {
         metadata_response_topic_init(out);
         out->name = t->name;
         out->topic_id = t->id;
         out->is_internal = meta_topic_is_internal(t->name);
-        return add_partitions(rq, t, out);
+        if (op->req.include_topic_authorized_operations)
+                out->topic_authorized_operations = AUTHORIZED_TOPIC;
+        return add_partitions(op->rq, t, out);
 }
 
 static bool add_brokers(struct rq *rq, struct metadata_response *rsp)
@@ -78,15 +80,16 @@ static bool add_brokers(struct rq *rq, struct metadata_response *rsp)
         return true;
 }
 
-static bool add_all(struct rq *rq, struct metadata_response *rsp)
+static bool add_all(struct metadata_op *op, struct metadata_response *rsp)
 {
+        struct rq *rq = op->rq;
         const struct meta_topic *t;
 
         rsp->topics = ARENA_NEW_ARRAY(&rq->arena, struct metadata_response_topic, rq->image->topics_by_name.count);
         if (!rsp->topics)
                 return false;
         pmap_for_each (it, t, &rq->image->topics_by_name)
-                if (!add_topic(rq, t, &rsp->topics[rsp->topics_count++]))
+                if (!add_topic(op, t, &rsp->topics[rsp->topics_count++]))
                         return false;
         return true;
 }
@@ -115,7 +118,7 @@ static bool add_named(struct metadata_op *op, struct metadata_response *rsp)
                 int16_t error = resolve_topic(rq, in->topic_id, in->name, &t);
 
                 if (!error) {
-                        if (!add_topic(rq, t, out))
+                        if (!add_topic(op, t, out))
                                 return false;
                         continue;
                 }
@@ -138,7 +141,9 @@ static void answer(struct metadata_op *op)
 
         metadata_response_init(&rsp);
         rsp.cluster_id = rq->image->cluster_id;
-        if (!add_brokers(rq, &rsp) || !(all ? add_all(rq, &rsp) : add_named(op, &rsp))) {
+        if (op->req.include_cluster_authorized_operations)
+                rsp.cluster_authorized_operations = AUTHORIZED_CLUSTER;
+        if (!add_brokers(rq, &rsp) || !(all ? add_all(op, &rsp) : add_named(op, &rsp))) {
                 rq_close_nomem(rq);
                 return;
         }
@@ -151,6 +156,7 @@ static void created(struct controller_request *crq)
 
         meta_image_unref(op->rq->image);
         op->rq->image = handler_image(op->rq->h); /* with what was created */
+        ask_fini(&op->ask); /* the texts of the results are not told */
         answer(op);
 }
 

@@ -11,6 +11,7 @@ enum {
         HEADER_LEN_MIN = 8,           /* api key, version, correlation id */
         ARENA_PER_FRAME_BYTE = 64,    /* a decoded request is at most so many times its frame */
         ARENA_MIN = 1 << 20,
+        DETACH_LEN_MAX = 64 * 1024,
 };
 
 static void rq_fini(struct rq *rq)
@@ -28,6 +29,26 @@ bool rq_decoded(struct rq *rq, int outcome)
         else
                 rq_close(rq, "malformed request");
         return false;
+}
+
+bool rq_detach(struct rq *rq)
+{
+        size_t len = cursor_left(&rq->in);
+        uint8_t *copy;
+
+        if (len > DETACH_LEN_MAX)
+                return true; /* stays counted where it is */
+        copy = arena_memdup(&rq->arena, rq->in.at, len);
+        if (!copy)
+                return false;
+        if (rq->client_id.p) {
+                rq->client_id.p = arena_memdup(&rq->arena, rq->client_id.p, rq->client_id.len);
+                if (!rq->client_id.p)
+                        return false;
+        }
+        rq->in = cursor_of(span_of(copy, len));
+        iobuf_unref(TAKE_PTR(rq->net.frame));
+        return true;
 }
 
 void rq_reply_none(struct rq *rq)

@@ -63,6 +63,10 @@ bool rq_decoded(struct rq *rq, int outcome);
 bool rq_out_begin(struct rq *rq, size_t size, size_t exts_max, struct rq_out *ret_out);
 void rq_out_send(struct rq *rq, struct rq_out *out);
 
+/* For requests that may be parked for long: move what is left of a small frame into the arena and give the frame back,
+ * so that it does not take from the memory of those that are being read. Before RQ_DECODE(). False: out of memory. */
+bool rq_detach(struct rq *rq);
+
 void rq_reply_none(struct rq *rq);
 void rq_close(struct rq *rq, const char *reason);
 /* Out of memory: says so (rate-limited) and closes the connection; the client tries again elsewhere or later. */

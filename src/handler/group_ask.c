@@ -1,0 +1,41 @@
+/* Asking the group coordinator from a handler. */
+#include <errno.h>
+
+#include "handler/group_ask.h"
+
+int16_t error_of_coord(int outcome)
+{
+        static const int16_t errors[] = {
+                [COORD_OK] = 0,
+                [COORD_E_NOT_COORDINATOR] = KERR_NOT_COORDINATOR,
+                [COORD_E_LOADING] = KERR_COORDINATOR_LOAD_IN_PROGRESS,
+                [COORD_E_NOT_AVAILABLE] = KERR_COORDINATOR_NOT_AVAILABLE,
+                [COORD_E_INVALID_GROUP_ID] = KERR_INVALID_GROUP_ID,
+                [COORD_E_GROUP_NOT_FOUND] = KERR_GROUP_ID_NOT_FOUND,
+                [COORD_E_NON_EMPTY_GROUP] = KERR_NON_EMPTY_GROUP,
+                [COORD_E_UNKNOWN_MEMBER] = KERR_UNKNOWN_MEMBER_ID,
+                [COORD_E_MEMBER_ID_REQUIRED] = KERR_MEMBER_ID_REQUIRED,
+                [COORD_E_FENCED_INSTANCE] = KERR_FENCED_INSTANCE_ID,
+                [COORD_E_ILLEGAL_GENERATION] = KERR_ILLEGAL_GENERATION,
+                [COORD_E_REBALANCING] = KERR_REBALANCE_IN_PROGRESS,
+                [COORD_E_INCONSISTENT_PROTOCOL] = KERR_INCONSISTENT_GROUP_PROTOCOL,
+                [COORD_E_INVALID_SESSION_TIMEOUT] = KERR_INVALID_SESSION_TIMEOUT,
+                [COORD_E_GROUP_FULL] = KERR_GROUP_MAX_SIZE_REACHED,
+                [COORD_E_METADATA_TOO_LARGE] = KERR_OFFSET_METADATA_TOO_LARGE,
+                [COORD_E_SUBSCRIBED] = KERR_GROUP_SUBSCRIBED_TO_TOPIC,
+                /* Kafka has neither limit; the first will not pass by trying again, the second may. */
+                [COORD_E_TOO_LARGE] = KERR_INVALID_REQUEST,
+                [COORD_E_NO_ROOM] = KERR_COORDINATOR_NOT_AVAILABLE,
+        };
+
+        if (outcome < 0)
+                return outcome == -ENOMEM ? KERR_COORDINATOR_NOT_AVAILABLE : KERR_UNKNOWN_SERVER_ERROR;
+        return outcome < (int)ARRAY_LEN(errors) ? errors[outcome] : KERR_UNKNOWN_SERVER_ERROR;
+}
+
+void group_ask(struct rq *rq, struct coord_request *crq, void (*done)(struct coord_request *crq))
+{
+        crq->reply_loop = rq_loop(rq);
+        crq->done = done;
+        coord_submit(rq->h->deps.coord, crq);
+}
