@@ -231,7 +231,7 @@ static void emit_partition(struct decision *d, struct uuid topic, int32_t index,
 
 static bool plan_new_topic(struct decision *d, struct controller_create_topic *t, struct plan *p)
 {
-        p->assignments = t->assignments;
+        p->assignments = t->assignments_count ? t->assignments : NULL; /* NULL: chosen here */
         p->assignments_count = t->assignments_count;
         if (t->partitions_count < -1 || t->partitions_count == 0 || t->partitions_count > LIMIT_PARTITIONS_PER_TOPIC) {
                 decision_refuse(d, &t->result, CONTROLLER_E_PARTITIONS, "A topic can have 1 to %d partitions, not %d.",

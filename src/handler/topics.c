@@ -73,7 +73,7 @@ static bool create_item(struct create_op *op, const struct create_topics_request
         item->name = in->name;
         item->partitions_count = in->num_partitions;
         item->replication_factor = in->replication_factor;
-        item->assignments = assignments;
+        item->assignments = in->assignments_count ? assignments : NULL;
         item->assignments_count = in->assignments_count;
         item->configs = configs;
         item->configs_count = in->configs_count;

@@ -211,6 +211,7 @@ static void test_topic_counts(void)
                 { 1, 4, CONTROLLER_E_REPLICATION },     { 1, INT16_MAX, CONTROLLER_E_REPLICATION },
                 { 7, 3, CONTROLLER_OK },
         };
+        static const struct controller_assignment nobody;
         struct controller_create_topic t;
 
         setup();
@@ -224,6 +225,11 @@ static void test_topic_counts(void)
         CU_ASSERT_EQUAL(part("t", 0)->leader, meta_partition_replicas(part("t", 0))[0]);
         CU_ASSERT(uuid_equal(meta_partition_directories(part("t", 0))[0], dirs[part("t", 0)->leader]));
         CU_ASSERT(part("t", 0)->leader_epoch == 0 && part("t", 0)->partition_epoch == 0);
+        t = (struct controller_create_topic){ .name = STR_LIT("empty"), .partitions_count = 2, .replication_factor = 1,
+                                              .assignments = &nobody }; /* an empty list of assignments is none */
+        ask(CONTROLLER_CREATE_TOPICS, &t, 1, false);
+        CU_ASSERT_EQUAL(t.result.outcome, CONTROLLER_OK);
+        CU_ASSERT(part("empty", 1) && part("empty", 1)->replicas_count == 1);
         teardown();
 }
 
