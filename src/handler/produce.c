@@ -177,7 +177,7 @@ static int16_t produce_partition(struct produce_op *op, const struct produce_req
         struct batch_header h;
         struct span batch;
         int64_t end_offset = 0;
-        int16_t error = resolve_partition(op->rq, topic->topic_id, topic->name, in->index, &p);
+        int16_t error = resolve_partition(op->rq, topic->topic_id, op->rq->version >= 13 ? STR_NULL : topic->name, in->index, &p);
         int r;
 
         if (error)
