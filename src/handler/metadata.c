@@ -94,6 +94,12 @@ static bool add_all(struct metadata_op *op, struct metadata_response *rsp)
         return true;
 }
 
+/* The name that counts: none when the topic is named by its id (some clients send an empty name beside it). */
+static struct str topic_name(const struct metadata_request_topic *in)
+{
+        return uuid_is_zero(in->topic_id) ? in->name : STR_NULL;
+}
+
 static int16_t create_error(const struct metadata_op *op, struct str name)
 {
         for (uint32_t i = 0; i < op->creates_count; i++)
@@ -115,7 +121,8 @@ static bool add_named(struct metadata_op *op, struct metadata_response *rsp)
                 const struct metadata_request_topic *in = &op->req.topics[i];
                 struct metadata_response_topic *out = &rsp->topics[rsp->topics_count++];
                 const struct meta_topic *t;
-                int16_t error = resolve_topic(rq, in->topic_id, in->name, &t);
+                struct str name = topic_name(in);
+                int16_t error = resolve_topic(rq, in->topic_id, name, &t);
 
                 if (!error) {
                         if (!add_topic(op, t, out))
@@ -123,11 +130,11 @@ static bool add_named(struct metadata_op *op, struct metadata_response *rsp)
                         continue;
                 }
                 metadata_response_topic_init(out);
-                out->name = in->name;
+                out->name = name;
                 out->topic_id = in->topic_id;
-                out->error_code = !in->name.p                            ? error
-                                  : !meta_topic_name_is_valid(in->name) ? KERR_INVALID_TOPIC_EXCEPTION
-                                                                        : create_error(op, in->name);
+                out->error_code = !name.p                            ? error
+                                  : !meta_topic_name_is_valid(name) ? KERR_INVALID_TOPIC_EXCEPTION
+                                                                    : create_error(op, name);
                 handler_count_error(rq, out->error_code);
         }
         return true;
@@ -166,7 +173,7 @@ static bool creates_fill(struct metadata_op *op)
         if (!op->creates)
                 return false;
         for (int32_t i = 0; i < op->req.topics_count; i++) {
-                struct str name = op->req.topics[i].name;
+                struct str name = topic_name(&op->req.topics[i]);
 
                 if (name.p && meta_topic_name_is_valid(name) && !meta_image_topic(op->rq->image, name) &&
                     !meta_topic_is_internal(name))
