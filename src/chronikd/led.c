@@ -5,22 +5,51 @@
 #include <stdio.h>
 
 #include "base/arena.h"
-#include "conf/topic.h"
+#include "conf/broker.h"
 #include "sys/clock.h"
 #include "sys/diag.h"
+
+enum { PAIRS_MAX = 128 }; /* more than there are names to set */
+
+static struct conf_pairs pairs_of(const struct meta_configs *set, struct conf_pair pairs[PAIRS_MAX])
+{
+        size_t count = set ? MIN2(set->count, (uint32_t)PAIRS_MAX) : 0;
+
+        for (size_t i = 0; i < count; i++)
+                pairs[i] = (struct conf_pair){ .name = set->items[i].name, .value = set->items[i].value };
+        return (struct conf_pairs){ pairs, count };
+}
+
+int led_init(struct led *led)
+{
+        return topic_conf_defaults(led->conf, &led->defaults);
+}
+
+/* Configurations of brokers changed: topics that set nothing get other values. */
+static void defaults_update(struct led *led, const struct meta_image *image)
+{
+        struct conf_pair all[PAIRS_MAX], own[PAIRS_MAX];
+        struct conf_layers layers = { .start = led->conf };
+        struct conf *now;
+        char self[16];
+
+        snprintf(self, sizeof self, "%d", led->node_id);
+        layers.all_brokers = pairs_of(meta_image_configs(image, META_RESOURCE_BROKER, STR_LIT("")), all);
+        layers.this_broker = pairs_of(meta_image_configs(image, META_RESOURCE_BROKER, str_of(self)), own);
+        if (broker_conf_derive(&layers, &now, NULL)) {
+                diag(DIAG_ERROR, "out of memory: changed broker configurations take effect at the next change or start");
+                return;
+        }
+        topic_conf_defaults(now, &led->defaults);
+        conf_unref(now);
+}
 
 static void topic_settings(const struct led *led, const struct meta_image *image, const struct meta_topic *t,
                            struct topic_conf *ret)
 {
-        const struct meta_configs *set = meta_image_configs(image, META_RESOURCE_TOPIC, t->name);
-        struct topic_conf defaults;
-        struct conf_pair pairs[64];
-        size_t count = set ? MIN2(set->count, (uint32_t)ARRAY_LEN(pairs)) : 0;
+        struct conf_pair pairs[PAIRS_MAX];
 
-        for (size_t i = 0; i < count; i++)
-                pairs[i] = (struct conf_pair){ .name = set->items[i].name, .value = set->items[i].value };
-        topic_conf_defaults(led->conf, &defaults);
-        topic_conf_resolve(&defaults, (struct conf_pairs){ pairs, count }, ret);
+        topic_conf_resolve(&led->defaults, pairs_of(meta_image_configs(image, META_RESOURCE_TOPIC, t->name), pairs), ret);
 }
 
 static struct plog_conf log_conf(const struct led *led, const struct topic_conf *c)
@@ -138,8 +167,23 @@ static void topic_apply(struct led *led, const struct meta_image *image, const s
         }
 }
 
+static bool brokers_changed(const struct meta_delta *d)
+{
+        for (uint32_t i = 0; i < d->configs_count; i++)
+                if ((d->configs[i].after ? d->configs[i].after : d->configs[i].before)->key.type == META_RESOURCE_BROKER)
+                        return true;
+        return false;
+}
+
 void led_apply(struct led *led, const struct meta_delta *d)
 {
+        if (brokers_changed(d)) {
+                const struct meta_topic *t;
+
+                defaults_update(led, d->after);
+                pmap_for_each (it, t, &d->after->topics_by_name)
+                        topic_apply(led, d->after, t);
+        }
         for (uint32_t i = 0; i < d->topics_count; i++) {
                 const struct meta_topic *before = d->topics[i].before, *after = d->topics[i].after;
 

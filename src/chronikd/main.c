@@ -278,6 +278,9 @@ static int node_serve(struct node *n)
 
         n->led = (struct led){ .conf = c, .store = n->store, .table = n->table, .dir = n->log_dir,
                                .coord = n->led.coord, .node_id = n->led.node_id };
+        r = led_init(&n->led);
+        if (r)
+                return fail("cannot start", strerror(-r));
         r = handler_new(&(struct handler_deps){ .conf = c, .controller = n->controller, .partitions = n->table,
                                                 .store = n->store, .pool = n->pool, .node_id = n->led.node_id },
                         &n->handler);

@@ -28,8 +28,12 @@ enum {
         KAPI_DELETE_RECORDS = 21,
         KAPI_INIT_PRODUCER_ID = 22,
         KAPI_OFFSET_FOR_LEADER_EPOCH = 23,
+        KAPI_DESCRIBE_CONFIGS = 32,
+        KAPI_ALTER_CONFIGS = 33,
         KAPI_DESCRIBE_LOG_DIRS = 35,
+        KAPI_CREATE_PARTITIONS = 37,
         KAPI_DELETE_GROUPS = 42,
+        KAPI_INCREMENTAL_ALTER_CONFIGS = 44,
         KAPI_OFFSET_DELETE = 47,
         KAPI_DESCRIBE_CLUSTER = 60,
         KAPI_DESCRIBE_TOPIC_PARTITIONS = 75,
@@ -66,8 +70,12 @@ struct handler_api {
         API(DELETE_RECORDS, 0, 2, 0, delete_records) \
         API(INIT_PRODUCER_ID, 0, 5, 0, init_producer_id) \
         API(OFFSET_FOR_LEADER_EPOCH, 2, 4, 2, offset_for_leader_epoch) \
+        API(DESCRIBE_CONFIGS, 1, 4, 1, describe_configs) \
+        API(ALTER_CONFIGS, 0, 2, 0, alter_configs) \
         API(DESCRIBE_LOG_DIRS, 1, 5, 1, describe_log_dirs) \
+        API(CREATE_PARTITIONS, 0, 3, 0, create_partitions) \
         API(DELETE_GROUPS, 0, 2, 0, delete_groups) \
+        API(INCREMENTAL_ALTER_CONFIGS, 0, 1, 0, incremental_alter_configs) \
         API(OFFSET_DELETE, 0, 0, 0, offset_delete) \
         API(DESCRIBE_CLUSTER, 0, 2, 0, describe_cluster) \
         API(DESCRIBE_TOPIC_PARTITIONS, 0, 0, 0, describe_topic_partitions)

@@ -1,5 +1,6 @@
 /* CreateTopics (key 19) and DeleteTopics (key 20). Sources: KIP-4, KIP-525 (what was created), KIP-516 (topic ids). */
 #include "handler/ask.h"
+#include "handler/config_view.h"
 #include "wire/messages.h"
 
 /* ---- create ---- */
@@ -24,9 +25,33 @@ static void create_fail(struct create_op *op, struct create_topics_response_topi
         handler_count_error(op->rq, error);
 }
 
+/* KIP-525: what the topic was created with. When it cannot be told the configs stay null. */
+static void create_tell_configs(struct create_op *op, struct create_topics_response_topic *out)
+{
+        struct conf_entries entries;
+
+        out->configs_count = -1;
+        if (op->req.validate_only || config_of_topic(op->rq, out->name, NULL, 0, &entries))
+                return;
+        out->configs = ARENA_NEW_ARRAY(&op->rq->arena, struct create_topics_response_config, entries.count);
+        if (!out->configs)
+                return;
+        out->configs_count = (int32_t)entries.count;
+        for (size_t i = 0; i < entries.count; i++) {
+                create_topics_response_config_init(&out->configs[i]);
+                out->configs[i].name = entries.at[i].name;
+                out->configs[i].value = entries.at[i].value;
+                out->configs[i].read_only = entries.at[i].read_only;
+                out->configs[i].config_source = (int8_t)entries.at[i].source;
+        }
+}
+
 static void create_done(struct controller_request *crq)
 {
         struct create_op *op = container_of(crq, struct create_op, ask.rq);
+
+        meta_image_unref(op->rq->image);
+        op->rq->image = handler_image(op->rq->h); /* with what was created */
 
         for (uint32_t i = 0; i < op->items_count; i++) {
                 struct create_topics_response_topic *out = &op->rsp.topics[op->rows[i]];
@@ -39,6 +64,8 @@ static void create_done(struct controller_request *crq)
                 out->topic_id = op->items[i].id;
                 out->num_partitions = op->items[i].partitions_count;
                 out->replication_factor = op->items[i].replication_factor;
+                if (op->rq->version >= 5)
+                        create_tell_configs(op, out);
         }
         for (uint32_t i = 0; i < op->items_count; i++) {
                 struct str *text = &op->rsp.topics[op->rows[i]].error_message;

@@ -1,0 +1,17 @@
+/* Configurations as clients see them: the layers they come from, taken out of the metadata image. */
+#pragma once
+
+#include "conf/broker.h"
+#include "conf/topic.h"
+#include "handler/internal.h"
+
+enum { RESOURCE_TOPIC = 2, RESOURCE_BROKER = 4 };
+
+/* What this broker runs with as of the request's image. @ret->now is a reference of the caller's. Pairs are borrowed from
+ * the image, their arrays lie in the request's arena. Return: 0 or -ENOMEM. */
+int config_layers(struct rq *rq, struct conf_layers *ret);
+/* What is set on a resource; empty when nothing is. Return: 0 or -ENOMEM. */
+int config_pairs(struct rq *rq, enum meta_resource type, struct str name, struct conf_pairs *ret);
+/* All that is configured for a topic, or what @names holds. Return: 0 or -ENOMEM. */
+int config_of_topic(struct rq *rq, struct str topic, const struct str *names, size_t names_count,
+                    struct conf_entries *ret);

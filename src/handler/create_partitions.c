@@ -1,0 +1,99 @@
+/* CreatePartitions (key 37): more partitions for topics that exist. Source: KIP-195. */
+#include "handler/ask.h"
+#include "wire/messages.h"
+
+struct more_op {
+        struct rq *rq;
+        struct create_partitions_request req;
+        struct create_partitions_response rsp;
+        struct controller_create_partitions *items;
+        int32_t *rows;
+        uint32_t items_count;
+        struct ask ask;
+};
+
+static void done(struct controller_request *crq)
+{
+        struct more_op *op = container_of(crq, struct more_op, ask.rq);
+
+        for (uint32_t i = 0; i < op->items_count; i++) {
+                const struct controller_result *result = ask_result(&op->ask, &op->items[i].result);
+                struct create_partitions_response_result *out = &op->rsp.results[op->rows[i]];
+
+                out->error_code = error_of_controller(result->outcome);
+                if (!out->error_code)
+                        continue;
+                out->error_message = RQ_TEXT(op->rq, "%.*s", STR_FMT(result->message));
+                handler_count_error(op->rq, out->error_code);
+        }
+        ask_fini(&op->ask);
+        RQ_REPLY(op->rq, create_partitions_response, &op->rsp);
+}
+
+static bool is_named_twice(const struct create_partitions_request *req, int32_t i)
+{
+        for (int32_t k = 0; k < req->topics_count; k++)
+                if (k != i && str_equal(req->topics[k].name, req->topics[i].name))
+                        return true;
+        return false;
+}
+
+static bool add_item(struct more_op *op, int32_t row)
+{
+        const struct create_partitions_request_topic *in = &op->req.topics[row];
+        struct controller_create_partitions *item = &op->items[op->items_count];
+        struct controller_assignment *a = NULL;
+
+        if (in->assignments_count >= 0) {
+                a = ARENA_NEW_ARRAY(&op->rq->arena, struct controller_assignment, in->assignments_count);
+                if (!a)
+                        return false;
+        }
+        for (int32_t i = 0; i < in->assignments_count; i++) {
+                a[i].replicas = in->assignments[i].broker_ids;
+                a[i].replicas_count = in->assignments[i].broker_ids_count;
+        }
+        op->rows[op->items_count++] = row;
+        *item = (struct controller_create_partitions){
+                .name = in->name, .count = in->count, .assignments = a, .assignments_count = MAX2(in->assignments_count, 0),
+        };
+        return true;
+}
+
+void handler_create_partitions(struct rq *rq)
+{
+        struct more_op *op = ARENA_NEW(&rq->arena, struct more_op);
+        int32_t count;
+
+        if (!op) {
+                rq_close_nomem(rq);
+                return;
+        }
+        op->rq = rq;
+        if (!RQ_DECODE(rq, create_partitions_request, &op->req))
+                return;
+        count = op->req.topics_count;
+        create_partitions_response_init(&op->rsp);
+        op->rsp.results = ARENA_NEW_ARRAY(&rq->arena, struct create_partitions_response_result, count);
+        op->items = ARENA_NEW_ARRAY(&rq->arena, struct controller_create_partitions, count);
+        op->rows = ARENA_NEW_ARRAY(&rq->arena, int32_t, count);
+        if (!op->rsp.results || !op->items || !op->rows) {
+                rq_close_nomem(rq);
+                return;
+        }
+        op->rsp.results_count = count;
+        for (int32_t i = 0; i < count; i++) {
+                struct create_partitions_response_result *out = &op->rsp.results[i];
+
+                create_partitions_response_result_init(out);
+                out->name = op->req.topics[i].name;
+                if (is_named_twice(&op->req, i)) {
+                        out->error_code = KERR_INVALID_REQUEST;
+                        out->error_message = RQ_TEXT(rq, "The topic is named twice in this request; name it once.");
+                } else if (!add_item(op, i)) {
+                        rq_close_nomem(rq);
+                        return;
+                }
+        }
+        ask_submit(rq, &op->ask, CONTROLLER_CREATE_PARTITIONS, op->items, op->items_count, op->req.validate_only, done);
+}
