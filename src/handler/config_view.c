@@ -35,18 +35,24 @@ int config_layers(struct rq *rq, struct conf_layers *ret)
         return 0;
 }
 
-int config_of_topic(struct rq *rq, struct str topic, const struct str *names, size_t names_count,
-                    struct conf_entries *ret)
+int config_entries(struct rq *rq, struct conf_pairs set, const struct str *names, size_t names_count,
+                   struct conf_entries *ret)
 {
         struct conf_layers layers;
-        struct conf_pairs set;
         int r = config_layers(rq, &layers);
 
         if (r)
                 return r;
-        r = config_pairs(rq, META_RESOURCE_TOPIC, topic, &set);
-        if (!r)
-                r = topic_conf_describe(&layers, set, names, names_count, &rq->arena, ret);
+        r = topic_conf_describe(&layers, set, names, names_count, &rq->arena, ret);
         conf_unref((struct conf *)layers.now);
         return r;
+}
+
+int config_of_topic(struct rq *rq, struct str topic, const struct str *names, size_t names_count,
+                    struct conf_entries *ret)
+{
+        struct conf_pairs set;
+        int r = config_pairs(rq, META_RESOURCE_TOPIC, topic, &set);
+
+        return r ? r : config_entries(rq, set, names, names_count, ret);
 }

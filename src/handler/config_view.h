@@ -12,6 +12,9 @@ enum { RESOURCE_TOPIC = 2, RESOURCE_BROKER = 4 };
 int config_layers(struct rq *rq, struct conf_layers *ret);
 /* What is set on a resource; empty when nothing is. Return: 0 or -ENOMEM. */
 int config_pairs(struct rq *rq, enum meta_resource type, struct str name, struct conf_pairs *ret);
-/* All that is configured for a topic, or what @names holds. Return: 0 or -ENOMEM. */
+/* All that is configured for a topic that sets @set, or what @names holds. Return: 0 or -ENOMEM. */
+int config_entries(struct rq *rq, struct conf_pairs set, const struct str *names, size_t names_count,
+                   struct conf_entries *ret);
+/* The same for a topic of the image: all that is configured for it, or what @names holds. Return: 0 or -ENOMEM. */
 int config_of_topic(struct rq *rq, struct str topic, const struct str *names, size_t names_count,
                     struct conf_entries *ret);

@@ -9,7 +9,7 @@
 #include "base/err.h"
 #include "handler/internal.h"
 #include "sys/file.h"
-#include "wire/batch.h"
+#include "wire/codec.h"
 #include "wire/messages.h"
 
 struct fetch_work {
@@ -100,24 +100,16 @@ static int slice_warm(const struct plog_slice *s)
         return 0;
 }
 
-/* A client older than version 10 cannot read zstd (KIP-110): look at the batches themselves. */
-static int16_t check_old_client(const struct fetch_op *op, const struct plog_slice *s)
+/* A client older than version 10 may not know zstd (KIP-110). As in Kafka the topic's configuration decides: where
+ * producers choose the codec, their consumers are taken to know it. */
+static int16_t check_old_client(const struct fetch_op *op, struct partition *p)
 {
-        uint8_t head[BATCH_HEADER_LEN];
+        struct partition_conf conf;
 
         if (op->rq->version >= 10)
                 return 0;
-        for (size_t at = 0; at + sizeof head <= s->len;) {
-                struct batch_header h;
-
-                if (file_pread(s->fd, head, sizeof head, s->pos + (int64_t)at) != (ssize_t)sizeof head ||
-                    batch_parse_header(span_of(head, sizeof head), &h) != BATCH_OK)
-                        return 0;
-                if (batch_codec(&h) == CODEC_ZSTD)
-                        return KERR_UNSUPPORTED_COMPRESSION_TYPE;
-                at += batch_len(&h);
-        }
-        return 0;
+        partition_get_conf(p, &conf);
+        return conf.compression == CODEC_ZSTD ? KERR_UNSUPPORTED_COMPRESSION_TYPE : 0;
 }
 
 static int16_t view_item(struct fetch_op *op, struct fetch_item *item, int64_t *ret_below)
@@ -169,7 +161,7 @@ static int read_item(struct fetch_op *op, struct fetch_item *item, size_t len_ma
                 return r;
         item->error = error_of_log(r);
         if (!item->error && work->slice.len)
-                item->error = check_old_client(op, &work->slice);
+                item->error = check_old_client(op, work->partition);
         if (item->error && r == 0 && work->slice.len)
                 plog_slice_release(&work->slice);
         if (item->error)

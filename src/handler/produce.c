@@ -2,7 +2,8 @@
  * holds.
  *
  *   acks 0   no answer; an error closes the connection, so that the client looks for the leader again
- *   acks 1   answered after the append
+ *   acks 1   parked until this node holds every batch as its topic promises it: on stable storage, or written where the
+ *            topic does not flush before it acknowledges (then the answer is immediate)
  *   acks -1  parked until every batch is below its partition's high watermark, or the time-out
  *
  * The frame's memory is given back after the append: what parks is only the response.
@@ -191,7 +192,7 @@ static int16_t produce_partition(struct produce_op *op, const struct produce_req
                                                      : "Exactly one whole record batch is needed for each partition.");
         partition_get_conf(p, &conf);
         error = append_batch(op, p, &conf, batch, ret, &end_offset);
-        if (error || op->req.acks != -1)
+        if (error || op->req.acks == 0)
                 return error;
         *w = (struct produce_wait){ .partition = TAKE_PTR(p), .rsp = ret, .op = op, .wait.offset = end_offset };
         op->waits_total++;
@@ -269,6 +270,7 @@ static void op_park(struct produce_op *op)
         struct loop *loop = rq_loop(rq);
         int64_t timeout_ms = MIN2((int64_t)MAX2(op->req.timeout_ms, 0), rq->h->deps.conf->replication.ack_timeout_ms);
         size_t total = op->waits_total;
+        enum partition_wait_kind kind = op->req.acks == 1 ? PARTITION_WAIT_LOCAL : PARTITION_WAIT_ACK;
 
         if (!frame_release(op)) {
                 for (size_t i = 0; i < total; i++)
@@ -283,7 +285,7 @@ static void op_park(struct produce_op *op)
                 struct produce_wait *w = &op->waits[i];
 
                 w->wait.mail.fn = on_wait;
-                partition_wait(w->partition, &w->wait, PARTITION_WAIT_ACK, w->wait.offset, loop);
+                partition_wait(w->partition, &w->wait, kind, w->wait.offset, loop);
         }
 }
 

@@ -11,6 +11,7 @@ enum {
         HEADER_LEN_MIN = 8,           /* api key, version, correlation id */
         ARENA_PER_FRAME_BYTE = 64,    /* a decoded request is at most so many times its frame */
         ARENA_MIN = 1 << 20,
+        ARENA_ANSWER_MAX = 512 << 20, /* DescribeConfigs of 10,000 topics takes some 150 MiB */
         DETACH_LEN_MAX = 64 * 1024,
 };
 
@@ -22,8 +23,10 @@ static void rq_fini(struct rq *rq)
 
 bool rq_decoded(struct rq *rq, int outcome)
 {
-        if (outcome == 0 && cursor_ok(&rq->in))
+        if (outcome == 0 && cursor_ok(&rq->in)) {
+                rq->arena.limit = ARENA_ANSWER_MAX; /* the frame bounded what was decoded; answers may be larger */
                 return true;
+        }
         if (outcome == -ENOMEM)
                 rq_close_nomem(rq);
         else

@@ -26,12 +26,14 @@ static void create_fail(struct create_op *op, struct create_topics_response_topi
 }
 
 /* KIP-525: what the topic was created with. When it cannot be told the configs stay null. */
-static void create_tell_configs(struct create_op *op, struct create_topics_response_topic *out)
+static void create_tell_configs(struct create_op *op, const struct controller_create_topic *item,
+                                struct create_topics_response_topic *out)
 {
+        struct conf_pairs set = { item->configs, (size_t)item->configs_count };
         struct conf_entries entries;
 
         out->configs_count = -1;
-        if (op->req.validate_only || config_of_topic(op->rq, out->name, NULL, 0, &entries))
+        if (config_entries(op->rq, set, NULL, 0, &entries))
                 return;
         out->configs = ARENA_NEW_ARRAY(&op->rq->arena, struct create_topics_response_config, entries.count);
         if (!out->configs)
@@ -50,9 +52,6 @@ static void create_done(struct controller_request *crq)
 {
         struct create_op *op = container_of(crq, struct create_op, ask.rq);
 
-        meta_image_unref(op->rq->image);
-        op->rq->image = handler_image(op->rq->h); /* with what was created */
-
         for (uint32_t i = 0; i < op->items_count; i++) {
                 struct create_topics_response_topic *out = &op->rsp.topics[op->rows[i]];
                 const struct controller_result *result = ask_result(&op->ask, &op->items[i].result);
@@ -65,7 +64,7 @@ static void create_done(struct controller_request *crq)
                 out->num_partitions = op->items[i].partitions_count;
                 out->replication_factor = op->items[i].replication_factor;
                 if (op->rq->version >= 5)
-                        create_tell_configs(op, out);
+                        create_tell_configs(op, &op->items[i], out);
         }
         for (uint32_t i = 0; i < op->items_count; i++) {
                 struct str *text = &op->rsp.topics[op->rows[i]].error_message;

@@ -28,11 +28,13 @@ struct partition {
         int32_t leader_epoch;
         int64_t high_watermark;
         bool closed;
-        struct ilist acks;  /* PARTITION_WAIT_ACK by offset, smallest first */
+        struct ilist acks;   /* PARTITION_WAIT_ACK by offset, smallest first */
+        struct ilist locals; /* PARTITION_WAIT_LOCAL likewise */
         struct ilist datas; /* PARTITION_WAIT_DATA, no order: nearly all wait at the end */
 };
 
-static int64_t replicated_end(const struct partition *p, const struct plog_ends *ends)
+/* What this node promises to hold: on stable storage, or written where the topic asks for no more. */
+static int64_t held_end(const struct partition *p, const struct plog_ends *ends)
 {
         return p->conf.flush_before_ack || ends->failed ? ends->durable_end_offset : ends->end_offset;
 }
@@ -71,24 +73,39 @@ static void waits_post(struct ilist *told)
         }
 }
 
+/* With the lock: those that waited for an end that is reached. */
+static void acks_end(struct ilist *waits, int64_t end_offset, struct ilist *ret_told)
+{
+        ilist_for_each (w, waits, struct partition_wait, link) {
+                if (w->offset > end_offset)
+                        break;
+                wait_end(w, 0, ret_told);
+        }
+}
+
+static void all_end(struct ilist *waits, int outcome, struct ilist *ret_told)
+{
+        ilist_for_each (w, waits, struct partition_wait, link)
+                wait_end(w, outcome, ret_told);
+}
+
 /* With the lock: move the watermark to what the log holds and collect whom that concerns. */
 static void advance(struct partition *p, struct ilist *ret_told)
 {
         struct plog_ends ends;
+        int64_t held;
 
         plog_ends(p->log, &ends);
-        p->high_watermark = MAX2(p->high_watermark, replicated_end(p, &ends));
-        ilist_for_each (w, &p->acks, struct partition_wait, link) {
-                if (w->offset > p->high_watermark)
-                        break;
-                wait_end(w, 0, ret_told);
-        }
+        held = held_end(p, &ends);
+        p->high_watermark = MAX2(p->high_watermark, held); /* the only replica in sync is this one */
+        acks_end(&p->acks, p->high_watermark, ret_told);
+        acks_end(&p->locals, held, ret_told);
         ilist_for_each (w, &p->datas, struct partition_wait, link)
                 if (p->high_watermark > w->offset || ends.start_offset > w->offset)
                         wait_end(w, 0, ret_told);
         if (ends.failed) {
-                ilist_for_each (w, &p->acks, struct partition_wait, link)
-                        wait_end(w, PLOG_E_FAILED, ret_told);
+                all_end(&p->acks, PLOG_E_FAILED, ret_told);
+                all_end(&p->locals, PLOG_E_FAILED, ret_told);
         }
 }
 
@@ -120,6 +137,7 @@ int partition_new(const struct partition_open_args *args, struct partition **ret
         atomic_init(&p->refs, 1);
         pthread_mutex_init(&p->lock, NULL);
         ilist_init(&p->acks);
+        ilist_init(&p->locals);
         ilist_init(&p->datas);
         p->topic_id = args->topic_id;
         p->index = args->index;
@@ -134,7 +152,7 @@ int partition_new(const struct partition_open_args *args, struct partition **ret
                 return err_trace(r);
         }
         plog_ends(p->log, &ends);
-        p->high_watermark = replicated_end(p, &ends);
+        p->high_watermark = held_end(p, &ends);
         plog_set_listener(p->log, (struct plog_listener){ .durable = on_durable, .arg = p });
         *ret_partition = p;
         return 0;
@@ -151,7 +169,7 @@ struct partition *partition_unref(struct partition *p)
         if (!p || atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) != 1)
                 return NULL;
         assert(p->closed);
-        assert(ilist_is_empty(&p->acks) && ilist_is_empty(&p->datas));
+        assert(ilist_is_empty(&p->acks) && ilist_is_empty(&p->locals) && ilist_is_empty(&p->datas));
         plog_unref(p->log);
         pthread_mutex_destroy(&p->lock);
         free(p->topic_name);
@@ -167,10 +185,9 @@ void partition_close(struct partition *p)
         plog_set_listener(p->log, (struct plog_listener){ 0 });
         pthread_mutex_lock(&p->lock);
         p->closed = true;
-        ilist_for_each (w, &p->acks, struct partition_wait, link)
-                wait_end(w, PARTITION_E_NOT_LEADER, &told);
-        ilist_for_each (w, &p->datas, struct partition_wait, link)
-                wait_end(w, PARTITION_E_NOT_LEADER, &told);
+        all_end(&p->acks, PARTITION_E_NOT_LEADER, &told);
+        all_end(&p->locals, PARTITION_E_NOT_LEADER, &told);
+        all_end(&p->datas, PARTITION_E_NOT_LEADER, &told);
         pthread_mutex_unlock(&p->lock);
         waits_post(&told);
 }
@@ -300,12 +317,12 @@ int partition_append(struct partition *p, struct plog_append_args *args, bool ne
         return r;
 }
 
-static void acks_insert(struct partition *p, struct partition_wait *w)
+static void acks_insert(struct ilist *waits, struct partition_wait *w)
 {
-        struct ilist *at = &p->acks;
+        struct ilist *at = waits;
 
         /* Offsets nearly always grow, so the place is found from the back. */
-        while (at->prev != &p->acks && ilist_entry(at->prev, struct partition_wait, link)->offset > w->offset)
+        while (at->prev != waits && ilist_entry(at->prev, struct partition_wait, link)->offset > w->offset)
                 at = at->prev;
         ilist_insert_before(at, &w->link);
 }
@@ -325,10 +342,10 @@ void partition_wait(struct partition *p, struct partition_wait *w, enum partitio
         w->state = WAIT_WAITING;
 
         pthread_mutex_lock(&p->lock);
-        if (kind == PARTITION_WAIT_ACK)
-                acks_insert(p, w);
-        else
+        if (kind == PARTITION_WAIT_DATA)
                 ilist_push_back(&p->datas, &w->link);
+        else
+                acks_insert(kind == PARTITION_WAIT_ACK ? &p->acks : &p->locals, w);
         if (p->closed)
                 wait_end(w, PARTITION_E_NOT_LEADER, &told);
         else

@@ -103,7 +103,8 @@ struct partition_wait {
 };
 
 enum partition_wait_kind {
-        PARTITION_WAIT_ACK,   /* until high watermark >= offset */
+        PARTITION_WAIT_ACK,   /* acks=all: until high watermark >= offset */
+        PARTITION_WAIT_LOCAL, /* acks=1: until this node holds everything below offset as the topic promises it */
         PARTITION_WAIT_DATA,  /* until high watermark > offset, or start offset > offset: something new to read */
 };
 
