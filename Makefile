@@ -6,6 +6,9 @@ SHELL := /bin/bash
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
+run: all ## one node with its data in ./chronik-data
+	@$(BUILD)/chronikd
+
 deps: ## install build dependencies through the system's package manager when they are missing
 	@tools/install-deps tools/packages.txt
 
@@ -13,9 +16,10 @@ $(BUILD)/build.ninja: | deps
 	@meson setup $(BUILD) >$(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
 	@rm -f $(BUILD).log
 
-all: $(BUILD)/build.ninja ## build/chronikd
+all: $(BUILD)/build.ninja ## build/chronikd and build/chronik-ctl
 	@ninja -C $(BUILD)
 	@ln -sf src/chronikd/chronikd $(BUILD)/chronikd
+	@ln -sf src/ctl/chronik-ctl $(BUILD)/chronik-ctl
 
 test: all ## unit and protocol tests, and the checks of the tree
 	@meson test -C $(BUILD) --no-rebuild --print-errorlogs
@@ -43,4 +47,4 @@ docs: $(BUILD)/build.ninja ## make docs/PARAMETERS.md from the tables of src/con
 	@ninja -C $(BUILD) src/conf/gen-params-doc
 	@$(BUILD)/src/conf/gen-params-doc >docs/PARAMETERS.md.new && mv docs/PARAMETERS.md.new docs/PARAMETERS.md
 
-.PHONY: test-asan test-tsan help deps all test fuzz docs fmt
+.PHONY: test-asan test-tsan help run deps all test fuzz docs fmt

@@ -29,6 +29,7 @@ struct fetch_op {
         int64_t deadline_ms;
         struct loop_timer timer;
         unsigned waits_count;      /* mails that will still come */
+        int64_t parked_at_ns;
         struct io_job job;
         bool may_block, late;
         int outcome;               /* of the read on the pool */
@@ -323,8 +324,10 @@ static void waits_end(struct fetch_op *op)
                 if (work->partition && work->wait.partition && partition_unwait(&work->wait))
                         op->waits_count--;
         }
-        if (op->waits_count == 0)
-                evaluate(op);
+        if (op->waits_count)
+                return;
+        op->rq->parked_ns += clock_mono_ns() - op->parked_at_ns;
+        evaluate(op);
 }
 
 static void on_wait(struct loop *l, struct mail *m)
@@ -351,6 +354,7 @@ static void waits_start(struct fetch_op *op)
         struct loop *loop = rq_loop(op->rq);
         int64_t left_ms = op->deadline_ms - clock_mono_ms();
 
+        op->parked_at_ns = clock_mono_ns();
         /* All are counted first: a wait may be answered while the next one is being set up. */
         for (size_t i = 0; i < op->plan.items_count; i++)
                 op->waits_count += op->works[i].partition != NULL;

@@ -32,6 +32,11 @@ int handler_new(const struct handler_deps *deps, struct handler **ret_handler)
         if (!h)
                 return -ENOMEM;
         h->deps = *deps;
+        r = stats_init(h, deps->reactors_count);
+        if (r) {
+                free(h);
+                return r;
+        }
         for (unsigned i = 0; i < ARRAY_LEN(apis); i++) {
                 apis[i].wire = wire_api_find(apis[i].key);
                 apis[i].number = i;
@@ -52,6 +57,7 @@ struct handler *handler_free(struct handler *h)
         if (!h)
                 return NULL;
         fetch_sessions_free(h->sessions);
+        stats_fini(h);
         pthread_mutex_destroy(&h->ids_lock);
         free(h);
         return NULL;
@@ -72,26 +78,4 @@ struct net_ops handler_net_ops(void)
 struct meta_image *handler_image(struct handler *h)
 {
         return controller_image(h->deps.controller);
-}
-
-void handler_count_start(struct rq *rq)
-{
-        atomic_fetch_add_explicit(&rq->h->requests_started, 1, memory_order_relaxed);
-}
-
-void handler_count_done(struct rq *rq)
-{
-        atomic_fetch_add_explicit(&rq->h->requests_done, 1, memory_order_relaxed);
-}
-
-void handler_count_error(struct rq *rq, int16_t error)
-{
-        (void)error;
-        atomic_fetch_add_explicit(&rq->h->errors, 1, memory_order_relaxed);
-}
-
-void handler_count_appended(struct rq *rq, uint64_t records, uint64_t bytes)
-{
-        atomic_fetch_add_explicit(&rq->h->records_in, records, memory_order_relaxed);
-        atomic_fetch_add_explicit(&rq->h->bytes_in, bytes, memory_order_relaxed);
 }

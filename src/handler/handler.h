@@ -2,6 +2,7 @@
  * Together with wire/ the only place that knows Kafka's error codes. */
 #pragma once
 
+#include "base/strbuf.h"
 #include "conf/conf.h"
 #include "net/server.h"
 #include "sys/iopool.h"
@@ -20,6 +21,7 @@ struct handler_deps {
         struct plog_store *store;
         struct iopool *pool;
         int32_t node_id;
+        unsigned reactors_count; /* of the net server that will carry the requests */
 };
 
 /* Everything in @deps stays the caller's and must outlive the handler. Return: 0 or negative errno. */
@@ -29,6 +31,9 @@ struct handler *handler_free(struct handler *h);
 
 /* The group coordinator lives on the reactors, so it comes after them: set once, before anything listens. */
 void handler_set_coord(struct handler *h, struct coord *coord);
+
+/* Add the protocol's metrics: requests, errors, latencies, records. Any thread. */
+void handler_expose(struct handler *h, struct strbuf *out);
 
 /* For struct net_ops: requests come in here. */
 struct net_ops handler_net_ops(void);

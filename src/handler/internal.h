@@ -20,7 +20,8 @@ struct handler {
         pthread_mutex_t ids_lock; /* guards the block of producer ids */
         int64_t ids_next, ids_end;
 
-        _Atomic uint64_t requests_started, requests_done, errors, records_in, bytes_in;
+        struct stats_shard *stats; /* one for each reactor */
+        _Atomic uint32_t *errors;  /* by row of the API table and error code (stats.c) */
 };
 
 /* What a client may do when nobody is refused anything: bits numbered as Kafka's AclOperation (KIP-430). */
@@ -36,7 +37,9 @@ bool handler_can_overlap(void *owner, struct span frame);
 /* The current metadata; a new reference. */
 struct meta_image *handler_image(struct handler *h);
 
-/* ---- counters around each request ---- */
+/* ---- counters around each request (stats.c) ---- */
+int stats_init(struct handler *h, unsigned reactors_count);
+void stats_fini(struct handler *h);
 void handler_count_appended(struct rq *rq, uint64_t records, uint64_t bytes);
 void handler_count_start(struct rq *rq);
 void handler_count_done(struct rq *rq);

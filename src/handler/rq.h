@@ -23,6 +23,8 @@ struct rq {
         struct str client_id; /* null when not given; borrowed from the frame copy in the arena */
         struct cursor in;     /* what follows the header */
         struct arena arena;
+        bool counted;         /* by handler_count_start() */
+        int64_t parked_ns;    /* time spent waiting for news that the client asked to wait for; no latency of ours */
         struct meta_image *image; /* metadata as of the request's arrival; held until the answer */
 };
 

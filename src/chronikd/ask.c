@@ -1,0 +1,74 @@
+/* Waiting for answers on a thread of one's own. The answers come by mail to the main loop, which posts a semaphore. */
+#include "chronikd/ask.h"
+
+#include <semaphore.h>
+
+/* Requests have no place for a pointer of the asker's, so those that wait are found in a list; there are few. */
+static struct ilist waiting = ILIST_INIT(waiting);
+static pthread_mutex_t waiting_lock = PTHREAD_MUTEX_INITIALIZER;
+
+struct waiter {
+        struct ilist link;
+        const void *rq;
+        sem_t answered;
+};
+
+static void waiter_add(struct waiter *w, const void *rq)
+{
+        w->rq = rq;
+        sem_init(&w->answered, 0, 0);
+        pthread_mutex_lock(&waiting_lock);
+        ilist_push_back(&waiting, &w->link);
+        pthread_mutex_unlock(&waiting_lock);
+}
+
+static void waiter_wake(const void *rq)
+{
+        pthread_mutex_lock(&waiting_lock);
+        ilist_for_each (w, &waiting, struct waiter, link)
+                if (w->rq == rq) {
+                        ilist_unlink(&w->link);
+                        sem_post(&w->answered);
+                        break;
+                }
+        pthread_mutex_unlock(&waiting_lock);
+}
+
+static void waiter_wait(struct waiter *w)
+{
+        while (sem_wait(&w->answered))
+                continue;
+        sem_destroy(&w->answered);
+}
+
+static void coord_done(struct coord_request *rq)
+{
+        waiter_wake(rq);
+}
+
+static void controller_done(struct controller_request *rq)
+{
+        waiter_wake(rq);
+}
+
+void ask_coord(struct node *n, struct coord_request *rq)
+{
+        struct waiter w;
+
+        waiter_add(&w, rq);
+        rq->reply_loop = n->loop;
+        rq->done = coord_done;
+        coord_submit(n->coord, rq);
+        waiter_wait(&w);
+}
+
+void ask_controller(struct node *n, struct controller_request *rq)
+{
+        struct waiter w;
+
+        waiter_add(&w, rq);
+        rq->reply_loop = n->loop;
+        rq->done = controller_done;
+        controller_submit(n->controller, rq);
+        waiter_wait(&w);
+}

@@ -1,0 +1,8 @@
+/* For threads that may wait (admin requests): ask the coordinator or the controller, and wait for the answer. */
+#pragma once
+
+#include "chronikd/node.h"
+
+/* @rq initialised, its inputs set. On return it is answered. */
+void ask_coord(struct node *n, struct coord_request *rq);
+void ask_controller(struct node *n, struct controller_request *rq);

@@ -1,0 +1,154 @@
+/* The node's metrics: what the modules count, gathered when somebody asks. */
+#include <stdio.h>
+#include <sys/resource.h>
+
+#include "chronikd/ask.h"
+#include "obs/expo.h"
+#include "sys/clock.h"
+#include "sys/file.h"
+
+enum { LAG_SERIES_MAX = 10000 }; /* beyond, only the sum is told: a scrape must stay small */
+
+static void gauge(struct strbuf *out, const char *name, const char *help, double value)
+{
+        expo_family(out, name, "gauge", help);
+        expo_value(out, name, "", NULL, value);
+}
+
+static void counter(struct strbuf *out, const char *name, const char *help, double value)
+{
+        expo_family(out, name, "counter", help);
+        expo_value(out, name, "", NULL, value);
+}
+
+static void write_net(struct node *n, struct strbuf *out)
+{
+        struct net_stats s;
+        const char *closed = "chronik_connections_closed_total";
+
+        net_server_stats(n->net, &s);
+        gauge(out, "chronik_connections", "Client connections that are open.", (double)s.connections_open);
+        counter(out, "chronik_connections_total", "Client connections that were accepted.", (double)s.connections_total);
+        counter(out, "chronik_network_received_bytes_total", "Bytes read from clients.", (double)s.bytes_in);
+        counter(out, "chronik_network_sent_bytes_total", "Bytes sent to clients.", (double)s.bytes_out);
+        gauge(out, "chronik_request_memory_bytes", "Memory of requests that are being read or handled.",
+              (double)s.memory_used);
+        gauge(out, "chronik_request_memory_limit_bytes", "performance.buffer_memory.",
+              (double)n->conf->performance.buffer_memory);
+        counter(out, "chronik_request_memory_waits_total", "Times that reading stopped until memory was free.",
+                (double)s.waits_memory);
+        expo_family(out, closed, "counter", "Connections that this node closed, by reason.");
+        const struct {
+                const char *reason;
+                uint64_t n;
+        } reasons[] = { { "limit", s.closed_limit },     { "limit_per_ip", s.closed_per_ip }, { "idle", s.closed_idle },
+                        { "stalled", s.closed_stalled }, { "bad_frame", s.closed_bad_frame }, { "error", s.closed_error } };
+        for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
+                expo_value(out, closed, "", (struct expo_label[]){ { "reason", str_of(reasons[i].reason) }, { 0 } },
+                           (double)reasons[i].n);
+}
+
+static void write_store(struct node *n, struct strbuf *out)
+{
+        struct plog_store_stats s;
+        uint64_t bytes_free = 0, bytes_total = 0;
+
+        plog_store_stats(n->store, &s);
+        gauge(out, "chronik_partitions", "Partitions that this node leads.", (double)partition_table_count(n->table));
+        counter(out, "chronik_flushes_total", "Flushes of segment files to stable storage.", (double)s.flushes);
+        counter(out, "chronik_flush_errors_total", "Flushes that failed; each makes a partition read-only.",
+                (double)s.flush_errors);
+        counter(out, "chronik_flush_seconds_total", "Time spent in flushes.", (double)s.flush_ns_total / 1e9);
+        gauge(out, "chronik_flush_longest_seconds", "The longest flush since the start.", (double)s.flush_ns_max / 1e9);
+        gauge(out, "chronik_open_files", "Segment files that are open.", (double)s.files_open);
+        file_space(n->conf->server.data_dir, &bytes_free, &bytes_total);
+        gauge(out, "chronik_disk_free_bytes", "Space left on the file system of server.data_dir.", (double)bytes_free);
+        gauge(out, "chronik_disk_size_bytes", "Size of the file system of server.data_dir.", (double)bytes_total);
+}
+
+static void write_groups(struct node *n, struct strbuf *out)
+{
+        struct coord_stats s;
+
+        coord_stats(n->coord, &s);
+        gauge(out, "chronik_groups", "Consumer groups that this node coordinates.", (double)s.groups);
+        gauge(out, "chronik_group_members", "Members of these groups.", (double)s.members);
+        counter(out, "chronik_group_rebalances_total", "Rebalances that were finished.", (double)s.rebalances);
+        counter(out, "chronik_offsets_committed_total", "Offsets that groups committed.", (double)s.offsets_committed);
+}
+
+/* How far a committed offset is behind the end that consumers can read to; -1 when the partition is not led here. */
+static int64_t lag_of(struct node *n, const struct meta_image *image, const struct coord_snapshot_item *item)
+{
+        const struct meta_topic *t = meta_image_topic(image, item->topic);
+        struct partition *p = t ? partition_table_find(n->table, t->id, item->partition) : NULL;
+        struct partition_view view;
+
+        if (!p)
+                return -1;
+        partition_view(p, &view);
+        partition_unref(p);
+        return MAX2(view.high_watermark - item->offset, (int64_t)0);
+}
+
+static void write_lag(struct node *n, struct strbuf *out)
+{
+        struct meta_image *image = controller_image(n->controller);
+        struct coord_snapshot ask = { 0 };
+        int64_t sum = 0;
+
+        coord_request_init(&ask.rq, COORD_SNAPSHOT, STR_NULL);
+        ask_coord(n, &ask.rq);
+        expo_family(out, "chronik_consumer_lag", "gauge",
+                    "Records between a group's committed offset and the end that consumers can read to.");
+        for (size_t i = 0; i < ask.ret_items_count; i++) {
+                const struct coord_snapshot_item *item = &ask.ret_items[i];
+                int64_t lag = lag_of(n, image, item);
+                char index[16];
+
+                sum += MAX2(lag, (int64_t)0);
+                if (lag < 0 || i >= LAG_SERIES_MAX)
+                        continue;
+                snprintf(index, sizeof index, "%d", item->partition);
+                expo_value(out, "chronik_consumer_lag", "",
+                           (struct expo_label[]){ { "group", item->group_id }, { "topic", item->topic },
+                                                  { "partition", str_of(index) }, { 0 } },
+                           (double)lag);
+        }
+        gauge(out, "chronik_consumer_lag_all", "Lag of all groups and partitions together.", (double)sum);
+        coord_request_fini(&ask.rq);
+        meta_image_unref(image);
+}
+
+static void write_process(struct strbuf *out)
+{
+        struct rusage u = { 0 };
+        CLEANUP(freep) char *statm = NULL;
+        size_t len;
+        long pages = 0;
+
+        getrusage(RUSAGE_SELF, &u);
+        counter(out, "process_cpu_seconds_total", "Processor time of this process.",
+                (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6);
+        if (file_read_whole("/proc/self/statm", 4096, &statm, &len) == 0)
+                sscanf(statm, "%*s %ld", &pages);
+        gauge(out, "process_resident_memory_bytes", "Resident memory of this process.", (double)pages * 4096);
+}
+
+void metrics_write(struct node *n, struct strbuf *out)
+{
+        struct controller_status controller;
+
+        controller_status(n->controller, &controller);
+        expo_family(out, "chronik_build_info", "gauge", "Always 1; the version is in the label.");
+        expo_value(out, "chronik_build_info", "", (struct expo_label[]){ { "version", STR_LIT(CHRONIK_VERSION) }, { 0 } }, 1);
+        gauge(out, "chronik_ready", "1 when this node serves.", atomic_load(&n->ready) && !atomic_load(&n->stopping));
+        gauge(out, "chronik_active_controller", "1 on the node whose controller decides.", controller.active);
+        handler_expose(n->handler, out);
+        write_net(n, out);
+        write_store(n, out);
+        write_groups(n, out);
+        if (atomic_load(&n->ready) && !atomic_load(&n->stopping))
+                write_lag(n, out);
+        write_process(out);
+}

@@ -1,0 +1,345 @@
+/* One node's life: open what is on disk, serve, register, and stop in good order. */
+#include "chronikd/node.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+
+#include "sys/clock.h"
+#include "sys/diag.h"
+#include "sys/file.h"
+#include "sys/systemd.h"
+
+enum { HEARTBEAT_MS = 2000, TICK_MS = 100, STOP_MS = 10000, STALL_MS = 60000, OVERLAP_MAX = 64 };
+
+static void on_delta(struct meta_subscriber *s, struct meta_delta *d)
+{
+        struct node *n = s->arg;
+
+        led_apply(&n->led, d);
+        meta_subscriber_ack(s, d->after->index);
+}
+
+static void ask(struct node *n, enum controller_op op, void *item, void (*done)(struct controller_request *rq))
+{
+        arena_fini(&n->rq_mem);
+        n->rq = (struct controller_request){
+                .op = op, .reply_loop = n->loop, .done = done, .arg = n, .mem = &n->rq_mem, .items = item,
+                .items_count = 1,
+        };
+        controller_submit(n->controller, &n->rq);
+}
+
+static void beat_done(struct controller_request *rq)
+{
+        struct node *n = rq->arg;
+
+        if (!rq->result.outcome && !n->heartbeat.result.outcome && !n->heartbeat.fenced && !n->ready) {
+                n->ready = true;
+                printf("READY chronikd %s kafka=%s admin=%s node=%d\n", CHRONIK_VERSION, n->kafka, n->admin, n->led.node_id);
+                fflush(stdout);
+                systemd_ready("serving");
+        }
+        loop_timer_start(&n->beat, n->ready ? HEARTBEAT_MS : 5);
+}
+
+static void on_beat(struct loop_timer *t)
+{
+        struct node *n = container_of(t, struct node, beat);
+
+        if (n->stopping)
+                return;
+        n->heartbeat = (struct controller_heartbeat){
+                .broker_id = n->led.node_id, .broker_epoch = n->registration.epoch,
+                .applied_index = n->subscriber.image ? n->subscriber.image->index : 0,
+        };
+        ask(n, CONTROLLER_HEARTBEAT, &n->heartbeat, beat_done);
+}
+
+static void registered(struct controller_request *rq)
+{
+        struct node *n = rq->arg;
+        const struct controller_result *r = rq->result.outcome ? &rq->result : &n->registration.result;
+
+        if (r->outcome) {
+                diag(DIAG_ERROR, "the controller refuses this node: %.*s", STR_FMT(r->message));
+                exit(1);
+        }
+        on_beat(&n->beat);
+}
+
+static void node_register(struct node *n)
+{
+        struct conf_addr advertised = conf_advertised(n->conf, n->port);
+
+        n->endpoint = (struct rec_broker_endpoint){
+                .listener = STR_LIT("PLAINTEXT"), .host = str_of(advertised.host), .port = advertised.port,
+        };
+        n->directory = plog_store_dir_id(n->store);
+        rec_broker_init(&n->registration.broker);
+        n->registration.broker.broker_id = n->led.node_id;
+        n->registration.broker.incarnation = random_uuid();
+        n->registration.broker.endpoints = &n->endpoint;
+        n->registration.broker.endpoints_count = 1;
+        n->registration.broker.directories = &n->directory;
+        n->registration.broker.directories_count = 1;
+        n->registration.previous_epoch = -1;
+        snprintf(n->kafka, sizeof n->kafka, "%s:%u", advertised.host, advertised.port);
+        ask(n, CONTROLLER_REGISTER_BROKER, &n->registration, registered);
+}
+
+static void on_tick(struct loop_timer *t)
+{
+        struct node *n = container_of(t, struct node, tick);
+        int64_t now_ms = clock_mono_ms();
+
+        plog_store_tick(n->store, now_ms);
+        if (now_ms - n->retained_ms >= n->conf->storage.retention_check_interval_ms) {
+                n->retained_ms = now_ms;
+                led_retain(&n->led, clock_wall_ms());
+        }
+        loop_timer_start(&n->tick, TICK_MS);
+}
+
+/* ---- stop: the admin listener and clients first, then the logs, then the metadata ---- */
+
+static void controller_stopped(void *arg)
+{
+        struct node *n = arg;
+
+        loop_stop(n->loop);
+}
+
+static void unsubscribed(struct meta_subscriber *s)
+{
+        struct node *n = s->arg;
+
+        led_close_all(&n->led);
+        controller_stop(n->controller, n->loop, controller_stopped, n);
+}
+
+static void net_is_stopped(struct loop *l, struct mail *m)
+{
+        struct node *n = container_of(m, struct node, net_stopped);
+
+        (void)l;
+        meta_unsubscribe(&n->subscriber, unsubscribed);
+}
+
+/* Members that were waiting for a rebalance have been answered; now the answers may leave. */
+static void coord_is_stopped(void *arg)
+{
+        struct node *n = arg;
+
+        n->net_stopped.fn = net_is_stopped;
+        net_server_stop(n->net, STOP_MS, n->loop, &n->net_stopped);
+}
+
+static void admin_close(struct io_job *job)
+{
+        struct node *n = container_of(job, struct node, admin_closing);
+
+        n->http = http_server_free(n->http);
+}
+
+static void admin_is_closed(struct io_job *job)
+{
+        struct node *n = container_of(job, struct node, admin_closing);
+
+        coord_stop(n->coord, n->loop, coord_is_stopped, n);
+}
+
+static void node_stop(struct node *n)
+{
+        if (n->stopping)
+                return;
+        n->stopping = true;
+        systemd_stopping();
+        loop_timer_stop(&n->beat);
+        loop_timer_stop(&n->tick);
+        /* Admin requests in work wait for answers that come through this loop, so another thread waits for them. */
+        n->admin_closing = (struct io_job){ .run = admin_close, .done = admin_is_closed, .reply_loop = n->loop };
+        iopool_submit(n->pool, &n->admin_closing);
+}
+
+static void on_term(struct loop_signal *s, int signo)
+{
+        (void)signo;
+        node_stop(container_of(s, struct node, on_term));
+}
+
+static void on_int(struct loop_signal *s, int signo)
+{
+        (void)signo;
+        node_stop(container_of(s, struct node, on_int));
+}
+
+/* ---- start ---- */
+
+static int fail(const char *what, const char *why)
+{
+        diag(DIAG_ERROR, "%s: %s", what, why);
+        return 1;
+}
+
+static int node_open(struct node *n)
+{
+        static const char *why;
+        char text[512];
+        int r = loop_new("main", &n->loop);
+
+        if (!r)
+                r = iopool_new((unsigned)n->conf->server.num_io_threads, &n->pool);
+        if (!r)
+                r = partition_table_new(&n->table);
+        if (r)
+                return fail("cannot start", strerror(-r));
+        snprintf(n->log_dir, sizeof n->log_dir, "%s/log", n->conf->server.data_dir);
+        snprintf(n->meta_dir, sizeof n->meta_dir, "%s/meta", n->conf->server.data_dir);
+        r = plog_store_open(&(struct plog_store_config){ .dir = n->log_dir, .pool = n->pool,
+                                                         .files_open_max = (unsigned)n->conf->storage.open_files_max,
+                                                         .preallocate_step_len = n->conf->storage.preallocate_step_bytes },
+                            &n->store, &why);
+        if (r)
+                return fail("cannot open the data directory", why ? why : strerror(-r));
+        r = controller_new(&(struct controller_config){ .dir = n->meta_dir, .node_id = n->led.node_id, .conf = n->conf,
+                                                        .pool = n->pool,
+                                                        .cluster_id = *n->conf->server.cluster_id
+                                                                              ? str_of(n->conf->server.cluster_id)
+                                                                              : STR_NULL },
+                           &n->controller, text, sizeof text);
+        if (r)
+                return fail("cannot open the metadata", text);
+        r = controller_start(n->controller);
+        return r ? fail("cannot start the controller", strerror(-r)) : 0;
+}
+
+/* The group coordinator lives on the reactors. */
+static int node_coordinate(struct node *n)
+{
+        const struct conf *c = n->conf;
+        struct coord_config cfg;
+        int r;
+
+        coord_config_init(&cfg);
+        cfg.loops = n->reactors;
+        cfg.loops_count = net_server_reactors_count(n->net);
+        for (unsigned i = 0; i < cfg.loops_count; i++)
+                n->reactors[i] = net_server_loop(n->net, i);
+        cfg.pool = n->pool;
+        cfg.groups.session_timeout_min_ms = (int32_t)c->groups.min_session_timeout_ms;
+        cfg.groups.session_timeout_max_ms = (int32_t)c->groups.max_session_timeout_ms;
+        cfg.groups.initial_rebalance_delay_ms = (int32_t)c->groups.initial_rebalance_delay_ms;
+        cfg.groups.group_size_max = (uint32_t)MIN2(c->groups.max_size, (int64_t)cfg.groups.group_size_max);
+        cfg.groups.offset_metadata_len_max = (uint32_t)c->groups.offset_metadata_max_bytes;
+        cfg.groups.offsets_retention_ms = c->groups.offsets_retention_minutes * 60000;
+        cfg.groups.offsets_check_interval_ms = c->groups.offsets_retention_check_interval_ms;
+        r = coord_new(&cfg, &n->coord);
+        n->led.coord = n->coord;
+        handler_set_coord(n->handler, n->coord);
+        return r;
+}
+
+static void address_format(struct conf_addr a, char *text, size_t size)
+{
+        snprintf(text, size, strchr(a.host, ':') ? "[%s]:%u" : "%s:%u", a.host, a.port);
+}
+
+static int node_listen_admin(struct node *n)
+{
+        struct conf_addr at = n->conf->server.admin;
+        uint16_t port;
+        int r;
+
+        address_format(at, n->admin, sizeof n->admin);
+        r = http_server_new(n->admin, admin_answer, n, &n->http, &port);
+        if (r) {
+                diag(DIAG_ERROR, "cannot serve on server.admin %s: %s. Choose another address with --admin HOST:PORT",
+                     n->admin, strerror(-r));
+                return 1;
+        }
+        at.port = port;
+        address_format(at, n->admin, sizeof n->admin);
+        return 0;
+}
+
+static int node_serve(struct node *n)
+{
+        const struct conf *c = n->conf;
+        struct net_config net = {
+                .ops = handler_net_ops(),
+                .reactors_count = (unsigned)c->server.num_network_threads,
+                .request_len_max = (size_t)c->server.max_request_bytes,
+                .memory_max = (size_t)c->performance.buffer_memory,
+                .overlap_max = OVERLAP_MAX,
+                .connections_max = (unsigned)c->server.max_connections,
+                .connections_per_ip_max = (unsigned)c->server.max_connections_per_ip,
+                .idle_ms_max = c->server.connections_max_idle_ms,
+                .stall_ms_max = STALL_MS,
+                .send_buffer_len = (int)MAX2(c->server.socket_send_buffer_bytes, (int64_t)0),
+                .receive_buffer_len = (int)MAX2(c->server.socket_receive_buffer_bytes, (int64_t)0),
+        };
+        char address[300];
+        int r;
+
+        n->led = (struct led){ .conf = c, .store = n->store, .table = n->table, .dir = n->log_dir,
+                               .coord = n->led.coord, .node_id = n->led.node_id };
+        r = led_init(&n->led);
+        if (r)
+                return fail("cannot start", strerror(-r));
+        r = handler_new(&(struct handler_deps){ .conf = c, .controller = n->controller, .partitions = n->table,
+                                                .store = n->store, .pool = n->pool, .node_id = n->led.node_id,
+                                                .reactors_count = net.reactors_count },
+                        &n->handler);
+        net.owner = n->handler;
+        if (!r)
+                r = net_server_new(&net, &n->net);
+        if (!r)
+                r = node_coordinate(n);
+        address_format(c->server.kafka, address, sizeof address);
+        if (!r)
+                r = net_server_listen(n->net, "PLAINTEXT", address, &n->port);
+        if (r) {
+                diag(DIAG_ERROR, "cannot serve on server.kafka %s: %s. Choose another address with --kafka HOST:PORT",
+                     address, strerror(-r));
+                return 1;
+        }
+        n->subscriber = (struct meta_subscriber){ .loop = n->loop, .fn = on_delta, .arg = n, .acks = true };
+        r = meta_subscribe(controller_publisher(n->controller), &n->subscriber);
+        return r ? fail("cannot start", strerror(-r)) : 0;
+}
+
+static void node_close(struct node *n)
+{
+        n->net = net_server_free(n->net);
+        n->coord = coord_free(n->coord);
+        n->handler = handler_free(n->handler);
+        n->controller = controller_free(n->controller);
+        plog_store_close(n->store);
+        iopool_free(n->pool);
+        partition_table_free(n->table);
+        arena_fini(&n->rq_mem);
+        loop_free(n->loop);
+}
+
+int node_run(struct conf *conf)
+{
+        static struct node node;
+        struct node *n = &node;
+
+        n->conf = conf;
+        n->led.node_id = (int32_t)conf->server.node_id;
+        signal(SIGPIPE, SIG_IGN);
+        if (node_open(n) || node_serve(n) || node_listen_admin(n))
+                return 1;
+        loop_timer_init(&n->beat, n->loop, on_beat);
+        loop_timer_init(&n->tick, n->loop, on_tick);
+        loop_timer_start(&n->tick, TICK_MS);
+        n->retained_ms = clock_mono_ms();
+        loop_signal_start(&n->on_term, n->loop, SIGTERM, on_term);
+        loop_signal_start(&n->on_int, n->loop, SIGINT, on_int);
+        node_register(n);
+        loop_run(n->loop);
+        node_close(n);
+        return 0;
+}

@@ -1,0 +1,89 @@
+/* One request to a node's admin listener, by libcurl. */
+#include <curl/curl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/strbuf.h"
+#include "ctl/ctl.h"
+
+enum { TIMEOUT_S = 60, CONNECT_TIMEOUT_S = 5 };
+
+static size_t on_data(char *data, size_t size, size_t count, void *arg)
+{
+        struct strbuf *b = arg;
+
+        strbuf_add(b, data, size * count);
+        return b->failed ? 0 : size * count;
+}
+
+char *ctl_escape(const char *name)
+{
+        char *escaped = curl_easy_escape(NULL, name, 0), *copy = escaped ? strdup(escaped) : NULL;
+
+        curl_free(escaped);
+        return copy;
+}
+
+static int fail_transport(const struct ctl *c, CURLcode r)
+{
+        fprintf(stderr,
+                "chronik-ctl: no answer from %s: %s. Is chronikd running there, and is this its admin address "
+                "(--server HOST:PORT, server.admin)?\n",
+                c->server, curl_easy_strerror(r));
+        return CTL_UNREACHABLE;
+}
+
+static int read_answer(const struct ctl *c, long status, const struct strbuf *text, json_t **ret)
+{
+        json_error_t fault;
+        json_t *value = json_loadb(text->data ? text->data : "", text->len, 0, &fault);
+        const char *error = json_string_value(json_object_get(value, "error"));
+
+        if (status >= 200 && status < 300 && value) {
+                *ret = value;
+                return CTL_OK;
+        }
+        if (error)
+                fprintf(stderr, "chronik-ctl: %s\n", error);
+        else
+                fprintf(stderr, "chronik-ctl: %s answered with HTTP status %ld, which chronikd would not. Is this its admin "
+                                "address (--server HOST:PORT)?\n",
+                        c->server, status);
+        json_decref(value);
+        return CTL_FAILED;
+}
+
+int ctl_ask(const struct ctl *c, const char *method, const char *path, json_t *body, json_t **ret)
+{
+        CURL *curl = curl_easy_init();
+        struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
+        char *text = body ? json_dumps(body, 0) : NULL, *url;
+        struct strbuf answer = { 0 };
+        long status = 0;
+        CURLcode r;
+        int e;
+
+        json_decref(body);
+        if (!curl || !headers || asprintf(&url, "http://%s%s", c->server, path) < 0)
+                abort();
+        curl_easy_setopt(curl, CURLOPT_URL, url);
+        curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
+        curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_data);
+        curl_easy_setopt(curl, CURLOPT_WRITEDATA, &answer);
+        curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)TIMEOUT_S);
+        curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_TIMEOUT_S);
+        curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* a node is never behind one */
+        if (text) {
+                curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+                curl_easy_setopt(curl, CURLOPT_POSTFIELDS, text);
+        }
+        r = curl_easy_perform(curl);
+        curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+        e = r == CURLE_OK ? read_answer(c, status, &answer, ret) : fail_transport(c, r);
+        curl_easy_cleanup(curl);
+        curl_slist_free_all(headers);
+        strbuf_fini(&answer);
+        free(text);
+        free(url);
+        return e;
+}

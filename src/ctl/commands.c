@@ -1,0 +1,281 @@
+/* The commands: what each asks for and how the answer is shown. */
+#include <stdio.h>
+#include <string.h>
+
+#include "ctl/ctl.h"
+
+static const char *text_of(const json_t *object, const char *key)
+{
+        const char *s = json_string_value(json_object_get(object, key));
+
+        return s && *s ? s : "-";
+}
+
+static json_int_t number_of(const json_t *object, const char *key)
+{
+        return json_integer_value(json_object_get(object, key));
+}
+
+/* "1,2,3" */
+static const char *ids_of(const json_t *object, const char *key, char text[128])
+{
+        json_t *list = json_object_get(object, key), *id;
+        size_t i, len = 0;
+
+        text[0] = '\0';
+        json_array_foreach (list, i, id)
+                if (len < 112)
+                        len += (size_t)snprintf(text + len, 128 - len, "%s%" JSON_INTEGER_FORMAT, i ? "," : "",
+                                                json_integer_value(id));
+        return text;
+}
+
+/* A number that may be absent. */
+static void cell_number(struct table *t, const json_t *object, const char *key)
+{
+        json_t *v = json_object_get(object, key);
+
+        if (v)
+                table_cell(t, "%" JSON_INTEGER_FORMAT, json_integer_value(v));
+        else
+                table_cell(t, "-");
+}
+
+static void print_json(json_t *value)
+{
+        json_dumpf(value, stdout, JSON_INDENT(2));
+        putchar('\n');
+}
+
+/* Ask for @path (with @name behind it when not NULL); true when there is something to show in words. */
+static bool ask(struct ctl *c, const char *method, const char *path, const char *name, json_t *body, json_t **ret,
+                int *ret_status)
+{
+        char *escaped = name ? ctl_escape(name) : NULL, *whole;
+
+        if (asprintf(&whole, "%s%s", path, escaped ? escaped : "") < 0)
+                abort();
+        *ret_status = ctl_ask(c, method, whole, body, ret);
+        free(escaped);
+        free(whole);
+        if (*ret_status != CTL_OK)
+                return false;
+        if (!c->json)
+                return true;
+        print_json(*ret);
+        json_decref(*ret);
+        return false;
+}
+
+/* ---- cluster ---- */
+
+int cluster_info(struct ctl *c, const char *arg)
+{
+        static const char *const titles[] = { "NODE>", "ADDRESS", "RACK", "STATE" };
+        json_t *info, *node;
+        struct table *t;
+        char a[32], b[32];
+        size_t i;
+        int status;
+
+        (void)arg;
+        if (!ask(c, "GET", "/v1/cluster", NULL, NULL, &info, &status))
+                return status;
+        printf("cluster      %s\nversion      %s\nhealth       %s\n", text_of(info, "cluster_id"), text_of(info, "version"),
+               text_of(info, "health"));
+        printf("controller   node %" JSON_INTEGER_FORMAT ", term %" JSON_INTEGER_FORMAT "\n", number_of(info, "controller"),
+               number_of(info, "controller_term"));
+        printf("topics       %" JSON_INTEGER_FORMAT " with %" JSON_INTEGER_FORMAT " partitions\n", number_of(info, "topics"),
+               number_of(info, "partitions"));
+        printf("groups       %" JSON_INTEGER_FORMAT " with %" JSON_INTEGER_FORMAT " members\n", number_of(info, "groups"),
+               number_of(info, "group_members"));
+        printf("disk         %s free of %s\n\n", table_bytes(number_of(info, "disk_free_bytes"), a),
+               table_bytes(number_of(info, "disk_size_bytes"), b));
+        t = table_new(titles, ARRAY_LEN(titles));
+        json_array_foreach (json_object_get(info, "nodes"), i, node) {
+                table_cell(t, "%" JSON_INTEGER_FORMAT, number_of(node, "id"));
+                table_cell(t, "%s:%" JSON_INTEGER_FORMAT, text_of(node, "host"), number_of(node, "port"));
+                table_cell(t, "%s", text_of(node, "rack"));
+                table_cell(t, "%s", json_is_true(json_object_get(node, "fenced")) ? "fenced" : "ok");
+        }
+        table_print(t);
+        json_decref(info);
+        return CTL_OK;
+}
+
+/* ---- topics ---- */
+
+int topic_list(struct ctl *c, const char *arg)
+{
+        static const char *const titles[] = { "TOPIC", "PARTITIONS>", "REPLICAS>", "OFFSETS>", "SIZE>" };
+        json_t *answer, *topic;
+        struct table *t;
+        char size[32];
+        size_t i;
+        int status;
+
+        (void)arg;
+        if (!ask(c, "GET", "/v1/topics", NULL, NULL, &answer, &status))
+                return status;
+        t = table_new(titles, ARRAY_LEN(titles));
+        json_array_foreach (json_object_get(answer, "topics"), i, topic) {
+                table_cell(t, "%s", text_of(topic, "name"));
+                cell_number(t, topic, "partitions");
+                cell_number(t, topic, "replication_factor");
+                cell_number(t, topic, "offsets");
+                table_cell(t, "%s", table_bytes(number_of(topic, "size_bytes"), size));
+        }
+        table_print(t);
+        json_decref(answer);
+        return CTL_OK;
+}
+
+static void print_partitions(json_t *topic)
+{
+        static const char *const titles[] = { "PARTITION>", "LEADER>", "EPOCH>", "REPLICAS", "IN SYNC",
+                                              "START>",     "END>",    "SIZE>",  "STATE" };
+        struct table *t = table_new(titles, ARRAY_LEN(titles));
+        json_t *p;
+        size_t i;
+
+        json_array_foreach (json_object_get(topic, "partition_list"), i, p) {
+                char ids[128], size[32];
+
+                cell_number(t, p, "partition");
+                cell_number(t, p, "leader");
+                cell_number(t, p, "leader_epoch");
+                table_cell(t, "%s", ids_of(p, "replicas", ids));
+                table_cell(t, "%s", ids_of(p, "isr", ids));
+                cell_number(t, p, "start_offset");
+                cell_number(t, p, "high_watermark");
+                table_cell(t, "%s", table_bytes(number_of(p, "size_bytes"), size));
+                table_cell(t, "%s", text_of(p, "state"));
+        }
+        putchar('\n');
+        table_print(t);
+}
+
+int topic_get(struct ctl *c, const char *arg)
+{
+        json_t *topic, *value;
+        const char *name;
+        char size[32];
+        int status;
+
+        if (!ask(c, "GET", "/v1/topics/", arg, NULL, &topic, &status))
+                return status;
+        printf("topic        %s\nid           %s\npartitions   %" JSON_INTEGER_FORMAT "\nreplicas     %" JSON_INTEGER_FORMAT
+               "\noffsets      %" JSON_INTEGER_FORMAT "\nsize         %s\n",
+               text_of(topic, "name"), text_of(topic, "id"), number_of(topic, "partitions"),
+               number_of(topic, "replication_factor"), number_of(topic, "offsets"),
+               table_bytes(number_of(topic, "size_bytes"), size));
+        json_object_foreach (json_object_get(topic, "configs"), name, value)
+                printf("config       %s=%s\n", name, json_string_value(value));
+        if (c->detailed)
+                print_partitions(topic);
+        json_decref(topic);
+        return CTL_OK;
+}
+
+int topic_create(struct ctl *c, const char *arg)
+{
+        json_t *body = json_pack("{s:s, s:i, s:i, s:O}", "name", arg, "partitions", c->partitions, "replication_factor",
+                                 c->replication_factor, "configs", c->configs);
+        json_t *answer;
+        int status;
+
+        if (!ask(c, "POST", "/v1/topics", NULL, body, &answer, &status))
+                return status;
+        printf("created topic %s\n", arg);
+        json_decref(answer);
+        return CTL_OK;
+}
+
+int topic_delete(struct ctl *c, const char *arg)
+{
+        json_t *answer;
+        int status;
+
+        if (!ask(c, "DELETE", "/v1/topics/", arg, NULL, &answer, &status))
+                return status;
+        printf("deleted topic %s\n", arg);
+        json_decref(answer);
+        return CTL_OK;
+}
+
+/* ---- groups ---- */
+
+int group_list(struct ctl *c, const char *arg)
+{
+        static const char *const titles[] = { "GROUP", "STATE", "TYPE", "PROTOCOL" };
+        json_t *answer, *group;
+        struct table *t;
+        size_t i;
+        int status;
+
+        (void)arg;
+        if (!ask(c, "GET", "/v1/groups", NULL, NULL, &answer, &status))
+                return status;
+        t = table_new(titles, ARRAY_LEN(titles));
+        json_array_foreach (json_object_get(answer, "groups"), i, group) {
+                table_cell(t, "%s", text_of(group, "name"));
+                table_cell(t, "%s", text_of(group, "state"));
+                table_cell(t, "%s", text_of(group, "type"));
+                table_cell(t, "%s", text_of(group, "protocol_type"));
+        }
+        table_print(t);
+        if (json_is_false(json_object_get(answer, "complete")))
+                fputs("chronik-ctl: some groups are still being loaded and are missing here; ask again\n", stderr);
+        json_decref(answer);
+        return CTL_OK;
+}
+
+static void print_members(json_t *group)
+{
+        static const char *const titles[] = { "MEMBER", "INSTANCE", "CLIENT", "HOST" };
+        struct table *t = table_new(titles, ARRAY_LEN(titles));
+        json_t *m;
+        size_t i;
+
+        json_array_foreach (json_object_get(group, "members"), i, m) {
+                table_cell(t, "%s", text_of(m, "id"));
+                table_cell(t, "%s", text_of(m, "instance_id"));
+                table_cell(t, "%s", text_of(m, "client_id"));
+                table_cell(t, "%s", text_of(m, "host"));
+        }
+        putchar('\n');
+        table_print(t);
+}
+
+static void print_offsets(json_t *group)
+{
+        static const char *const titles[] = { "TOPIC", "PARTITION>", "COMMITTED>", "END>", "LAG>" };
+        struct table *t = table_new(titles, ARRAY_LEN(titles));
+        json_t *o;
+        size_t i;
+
+        json_array_foreach (json_object_get(group, "offsets"), i, o) {
+                table_cell(t, "%s", text_of(o, "topic"));
+                cell_number(t, o, "partition");
+                cell_number(t, o, "committed_offset");
+                cell_number(t, o, "end_offset");
+                cell_number(t, o, "lag");
+        }
+        putchar('\n');
+        table_print(t);
+}
+
+int group_get(struct ctl *c, const char *arg)
+{
+        json_t *group;
+        int status;
+
+        if (!ask(c, "GET", "/v1/groups/", arg, NULL, &group, &status))
+                return status;
+        printf("group        %s\nstate        %s\nassignor     %s\ngeneration   %" JSON_INTEGER_FORMAT "\n",
+               text_of(group, "name"), text_of(group, "state"), text_of(group, "assignor"), number_of(group, "generation"));
+        print_members(group);
+        print_offsets(group);
+        json_decref(group);
+        return CTL_OK;
+}

@@ -1,0 +1,48 @@
+/* What the files of chronik-ctl share. One thread; memory lives until the process ends unless said otherwise. */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "base/macros.h"
+
+/* Exit statuses. */
+enum { CTL_OK = 0, CTL_FAILED = 1, CTL_USAGE = 2, CTL_UNREACHABLE = 3 };
+
+struct ctl {
+        const char *server; /* HOST:PORT */
+        bool json;          /* print the answer as it came */
+        bool detailed;
+        int partitions, replication_factor; /* -1: the node's default */
+        json_t *configs;
+};
+
+/* ---- client.c ---- */
+
+/* Ask the node. @body: NULL, or an object whose reference is taken over. @ret: the answer, a new reference.
+ * Return: CTL_OK; otherwise the reason has been written to standard error. */
+int ctl_ask(const struct ctl *c, const char *method, const char *path, json_t *body, json_t **ret);
+/* @name made fit for a path; free it. NULL when memory is out. */
+char *ctl_escape(const char *name);
+
+/* ---- table.c ---- */
+
+/* Rows of text in aligned columns; those whose title ends in '>' (not shown) are aligned to the right. */
+struct table;
+struct table *table_new(const char *const *titles, unsigned columns_count);
+/* The next cell, row by row. */
+void table_cell(struct table *t, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* Print and free. */
+void table_print(struct table *t);
+/* 1234567 -> "1.2 MiB". */
+const char *table_bytes(json_int_t bytes, char text[32]);
+
+/* ---- commands.c: each gets what follows its words ---- */
+
+int cluster_info(struct ctl *c, const char *arg);
+int topic_list(struct ctl *c, const char *arg);
+int topic_get(struct ctl *c, const char *arg);
+int topic_create(struct ctl *c, const char *arg);
+int topic_delete(struct ctl *c, const char *arg);
+int group_list(struct ctl *c, const char *arg);
+int group_get(struct ctl *c, const char *arg);

@@ -1,0 +1,39 @@
+/* Prometheus text. */
+#include "obs/expo.h"
+
+#include <math.h>
+
+void expo_family(struct strbuf *out, const char *name, const char *type, const char *help)
+{
+        strbuf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void add_escaped(struct strbuf *out, struct str s)
+{
+        for (size_t i = 0; i < s.len; i++) {
+                if (s.p[i] == '\\' || s.p[i] == '"')
+                        strbuf_printf(out, "\\%c", s.p[i]);
+                else if (s.p[i] == '\n')
+                        strbuf_add_c(out, "\\n");
+                else
+                        strbuf_add(out, &s.p[i], 1);
+        }
+}
+
+void expo_value(struct strbuf *out, const char *name, const char *suffix, const struct expo_label *labels, double value)
+{
+        strbuf_printf(out, "%s%s", name, suffix);
+        for (const struct expo_label *l = labels; l && l->name; l++) {
+                strbuf_printf(out, "%s%s=\"", l == labels ? "{" : ",", l->name);
+                add_escaped(out, l->value);
+                strbuf_add_c(out, "\"");
+        }
+        if (labels && labels->name)
+                strbuf_add_c(out, "}");
+        if (isnan(value))
+                strbuf_add_c(out, " NaN\n");
+        else if (value == floor(value) && fabs(value) < 1e15)
+                strbuf_printf(out, " %.0f\n", value);
+        else
+                strbuf_printf(out, " %.9g\n", value);
+}
