@@ -28,6 +28,10 @@ FUZZ_SECONDS ?= 20
 fuzz: | deps ## run every fuzz target for FUZZ_SECONDS (20) under the sanitizers, with clang
 	@tests/fuzz/run-fuzz $(FUZZ_SECONDS)
 
+demo: all ## over 1,000,000 real records through a real client, with SIGKILLs, and the proof that all is there
+	@tools/install-deps tools/packages-demo.txt
+	@/usr/bin/python3 tests/demo/demo.py --chronikd $(BUILD)/chronikd
+
 test-clients: all ## real Kafka clients against build/chronikd; QUICK=1 for the main ones only
 	@tools/install-deps tools/packages-clients.txt
 	@tests/client/run $(if $(QUICK),--quick) --chronikd $(BUILD)/chronikd
@@ -47,4 +51,4 @@ docs: $(BUILD)/build.ninja ## make docs/PARAMETERS.md from the tables of src/con
 	@ninja -C $(BUILD) src/conf/gen-params-doc
 	@$(BUILD)/src/conf/gen-params-doc >docs/PARAMETERS.md.new && mv docs/PARAMETERS.md.new docs/PARAMETERS.md
 
-.PHONY: test-asan test-tsan help run deps all test fuzz docs fmt
+.PHONY: demo test-asan test-tsan help run deps all test fuzz docs fmt
