@@ -11,6 +11,7 @@ enum {
         FORMAT_VERSION = 1,
 
         STORE_META_MAGIC = 0x4348524b,     /* "CHRK" */
+        STORE_CLEAN_MAGIC = 0x434c4541,    /* "CLEA" */
         PARTITION_META_MAGIC = 0x43485250, /* "CHRP" */
         INDEX_MAGIC = 0x4958,              /* "IX" */
         INDEX_FOOTER_MAGIC = 0x4958454e,   /* "IXEN" */
@@ -28,6 +29,7 @@ enum {
 #define STORE_META_NAME "chronik.meta"
 #define STORE_LOCK_NAME ".lock"
 #define STORE_CLEAN_NAME "clean"
+#define STORE_CLUSTER_NAME "cluster"
 #define PARTITION_META_NAME "partition.meta"
 #define EPOCHS_NAME "epochs"
 #define CHECKPOINT_NAME "checkpoint"
@@ -46,6 +48,15 @@ struct disk_store_meta {
         uint32_t crc; /* of all before */
 };
 static_assert(sizeof(struct disk_store_meta) == 64, "FORMAT.md");
+
+struct disk_store_clean {
+        uint32_t magic;
+        int32_t reserved;
+        int64_t note;
+        uint32_t reserved2;
+        uint32_t crc; /* of all before */
+};
+static_assert(sizeof(struct disk_store_clean) == 24, "FORMAT.md");
 
 struct disk_partition_meta {
         uint32_t magic;

@@ -140,6 +140,7 @@ struct plog_store {
         int lock_fd;
         struct uuid dir_id;
         bool was_clean;
+        int64_t was_note, note; /* with the mark of a clean stop: found, and to be left */
         int64_t preallocate_step_len;
         struct flusher flusher;
         pthread_mutex_t lock; /* the lists below */
@@ -156,6 +157,8 @@ struct plog_store {
 
 /* "DIR/00000000000000000042.log"; asserts that it fits. */
 void plog_path(const char *dir, int64_t offset, const char *suffix, char ret_path[PLOG_PATH_MAX]);
+/* Whose log a folder holds. Return: 0; -ENOENT none; -EUCLEAN damaged or of another version; other negative errno. */
+int plog_read_meta(const char *dir, struct uuid *ret_topic_id, int32_t *ret_partition);
 /* "DIR/name" */
 void plog_path_of(const char *dir, const char *name, char ret_path[PLOG_PATH_MAX]);
 static inline struct segment *plog_active(const struct plog *pl)

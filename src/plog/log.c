@@ -80,32 +80,51 @@ static int find_segment(void *arg, const char *name)
         return n > 4 && !strcmp(name + n - 4, SEGMENT_SUFFIX) ? 1 : 0;
 }
 
+int plog_read_meta(const char *dir, struct uuid *ret_topic_id, int32_t *ret_partition)
+{
+        struct disk_partition_meta m;
+        char path[PLOG_PATH_MAX];
+        ssize_t n;
+        int fd;
+
+        plog_path_of(dir, PARTITION_META_NAME, path);
+        fd = file_open(path, O_RDONLY);
+        if (fd < 0)
+                return fd;
+        n = file_pread(fd, &m, sizeof m, 0);
+        file_close(fd);
+        if (n < 0)
+                return (int)n;
+        if (n != sizeof m || be32toh(m.magic) != PARTITION_META_MAGIC || be32toh(m.version) != FORMAT_VERSION ||
+            be32toh(m.crc) != crc32c(0, &m, offsetof(struct disk_partition_meta, crc)))
+                return -EUCLEAN;
+        memcpy(ret_topic_id->b, m.topic_id, sizeof ret_topic_id->b);
+        *ret_partition = (int32_t)be32toh((uint32_t)m.partition);
+        return 0;
+}
+
 /* Made without a sync: it is synced with the first data. One that was lost or torn before that is made again; over data
  * it must be right. */
 static int check_meta(struct plog *pl, const struct plog_open_args *args)
 {
-        struct disk_partition_meta m;
+        struct uuid topic_id;
+        int32_t partition;
         char path[PLOG_PATH_MAX];
-        bool good;
-        int fd, r;
+        int r = plog_read_meta(pl->dir, &topic_id, &partition);
+        bool good = !r;
 
-        plog_path_of(pl->dir, PARTITION_META_NAME, path);
-        fd = file_open(path, O_RDONLY);
-        if (fd < 0 && fd != -ENOENT)
-                return fd;
-        good = fd >= 0 && file_pread(fd, &m, sizeof m, 0) == sizeof m && be32toh(m.magic) == PARTITION_META_MAGIC &&
-               be32toh(m.crc) == crc32c(0, &m, offsetof(struct disk_partition_meta, crc));
-        file_close(fd);
-        if (good && be32toh(m.version) == FORMAT_VERSION && !memcmp(m.topic_id, args->topic_id.b, sizeof m.topic_id) &&
-            (int32_t)be32toh((uint32_t)m.partition) == args->partition)
+        if (good && uuid_equal(topic_id, args->topic_id) && partition == args->partition)
                 return 0;
+        if (r && r != -ENOENT && r != -EUCLEAN)
+                return r;
         r = good ? 1 : file_list(pl->dir, find_segment, NULL);
         if (r < 0)
                 return r;
+        plog_path_of(pl->dir, PARTITION_META_NAME, path);
         if (!r)
                 return write_meta(args, path);
-        diag(DIAG_ERROR, "%s: the folder %s belongs to another topic, partition or version (%s): move it away", pl->name,
-             pl->dir, good ? "its partition.meta says so" : "its partition.meta is missing or damaged");
+        diag(DIAG_ERROR, "%s: the folder %s belongs to another topic or partition (%s): move it away", pl->name, pl->dir,
+             good ? "its partition.meta says so" : "its partition.meta is missing, damaged or of another version");
         return -EUCLEAN;
 }
 
@@ -217,25 +236,18 @@ void plog_close(struct plog *pl)
 
 int plog_delete(struct plog *pl)
 {
-        char gone[PLOG_PATH_MAX], *slash;
+        const char *name;
         int64_t delay_ms;
         int r;
 
         pthread_mutex_lock(&pl->work);
         delay_ms = pl->conf.file_delete_delay_ms;
         shut(pl);
-        snprintf(gone, sizeof gone, "%s.%016llx%s", pl->dir, (unsigned long long)random_u64(), DELETED_DIR_SUFFIX);
-        r = file_rename(pl->dir, gone);
-        if (!r)
-                store_remove_later(pl->store, gone, delay_ms);
-        slash = strrchr(gone, '/');
-        if (!r && slash) {
-                *slash = '\0';
-                r = file_sync_dir(gone);
-        }
+        name = strrchr(pl->dir, '/');
+        r = plog_store_discard(pl->store, name ? name + 1 : pl->dir, delay_ms);
         if (r)
-                diag(DIAG_ERROR, "%s: cannot rename the folder %s of the deleted log: %s; it comes back at the next start "
-                     "unless it is removed by hand", pl->name, pl->dir, strerror(-r));
+                diag(DIAG_ERROR, "%s: cannot rename the folder %s of the deleted log: %s; the next start tries again", pl->name,
+                     pl->dir, strerror(-r));
         pthread_mutex_unlock(&pl->work);
         plog_unref(pl);
         return r;

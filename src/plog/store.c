@@ -1,4 +1,5 @@
 /* The data folder: lock, identity, clean-stop mark, files whose removal is due. See store.h and FORMAT.md. */
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -99,16 +100,59 @@ static int meta_load(struct plog_store *s, const char **ret_why)
 /* The mark of a clean stop is taken away before anything is written. */
 static int take_clean_mark(struct plog_store *s)
 {
+        CLEANUP(freep) char *data = NULL;
+        struct disk_store_clean mark;
         char path[PLOG_PATH_MAX];
-        struct file_info info;
+        size_t len;
         int r;
 
+        s->was_note = s->note = -1;
         plog_path_of(s->dir, STORE_CLEAN_NAME, path);
-        s->was_clean = !file_info(path, &info);
-        if (!s->was_clean)
-                return 0;
+        r = file_read_whole(path, sizeof mark, &data, &len);
+        s->was_clean = !r;
+        if (r)
+                return r == -ENOENT ? 0 : r;
+        if (len == sizeof mark) {
+                memcpy(&mark, data, sizeof mark);
+                if (be32toh(mark.magic) == STORE_CLEAN_MAGIC &&
+                    be32toh(mark.crc) == crc32c(0, &mark, offsetof(struct disk_store_clean, crc)))
+                        s->was_note = (int64_t)be64toh((uint64_t)mark.note);
+        }
         r = file_unlink(path);
         return r ? r : file_sync_dir(s->dir);
+}
+
+static int leave_clean_mark(struct plog_store *s)
+{
+        struct disk_store_clean mark = { .magic = htobe32(STORE_CLEAN_MAGIC), .note = (int64_t)htobe64((uint64_t)s->note) };
+        char path[PLOG_PATH_MAX];
+
+        mark.crc = htobe32(crc32c(0, &mark, offsetof(struct disk_store_clean, crc)));
+        plog_path_of(s->dir, STORE_CLEAN_NAME, path);
+        return file_replace(path, span_of(&mark, sizeof mark));
+}
+
+int plog_store_bind(struct plog_store *s, struct str cluster_id, const char **ret_why)
+{
+        CLEANUP(freep) char *data = NULL;
+        char path[PLOG_PATH_MAX];
+        size_t len;
+        int r;
+
+        plog_path_of(s->dir, STORE_CLUSTER_NAME, path);
+        r = file_read_whole(path, 4096, &data, &len);
+        if (r == -ENOENT)
+                r = file_replace(path, span_of(cluster_id.p, cluster_id.len));
+        else if (!r && !str_equal(cluster_id, (struct str){ data, len })) {
+                snprintf(why_buf, sizeof why_buf, "data folder %s holds the logs of cluster %.*s, and the metadata is of cluster "
+                         "%.*s: restore that cluster's metadata, or move the folder away", s->dir, (int)len, data,
+                         STR_FMT(cluster_id));
+                *ret_why = why_buf;
+                return PLOG_STORE_E_FOREIGN;
+        }
+        if (r)
+                *ret_why = why("data folder %s cannot be used: %s; check the volume", s->dir, r);
+        return r;
 }
 
 static int remove_orphan(void *arg, const char *name)
@@ -240,9 +284,6 @@ static void remove_due(struct plog_store *s, int64_t now_mono_ms)
 
 struct plog_store *plog_store_close(struct plog_store *s)
 {
-        char path[PLOG_PATH_MAX];
-        int fd;
-
         if (!s)
                 return NULL;
         flusher_drain(s);
@@ -259,11 +300,7 @@ struct plog_store *plog_store_close(struct plog_store *s)
         }
         assert(ilist_is_empty(&s->logs));
         remove_due(s, INT64_MAX);
-        plog_path_of(s->dir, STORE_CLEAN_NAME, path);
-        fd = file_open(path, O_RDWR | O_CREAT);
-        if (fd >= 0) /* without the mark the next start looks at every log's tail, and finds it in order */
-                (void)file_sync_dir(s->dir);
-        file_close(fd);
+        (void)leave_clean_mark(s); /* without it the next start looks at every log's tail, and finds it in order */
         flusher_fini(&s->flusher);
         store_free(s);
         return NULL;
@@ -277,6 +314,62 @@ struct uuid plog_store_dir_id(const struct plog_store *s)
 bool plog_store_was_clean(const struct plog_store *s)
 {
         return s->was_clean;
+}
+
+int64_t plog_store_clean_note(const struct plog_store *s)
+{
+        return s->was_note;
+}
+
+void plog_store_set_clean_note(struct plog_store *s, int64_t note)
+{
+        s->note = note;
+}
+
+/* ---- folders of logs ---- */
+
+struct listing {
+        struct plog_store *store;
+        int (*fn)(void *arg, const char *name, struct uuid topic_id);
+        void *arg;
+};
+
+static int list_one(void *arg, const char *name)
+{
+        struct listing *l = arg;
+        struct uuid topic_id;
+        char path[PLOG_PATH_MAX];
+        size_t n = strlen(name), k = strlen(DELETED_DIR_SUFFIX);
+        int32_t partition;
+
+        if (n > NAME_MAX || (n > k && !strcmp(name + n - k, DELETED_DIR_SUFFIX)))
+                return 0;
+        plog_path_of(l->store->dir, name, path);
+        /* Whatever has no meta file of ours is nobody's business here. */
+        return plog_read_meta(path, &topic_id, &partition) ? 0 : l->fn(l->arg, name, topic_id);
+}
+
+int plog_store_list(struct plog_store *s, int (*fn)(void *arg, const char *name, struct uuid topic_id), void *arg)
+{
+        struct listing l = { s, fn, arg };
+
+        return file_list(s->dir, list_one, &l);
+}
+
+int plog_store_discard(struct plog_store *s, const char *name, int64_t delay_ms)
+{
+        char from[PLOG_PATH_MAX], gone[PLOG_PATH_MAX];
+        int n, r;
+
+        n = snprintf(from, sizeof from, "%s/%s", s->dir, name);
+        assert(n > 0 && n < PLOG_PATH_MAX);
+        n = snprintf(gone, sizeof gone, "%s.%016llx%s", from, (unsigned long long)random_u64(), DELETED_DIR_SUFFIX);
+        assert(n > 0 && n < PLOG_PATH_MAX);
+        r = file_rename(from, gone);
+        if (r)
+                return r;
+        store_remove_later(s, gone, delay_ms);
+        return file_sync_dir(s->dir);
 }
 
 struct iopool *plog_store_pool(struct plog_store *s)

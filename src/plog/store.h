@@ -2,6 +2,7 @@
  * group-commit flusher, the I/O pool. */
 #pragma once
 
+#include "base/span.h"
 #include "base/uuid.h"
 #include "sys/iopool.h"
 
@@ -27,6 +28,22 @@ enum {
 int plog_store_open(const struct plog_store_config *cfg, struct plog_store **ret_store, const char **ret_why);
 /* All logs must be closed. Marks a clean stop. Blocks. */
 struct plog_store *plog_store_close(struct plog_store *s);
+
+/* Whose logs the folder holds: @cluster_id is noted at the first call and compared at every later start, because logs that
+ * the metadata does not know are removed (see plog_store_list()). Blocks.
+ * Return: 0; PLOG_STORE_E_FOREIGN (another cluster's) or negative errno, with @ret_why as above. */
+int plog_store_bind(struct plog_store *s, struct str cluster_id, const char **ret_why);
+
+/* A number that goes with the mark of a clean stop: what was set when the last stop was clean, -1 after any other.
+ * (The owner's broker epoch: who stopped cleanly under it lost nothing.) The setter is called before the store closes. */
+int64_t plog_store_clean_note(const struct plog_store *s);
+void plog_store_set_clean_note(struct plog_store *s, int64_t note);
+
+/* Call @fn for the folder of every log; a non-zero return of @fn ends it and is returned. @name is borrowed. Blocks. */
+int plog_store_list(struct plog_store *s, int (*fn)(void *arg, const char *name, struct uuid topic_id), void *arg);
+/* Remove the folder @name of a log that is not open, after @delay_ms; it does not come back after a crash. Blocks.
+ * Return: 0 or negative errno. */
+int plog_store_discard(struct plog_store *s, const char *name, int64_t delay_ms);
 
 /* Identity of this folder (KIP-858 directory id). */
 struct uuid plog_store_dir_id(const struct plog_store *s);
