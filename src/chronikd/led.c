@@ -1,91 +1,23 @@
-/* Led partitions follow the metadata image. */
+/* Led partitions follow the metadata image: what is to be done. How is led_job.c's business. */
 #include "chronikd/led.h"
 
 #include <errno.h>
-#include <stdio.h>
+#include <string.h>
 
-#include "base/arena.h"
-#include "conf/broker.h"
-#include "sys/clock.h"
+#include "chronikd/led_internal.h"
 #include "sys/diag.h"
-
-enum { PAIRS_MAX = 128 }; /* more than there are names to set */
-
-static struct conf_pairs pairs_of(const struct meta_configs *set, struct conf_pair pairs[PAIRS_MAX])
-{
-        size_t count = set ? MIN2(set->count, (uint32_t)PAIRS_MAX) : 0;
-
-        for (size_t i = 0; i < count; i++)
-                pairs[i] = (struct conf_pair){ .name = set->items[i].name, .value = set->items[i].value };
-        return (struct conf_pairs){ pairs, count };
-}
 
 int led_init(struct led *led)
 {
+        ilist_init(&led->pending);
+        ilist_init(&led->queue);
         return topic_conf_defaults(led->conf, &led->defaults);
 }
 
-/* Configurations of brokers changed: topics that set nothing get other values. */
-static void defaults_update(struct led *led, const struct meta_image *image)
+void led_fini(struct led *led)
 {
-        struct conf_pair all[PAIRS_MAX], own[PAIRS_MAX];
-        struct conf_layers layers = { .start = led->conf };
-        struct conf *now;
-        char self[16];
-
-        snprintf(self, sizeof self, "%d", led->node_id);
-        layers.all_brokers = pairs_of(meta_image_configs(image, META_RESOURCE_BROKER, STR_LIT("")), all);
-        layers.this_broker = pairs_of(meta_image_configs(image, META_RESOURCE_BROKER, str_of(self)), own);
-        if (broker_conf_derive(&layers, &now, NULL)) {
-                diag(DIAG_ERROR, "out of memory: changed broker configurations take effect at the next change or start");
-                return;
-        }
-        topic_conf_defaults(now, &led->defaults);
-        conf_unref(now);
-}
-
-static void topic_settings(const struct led *led, const struct meta_image *image, const struct meta_topic *t,
-                           struct topic_conf *ret)
-{
-        struct conf_pair pairs[PAIRS_MAX];
-
-        topic_conf_resolve(&led->defaults, pairs_of(meta_image_configs(image, META_RESOURCE_TOPIC, t->name), pairs), ret);
-}
-
-static struct plog_conf log_conf(const struct led *led, const struct topic_conf *c)
-{
-        return (struct plog_conf){
-                .segment_bytes = c->segment_bytes,
-                .segment_ms = c->segment_ms,
-                .segment_jitter_ms = c->segment_jitter_ms,
-                .index_interval_bytes = c->index_interval_bytes,
-                .retention_ms = c->retention_ms,
-                .retention_bytes = c->retention_bytes,
-                .file_delete_delay_ms = c->file_delete_delay_ms,
-                .cleanup_delete = c->cleanup_policy & CONF_CLEANUP_DELETE,
-                .cleanup_compact = c->cleanup_policy & CONF_CLEANUP_COMPACT,
-                .flush_before_ack = c->flush_before_ack,
-                .flush_ms = c->flush_ms,
-                .flush_messages = c->flush_messages,
-                .producer_expiry_ms = 86400000,
-        };
-}
-
-static struct partition_conf led_conf(const struct topic_conf *c, const struct meta_partition *p)
-{
-        return (struct partition_conf){
-                .min_insync_replicas = (int32_t)c->min_insync_replicas,
-                .replicas_count = p->replicas_count,
-                .flush_before_ack = c->flush_before_ack,
-                .compacted = c->cleanup_policy & CONF_CLEANUP_COMPACT,
-                .deletable = c->cleanup_policy & CONF_CLEANUP_DELETE,
-                .log_append_time = c->timestamp_type == CONF_TIMESTAMP_LOG_APPEND,
-                .max_message_bytes = (int32_t)c->max_message_bytes,
-                .timestamp_before_max_ms = c->timestamp_before_max_ms,
-                .timestamp_after_max_ms = c->timestamp_after_max_ms,
-                .compression = c->compression_type == CONF_COMPRESSION_PRODUCER ? -1 : (int8_t)c->compression_type,
-                .compression_level = topic_conf_level(c),
-        };
+        assert(!led->folders);
+        led->image = meta_image_unref(led->image);
 }
 
 static bool is_offsets_topic(struct str name)
@@ -93,78 +25,88 @@ static bool is_offsets_topic(struct str name)
         return str_equal_c(name, "__consumer_offsets");
 }
 
-static void partition_start(struct led *led, const struct meta_topic *t, const struct meta_partition *p,
-                            const struct topic_conf *c)
+/* ---- one partition ---- */
+
+static void partition_update(struct led *led, struct partition *p, const struct meta_topic *t, const struct meta_partition *mp)
 {
-        char name[300], dir[1400];
-        struct partition_open_args args;
-        struct partition *made;
-        struct plog *log;
-        int r;
-
-        snprintf(name, sizeof name, "%.*s-%d", STR_FMT(t->name), p->index);
-        snprintf(dir, sizeof dir, "%s/%s", led->dir, name);
-        r = plog_open(led->store,
-                      &(struct plog_open_args){
-                              .dir = dir, .name = name, .topic_id = t->id, .partition = p->index, .conf = log_conf(led, c),
-                      },
-                      &log);
-        if (r) {
-                diag(DIAG_ERROR, "partition %s cannot be opened (%s): it is not served. Look at folder %s", name,
-                     strerror(r < 0 ? -r : EIO), dir);
-                return;
-        }
-        snprintf(name, sizeof name, "%.*s", STR_FMT(t->name));
-        args = (struct partition_open_args){
-                .topic_name = name, .topic_id = t->id, .index = p->index, .leader_epoch = p->leader_epoch,
-                .log = plog_ref(log), .conf = led_conf(c, p),
-        };
-        r = partition_new(&args, &made);
-        if (!r)
-                r = partition_table_put(led->table, made);
-        if (r)
-                diag(DIAG_ERROR, "partition %s-%d is not served: %s", name, p->index, strerror(-r));
-        else if (is_offsets_topic(t->name))
-                coord_partition_open(led->coord, p->index, made);
-}
-
-static void partition_stop(struct led *led, struct partition *p, bool delete)
-{
-        struct plog *log = partition_log(p);
-
-        if (is_offsets_topic(str_of(partition_topic_name(p))))
-                coord_partition_close(led->coord, partition_index(p));
-        partition_close(p);
-        if (delete)
-                plog_delete(log);
-        else
-                plog_close(log);
-        partition_unref(p);
-}
-
-static void topic_apply(struct led *led, const struct meta_image *image, const struct meta_topic *t)
-{
+        struct partition_conf conf;
+        struct plog_conf log_conf;
         struct topic_conf c;
 
-        topic_settings(led, image, t, &c);
+        led_conf_topic(led, t, &c);
+        conf = led_conf_partition(&c, mp);
+        log_conf = led_conf_log(&c);
+        plog_set_conf(partition_log(p), &log_conf);
+        partition_set_conf(p, &conf);
+        partition_set_leader_epoch(p, mp->leader_epoch);
+}
+
+/* No request finds it any more, and those that wait are told. */
+static struct partition *partition_withdraw(struct led *led, struct uuid topic_id, int32_t index)
+{
+        struct partition *p = partition_table_take(led->table, topic_id, index);
+
+        if (is_offsets_topic(str_of(partition_topic_name(p))))
+                coord_partition_close(led->coord, index);
+        partition_close(p);
+        return p;
+}
+
+bool led_look(struct led *led, struct uuid topic_id, int32_t index, struct led_work *ret_work)
+{
+        const struct meta_topic *t = meta_image_topic_by_id(led->image, topic_id);
+        const struct meta_partition *mp = t && index < (int32_t)t->partitions_count ? meta_topic_partition(t, index) : NULL;
+        CLEANUP(partition_unrefp) struct partition *p = partition_table_find(led->table, topic_id, index);
+        bool wanted = mp && mp->leader == led->node_id && !led->closed;
+        struct topic_conf c;
+
+        if (wanted && p) {
+                partition_update(led, p, t, mp);
+                return false;
+        }
+        *ret_work = (struct led_work){ .kind = wanted ? LED_OPEN : mp ? LED_CLOSE : LED_DELETE };
+        if (wanted) {
+                led_conf_topic(led, t, &c);
+                ret_work->log_conf = led_conf_log(&c);
+                ret_work->conf = led_conf_partition(&c, mp);
+                ret_work->leader_epoch = mp->leader_epoch;
+        } else if (p) {
+                ret_work->partition = partition_withdraw(led, topic_id, index);
+        }
+        return wanted || p;
+}
+
+void led_opened(struct led *led, struct partition *p)
+{
+        int r = partition_table_put(led->table, p);
+
+        if (r) {
+                diag(DIAG_ERROR, "partition %s-%d is not served: %s", partition_topic_name(p), partition_index(p), strerror(-r));
+                partition_close(p);
+                plog_close(partition_log(p));
+                partition_unref(p);
+        } else if (is_offsets_topic(str_of(partition_topic_name(p)))) {
+                coord_partition_open(led->coord, partition_index(p), p);
+        }
+}
+
+/* ---- images ---- */
+
+static void topic_apply(struct led *led, const struct meta_topic *t)
+{
         if (is_offsets_topic(t->name))
                 coord_set_partitions(led->coord, (int32_t)t->partitions_count);
-        for (uint32_t i = 0; i < t->partitions_count; i++) {
-                const struct meta_partition *mp = meta_topic_partition(t, (int32_t)i);
-                struct partition *p = partition_table_find(led->table, t->id, (int32_t)i);
-                struct partition_conf conf = led_conf(&c, mp);
-                struct plog_conf log = log_conf(led, &c);
+        for (uint32_t i = 0; i < t->partitions_count; i++)
+                led_reconcile(led, t->name, t->id, (int32_t)i);
+}
 
-                if (!p) {
-                        if (mp->leader == led->node_id)
-                                partition_start(led, t, mp, &c);
-                        continue;
-                }
-                plog_set_conf(partition_log(p), &log);
-                partition_set_conf(p, &conf);
-                partition_set_leader_epoch(p, mp->leader_epoch);
-                partition_unref(p);
-        }
+static void topic_gone(struct led *led, const struct meta_topic *t)
+{
+        for (uint32_t i = 0; i < t->partitions_count; i++)
+                led_reconcile(led, t->name, t->id, (int32_t)i);
+        coord_topic_deleted(led->coord, t->name);
+        if (is_offsets_topic(t->name))
+                coord_set_partitions(led->coord, 0);
 }
 
 static bool brokers_changed(const struct meta_delta *d)
@@ -175,83 +117,73 @@ static bool brokers_changed(const struct meta_delta *d)
         return false;
 }
 
-void led_apply(struct led *led, const struct meta_delta *d)
+static void configs_apply(struct led *led, const struct meta_delta *d)
 {
-        if (brokers_changed(d)) {
-                const struct meta_topic *t;
-
-                defaults_update(led, d->after);
-                pmap_for_each (it, t, &d->after->topics_by_name)
-                        topic_apply(led, d->after, t);
-        }
-        for (uint32_t i = 0; i < d->topics_count; i++) {
-                const struct meta_topic *before = d->topics[i].before, *after = d->topics[i].after;
-
-                for (uint32_t k = 0; before && !after && k < before->partitions_count; k++) {
-                        struct partition *p = partition_table_take(led->table, before->id, (int32_t)k);
-
-                        if (p)
-                                partition_stop(led, p, true);
-                }
-                if (before && !after)
-                        coord_topic_deleted(led->coord, before->name);
-                if (before && !after && is_offsets_topic(before->name))
-                        coord_set_partitions(led->coord, 0);
-                if (after)
-                        topic_apply(led, d->after, after);
-        }
         for (uint32_t i = 0; i < d->configs_count; i++) {
                 const struct meta_configs *c = d->configs[i].after ? d->configs[i].after : d->configs[i].before;
                 const struct meta_topic *t =
                         c->key.type == META_RESOURCE_TOPIC ? meta_image_topic(d->after, c->key.name) : NULL;
 
                 if (t)
-                        topic_apply(led, d->after, t);
+                        topic_apply(led, t);
         }
 }
 
-struct closing {
-        struct uuid ids[64];
-        int32_t indexes[64];
-        int count;
-};
+/* ---- folders that nobody claims ---- */
 
-static int collect(void *arg, struct partition *p)
+static int remove_stray(void *arg, const char *name, struct uuid topic_id)
 {
-        struct closing *c = arg;
+        struct led *led = arg;
+        int r;
 
-        c->ids[c->count] = partition_topic_id(p);
-        c->indexes[c->count++] = partition_index(p);
-        return c->count == (int)ARRAY_LEN(c->ids);
-}
-
-void led_close_all(struct led *led)
-{
-        struct closing c;
-
-        do {
-                c.count = 0;
-                partition_table_visit(led->table, collect, &c);
-                for (int i = 0; i < c.count; i++) {
-                        struct partition *p = partition_table_take(led->table, c.ids[i], c.indexes[i]);
-
-                        if (p)
-                                partition_stop(led, p, false);
-                }
-        } while (c.count);
-}
-
-static int retain_one(void *arg, struct partition *p)
-{
-        struct partition_view view;
-
-        partition_view(p, &view);
-        if (plog_retain(partition_log(p), *(int64_t *)arg, view.high_watermark) > 0)
-                partition_start_moved(p);
+        if (meta_image_topic_by_id(led->image, topic_id))
+                return 0;
+        r = plog_store_discard(led->store, name, led->defaults.file_delete_delay_ms);
+        if (r)
+                diag(DIAG_ERROR, "folder %s/%s is of a topic that was deleted and cannot be removed: %s", led->dir, name,
+                     strerror(-r));
+        else
+                diag(DIAG_INFO, "folder %s/%s is of a topic that was deleted before the node stopped: it is removed", led->dir,
+                     name);
         return 0;
 }
 
-void led_retain(struct led *led, int64_t now_ms)
+void led_apply(struct led *led, const struct meta_delta *d)
 {
-        partition_table_visit(led->table, retain_one, &now_ms);
+        bool first = !led->image;
+
+        meta_image_unref(led->image);
+        led->image = meta_image_ref(d->after);
+        if (first && !plog_store_was_clean(led->store))
+                (void)plog_store_list(led->store, remove_stray, led);
+        if (brokers_changed(d)) {
+                const struct meta_topic *t;
+
+                led_conf_update(led);
+                pmap_for_each (it, t, &d->after->topics_by_name)
+                        topic_apply(led, t);
+        }
+        /* First what goes: a topic that was made again under its name waits for the folder of the one before. */
+        for (uint32_t i = 0; i < d->topics_count; i++)
+                if (!d->topics[i].after)
+                        topic_gone(led, d->topics[i].before);
+        for (uint32_t i = 0; i < d->topics_count; i++)
+                if (d->topics[i].after)
+                        topic_apply(led, d->topics[i].after);
+        configs_apply(led, d);
+        led_report(led);
+}
+
+static int close_one(void *arg, struct partition *p)
+{
+        led_reconcile(arg, str_of(partition_topic_name(p)), partition_topic_id(p), partition_index(p));
+        return 0;
+}
+
+void led_close(struct led *led, void (*closed)(void *arg))
+{
+        led->closed = closed;
+        led_jobs_cancel(led);
+        partition_table_visit(led->table, close_one, led);
+        led_report(led);
 }

@@ -17,7 +17,13 @@ static void on_delta(struct meta_subscriber *s, struct meta_delta *d)
         struct node *n = s->arg;
 
         led_apply(&n->led, d);
-        meta_subscriber_ack(s, d->after->index);
+}
+
+static void on_applied(void *arg, int64_t index)
+{
+        struct node *n = arg;
+
+        meta_subscriber_ack(&n->subscriber, index);
 }
 
 static void ask(struct node *n, enum controller_op op, void *item, void (*done)(struct controller_request *rq))
@@ -51,9 +57,26 @@ static void on_beat(struct loop_timer *t)
                 return;
         n->heartbeat = (struct controller_heartbeat){
                 .broker_id = n->led.node_id, .broker_epoch = n->registration.epoch,
-                .applied_index = n->subscriber.image ? n->subscriber.image->index : 0,
+                .applied_index = n->led.reported_index,
         };
         ask(n, CONTROLLER_HEARTBEAT, &n->heartbeat, beat_done);
+}
+
+/* What is on disk is looked at in the light of metadata that is as new as our registration. */
+static int follow_metadata(struct node *n)
+{
+        struct meta_image *image = controller_image(n->controller);
+        const char *why = "out of memory";
+        int r = plog_store_bind(n->store, image->cluster_id, &why);
+
+        meta_image_unref(image);
+        if (r) {
+                diag(DIAG_ERROR, "cannot open the data directory: %s", why);
+                return r;
+        }
+        plog_store_set_clean_note(n->store, n->registration.epoch);
+        n->subscriber = (struct meta_subscriber){ .loop = n->loop, .fn = on_delta, .arg = n, .acks = true };
+        return meta_subscribe(controller_publisher(n->controller), &n->subscriber);
 }
 
 static void registered(struct controller_request *rq)
@@ -61,10 +84,14 @@ static void registered(struct controller_request *rq)
         struct node *n = rq->arg;
         const struct controller_result *r = rq->result.outcome ? &rq->result : &n->registration.result;
 
+        if (n->stopping)
+                return;
         if (r->outcome) {
                 diag(DIAG_ERROR, "the controller refuses this node: %.*s", STR_FMT(r->message));
                 exit(1);
         }
+        if (follow_metadata(n))
+                exit(1);
         on_beat(&n->beat);
 }
 
@@ -83,7 +110,8 @@ static void node_register(struct node *n)
         n->registration.broker.endpoints_count = 1;
         n->registration.broker.directories = &n->directory;
         n->registration.broker.directories_count = 1;
-        n->registration.previous_epoch = -1;
+        /* After a clean stop nothing that we led has changed; the controller then leaves leaders and epochs as they are. */
+        n->registration.previous_epoch = plog_store_clean_note(n->store);
         snprintf(n->kafka, sizeof n->kafka, "%s:%u", advertised.host, advertised.port);
         ask(n, CONTROLLER_REGISTER_BROKER, &n->registration, registered);
 }
@@ -96,7 +124,7 @@ static void on_tick(struct loop_timer *t)
         plog_store_tick(n->store, now_ms);
         if (now_ms - n->retained_ms >= n->conf->storage.retention_check_interval_ms) {
                 n->retained_ms = now_ms;
-                led_retain(&n->led, clock_wall_ms());
+                retain_start(&n->retain);
         }
         loop_timer_start(&n->tick, TICK_MS);
 }
@@ -110,12 +138,25 @@ static void controller_stopped(void *arg)
         loop_stop(n->loop);
 }
 
+static void logs_closed(void *arg)
+{
+        struct node *n = arg;
+
+        controller_stop(n->controller, n->loop, controller_stopped, n);
+}
+
+static void retain_stopped(void *arg)
+{
+        struct node *n = arg;
+
+        led_close(&n->led, logs_closed);
+}
+
 static void unsubscribed(struct meta_subscriber *s)
 {
         struct node *n = s->arg;
 
-        led_close_all(&n->led);
-        controller_stop(n->controller, n->loop, controller_stopped, n);
+        retain_stop(&n->retain, retain_stopped, n);
 }
 
 static void net_is_stopped(struct loop *l, struct mail *m)
@@ -123,7 +164,10 @@ static void net_is_stopped(struct loop *l, struct mail *m)
         struct node *n = container_of(m, struct node, net_stopped);
 
         (void)l;
-        meta_unsubscribe(&n->subscriber, unsubscribed);
+        if (n->subscriber.publisher)
+                meta_unsubscribe(&n->subscriber, unsubscribed);
+        else /* stopped before it was registered */
+                logs_closed(n);
 }
 
 /* Members that were waiting for a rebalance have been answered; now the answers may leave. */
@@ -263,6 +307,12 @@ static int node_listen_admin(struct node *n)
         return 0;
 }
 
+/* Logs that are opened or closed at a time: one thread of the pool is left for flushes. */
+static unsigned led_jobs_max(const struct conf *c)
+{
+        return (unsigned)MAX2(c->server.num_io_threads - 1, INT64_C(1));
+}
+
 static int node_serve(struct node *n)
 {
         const struct conf *c = n->conf;
@@ -283,7 +333,9 @@ static int node_serve(struct node *n)
         int r;
 
         n->led = (struct led){ .conf = c, .store = n->store, .table = n->table, .dir = n->log_dir,
-                               .coord = n->led.coord, .node_id = n->led.node_id };
+                               .pool = n->pool, .loop = n->loop, .jobs_max = led_jobs_max(c),
+                               .applied = on_applied, .arg = n, .node_id = n->led.node_id };
+        n->retain = (struct retain){ .table = n->table, .pool = n->pool, .loop = n->loop };
         r = led_init(&n->led);
         if (r)
                 return fail("cannot start", strerror(-r));
@@ -304,14 +356,13 @@ static int node_serve(struct node *n)
                      address, strerror(-r));
                 return 1;
         }
-        n->subscriber = (struct meta_subscriber){ .loop = n->loop, .fn = on_delta, .arg = n, .acks = true };
-        r = meta_subscribe(controller_publisher(n->controller), &n->subscriber);
-        return r ? fail("cannot start", strerror(-r)) : 0;
+        return 0;
 }
 
 static void node_close(struct node *n)
 {
         n->net = net_server_free(n->net);
+        led_fini(&n->led);
         n->coord = coord_free(n->coord);
         n->handler = handler_free(n->handler);
         n->controller = controller_free(n->controller);

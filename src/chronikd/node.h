@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 
 #include "chronikd/led.h"
+#include "chronikd/retain.h"
 #include "controller/controller.h"
 #include "handler/handler.h"
 #include "meta/publish.h"
@@ -22,6 +23,7 @@ struct node {
         struct net_server *net;
         struct http_server *http;
         struct led led;
+        struct retain retain;
         struct meta_subscriber subscriber;
         char log_dir[1200], meta_dir[1200], kafka[300], admin[300];
         uint16_t port;
