@@ -1,0 +1,91 @@
+"""What every test file stands on: a node for each TestCase class, connections that are closed, topics of fresh names."""
+
+import itertools
+import unittest
+
+import records
+from kafka import ERR, Client
+from node import Node
+
+_numbers = itertools.count(1)
+
+
+class NodeCase(unittest.TestCase):
+    """One node for all tests of a class, with the class's SETTINGS. At the end it must still live and stop cleanly."""
+
+    SETTINGS = []
+    maxDiff = None
+
+    @classmethod
+    def setUpClass(cls):
+        cls.node = Node(cls.SETTINGS)
+        cls.addClassCleanup(cls.node.close)
+        cls.node.start()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.node.stop()
+
+    def client(self, **options):
+        """A new connection, closed when the test ends."""
+        client = Client(self.node.host, self.node.port, **options)
+        self.addCleanup(client.close)
+        return client
+
+    def fresh(self, prefix="topic"):
+        """A name that nothing has yet."""
+        return f"{prefix}-{next(_numbers)}"
+
+    def topic(self, partitions=1, name=None, **configs):
+        """Create a topic; returns its name. Configurations with _ for . and -: topic(cleanup_policy="compact")."""
+        name = name or self.fresh()
+        configs = [{"name": k.replace("_", "."), "value": str(v)} for k, v in configs.items()]
+        with Client(self.node.host, self.node.port) as client:
+            answer = client.call("CreateTopics", 7, topics=[
+                {"name": name, "num_partitions": partitions, "replication_factor": 1, "configs": configs}])
+        self.assertError(answer["topics"][0]["error_code"], ERR.NONE, answer["topics"][0]["error_message"])
+        return name
+
+    def topic_id(self, name):
+        with Client(self.node.host, self.node.port) as client:
+            answer = client.call("Metadata", 12, topics=[{"name": name}], allow_auto_topic_creation=False)
+        self.assertError(answer["topics"][0]["error_code"], ERR.NONE)
+        return answer["topics"][0]["topic_id"]
+
+    def produce(self, client, topic, data, version=11, acks=-1, partition=0, **fields):
+        """Produce @data (a batch's bytes, or values for one) to one partition; returns that partition's answer."""
+        if data is not None and not isinstance(data, bytes):
+            data = records.batch(data)
+        answer = client.call("Produce", version, acks=acks, timeout_ms=10000, topic_data=[
+            {"name": topic, "partition_data": [{"index": partition, "records": data}]}], **fields)
+        return answer["responses"][0]["partition_responses"][0]
+
+    def fetch(self, client, topic, offset=0, version=12, partition=0, max_wait_ms=0, min_bytes=1, max_bytes=1 << 26,
+              **fields):
+        """Fetch from one partition without a session; returns that partition's answer."""
+        answer = client.call("Fetch", version, max_wait_ms=max_wait_ms, min_bytes=min_bytes, max_bytes=max_bytes,
+                             topics=[{"topic": topic, "partitions": [
+                                 {"partition": partition, "fetch_offset": offset, "partition_max_bytes": 1 << 26}]}],
+                             **fields)
+        return answer["responses"][0]["partitions"][0]
+
+    def stored(self, topic, partition=0, offset=0):
+        """The batches of a partition as a consumer sees them, by fetches until the high watermark."""
+        batches = []
+        with Client(self.node.host, self.node.port) as client:
+            while True:
+                answer = self.fetch(client, topic, offset, partition=partition)
+                self.assertError(answer["error_code"], ERR.NONE)
+                new = records.parse(answer["records"] or b"")
+                batches += new
+                if new:
+                    offset = new[-1].base_offset + new[-1].last_offset_delta + 1
+                if not new or offset >= answer["high_watermark"]:
+                    return batches
+
+    def assertError(self, code, expected, message=None):
+        """Compare error codes and show their names."""
+        known = {e.value: e.name for e in ERR}
+        if code != expected:
+            self.fail(f"error {code} ({known.get(code, 'unknown')}) instead of {ERR(expected).name}"
+                      + (f": {message}" if message else ""))
