@@ -215,8 +215,10 @@ static bool checkpoint_is_current(struct plog *pl)
         bool current;
 
         pthread_mutex_lock(&pl->lock);
-        current = pl->durable_end == pl->end && pl->checkpoint_end == pl->end && pl->checkpoint_start == pl->start &&
-                  !pl->epochs_dirty && (!pl->producers.count || pl->checkpoint_snapshot == pl->end);
+        /* A log that was never written to has nothing to say; thousands of those close quickly. */
+        current = !pl->end && !pl->segments_count;
+        current |= pl->durable_end == pl->end && pl->checkpoint_end == pl->end && pl->checkpoint_start == pl->start &&
+                   !pl->epochs_dirty && (!pl->producers.count || pl->checkpoint_snapshot == pl->end);
         pthread_mutex_unlock(&pl->lock);
         return current;
 }
