@@ -27,7 +27,8 @@ static bool is_offsets_topic(struct str name)
 
 /* ---- one partition ---- */
 
-static void partition_update(struct led *led, struct partition *p, const struct meta_topic *t, const struct meta_partition *mp)
+static void partition_update(struct led *led, struct partition *p, const struct meta_topic *t,
+                             const struct meta_partition *mp)
 {
         struct partition_conf conf;
         struct plog_conf log_conf;
@@ -55,7 +56,8 @@ static struct partition *partition_withdraw(struct led *led, struct uuid topic_i
 bool led_look(struct led *led, struct uuid topic_id, int32_t index, struct led_work *ret_work)
 {
         const struct meta_topic *t = meta_image_topic_by_id(led->image, topic_id);
-        const struct meta_partition *mp = t && index < (int32_t)t->partitions_count ? meta_topic_partition(t, index) : NULL;
+        const struct meta_partition *mp =
+                t && index < (int32_t)t->partitions_count ? meta_topic_partition(t, index) : NULL;
         CLEANUP(partition_unrefp) struct partition *p = partition_table_find(led->table, topic_id, index);
         bool wanted = mp && mp->leader == led->node_id && !led->closed;
         struct topic_conf c;
@@ -81,7 +83,8 @@ void led_opened(struct led *led, struct partition *p)
         int r = partition_table_put(led->table, p);
 
         if (r) {
-                diag(DIAG_ERROR, "partition %s-%d is not served: %s", partition_topic_name(p), partition_index(p), strerror(-r));
+                diag(DIAG_ERROR, "partition %s-%d is not served: %s", partition_topic_name(p), partition_index(p),
+                     strerror(-r));
                 partition_close(p);
                 plog_close(partition_log(p));
                 partition_unref(p);
@@ -112,7 +115,8 @@ static void topic_gone(struct led *led, const struct meta_topic *t)
 static bool brokers_changed(const struct meta_delta *d)
 {
         for (uint32_t i = 0; i < d->configs_count; i++)
-                if ((d->configs[i].after ? d->configs[i].after : d->configs[i].before)->key.type == META_RESOURCE_BROKER)
+                if ((d->configs[i].after ? d->configs[i].after : d->configs[i].before)->key.type ==
+                    META_RESOURCE_BROKER)
                         return true;
         return false;
 }
@@ -140,11 +144,11 @@ static int remove_stray(void *arg, const char *name, struct uuid topic_id)
                 return 0;
         r = plog_store_discard(led->store, name, led->defaults.file_delete_delay_ms);
         if (r)
-                diag(DIAG_ERROR, "folder %s/%s is of a topic that was deleted and cannot be removed: %s", led->dir, name,
-                     strerror(-r));
+                diag(DIAG_ERROR, "folder %s/%s is of a topic that was deleted and cannot be removed: %s", led->dir,
+                     name, strerror(-r));
         else
-                diag(DIAG_INFO, "folder %s/%s is of a topic that was deleted before the node stopped: it is removed", led->dir,
-                     name);
+                diag(DIAG_INFO, "folder %s/%s is of a topic that was deleted before the node stopped: it is removed",
+                     led->dir, name);
         return 0;
 }
 
@@ -160,8 +164,7 @@ void led_apply(struct led *led, const struct meta_delta *d)
                 const struct meta_topic *t;
 
                 led_conf_update(led);
-                pmap_for_each (it, t, &d->after->topics_by_name)
-                        topic_apply(led, t);
+                pmap_for_each(it, t, &d->after->topics_by_name) topic_apply(led, t);
         }
         /* First what goes: a topic that was made again under its name waits for the folder of the one before. */
         for (uint32_t i = 0; i < d->topics_count; i++)

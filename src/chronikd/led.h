@@ -1,8 +1,8 @@
 /* Keeps the led partitions in step with the metadata image: opens logs of partitions that are placed here, closes and
  * deletes those that went, passes configurations on.
  *
- * On one loop; what blocks (opening, recovering, closing, renaming) runs on the I/O pool, a few logs at a time, one after
- * the other for logs of the same folder. An image has been taken up when everything that it asked for is done. */
+ * On one loop; what blocks (opening, recovering, closing, renaming) runs on the I/O pool, a few logs at a time, one
+ * after the other for logs of the same folder. An image has been taken up when everything that it asked for is done. */
 #pragma once
 
 #include "conf/topic.h"
@@ -18,24 +18,24 @@ struct led {
         const struct conf *conf; /* what the node started with */
         struct plog_store *store;
         struct partition_table *table;
-        struct coord *coord;     /* told of the partitions of __consumer_offsets, and of deleted topics */
+        struct coord *coord; /* told of the partitions of __consumer_offsets, and of deleted topics */
         struct iopool *pool;
         struct loop *loop;
-        const char *dir;         /* folder of the logs */
+        const char *dir; /* folder of the logs */
         int32_t node_id;
-        unsigned jobs_max;       /* on the pool at a time, at least 1 */
+        unsigned jobs_max; /* on the pool at a time, at least 1 */
         /* Everything that the images up to @index asked for is done. On @loop. */
         void (*applied)(void *arg, int64_t index);
         void *arg;
 
-        struct topic_conf defaults;  /* what a topic has that sets nothing, as of the last image */
-        struct meta_image *image;    /* the last one; counted */
-        struct led_folder *folders;  /* those with work, by name */
-        struct ilist pending;        /* jobs not done, in the order of the images that asked for them */
-        struct ilist queue;          /* of them those that may run and do not yet */
+        struct topic_conf defaults; /* what a topic has that sets nothing, as of the last image */
+        struct meta_image *image;   /* the last one; counted */
+        struct led_folder *folders; /* those with work, by name */
+        struct ilist pending;       /* jobs not done, in the order of the images that asked for them */
+        struct ilist queue;         /* of them those that may run and do not yet */
         unsigned jobs_running;
         int64_t reported_index;
-        void (*closed)(void *arg);   /* set: closing */
+        void (*closed)(void *arg); /* set: closing */
 };
 
 /* Return: 0 or -ENOMEM. */
@@ -43,9 +43,9 @@ int led_init(struct led *led);
 /* After led_close(), or when nothing was ever applied. */
 void led_fini(struct led *led);
 
-/* Go to @d->after; led->applied is called when that is done, perhaps at once. The first image must be current, because after
- * an unclean stop the folders of logs that it does not know are removed: the node died between the deletion of a topic
- * and that of its files. */
+/* Go to @d->after; led->applied is called when that is done, perhaps at once. The first image must be current, because
+ * after an unclean stop the folders of logs that it does not know are removed: the node died between the deletion of a
+ * topic and that of its files. */
 void led_apply(struct led *led, const struct meta_delta *d);
 
 /* Close every log in good order, then call @closed once. */

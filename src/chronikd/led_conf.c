@@ -28,7 +28,8 @@ void led_conf_update(struct led *led)
         layers.all_brokers = pairs_of(meta_image_configs(image, META_RESOURCE_BROKER, STR_LIT("")), all);
         layers.this_broker = pairs_of(meta_image_configs(image, META_RESOURCE_BROKER, str_of(self)), own);
         if (broker_conf_derive(&layers, &now, NULL)) {
-                diag(DIAG_ERROR, "out of memory: changed broker configurations take effect at the next change or start");
+                diag(DIAG_ERROR,
+                     "out of memory: changed broker configurations take effect at the next change or start");
                 return;
         }
         topic_conf_defaults(now, &led->defaults);
@@ -39,8 +40,8 @@ void led_conf_topic(const struct led *led, const struct meta_topic *t, struct to
 {
         struct conf_pair pairs[PAIRS_MAX];
 
-        topic_conf_resolve(&led->defaults, pairs_of(meta_image_configs(led->image, META_RESOURCE_TOPIC, t->name), pairs),
-                           ret);
+        topic_conf_resolve(&led->defaults,
+                           pairs_of(meta_image_configs(led->image, META_RESOURCE_TOPIC, t->name), pairs), ret);
 }
 
 struct plog_conf led_conf_log(const struct topic_conf *c)

@@ -36,8 +36,8 @@ struct partition_conf led_conf_partition(const struct topic_conf *c, const struc
 
 /* ---- led_job.c ---- */
 
-/* Do what the image asks for of this partition, now or when what is being done to it has ended. @topic_name may be freed
- * afterwards. When memory is out it says so, and the partition stays as it is until it changes again. */
+/* Do what the image asks for of this partition, now or when what is being done to it has ended. @topic_name may be
+ * freed afterwards. When memory is out it says so, and the partition stays as it is until it changes again. */
 void led_reconcile(struct led *led, struct str topic_name, struct uuid topic_id, int32_t index);
 /* Say how far everything is done. */
 void led_report(struct led *led);

@@ -4,8 +4,8 @@
  *          \--a job is there: it will look again when it is done                        ^--more to do---/ \--> freed
  *
  * Invariants: 1. one job to a partition; 2. of the jobs of one folder only the first is queued or running, so that a
- * deleted topic's folder is out of the way before its successor of the same name is opened; 3. `pending` is in the order
- * of the images that asked, and a job that looks again keeps its place. */
+ * deleted topic's folder is out of the way before its successor of the same name is opened; 3. `pending` is in the
+ * order of the images that asked, and a job that looks again keeps its place. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -39,7 +39,9 @@ struct led_job {
 static void run_open(struct led_job *job)
 {
         const char *name = job->folder->name;
-        struct partition_open_args args = { .topic_id = job->topic_id, .index = job->index, .conf = job->work.conf,
+        struct partition_open_args args = { .topic_id = job->topic_id,
+                                            .index = job->index,
+                                            .conf = job->work.conf,
                                             .leader_epoch = job->work.leader_epoch };
         char dir[1400], topic[FOLDER_NAME_SIZE];
         struct plog *log;
@@ -48,8 +50,11 @@ static void run_open(struct led_job *job)
         snprintf(dir, sizeof dir, "%s/%s", job->led->dir, name);
         snprintf(topic, sizeof topic, "%.*s", (int)(strrchr(name, '-') - name), name);
         r = plog_open(job->led->store,
-                      &(struct plog_open_args){ .dir = dir, .name = name, .topic_id = job->topic_id,
-                                                .partition = job->index, .conf = job->work.log_conf },
+                      &(struct plog_open_args){ .dir = dir,
+                                                .name = name,
+                                                .topic_id = job->topic_id,
+                                                .partition = job->index,
+                                                .conf = job->work.log_conf },
                       &log);
         if (!r) {
                 args.topic_name = topic;
@@ -141,8 +146,9 @@ static void job_done(struct io_job *io)
 void led_report(struct led *led)
 {
         bool idle = ilist_is_empty(&led->pending);
-        int64_t index = !led->image ? 0 : idle ? led->image->index
-                                   : ilist_entry(led->pending.next, struct led_job, pending_link)->image_index - 1;
+        int64_t index = !led->image ? 0
+                        : idle      ? led->image->index
+                                    : ilist_entry(led->pending.next, struct led_job, pending_link)->image_index - 1;
 
         if (index > led->reported_index) {
                 led->reported_index = index;
@@ -217,7 +223,8 @@ void led_reconcile(struct led *led, struct str topic_name, struct uuid topic_id,
         if (!led_look(led, topic_id, index, &work))
                 return;
         if (job_new(led, name, &job)) {
-                diag(DIAG_ERROR, "out of memory: partition %s is not served until its topic changes or the node starts again",
+                diag(DIAG_ERROR,
+                     "out of memory: partition %s is not served until its topic changes or the node starts again",
                      name);
                 if (work.kind != LED_OPEN) { /* what was closed must not stay half open */
                         plog_close(partition_log(work.partition));

@@ -10,111 +10,7 @@
 #include "sys/file.h"
 #include "sys/systemd.h"
 
-enum { HEARTBEAT_MS = 2000, TICK_MS = 100, STOP_MS = 10000, STALL_MS = 60000, OVERLAP_MAX = 64 };
-
-static void on_delta(struct meta_subscriber *s, struct meta_delta *d)
-{
-        struct node *n = s->arg;
-
-        led_apply(&n->led, d);
-}
-
-static void on_applied(void *arg, int64_t index)
-{
-        struct node *n = arg;
-
-        meta_subscriber_ack(&n->subscriber, index);
-}
-
-static void ask(struct node *n, enum controller_op op, void *item, void (*done)(struct controller_request *rq))
-{
-        arena_fini(&n->rq_mem);
-        n->rq = (struct controller_request){
-                .op = op, .reply_loop = n->loop, .done = done, .arg = n, .mem = &n->rq_mem, .items = item,
-                .items_count = 1,
-        };
-        controller_submit(n->controller, &n->rq);
-}
-
-static void beat_done(struct controller_request *rq)
-{
-        struct node *n = rq->arg;
-
-        if (!rq->result.outcome && !n->heartbeat.result.outcome && !n->heartbeat.fenced && !n->ready) {
-                n->ready = true;
-                printf("READY chronikd %s kafka=%s admin=%s node=%d\n", CHRONIK_VERSION, n->kafka, n->admin, n->led.node_id);
-                fflush(stdout);
-                systemd_ready("serving");
-        }
-        loop_timer_start(&n->beat, n->ready ? HEARTBEAT_MS : 5);
-}
-
-static void on_beat(struct loop_timer *t)
-{
-        struct node *n = container_of(t, struct node, beat);
-
-        if (n->stopping)
-                return;
-        n->heartbeat = (struct controller_heartbeat){
-                .broker_id = n->led.node_id, .broker_epoch = n->registration.epoch,
-                .applied_index = n->led.reported_index,
-        };
-        ask(n, CONTROLLER_HEARTBEAT, &n->heartbeat, beat_done);
-}
-
-/* What is on disk is looked at in the light of metadata that is as new as our registration. */
-static int follow_metadata(struct node *n)
-{
-        struct meta_image *image = controller_image(n->controller);
-        const char *why = "out of memory";
-        int r = plog_store_bind(n->store, image->cluster_id, &why);
-
-        meta_image_unref(image);
-        if (r) {
-                diag(DIAG_ERROR, "cannot open the data directory: %s", why);
-                return r;
-        }
-        plog_store_set_clean_note(n->store, n->registration.epoch);
-        n->subscriber = (struct meta_subscriber){ .loop = n->loop, .fn = on_delta, .arg = n, .acks = true };
-        return meta_subscribe(controller_publisher(n->controller), &n->subscriber);
-}
-
-static void registered(struct controller_request *rq)
-{
-        struct node *n = rq->arg;
-        const struct controller_result *r = rq->result.outcome ? &rq->result : &n->registration.result;
-
-        if (n->stopping)
-                return;
-        if (r->outcome) {
-                diag(DIAG_ERROR, "the controller refuses this node: %.*s", STR_FMT(r->message));
-                exit(1);
-        }
-        if (follow_metadata(n))
-                exit(1);
-        on_beat(&n->beat);
-}
-
-static void node_register(struct node *n)
-{
-        struct conf_addr advertised = conf_advertised(n->conf, n->port);
-
-        n->endpoint = (struct rec_broker_endpoint){
-                .listener = STR_LIT("PLAINTEXT"), .host = str_of(advertised.host), .port = advertised.port,
-        };
-        n->directory = plog_store_dir_id(n->store);
-        rec_broker_init(&n->registration.broker);
-        n->registration.broker.broker_id = n->led.node_id;
-        n->registration.broker.incarnation = random_uuid();
-        n->registration.broker.endpoints = &n->endpoint;
-        n->registration.broker.endpoints_count = 1;
-        n->registration.broker.directories = &n->directory;
-        n->registration.broker.directories_count = 1;
-        /* After a clean stop nothing that we led has changed; the controller then leaves leaders and epochs as they are. */
-        n->registration.previous_epoch = plog_store_clean_note(n->store);
-        snprintf(n->kafka, sizeof n->kafka, "%s:%u", advertised.host, advertised.port);
-        ask(n, CONTROLLER_REGISTER_BROKER, &n->registration, registered);
-}
+enum { TICK_MS = 100, STOP_MS = 10000, STALL_MS = 60000, OVERLAP_MAX = 64 };
 
 static void on_tick(struct loop_timer *t)
 {
@@ -199,7 +95,7 @@ static void node_stop(struct node *n)
                 return;
         n->stopping = true;
         systemd_stopping();
-        loop_timer_stop(&n->beat);
+        member_stop(n);
         loop_timer_stop(&n->tick);
         /* Admin requests in work wait for answers that come through this loop, so another thread waits for them. */
         n->admin_closing = (struct io_job){ .run = admin_close, .done = admin_is_closed, .reply_loop = n->loop };
@@ -240,13 +136,17 @@ static int node_open(struct node *n)
                 return fail("cannot start", strerror(-r));
         snprintf(n->log_dir, sizeof n->log_dir, "%s/log", n->conf->server.data_dir);
         snprintf(n->meta_dir, sizeof n->meta_dir, "%s/meta", n->conf->server.data_dir);
-        r = plog_store_open(&(struct plog_store_config){ .dir = n->log_dir, .pool = n->pool,
-                                                         .files_open_max = (unsigned)n->conf->storage.open_files_max,
-                                                         .preallocate_step_len = n->conf->storage.preallocate_step_bytes },
-                            &n->store, &why);
+        r = plog_store_open(
+                &(struct plog_store_config){ .dir = n->log_dir,
+                                             .pool = n->pool,
+                                             .files_open_max = (unsigned)n->conf->storage.open_files_max,
+                                             .preallocate_step_len = n->conf->storage.preallocate_step_bytes },
+                &n->store, &why);
         if (r)
                 return fail("cannot open the data directory", why ? why : strerror(-r));
-        r = controller_new(&(struct controller_config){ .dir = n->meta_dir, .node_id = n->led.node_id, .conf = n->conf,
+        r = controller_new(&(struct controller_config){ .dir = n->meta_dir,
+                                                        .node_id = n->led.node_id,
+                                                        .conf = n->conf,
                                                         .pool = n->pool,
                                                         .cluster_id = *n->conf->server.cluster_id
                                                                               ? str_of(n->conf->server.cluster_id)
@@ -332,15 +232,26 @@ static int node_serve(struct node *n)
         char address[300];
         int r;
 
-        n->led = (struct led){ .conf = c, .store = n->store, .table = n->table, .dir = n->log_dir,
-                               .pool = n->pool, .loop = n->loop, .jobs_max = led_jobs_max(c),
-                               .applied = on_applied, .arg = n, .node_id = n->led.node_id };
+        n->led = (struct led){ .conf = c,
+                               .store = n->store,
+                               .table = n->table,
+                               .dir = n->log_dir,
+                               .pool = n->pool,
+                               .loop = n->loop,
+                               .jobs_max = led_jobs_max(c),
+                               .applied = member_applied,
+                               .arg = n,
+                               .node_id = n->led.node_id };
         n->retain = (struct retain){ .table = n->table, .pool = n->pool, .loop = n->loop };
         r = led_init(&n->led);
         if (r)
                 return fail("cannot start", strerror(-r));
-        r = handler_new(&(struct handler_deps){ .conf = c, .controller = n->controller, .partitions = n->table,
-                                                .store = n->store, .pool = n->pool, .node_id = n->led.node_id,
+        r = handler_new(&(struct handler_deps){ .conf = c,
+                                                .controller = n->controller,
+                                                .partitions = n->table,
+                                                .store = n->store,
+                                                .pool = n->pool,
+                                                .node_id = n->led.node_id,
                                                 .reactors_count = net.reactors_count },
                         &n->handler);
         net.owner = n->handler;
@@ -383,13 +294,12 @@ int node_run(struct conf *conf)
         signal(SIGPIPE, SIG_IGN);
         if (node_open(n) || node_serve(n) || node_listen_admin(n))
                 return 1;
-        loop_timer_init(&n->beat, n->loop, on_beat);
         loop_timer_init(&n->tick, n->loop, on_tick);
         loop_timer_start(&n->tick, TICK_MS);
         n->retained_ms = clock_mono_ms();
         loop_signal_start(&n->on_term, n->loop, SIGTERM, on_term);
         loop_signal_start(&n->on_int, n->loop, SIGINT, on_int);
-        node_register(n);
+        member_start(n);
         loop_run(n->loop);
         node_close(n);
         return 0;

@@ -45,6 +45,16 @@ struct node {
 /* Run a node until it is told to stop (SIGTERM, SIGINT). Return: the exit status. */
 int node_run(struct conf *conf);
 
+/* ---- member.c; on the main loop ---- */
+
+/* Register, follow the metadata, and renew the lease until member_stop(). A refusal ends the process. */
+void member_start(struct node *n);
+void member_stop(struct node *n);
+/* For struct led: what the image at @index asks for is done. */
+void member_applied(void *node, int64_t index);
+
+/* ---- the admin listener ---- */
+
 /* Answer a request of the admin listener (admin.c). On a thread of its own; may wait. */
 void admin_answer(void *node, struct http_request *rq);
 /* The node's metrics as Prometheus text (metrics.c). Likewise. */
