@@ -113,6 +113,8 @@ static int16_t check_old_client(const struct fetch_op *op, struct partition *p)
         return conf.compression == CODEC_ZSTD ? KERR_UNSUPPORTED_COMPRESSION_TYPE : 0;
 }
 
+/* What the answer says of the partition, and from where it may be read. What the client read last is judged first: one
+ * that is ahead of us must be told where our logs part, which out of range would not say. */
 static int16_t view_item(struct fetch_op *op, struct fetch_item *item, int64_t *ret_below)
 {
         struct fetch_work *work = item->work;
@@ -122,11 +124,12 @@ static int16_t view_item(struct fetch_op *op, struct fetch_item *item, int64_t *
         if (error)
                 return error;
         partition_view(work->partition, &view);
-        if (item->fetch_offset < view.start_offset || item->fetch_offset > view.end_offset)
-                return KERR_OFFSET_OUT_OF_RANGE;
         error = check_divergence(work->partition, item);
         if (error)
                 return error;
+        if (item->diverging_epoch < 0 &&
+            (item->fetch_offset < view.start_offset || item->fetch_offset > view.end_offset))
+                return KERR_OFFSET_OUT_OF_RANGE;
         item->high_watermark = view.high_watermark;
         item->stable_offset = view.stable_offset;
         item->start_offset = view.start_offset;
@@ -171,11 +174,16 @@ static int read_item(struct fetch_op *op, struct fetch_item *item, size_t len_ma
         return 0;
 }
 
+/* The most that an answer may hold, but for its first batch. */
+static size_t response_max(const struct fetch_op *op)
+{
+        return (size_t)MIN2((int64_t)MAX2(op->req.max_bytes, 0), op->rq->h->deps.conf->fetch.max_bytes);
+}
+
 /* Read every partition of the plan. Return: 0 with what was found, or -EAGAIN when the pool is needed. */
 static int read_all(struct fetch_op *op, size_t *ret_len, bool *ret_has_error)
 {
-        size_t left = (size_t)MIN2((int64_t)MAX2(op->req.max_bytes, 0), op->rq->h->deps.conf->fetch.max_bytes);
-        size_t total = 0;
+        size_t left = response_max(op), total = 0;
         bool has_error = false;
 
         for (size_t i = 0; i < op->plan.items_count; i++) {
@@ -389,6 +397,7 @@ static void job_done(struct io_job *job)
 
 static void evaluate(struct fetch_op *op)
 {
+        int64_t enough = MIN2((int64_t)op->req.min_bytes, (int64_t)response_max(op)); /* more will never be there */
         size_t len = 0;
         bool has_error = false;
 
@@ -402,7 +411,7 @@ static void evaluate(struct fetch_op *op)
                 iopool_submit(op->rq->h->deps.pool, &op->job);
                 return;
         }
-        if (has_error || op->late || op->plan.items_count == 0 || (int64_t)len >= op->req.min_bytes ||
+        if (has_error || op->late || op->plan.items_count == 0 || (int64_t)len >= enough ||
             clock_mono_ms() >= op->deadline_ms || net_conn_is_gone(op->rq->net.conn)) {
                 answer(op);
                 return;
