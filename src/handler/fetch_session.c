@@ -419,7 +419,7 @@ int fetch_session_begin(struct fetch_sessions *c, const struct fetch_session_req
         struct fetch_plan plan = { .by_id = rq->by_id };
         int r;
 
-        if (rq->epoch > 0) {
+        if (rq->epoch > 0 || rq->epoch < -1) { /* 0 starts, -1 ends; all else is the number of a request */
                 r = begin_incremental(c, rq, a, now_ms, &plan);
                 if (r)
                         return r;

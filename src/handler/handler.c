@@ -43,7 +43,7 @@ int handler_new(const struct handler_deps *deps, struct handler **ret_handler)
                 assert(apis[i].wire);
         }
         pthread_mutex_init(&h->ids_lock, NULL);
-        r = fetch_sessions_new(1000, 1000000, &h->sessions);
+        r = fetch_sessions_new((unsigned)deps->conf->fetch.session_cache, 1000000, &h->sessions);
         if (r) {
                 handler_free(h);
                 return r;
