@@ -21,7 +21,6 @@ static void create_fail(struct create_op *op, struct create_topics_response_topi
         out->error_message = text;
         out->num_partitions = -1;
         out->replication_factor = -1;
-        out->configs_count = -1;
         handler_count_error(op->rq, error);
 }
 
@@ -106,14 +105,16 @@ static bool create_item(struct create_op *op, const struct create_topics_request
         return true;
 }
 
-static bool create_is_named_twice(const struct create_topics_request *req, int32_t i)
+/* Is the @i-th topic named once more, from place @from to before @to? */
+static bool create_is_named_again(const struct create_topics_request *req, int32_t i, int32_t from, int32_t to)
 {
-        for (int32_t k = 0; k < req->topics_count; k++)
-                if (k != i && str_equal(req->topics[k].name, req->topics[i].name))
+        for (int32_t k = from; k < to; k++)
+                if (str_equal(req->topics[k].name, req->topics[i].name))
                         return true;
         return false;
 }
 
+/* One row for each name, so a name that comes again has been answered. */
 static bool create_prepare(struct create_op *op)
 {
         struct arena *a = &op->rq->arena;
@@ -125,19 +126,19 @@ static bool create_prepare(struct create_op *op)
         op->rows = ARENA_NEW_ARRAY(a, int32_t, count);
         if (!op->rsp.topics || !op->items || !op->rows)
                 return false;
-        op->rsp.topics_count = count;
         for (int32_t i = 0; i < count; i++) {
-                struct create_topics_response_topic *out = &op->rsp.topics[i];
+                struct create_topics_response_topic *out = &op->rsp.topics[op->rsp.topics_count];
 
+                if (create_is_named_again(&op->req, i, 0, i))
+                        continue;
                 create_topics_response_topic_init(out);
                 out->name = op->req.topics[i].name;
-                if (create_is_named_twice(&op->req, i)) {
+                out->error_message = STR_NULL;
+                op->rows[op->items_count] = op->rsp.topics_count++;
+                if (create_is_named_again(&op->req, i, i + 1, count))
                         create_fail(op, out, KERR_INVALID_REQUEST,
                                     RQ_TEXT(op->rq, "The topic is named twice in this request; name it once."));
-                        continue;
-                }
-                op->rows[op->items_count] = i;
-                if (!create_item(op, &op->req.topics[i]))
+                else if (!create_item(op, &op->req.topics[i]))
                         return false;
         }
         return true;
@@ -168,27 +169,93 @@ struct delete_op {
         struct delete_topics_request req;
         struct delete_topics_response rsp;
         struct controller_delete_topic *items;
+        int32_t *rows; /* row of the response of each item */
+        uint32_t items_count;
         struct ask ask;
 };
+
+static void delete_fail(struct delete_op *op, struct delete_topics_response_topic *out, int16_t error, struct str text)
+{
+        out->error_code = error;
+        out->error_message = text;
+        handler_count_error(op->rq, error);
+}
 
 static void delete_done(struct controller_request *crq)
 {
         struct delete_op *op = container_of(crq, struct delete_op, ask.rq);
 
-        for (int32_t i = 0; i < op->rsp.responses_count; i++) {
-                struct delete_topics_response_topic *out = &op->rsp.responses[i];
+        for (uint32_t i = 0; i < op->items_count; i++) {
+                struct delete_topics_response_topic *out = &op->rsp.responses[op->rows[i]];
                 const struct controller_result *result = ask_result(&op->ask, &op->items[i].result);
 
                 out->name = op->items[i].name.p ? RQ_TEXT(op->rq, "%.*s", STR_FMT(op->items[i].name)) : STR_NULL;
                 out->topic_id = op->items[i].id;
-                out->error_code = error_of_controller(result->outcome);
-                if (!out->error_code)
-                        continue;
-                out->error_message = RQ_TEXT(op->rq, "%.*s", STR_FMT(result->message));
-                handler_count_error(op->rq, out->error_code);
+                if (result->outcome)
+                        delete_fail(op, out, error_of_controller(result->outcome),
+                                    RQ_TEXT(op->rq, "%.*s", STR_FMT(result->message)));
         }
         ask_fini(&op->ask);
         RQ_REPLY(op->rq, delete_topics_response, &op->rsp);
+}
+
+static struct delete_topics_request_topic delete_named(const struct delete_op *op, int32_t i)
+{
+        if (op->rq->version >= 6)
+                return op->req.topics[i];
+        return (struct delete_topics_request_topic){ .name = op->req.topic_names[i] };
+}
+
+/* The id of what is named, by its name or its id; zero when the name is nobody's. */
+static struct uuid delete_id(const struct delete_op *op, const struct delete_topics_request_topic *in)
+{
+        const struct meta_topic *t = in->name.p ? meta_image_topic(op->rq->image, in->name) : NULL;
+
+        return in->name.p ? (t ? t->id : UUID_ZERO) : in->topic_id;
+}
+
+/* Is the @i-th topic named once more, from place @from to before @to? By id one time and by name the other counts. */
+static bool delete_is_named_again(const struct delete_op *op, int32_t i, int32_t from, int32_t to)
+{
+        struct delete_topics_request_topic a = delete_named(op, i);
+        struct uuid id = delete_id(op, &a);
+
+        for (int32_t k = from; k < to; k++) {
+                struct delete_topics_request_topic b = delete_named(op, k);
+
+                if (a.name.p && b.name.p ? str_equal(a.name, b.name)
+                                         : !uuid_is_zero(id) && uuid_equal(id, delete_id(op, &b)))
+                        return true;
+        }
+        return false;
+}
+
+/* One row for each topic. Nothing is deleted where it is not clear what is meant. */
+static void delete_prepare(struct delete_op *op, int32_t count)
+{
+        for (int32_t i = 0; i < count; i++) {
+                struct delete_topics_request_topic in = delete_named(op, i);
+                struct delete_topics_response_topic *out = &op->rsp.responses[op->rsp.responses_count];
+
+                if (delete_is_named_again(op, i, 0, i))
+                        continue;
+                delete_topics_response_topic_init(out);
+                out->name = in.name;
+                out->topic_id = in.topic_id;
+                op->rows[op->items_count] = op->rsp.responses_count++;
+                if (in.name.p && !uuid_is_zero(in.topic_id))
+                        delete_fail(op, out, KERR_INVALID_REQUEST,
+                                    RQ_TEXT(op->rq, "A topic is named by its name or by its id, not by both."));
+                else if (!in.name.p && uuid_is_zero(in.topic_id))
+                        delete_fail(op, out, KERR_INVALID_REQUEST,
+                                    RQ_TEXT(op->rq, "Neither a name nor an id says which topic is meant."));
+                else if (delete_is_named_again(op, i, i + 1, count))
+                        delete_fail(op, out, KERR_INVALID_REQUEST,
+                                    RQ_TEXT(op->rq, "The topic is named twice in this request; name it once."));
+                else
+                        op->items[op->items_count++] = (struct controller_delete_topic){ .name = in.name,
+                                                                                         .id = in.topic_id };
+        }
 }
 
 void handler_delete_topics(struct rq *rq)
@@ -207,15 +274,11 @@ void handler_delete_topics(struct rq *rq)
         delete_topics_response_init(&op->rsp);
         op->rsp.responses = ARENA_NEW_ARRAY(&rq->arena, struct delete_topics_response_topic, count);
         op->items = ARENA_NEW_ARRAY(&rq->arena, struct controller_delete_topic, count);
-        if (!op->rsp.responses || !op->items) {
+        op->rows = ARENA_NEW_ARRAY(&rq->arena, int32_t, count);
+        if (!op->rsp.responses || !op->items || !op->rows) {
                 rq_close_nomem(rq);
                 return;
         }
-        op->rsp.responses_count = count;
-        for (int32_t i = 0; i < count; i++) {
-                delete_topics_response_topic_init(&op->rsp.responses[i]);
-                op->items[i].name = rq->version >= 6 ? op->req.topics[i].name : op->req.topic_names[i];
-                op->items[i].id = rq->version >= 6 ? op->req.topics[i].topic_id : UUID_ZERO;
-        }
-        ask_submit(rq, &op->ask, CONTROLLER_DELETE_TOPICS, op->items, (uint32_t)count, false, delete_done);
+        delete_prepare(op, count);
+        ask_submit(rq, &op->ask, CONTROLLER_DELETE_TOPICS, op->items, op->items_count, false, delete_done);
 }
