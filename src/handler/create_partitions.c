@@ -30,17 +30,17 @@ static void done(struct controller_request *crq)
         RQ_REPLY(op->rq, create_partitions_response, &op->rsp);
 }
 
-static bool is_named_twice(const struct create_partitions_request *req, int32_t i)
+/* Is the @i-th topic named once more, from place @from to before @to? */
+static bool is_named_again(const struct create_partitions_request *req, int32_t i, int32_t from, int32_t to)
 {
-        for (int32_t k = 0; k < req->topics_count; k++)
-                if (k != i && str_equal(req->topics[k].name, req->topics[i].name))
+        for (int32_t k = from; k < to; k++)
+                if (str_equal(req->topics[k].name, req->topics[i].name))
                         return true;
         return false;
 }
 
-static bool add_item(struct more_op *op, int32_t row)
+static bool add_item(struct more_op *op, const struct create_partitions_request_topic *in, int32_t row)
 {
-        const struct create_partitions_request_topic *in = &op->req.topics[row];
         struct controller_create_partitions *item = &op->items[op->items_count];
         struct controller_assignment *a = NULL;
 
@@ -81,16 +81,19 @@ void handler_create_partitions(struct rq *rq)
                 rq_close_nomem(rq);
                 return;
         }
-        op->rsp.results_count = count;
-        for (int32_t i = 0; i < count; i++) {
-                struct create_partitions_response_result *out = &op->rsp.results[i];
+        for (int32_t i = 0; i < count; i++) { /* one result for each name */
+                int32_t row = op->rsp.results_count;
+                struct create_partitions_response_result *out = &op->rsp.results[row];
 
+                if (is_named_again(&op->req, i, 0, i))
+                        continue;
+                op->rsp.results_count++;
                 create_partitions_response_result_init(out);
                 out->name = op->req.topics[i].name;
-                if (is_named_twice(&op->req, i)) {
+                if (is_named_again(&op->req, i, i + 1, count)) {
                         out->error_code = KERR_INVALID_REQUEST;
                         out->error_message = RQ_TEXT(rq, "The topic is named twice in this request; name it once.");
-                } else if (!add_item(op, i)) {
+                } else if (!add_item(op, &op->req.topics[i], row)) {
                         rq_close_nomem(rq);
                         return;
                 }
