@@ -28,12 +28,12 @@ static void add_partition(struct log_dirs_op *op, const struct meta_topic *t, in
         part->partition_size = ends.size_bytes;
 }
 
-/* @indexes: NULL for all. */
+/* @in: the partitions that were asked for, which may be none; NULL for all. */
 static void add_topic(struct log_dirs_op *op, struct describe_log_dirs_response_dir *dir, const struct meta_topic *t,
-                      const int32_t *indexes, int32_t indexes_count)
+                      const struct describe_log_dirs_request_topic *in)
 {
         struct describe_log_dirs_response_topic *out = &dir->topics[dir->topics_count];
-        int32_t count = indexes ? indexes_count : (int32_t)t->partitions_count;
+        int32_t count = in ? in->partitions_count : (int32_t)t->partitions_count;
 
         describe_log_dirs_response_topic_init(out);
         out->name = t->name;
@@ -43,7 +43,7 @@ static void add_topic(struct log_dirs_op *op, struct describe_log_dirs_response_
                 return;
         }
         for (int32_t i = 0; i < count; i++)
-                add_partition(op, t, indexes ? indexes[i] : i, out);
+                add_partition(op, t, in ? in->partitions[i] : i, out);
         dir->topics_count += out->partitions_count > 0;
 }
 
@@ -60,13 +60,13 @@ static void add_topics(struct log_dirs_op *op, struct describe_log_dirs_response
         if (op->req.topics_count < 0) {
                 pmap_for_each (it, t, &op->rq->image->topics_by_name)
                         if (!op->nomem)
-                                add_topic(op, dir, t, NULL, 0);
+                                add_topic(op, dir, t, NULL);
                 return;
         }
         for (int32_t i = 0; i < op->req.topics_count && !op->nomem; i++) {
                 t = meta_image_topic(op->rq->image, op->req.topics[i].topic);
                 if (t)
-                        add_topic(op, dir, t, op->req.topics[i].partitions, op->req.topics[i].partitions_count);
+                        add_topic(op, dir, t, &op->req.topics[i]);
         }
 }
 
