@@ -132,6 +132,32 @@ static void add_all(struct page *pg, const struct describe_topic_partitions_requ
                           req->cursor && str_equal(t->name, req->cursor->topic_name) ? req->cursor->partition_index : 0);
 }
 
+/* A cursor is one of ours: a place in one of the topics asked for. */
+static bool cursor_is_fine(const struct describe_topic_partitions_request *req)
+{
+        if (!req->cursor)
+                return true;
+        if (req->cursor->partition_index < 0)
+                return false;
+        for (int32_t i = 0; i < req->topics_count; i++)
+                if (str_equal(req->topics[i].name, req->cursor->topic_name))
+                        return true;
+        return req->topics_count == 0;
+}
+
+/* There is no place for an error of the whole request, so each topic has it. */
+static void refuse_all(struct page *pg, const struct describe_topic_partitions_request *req)
+{
+        for (int32_t i = 0; i < req->topics_count; i++) {
+                struct describe_topic_partitions_response_topic *out = &pg->rsp.topics[pg->rsp.topics_count++];
+
+                describe_topic_partitions_response_topic_init(out);
+                out->name = req->topics[i].name;
+                out->error_code = KERR_INVALID_REQUEST;
+                handler_count_error(pg->rq, out->error_code);
+        }
+}
+
 void handler_describe_topic_partitions(struct rq *rq)
 {
         struct describe_topic_partitions_request req;
@@ -139,10 +165,6 @@ void handler_describe_topic_partitions(struct rq *rq)
 
         if (!RQ_DECODE(rq, describe_topic_partitions_request, &req))
                 return;
-        if (req.cursor && req.cursor->partition_index < 0) {
-                rq_close(rq, "cursor with a negative partition");
-                return;
-        }
         describe_topic_partitions_response_init(&pg.rsp);
         pg.left = req.response_partition_limit < 1 ? 1 : MIN2(req.response_partition_limit, (int32_t)PAGE_MAX);
         /* Every topic takes at least one partition of the limit, so no more topics than that fit a page of all. */
@@ -152,7 +174,9 @@ void handler_describe_topic_partitions(struct rq *rq)
                 rq_close_nomem(rq);
                 return;
         }
-        if (req.topics_count)
+        if (!cursor_is_fine(&req))
+                refuse_all(&pg, &req);
+        else if (req.topics_count)
                 add_named(&pg, &req);
         else
                 add_all(&pg, &req);
