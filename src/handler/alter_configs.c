@@ -61,7 +61,9 @@ static void done(struct controller_request *crq)
                 const struct controller_result *result = ask_result(&op->ask, &op->items[i].result);
                 struct altered *a = &op->rows[op->row_of_item[i]];
 
-                a->error = error_of_controller(result->outcome);
+                /* as Kafka: only where a broker itself is the matter, BROKER_ID_NOT_REGISTERED is said */
+                a->error = result->outcome == CONTROLLER_E_BROKER_UNKNOWN ? KERR_INVALID_REQUEST
+                                                                          : error_of_controller(result->outcome);
                 if (a->error)
                         a->text = RQ_TEXT(op->rq, "%.*s", STR_FMT(result->message));
         }

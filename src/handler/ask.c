@@ -31,6 +31,8 @@ int16_t error_of_controller(enum controller_outcome outcome)
                 return KERR_INVALID_REPLICA_ASSIGNMENT;
         case CONTROLLER_E_CONFIG:
                 return KERR_INVALID_CONFIG;
+        case CONTROLLER_E_BROKER_UNKNOWN:
+                return KERR_BROKER_ID_NOT_REGISTERED;
         case CONTROLLER_E_RESOURCE:
                 return KERR_INVALID_REQUEST;
         default:
