@@ -63,6 +63,15 @@ class ReferenceCase(NodeCase):
                 time.sleep(0.05)
         self.fail(f"{name} was not ready in {READY_LIMIT_S} s")
 
+    def until(self, is_so, limit_s=10):
+        """What chronikd does at once, Kafka may do a little later."""
+        deadline = time.monotonic() + (limit_s if BROKER else 0)
+        while not is_so():
+            if time.monotonic() >= deadline:
+                self.assertTrue(is_so(), "it did not become so")
+                return
+            time.sleep(0.05)
+
     def delete_topic(self, name):
         with Client(self.node.host, self.node.port) as client:
             answer = client.call("DeleteTopics", 5, topic_names=[name], timeout_ms=10000)

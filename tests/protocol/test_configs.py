@@ -1,0 +1,364 @@
+#!/usr/bin/env python3
+"""Configurations told and changed: DescribeConfigs, IncrementalAlterConfigs, AlterConfigs.
+
+Goal: kafka-semantics items 61 and 62 (each test names its item). Method: what is changed by one API is read with the other,
+with its source and synonyms; every wrong change must leave all as it was.
+"""
+
+import unittest
+
+from kafka import ERR
+from reference import ReferenceCase
+
+TOPIC, BROKER = 2, 4
+SET, DELETE, APPEND, SUBTRACT = range(4)
+SOURCE_TOPIC, SOURCE_BROKER, SOURCE_ALL_BROKERS, SOURCE_STATIC, SOURCE_DEFAULT = 1, 2, 3, 4, 5
+TYPE_BOOLEAN, TYPE_STRING, TYPE_INT, TYPE_LONG, TYPE_DOUBLE, TYPE_LIST = 1, 2, 3, 5, 6, 7
+
+# What a topic of Kafka 4.3 has, but for the two of its remote storage that switch it off.
+TOPIC_NAMES = {
+    "cleanup.policy", "compression.gzip.level", "compression.lz4.level", "compression.type", "compression.zstd.level",
+    "delete.retention.ms", "file.delete.delay.ms", "flush.messages", "flush.ms", "follower.replication.throttled.replicas",
+    "index.interval.bytes", "leader.replication.throttled.replicas", "local.retention.bytes", "local.retention.ms",
+    "max.compaction.lag.ms", "max.message.bytes", "message.timestamp.after.max.ms", "message.timestamp.before.max.ms",
+    "message.timestamp.type", "min.cleanable.dirty.ratio", "min.compaction.lag.ms", "min.insync.replicas", "preallocate",
+    "remote.storage.enable", "retention.bytes", "retention.ms", "segment.bytes", "segment.index.bytes",
+    "segment.jitter.ms", "segment.ms", "unclean.leader.election.enable",
+}
+# Names that tools ask brokers for.
+BROKER_NAMES = {
+    "advertised.listeners", "auto.create.topics.enable", "broker.id", "compression.type", "default.replication.factor",
+    "delete.topic.enable", "listeners", "log.cleanup.policy", "log.dir", "log.dirs", "log.retention.bytes",
+    "log.retention.hours", "log.retention.ms", "log.roll.ms", "log.segment.bytes", "message.max.bytes",
+    "min.insync.replicas", "node.id", "num.network.threads", "num.partitions", "offsets.retention.minutes",
+    "offsets.topic.num.partitions", "offsets.topic.replication.factor", "process.roles",
+    "unclean.leader.election.enable",
+}
+
+
+class ConfigCase(ReferenceCase):
+    def describe(self, resource_type, name, keys=None, version=4, **fields):
+        """The whole answer for one resource."""
+        answer = self.client().call("DescribeConfigs", version, **fields, resources=[
+            {"resource_type": resource_type, "resource_name": name, "configuration_keys": keys}])
+        result, = answer["results"]
+        self.assertEqual((result["resource_type"], result["resource_name"]), (resource_type, name))
+        return result
+
+    def configs(self, *args, **fields):
+        result = self.describe(*args, **fields)
+        self.assertError(result["error_code"], ERR.NONE, result["error_message"])
+        return {c["name"]: c for c in result["configs"]}
+
+    def value(self, resource_type, name, key):
+        """(value, source) of one configuration."""
+        config = self.configs(resource_type, name, [key])[key]
+        return config["value"], config["config_source"]
+
+    def alter(self, resource_type, name, *changes, version=1, **fields):
+        """Changes are (name, operation, value). The answer for the resource."""
+        answer = self.client().call("IncrementalAlterConfigs", version, **fields, resources=[
+            {"resource_type": resource_type, "resource_name": name, "configs": [
+                {"name": n, "config_operation": o, "value": v} for n, o, v in changes]}])
+        result, = answer["responses"]
+        self.assertEqual((result["resource_type"], result["resource_name"]), (resource_type, name))
+        return result
+
+    def altered(self, *args, **fields):
+        result = self.alter(*args, **fields)
+        self.assertEqual((result["error_code"], result["error_message"]), (0, None))
+
+    def refused(self, result, error):
+        self.assertError(result["error_code"], error, result["error_message"])
+        self.assertTrue(result["error_message"])
+
+    def broker(self):
+        return str(self.client().call("DescribeCluster", 0)["brokers"][0]["broker_id"])
+
+
+class Described(ConfigCase):
+    def test_topic_has_all(self):
+        """Item 61: every configuration of a topic is told, under Kafka's names, each with value, source and flags, in
+        every version."""
+        topic = self.topic(retention_ms=1234)
+        for version in range(1, 5):
+            for keys in (None, []):
+                with self.subTest(version=version, keys=keys):
+                    configs = self.configs(TOPIC, topic, keys, version=version)
+                    self.assertEqual(TOPIC_NAMES - set(configs), set())
+                    for name, config in configs.items():
+                        self.assertEqual((config["read_only"], config["is_sensitive"]), (False, False), name)
+                        self.assertIsNotNone(config["value"], name)
+                        self.assertEqual(config["synonyms"], [])
+                        self.assertEqual(config.get("documentation"), None)
+                    self.assertEqual((configs["retention.ms"]["value"], configs["retention.ms"]["config_source"]),
+                                     ("1234", SOURCE_TOPIC))
+                    self.assertEqual(configs["cleanup.policy"]["config_source"], SOURCE_DEFAULT)
+
+    def test_types(self):
+        """Item 61: from version 3 on each configuration has its type."""
+        topic = self.topic()
+        expected = {"retention.ms": TYPE_LONG, "segment.bytes": TYPE_INT, "cleanup.policy": TYPE_LIST,
+                    "compression.type": TYPE_STRING, "preallocate": TYPE_BOOLEAN,
+                    "min.cleanable.dirty.ratio": TYPE_DOUBLE, "max.message.bytes": TYPE_INT,
+                    "leader.replication.throttled.replicas": TYPE_LIST}
+        for version in (3, 4):
+            configs = self.configs(TOPIC, topic, list(expected), version=version)
+            self.assertEqual({n: c["config_type"] for n, c in configs.items()}, expected)
+
+    def test_key_filter(self):
+        """Item 61: named keys alone are told; a name that is none is left out."""
+        topic = self.topic()
+        for version in range(1, 5):
+            configs = self.configs(TOPIC, topic, ["retention.ms", "no.such", "segment.bytes"], version=version)
+            self.assertEqual(sorted(configs), ["retention.ms", "segment.bytes"])
+            self.assertEqual(self.configs(TOPIC, topic, ["no.such"], version=version), {})
+
+    def test_documentation(self):
+        """Item 61: each configuration of topics and brokers has a text when it is asked for."""
+        topic, broker = self.topic(), self.broker()
+        for version in (3, 4):
+            for resource in ((TOPIC, topic), (BROKER, broker)):
+                for name, config in self.configs(*resource, version=version, include_documentation=True).items():
+                    self.assertTrue(config["documentation"] or config["is_sensitive"], name)
+
+    def test_synonyms(self):
+        """Items 61, 62: synonyms are told when asked for, from the nearest to the default: the topic's, this broker's,
+        all brokers', the default; what is deleted falls back to the next."""
+        topic, broker = self.topic(), self.broker()
+
+        def seen():
+            config = self.configs(TOPIC, topic, ["max.message.bytes"], include_synonyms=True)["max.message.bytes"]
+            return config["value"], config["config_source"], [(s["name"], s["value"], s["source"])
+                                                              for s in config["synonyms"]]
+        default = ("message.max.bytes", "1048588", SOURCE_DEFAULT)
+        everywhere = ("message.max.bytes", "1048590", SOURCE_ALL_BROKERS)
+        here = ("message.max.bytes", "1048591", SOURCE_BROKER)
+        own = ("max.message.bytes", "1048592", SOURCE_TOPIC)
+        self.assertEqual(seen(), ("1048588", SOURCE_DEFAULT, [default]))
+        self.addCleanup(self.alter, BROKER, "", ("message.max.bytes", DELETE, None))
+        self.addCleanup(self.alter, BROKER, broker, ("message.max.bytes", DELETE, None))
+        self.altered(BROKER, "", ("message.max.bytes", SET, "1048590"))
+        self.until(lambda: seen() == ("1048590", SOURCE_ALL_BROKERS, [everywhere, default]))
+        self.altered(BROKER, broker, ("message.max.bytes", SET, "1048591"))
+        self.until(lambda: seen() == ("1048591", SOURCE_BROKER, [here, everywhere, default]))
+        self.altered(TOPIC, topic, ("max.message.bytes", SET, "1048592"))
+        self.until(lambda: seen() == ("1048592", SOURCE_TOPIC, [own, here, everywhere, default]))
+        self.altered(BROKER, broker, ("message.max.bytes", DELETE, None))
+        self.until(lambda: seen() == ("1048592", SOURCE_TOPIC, [own, everywhere, default]))
+        self.altered(TOPIC, topic, ("max.message.bytes", DELETE, None))
+        self.until(lambda: seen() == ("1048590", SOURCE_ALL_BROKERS, [everywhere, default]))
+
+    def test_broker(self):
+        """Item 61: a broker tells all under Kafka's names; what cannot be changed is read-only; its synonyms end with
+        the default."""
+        configs = self.configs(BROKER, self.broker(), include_synonyms=True)
+        self.assertEqual(BROKER_NAMES - set(configs), set())
+        for name in ("num.partitions", "auto.create.topics.enable", "log.dirs", "process.roles"):
+            self.assertTrue(configs[name]["read_only"], name)
+        for name in ("message.max.bytes", "log.retention.ms", "log.cleanup.policy"):
+            self.assertFalse(configs[name]["read_only"], name)
+        self.assertEqual(configs["num.partitions"]["value"], "1")
+        self.assertEqual(configs["auto.create.topics.enable"]["value"], "true")
+        self.assertEqual([(s["value"], s["source"]) for s in configs["num.partitions"]["synonyms"]],
+                         [("1", SOURCE_DEFAULT)])
+
+    def test_all_brokers(self):
+        """Items 61, 62: the resource "" tells what is set for all brokers, and no more."""
+        before = set(self.configs(BROKER, ""))
+        self.addCleanup(self.alter, BROKER, "", ("log.retention.ms", DELETE, None))
+        self.altered(BROKER, "", ("log.retention.ms", SET, "777000"))
+        self.until(lambda: set(self.configs(BROKER, "")) == before | {"log.retention.ms"})
+        self.assertEqual(self.value(BROKER, "", "log.retention.ms"), ("777000", SOURCE_ALL_BROKERS))
+        self.assertEqual(self.value(BROKER, self.broker(), "log.retention.ms"), ("777000", SOURCE_ALL_BROKERS))
+
+    def test_refusals(self):
+        """Item 61: unknown topics 3, wrong names 17, other brokers and unknown kinds 42; nothing is told then."""
+        for version in range(1, 5):
+            for resource, error in (((TOPIC, self.fresh("nobody")), ERR.UNKNOWN_TOPIC_OR_PARTITION),
+                                    ((TOPIC, "a b"), ERR.INVALID_TOPIC_EXCEPTION),
+                                    ((BROKER, "77"), ERR.INVALID_REQUEST), ((BROKER, "x"), ERR.INVALID_REQUEST),
+                                    ((0, "1"), ERR.INVALID_REQUEST), ((99, "1"), ERR.INVALID_REQUEST)):
+                with self.subTest(version=version, resource=resource):
+                    result = self.describe(*resource, version=version)
+                    self.assertError(result["error_code"], error)
+                    self.assertEqual(result["configs"], [])
+
+    def test_several(self):
+        """Item 61: each resource has its answer, in the order asked."""
+        topic, nobody, broker = self.topic(), self.fresh("nobody"), self.broker()
+        asked = [(BROKER, broker), (TOPIC, nobody), (TOPIC, topic)]
+        answer = self.client().call("DescribeConfigs", 4, resources=[
+            {"resource_type": t, "resource_name": n, "configuration_keys": ["compression.type"]} for t, n in asked])
+        told = {(r["resource_type"], r["resource_name"]): r["error_code"] for r in answer["results"]}
+        self.assertEqual(told, {asked[0]: 0, asked[1]: 3, asked[2]: 0})
+
+
+class Incremental(ConfigCase):
+    def test_set_and_delete(self):
+        """Item 62: SET changes one configuration and leaves the others, DELETE goes back to what is below."""
+        for version in (0, 1):
+            topic = self.topic(segment_ms=100000)
+            self.altered(TOPIC, topic, ("retention.ms", SET, "5000"), ("flush.ms", SET, "70"), version=version)
+            self.until(lambda: self.value(TOPIC, topic, "retention.ms") == ("5000", SOURCE_TOPIC))
+            self.assertEqual(self.value(TOPIC, topic, "segment.ms"), ("100000", SOURCE_TOPIC))
+            self.altered(TOPIC, topic, ("retention.ms", DELETE, None), ("flush.ms", DELETE, "ignored"), version=version)
+            self.until(lambda: self.value(TOPIC, topic, "retention.ms") == ("604800000", SOURCE_DEFAULT))
+            self.altered(TOPIC, topic, ("retention.ms", DELETE, None), version=version)
+            self.assertEqual(self.value(TOPIC, topic, "segment.ms"), ("100000", SOURCE_TOPIC))
+
+    def test_lists(self):
+        """Item 62: APPEND starts from the value that holds, and adds what is missing; SUBTRACT takes away what is there."""
+        topic, key = self.topic(), "leader.replication.throttled.replicas"
+        steps = [("cleanup.policy", APPEND, "compact", "delete,compact"),
+                 ("cleanup.policy", APPEND, "compact", "delete,compact"),
+                 ("cleanup.policy", SUBTRACT, "delete", "compact"), ("cleanup.policy", SUBTRACT, "delete", "compact"),
+                 (key, APPEND, "0:1,1:1", "0:1,1:1"), (key, APPEND, "2:1,0:1", "0:1,1:1,2:1"),
+                 (key, SUBTRACT, "0:1,1:1", "2:1")]
+        for name, operation, operand, expected in steps:
+            with self.subTest(name=name, operation=operation, operand=operand):
+                self.altered(TOPIC, topic, (name, operation, operand))
+                self.until(lambda: self.value(TOPIC, topic, name) == (expected, SOURCE_TOPIC))
+
+    def test_refusals_change_nothing(self):
+        """Item 62: a wrong change is refused with its code, and the right ones beside it are not done."""
+        topic = self.topic()
+        cases = [([("retention.ms", SET, "soon")], ERR.INVALID_CONFIG), ([("no.such", SET, "1")], ERR.INVALID_CONFIG),
+                 ([("min.insync.replicas", SET, "0")], ERR.INVALID_CONFIG),
+                 ([("retention.ms", APPEND, "1")], ERR.INVALID_CONFIG),
+                 ([("cleanup.policy", APPEND, "burn")], ERR.INVALID_CONFIG),
+                 ([("retention.ms", SET, None)], ERR.INVALID_REQUEST),
+                 ([("cleanup.policy", APPEND, None)], ERR.INVALID_REQUEST),
+                 ([("retention.ms", SET, "1000"), ("retention.ms", DELETE, None)], ERR.INVALID_REQUEST)]
+        for version in (0, 1):
+            for changes, error in cases:
+                with self.subTest(version=version, changes=changes):
+                    result = self.alter(TOPIC, topic, ("segment.ms", SET, "123456"), *changes, version=version)
+                    self.refused(result, error)
+            for resource, error in (((TOPIC, self.fresh("nobody")), ERR.UNKNOWN_TOPIC_OR_PARTITION),
+                                    ((BROKER, "77"), ERR.INVALID_REQUEST), ((BROKER, "x"), ERR.INVALID_REQUEST),
+                                    ((0, "1"), ERR.INVALID_REQUEST), ((99, "1"), ERR.INVALID_REQUEST)):
+                with self.subTest(version=version, resource=resource):
+                    self.assertError(self.alter(*resource, ("retention.ms", SET, "1"), version=version)["error_code"],
+                                     error)
+        self.assertEqual([c for c in self.configs(TOPIC, topic).values() if c["config_source"] == SOURCE_TOPIC], [])
+
+    def test_unknown_operation(self):
+        """Item 62: an operation that is none is INVALID_REQUEST. (Kafka: UNKNOWN_SERVER_ERROR.)"""
+        topic = self.topic()
+        self.chronikd_only("Kafka fails")
+        for operation in (4, 127, -1):
+            self.refused(self.alter(TOPIC, topic, ("retention.ms", operation, "1")), ERR.INVALID_REQUEST)
+
+    def test_validate_only(self):
+        """Item 62: validate_only judges and changes nothing."""
+        topic = self.topic()
+        for version in (0, 1):
+            self.altered(TOPIC, topic, ("retention.ms", SET, "5000"), version=version, validate_only=True)
+            self.refused(self.alter(TOPIC, topic, ("retention.ms", SET, "x"), version=version, validate_only=True),
+                         ERR.INVALID_CONFIG)
+            self.assertEqual(self.value(TOPIC, topic, "retention.ms"), ("604800000", SOURCE_DEFAULT))
+
+    def test_resource_twice(self):
+        """Item 62: a resource named twice is INVALID_REQUEST."""
+        topic = self.topic()
+        resource = {"resource_type": TOPIC, "resource_name": topic, "configs": [
+            {"name": "retention.ms", "config_operation": SET, "value": "5000"}]}
+        for version in (0, 1):
+            answer = self.client().call("IncrementalAlterConfigs", version, resources=[resource, resource])
+            self.assertEqual({r["error_code"] for r in answer["responses"]}, {int(ERR.INVALID_REQUEST)})
+        self.assertEqual(self.value(TOPIC, topic, "retention.ms"), ("604800000", SOURCE_DEFAULT))
+
+    def test_each_resource_alone(self):
+        """Item 62: a fault of one resource does not keep the others."""
+        good, bad = self.topic(), self.topic()
+        answer = self.client().call("IncrementalAlterConfigs", 1, resources=[
+            {"resource_type": TOPIC, "resource_name": name, "configs": [
+                {"name": "retention.ms", "config_operation": SET, "value": value}]}
+            for name, value in ((bad, "x"), (good, "5000"))])
+        self.assertEqual({r["resource_name"]: r["error_code"] for r in answer["responses"]},
+                         {bad: ERR.INVALID_CONFIG, good: 0})
+        self.until(lambda: self.value(TOPIC, good, "retention.ms") == ("5000", SOURCE_TOPIC))
+
+    def test_read_only_broker(self):
+        """Item 62: what a broker cannot change while it runs is refused. (Kafka has INVALID_REQUEST for it.)"""
+        result = self.alter(BROKER, self.broker(), ("log.dirs", SET, "/elsewhere"))
+        self.assertIn(result["error_code"], (ERR.INVALID_CONFIG, ERR.INVALID_REQUEST))
+
+    def test_in_effect(self):
+        """Items 16, 62: a change holds for the next request: max.message.bytes."""
+        topic, client = self.topic(), self.client()
+        self.altered(TOPIC, topic, ("max.message.bytes", SET, "2000"))
+        self.until(lambda: self.produce(client, topic, [b"x" * 3000])["error_code"] == ERR.MESSAGE_TOO_LARGE)
+        self.altered(TOPIC, topic, ("max.message.bytes", DELETE, None))
+        self.until(lambda: self.produce(client, topic, [b"x" * 3000])["error_code"] == 0)
+
+
+class Replacing(ConfigCase):
+    def replace(self, name, *pairs, version=2, resource_type=TOPIC, **fields):
+        answer = self.client().call("AlterConfigs", version, **fields, resources=[
+            {"resource_type": resource_type, "resource_name": name, "configs": [
+                {"name": n, "value": v} for n, v in pairs]}])
+        result, = answer["responses"]
+        return result
+
+    def own(self, topic):
+        return {n: c["value"] for n, c in self.configs(TOPIC, topic).items() if c["config_source"] == SOURCE_TOPIC}
+
+    def test_replaces_the_set(self):
+        """Item 62: AlterConfigs replaces all that is set; what is not named goes back to its default."""
+        for version in range(3):
+            topic = self.topic(retention_ms=1000, segment_ms=2000)
+            result = self.replace(topic, ("retention.ms", "5000"), ("flush.ms", "60"), version=version)
+            self.assertEqual((result["error_code"], result["error_message"]), (0, None))
+            self.until(lambda: self.own(topic) == {"retention.ms": "5000", "flush.ms": "60"})
+            self.assertError(self.replace(topic, version=version)["error_code"], ERR.NONE)
+            self.until(lambda: self.own(topic) == {})
+
+    def test_refusals_change_nothing(self):
+        """Item 62: a wrong value or name is 40, a null or a name given twice 42, an unknown topic 3; all stays."""
+        topic = self.topic(retention_ms=1000)
+        for version in range(3):
+            for pairs, error in (([("segment.ms", "x")], ERR.INVALID_CONFIG), ([("no.such", "1")], ERR.INVALID_CONFIG),
+                                 ([("segment.ms", None)], ERR.INVALID_REQUEST),
+                                 ([("segment.ms", "1000"), ("segment.ms", "2000")], ERR.INVALID_REQUEST)):
+                with self.subTest(version=version, pairs=pairs):
+                    self.refused(self.replace(topic, ("flush.ms", "60"), *pairs, version=version), error)
+            self.assertError(self.replace(self.fresh("nobody"), version=version)["error_code"],
+                             ERR.UNKNOWN_TOPIC_OR_PARTITION)
+            result = self.replace(topic, ("flush.ms", "60"), version=version, validate_only=True)
+            self.assertError(result["error_code"], ERR.NONE)
+        self.assertEqual(self.own(topic), {"retention.ms": "1000"})
+
+
+class Lasting(ConfigCase):
+    OWN = True
+
+    def test_over_a_kill(self):
+        """Items 61, 62: what was set for topics and brokers is there after a SIGKILL, with its sources."""
+        topic, broker = self.topic(), self.broker()
+        self.altered(TOPIC, topic, ("retention.ms", SET, "5000"))
+        self.altered(BROKER, "", ("log.retention.ms", SET, "777000"))
+        self.altered(BROKER, broker, ("message.max.bytes", SET, "2000000"))
+        self.node.restart(kill=True)
+        self.assertEqual(self.value(TOPIC, topic, "retention.ms"), ("5000", SOURCE_TOPIC))
+        self.assertEqual(self.value(TOPIC, topic, "max.message.bytes"), ("2000000", SOURCE_BROKER))
+        self.assertEqual(self.value(BROKER, broker, "log.retention.ms"), ("777000", SOURCE_ALL_BROKERS))
+
+
+class Started(ConfigCase):
+    SETTINGS = ["topics.num_partitions=3", "topics.auto_create=false"]
+
+    def test_static(self):
+        """Item 61: what the node was started with has the source STATIC_BROKER_CONFIG, above the default."""
+        configs = self.configs(BROKER, self.broker(), ["num.partitions", "auto.create.topics.enable"],
+                               include_synonyms=True)
+        seen = {n: (c["value"], c["config_source"], [(s["value"], s["source"]) for s in c["synonyms"]])
+                for n, c in configs.items()}
+        self.assertEqual(seen, {
+            "num.partitions": ("3", SOURCE_STATIC, [("3", SOURCE_STATIC), ("1", SOURCE_DEFAULT)]),
+            "auto.create.topics.enable": ("false", SOURCE_STATIC, [("false", SOURCE_STATIC), ("true", SOURCE_DEFAULT)])})
+
+
+if __name__ == "__main__":
+    unittest.main()
