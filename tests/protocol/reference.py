@@ -29,13 +29,14 @@ class Given:
 
 class ReferenceCase(NodeCase):
     OWN = False             # True: the class needs a node of its own
+    GIVEN_TOO = False       # True: SETTINGS only make the test quicker
 
     @classmethod
     def setUpClass(cls):
         if not BROKER:
             super().setUpClass()
             return
-        if cls.OWN or cls.SETTINGS:
+        if cls.OWN or (cls.SETTINGS and not cls.GIVEN_TOO):
             cls.skipTest(cls, f"needs a node of its own, not {BROKER}")
         cls.node = Given(BROKER)
 

@@ -1,0 +1,244 @@
+#!/usr/bin/env python3
+"""Every version of every API that is served, once, as a client uses it.
+
+Goal: kafka-semantics items 3 and 4. Method: the table in src/handler/apis.h says what there is; each version is called with
+plausible arguments on a node that has a topic, records and a group. The answer must decode to its last byte, hold what was
+asked about, and have no error, or the one that is expected. An API without an entry here fails.
+"""
+
+import re
+import unittest
+
+import codec
+import records
+from kafka import ERR
+from reference import ReferenceCase
+
+KEEP_MS = 30000
+
+
+def served():
+    """{name: (first version, last version)} of src/handler/apis.h."""
+    text = (codec.ROOT / "src/handler/apis.h").read_text(encoding="utf-8")
+    rows = re.findall(r"^\s*API\((\w+), (\d+), (\d+), \d+, \w+\)", text, re.M)
+    keys = dict((name, int(key)) for name, key in re.findall(r"KAPI_(\w+) = (\d+)", text))
+    names = {m.key: m.name for m in codec.MESSAGES.values() if m.kind == "request"}
+    return {names[keys[name]]: (int(low), int(high)) for name, low, high in rows}
+
+
+def errors(answer):
+    """All error codes of an answer, wherever they are."""
+    if isinstance(answer, dict):
+        for name, value in answer.items():
+            if name == "error_code":
+                yield value
+            else:
+                yield from errors(value)
+    elif isinstance(answer, list):
+        for value in answer:
+            yield from errors(value)
+
+
+class Sweep(ReferenceCase):
+    SETTINGS = ["groups.initial_rebalance_delay_ms=0"]
+    GIVEN_TOO = True            # a broker that was given waits for the first member as long as it likes
+
+    def setUp(self):
+        self.connection = self.client()
+        self.name = self.topic(partitions=2)
+        self.id = self.topic_id(self.name)
+        self.assertError(self.produce(self.connection, self.name, [b"a", b"b"])["error_code"], ERR.NONE)
+
+    # ---- the arguments ----
+
+    def named(self, version, since):
+        """A topic by name, or by id from version @since on."""
+        return {"topic_id": self.id} if version >= since else {"name": self.name}
+
+    def produce_args(self, version):
+        return dict(acks=-1, timeout_ms=5000, topic_data=[{**self.named(version, 13), "partition_data": [
+            {"index": 0, "records": records.batch([b"x"])}]}])
+
+    def fetch_args(self, version):
+        ref = {"topic_id": self.id} if version >= 13 else {"topic": self.name}
+        return dict(max_wait_ms=0, min_bytes=1, topics=[{**ref, "partitions": [
+            {"partition": p, "fetch_offset": 0, "partition_max_bytes": 1 << 20} for p in (0, 1)]}])
+
+    def list_offsets_args(self, version):
+        return dict(replica_id=-1, topics=[{"name": self.name, "partitions": [
+            {"partition_index": 0, "timestamp": -1}, {"partition_index": 1, "timestamp": -2}]}])
+
+    def metadata_args(self, version):
+        return dict(topics=[{"name": self.name}])
+
+    def find_coordinator_args(self, version):
+        key = {"key": "g"} if version < 4 else {"coordinator_keys": ["g", "h"]}
+        return dict(key, key_type=0) if version else key
+
+    def create_topics_args(self, version):
+        return dict(topics=[{"name": self.fresh(), "num_partitions": 1, "replication_factor": 1, "assignments": [],
+                             "configs": [{"name": "retention.ms", "value": "1000"}]}])
+
+    def delete_topics_args(self, version):
+        if version >= 6:
+            return dict(timeout_ms=5000, topics=[{"name": self.name}])
+        return dict(timeout_ms=5000, topic_names=[self.name])
+
+    def delete_records_args(self, version):
+        return dict(timeout_ms=5000, topics=[{"name": self.name, "partitions": [{"partition_index": 0, "offset": 1}]}])
+
+    def init_producer_id_args(self, version):
+        return dict(transactional_id=None, transaction_timeout_ms=1000)
+
+    def offset_for_leader_epoch_args(self, version):
+        return dict(replica_id=-1, topics=[{"topic": self.name, "partitions": [{"partition": 0, "leader_epoch": 0}]}])
+
+    def describe_configs_args(self, version):
+        return dict(include_synonyms=True, resources=[
+            {"resource_type": 2, "resource_name": self.name, "configuration_keys": None}])
+
+    def alter_configs_args(self, version):
+        return dict(resources=[{"resource_type": 2, "resource_name": self.name, "configs": [
+            {"name": "retention.ms", "value": "2000"}]}])
+
+    def incremental_alter_configs_args(self, version):
+        return dict(resources=[{"resource_type": 2, "resource_name": self.name, "configs": [
+            {"name": "retention.ms", "config_operation": 0, "value": "2000"}]}])
+
+    def describe_log_dirs_args(self, version):
+        return dict(topics=[{"topic": self.name, "partitions": [0, 1]}])
+
+    def create_partitions_args(self, version):
+        return dict(timeout_ms=5000, topics=[{"name": self.name, "count": 3, "assignments": None}])
+
+    def describe_topic_partitions_args(self, version):
+        return dict(topics=[{"name": self.name}])
+
+    def api_versions_args(self, version):
+        return dict(client_software_name="sweep", client_software_version="1") if version >= 3 else {}
+
+    def describe_cluster_args(self, version):
+        return {}
+
+    def offset_commit_args(self, version):
+        return dict(group_id=self.coordinated(), topics=[{**self.named(version, 10), "partitions": [
+            {"partition_index": 0, "committed_offset": 1, "committed_metadata": "m"}]}])
+
+    def offset_fetch_args(self, version):
+        group = self.coordinated()
+        self.assertError(self.commit(group), ERR.NONE)
+        if version < 8:
+            return dict(group_id=group, topics=[{"name": self.name, "partition_indexes": [0, 1]}])
+        return dict(groups=[{"group_id": group, "topics": [
+            {**self.named(version, 10), "partition_indexes": [0, 1]}]}])
+
+    def join_group_args(self, version):
+        args = dict(group_id=self.coordinated(), session_timeout_ms=KEEP_MS, member_id="", protocol_type="consumer",
+                    protocols=[{"name": "range", "metadata": b""}])
+        if version >= 1:
+            args["rebalance_timeout_ms"] = KEEP_MS
+        if version >= 4:        # the first answer only gives an id
+            answer = self.connection.call("JoinGroup", version, **args)
+            self.assertError(answer["error_code"], ERR.MEMBER_ID_REQUIRED)
+            args["member_id"] = answer["member_id"]
+        return args
+
+    def sync_group_args(self, version):
+        group, member = self.joined()
+        protocol = dict(protocol_type="consumer", protocol_name="range") if version >= 5 else {}
+        return dict(group_id=group, generation_id=1, member_id=member, **protocol, assignments=[
+            {"member_id": member, "assignment": b"mine"}])
+
+    def heartbeat_args(self, version):
+        group, member = self.stable()
+        return dict(group_id=group, generation_id=1, member_id=member)
+
+    def leave_group_args(self, version):
+        group, member = self.stable()
+        if version < 3:
+            return dict(group_id=group, member_id=member)
+        return dict(group_id=group, members=[{"member_id": member}])
+
+    def describe_groups_args(self, version):
+        return dict(groups=[self.stable()[0]])
+
+    def list_groups_args(self, version):
+        self.stable()
+        return {}
+
+    def delete_groups_args(self, version):
+        group = self.coordinated()
+        self.assertError(self.commit(group), ERR.NONE)
+        return dict(groups_names=[group])
+
+    def offset_delete_args(self, version):
+        group = self.coordinated()
+        self.assertError(self.commit(group), ERR.NONE)
+        return dict(group_id=group, topics=[{"name": self.name, "partitions": [{"partition_index": 0}]}])
+
+    # ---- groups that some arguments need ----
+
+    def coordinated(self):
+        """A fresh group whose coordinator is there."""
+        self.connection.call("FindCoordinator", 2, key="g", key_type=0)
+        self.wait_for_topic("__consumer_offsets", 50)
+        return self.fresh("group")
+
+    def commit(self, group):
+        answer = self.connection.call("OffsetCommit", 7, group_id=group, topics=[
+            {"name": self.name, "partitions": [{"partition_index": 0, "committed_offset": 1}]}])
+        return answer["topics"][0]["partitions"][0]["error_code"]
+
+    def joined(self):
+        """(group, member) after JoinGroup, generation 1."""
+        group = self.coordinated()
+        answer = self.connection.call("JoinGroup", 2, group_id=group, session_timeout_ms=KEEP_MS, member_id="",
+                                      rebalance_timeout_ms=KEEP_MS, protocol_type="consumer",
+                                      protocols=[{"name": "range", "metadata": b""}])
+        self.assertEqual((answer["error_code"], answer["generation_id"]), (0, 1))
+        return group, answer["member_id"]
+
+    def stable(self):
+        group, member = self.joined()
+        answer = self.connection.call("SyncGroup", 1, group_id=group, generation_id=1, member_id=member, assignments=[
+            {"member_id": member, "assignment": b"mine"}])
+        self.assertError(answer["error_code"], ERR.NONE)
+        return group, member
+
+    # ---- the sweep ----
+
+    def sweep(self, api):
+        low, high = served()[api]
+        arguments = getattr(self, re.sub(r"(?<!^)(?=[A-Z])", "_", api).lower() + "_args")
+        for version in range(low, high + 1):
+            with self.subTest(api=api, version=version):
+                self.setUp()
+                answer = self.connection.call(api, version, **arguments(version))
+                found = list(errors(answer))
+                self.assertEqual(found, [0] * len(found), answer)
+                self.assertTrue(found or len(str(answer)) > 60, f"nothing is told: {answer}")
+                if version >= 1 and "throttle_time_ms" in answer:
+                    self.assertEqual(answer["throttle_time_ms"], 0)
+
+
+def add(api):
+    def test(self):
+        self.sweep(api)
+    test.__doc__ = f"Items 3, 4: {api} in every version."
+    setattr(Sweep, "test_" + re.sub(r"(?<!^)(?=[A-Z])", "_", api).lower(), test)
+
+
+for _api in served():
+    add(_api)
+
+
+class Table(unittest.TestCase):
+    def test_table(self):
+        """Items 3, 4: the table was read whole: each key that it defines has a row."""
+        text = (codec.ROOT / "src/handler/apis.h").read_text(encoding="utf-8")
+        self.assertEqual(len(served()), len(re.findall(r"KAPI_\w+ = \d+", text)))
+        self.assertGreaterEqual(len(served()), 28)
+
+
+if __name__ == "__main__":
+    unittest.main()
