@@ -65,7 +65,8 @@ void handler_init_producer_id(struct rq *rq)
         if (!RQ_DECODE(rq, init_producer_id_request, &req))
                 return;
         /* A producer that has an id has an epoch, too; and an id of transactions cannot be empty. */
-        if ((req.producer_id == -1) != (req.producer_epoch == -1) || (req.transactional_id.p && !req.transactional_id.len)) {
+        if ((req.producer_id == -1) != (req.producer_epoch == -1) ||
+            (req.transactional_id.p && !req.transactional_id.len)) {
                 answer(rq, KERR_INVALID_REQUEST, -1);
                 return;
         }

@@ -253,8 +253,8 @@ static void delete_prepare(struct delete_op *op, int32_t count)
                         delete_fail(op, out, KERR_INVALID_REQUEST,
                                     RQ_TEXT(op->rq, "The topic is named twice in this request; name it once."));
                 else
-                        op->items[op->items_count++] = (struct controller_delete_topic){ .name = in.name,
-                                                                                         .id = in.topic_id };
+                        op->items[op->items_count++] =
+                                (struct controller_delete_topic){ .name = in.name, .id = in.topic_id };
         }
 }
 
