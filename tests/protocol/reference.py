@@ -1,8 +1,8 @@
 """Tests of what Kafka does can be run against Kafka, to find the wrong ones.
 
-With CHRONIK_TEST_BROKER=HOST:PORT a ReferenceCase takes the broker that runs there instead of a chronikd of its own. Tests
-that must stop it, or set its parameters, are skipped then and say so. What passes here and fails there is a wrong test, or
-a difference that its docstring explains.
+With CHRONIK_TEST_BROKER=HOST:PORT a ReferenceCase takes the broker that runs there instead of a chronikd of its
+own. Tests that must stop it, or set its parameters, are skipped then and say so. What passes here and fails there
+is a wrong test, or a difference that its docstring explains.
 """
 
 import os
@@ -55,8 +55,9 @@ class ReferenceCase(NodeCase):
         deadline = time.monotonic() + READY_LIMIT_S
         with Client(self.node.host, self.node.port) as client:
             while time.monotonic() < deadline:
-                answer = client.call("Metadata", 12, topics=[{"name": name}], allow_auto_topic_creation=False)["topics"][0]
-                if len(answer["partitions"]) == partitions and all(p["leader_id"] >= 0 for p in answer["partitions"]):
+                answer = client.call("Metadata", 12, topics=[{"name": name}], allow_auto_topic_creation=False)
+                told = answer["topics"][0]["partitions"]
+                if len(told) == partitions and all(p["leader_id"] >= 0 for p in told):
                     ends = client.call("ListOffsets", 7, replica_id=-1, topics=[{"name": name, "partitions": [
                         {"partition_index": i, "timestamp": -1} for i in range(partitions)]}])
                     if all(p["error_code"] == 0 for p in ends["topics"][0]["partitions"]):

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Topics and partitions made and deleted.
 
-Goal: kafka-semantics items 60 and 68, and what tools expect of DeleteTopics, InitProducerId and FindCoordinator. Method:
-right and wrong requests in every version, with codes and counts as Kafka 4.3 gives them; what was made is used at once.
+Goal: kafka-semantics items 60 and 68, and what tools expect of DeleteTopics, InitProducerId and FindCoordinator.
+Method: right and wrong requests in every version, with codes and counts as Kafka 4.3 gives them; what was made is
+used at once.
 """
 
 import unittest
@@ -184,8 +185,8 @@ class Delete(AdminCase):
         self.assertEqual((answers[NOBODY]["error_code"], answers[NOBODY]["name"]), (ERR.UNKNOWN_TOPIC_ID, None))
 
     def test_unclear(self):
-        """DeleteTopics: a name together with an id, neither, and a topic named twice are INVALID_REQUEST, each told once;
-        nothing is deleted."""
+        """DeleteTopics: a name together with an id, neither, and a topic named twice are INVALID_REQUEST, each told
+        once; nothing is deleted."""
         topic = self.topic(partitions=2)
         topic_id = self.topic_id(topic)
         unclear = [dict(both=[(topic, NOBODY)]), dict(both=[(topic, topic_id)]), dict(both=[(None, bytes(16))]),
@@ -228,16 +229,17 @@ class Partitions(AdminCase):
         topic = self.topic()
         for version in range(4):
             self.assertError(self.grow((topic, 3, None), version=version, validate_only=True)[topic]["error_code"], 0)
-            self.refused(self.grow((topic, 1, None), version=version, validate_only=True)[topic], ERR.INVALID_PARTITIONS)
+            answer = self.grow((topic, 1, None), version=version, validate_only=True)
+            self.refused(answer[topic], ERR.INVALID_PARTITIONS)
         self.assertEqual(self.partitions(topic), 1)
 
     def test_refusals(self):
         """Item 68: not up, unknown topics, and wrong assignments have their codes; so has a topic named twice, once."""
         topic = self.topic(partitions=2)
         cases = [((topic, 2, None), ERR.INVALID_PARTITIONS), ((topic, 1, None), ERR.INVALID_PARTITIONS),
-                 ((topic, 0, None), ERR.INVALID_PARTITIONS), ((topic, -1, None), ERR.INVALID_PARTITIONS),
-                 ((topic, 4, [[1]]), ERR.INVALID_REPLICA_ASSIGNMENT), ((topic, 3, [[77]]), ERR.INVALID_REPLICA_ASSIGNMENT),
-                 ((topic, 3, [[]]), ERR.INVALID_REPLICA_ASSIGNMENT), ((topic, 3, [[1, 1]]), ERR.INVALID_REPLICA_ASSIGNMENT)]
+                 ((topic, 0, None), ERR.INVALID_PARTITIONS), ((topic, -1, None), ERR.INVALID_PARTITIONS)]
+        cases += [((topic, count, assignments), ERR.INVALID_REPLICA_ASSIGNMENT)
+                  for count, assignments in ((4, [[1]]), (3, [[77]]), (3, [[]]), (3, [[1, 1]]))]
         for version in range(4):
             for case, error in cases:
                 with self.subTest(version=version, case=case):
@@ -306,8 +308,8 @@ class ProducerIds(AdminCase):
         return answer["error_code"], answer["producer_id"], answer["producer_epoch"]
 
     def test_versions(self):
-        """Item 42: every version gives an id that nobody had, with epoch 0; what a producer had before is only looked at
-        with a transactional id."""
+        """Item 42: every version gives an id that nobody had, with epoch 0; what a producer had before is only
+        looked at with a transactional id."""
         seen = set()
         for version in range(6):
             for fields in ({}, {"producer_id": 5, "producer_epoch": 3} if version >= 3 else {}):

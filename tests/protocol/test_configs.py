@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Configurations told and changed: DescribeConfigs, IncrementalAlterConfigs, AlterConfigs.
 
-Goal: kafka-semantics items 61 and 62 (each test names its item). Method: what is changed by one API is read with the other,
-with its source and synonyms; every wrong change must leave all as it was.
+Goal: kafka-semantics items 61 and 62 (each test names its item). Method: what is changed by one API is read with
+the other, with its source and synonyms; every wrong change must leave all as it was.
 """
 
 import unittest
@@ -18,10 +18,12 @@ TYPE_BOOLEAN, TYPE_STRING, TYPE_INT, TYPE_LONG, TYPE_DOUBLE, TYPE_LIST = 1, 2, 3
 # What a topic of Kafka 4.3 has, but for the two of its remote storage that switch it off.
 TOPIC_NAMES = {
     "cleanup.policy", "compression.gzip.level", "compression.lz4.level", "compression.type", "compression.zstd.level",
-    "delete.retention.ms", "file.delete.delay.ms", "flush.messages", "flush.ms", "follower.replication.throttled.replicas",
+    "delete.retention.ms", "file.delete.delay.ms", "flush.messages", "flush.ms",
+    "follower.replication.throttled.replicas",
     "index.interval.bytes", "leader.replication.throttled.replicas", "local.retention.bytes", "local.retention.ms",
     "max.compaction.lag.ms", "max.message.bytes", "message.timestamp.after.max.ms", "message.timestamp.before.max.ms",
-    "message.timestamp.type", "min.cleanable.dirty.ratio", "min.compaction.lag.ms", "min.insync.replicas", "preallocate",
+    "message.timestamp.type", "min.cleanable.dirty.ratio", "min.compaction.lag.ms", "min.insync.replicas",
+    "preallocate",
     "remote.storage.enable", "retention.bytes", "retention.ms", "segment.bytes", "segment.index.bytes",
     "segment.jitter.ms", "segment.ms", "unclean.leader.election.enable",
 }
@@ -209,7 +211,8 @@ class Incremental(ConfigCase):
             self.assertEqual(self.value(TOPIC, topic, "segment.ms"), ("100000", SOURCE_TOPIC))
 
     def test_lists(self):
-        """Item 62: APPEND starts from the value that holds, and adds what is missing; SUBTRACT takes away what is there."""
+        """Item 62: APPEND starts from the value that holds, and adds what is missing; SUBTRACT takes away what is
+        there."""
         topic, key = self.topic(), "leader.replication.throttled.replicas"
         steps = [("cleanup.policy", APPEND, "compact", "delete,compact"),
                  ("cleanup.policy", APPEND, "compact", "delete,compact"),
@@ -358,7 +361,8 @@ class Started(ConfigCase):
                 for n, c in configs.items()}
         self.assertEqual(seen, {
             "num.partitions": ("3", SOURCE_STATIC, [("3", SOURCE_STATIC), ("1", SOURCE_DEFAULT)]),
-            "auto.create.topics.enable": ("false", SOURCE_STATIC, [("false", SOURCE_STATIC), ("true", SOURCE_DEFAULT)])})
+            "auto.create.topics.enable": ("false", SOURCE_STATIC,
+                                          [("false", SOURCE_STATIC), ("true", SOURCE_DEFAULT)])})
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Fetch without sessions: what is returned, how much, and when.
 
-Goal: kafka-semantics items 19 and 26 to 33 (each test names its item). Method: batches of known bounds are produced, and
-fetched by every version of the API; waits are measured on a second connection that brings the news.
+Goal: kafka-semantics items 19 and 26 to 33 (each test names its item). Method: batches of known bounds are
+produced, and fetched by every version of the API; waits are measured on a second connection that brings the news.
 """
 
 import time
@@ -398,7 +398,8 @@ class Replicas(FetchCase):
         client = self.client()
         for version in VERSIONS:
             with self.subTest(version=version):
-                fields = {"replica_state": {"replica_id": 1, "replica_epoch": 1}} if version >= 15 else {"replica_id": 1}
+                state = {"replica_id": 1, "replica_epoch": 1}
+                fields = {"replica_state": state} if version >= 15 else {"replica_id": 1}
                 try:
                     answer = self.ask(client, version, [of(topic)], **fields)
                 except ClientError:

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Incremental fetch sessions (KIP-227).
 
-Goal: kafka-semantics items 30 and 32. Method: a session is driven request by request, with right and wrong epochs, and its
-answers are compared with what changed meanwhile; the cache is filled beyond its size.
+Goal: kafka-semantics items 30 and 32. Method: a session is driven request by request, with right and wrong epochs,
+and its answers are compared with what changed meanwhile; the cache is filled beyond its size.
 """
 
 import unittest
@@ -42,7 +42,8 @@ class Session(SessionCase):
             self.assertEqual((answer["error_code"], answer["session_id"], len(flat(answer))), (0, 0, 2))
 
     def test_first_answer_is_full(self):
-        """Item 30: epoch 0 makes a session with an id of its own, and is answered with every partition, changed or not."""
+        """Item 30: epoch 0 makes a session with an id of its own, and is answered with every partition, changed or
+        not."""
         topic = self.topic(partitions=3)
         ids = set()
         for version in VERSIONS:
@@ -52,7 +53,8 @@ class Session(SessionCase):
         self.assertEqual(len(ids), len(VERSIONS))
 
     def test_only_changes(self):
-        """Item 30: later answers hold the partitions with news alone: records, a moved high watermark, a moved start."""
+        """Item 30: later answers hold the partitions with news alone: records, a moved high watermark, a moved
+        start."""
         for version in VERSIONS:
             with self.subTest(version=version):
                 topic = self.topic(partitions=3)
@@ -123,8 +125,8 @@ class Session(SessionCase):
         self.go_on(client, 12, new, 1)
 
     def test_add_and_forget(self):
-        """Item 30: partitions are added with a full answer of their own, and forgotten ones are told no more. A partition
-        that was never there can be forgotten."""
+        """Item 30: partitions are added with a full answer of their own, and forgotten ones are told no more. A
+        partition that was never there can be forgotten."""
         for version in VERSIONS:
             with self.subTest(version=version):
                 topic = self.topic(partitions=3)
@@ -148,7 +150,8 @@ class Session(SessionCase):
         self.go_on(client, 12, session, 2, error=ERR.FETCH_SESSION_ID_NOT_FOUND)
 
     def test_no_session_of_nothing(self):
-        """Item 30: a new session without partitions is none. (Kafka makes one; a client without partitions asks nothing.)"""
+        """Item 30: a new session without partitions is none. (Kafka makes one; a client without partitions asks
+        nothing.)"""
         self.chronikd_only("Kafka makes a session")
         answer = self.ask(self.client(), 12, [], session_epoch=0)
         self.assertEqual((answer["error_code"], answer["session_id"]), (0, 0))
@@ -169,8 +172,8 @@ class Session(SessionCase):
                 self.assertEqual(self.go_on(client, version, session, 4), [])
 
     def test_unknown_topic_in_session(self):
-        """Item 30: a topic that does not exist is part of the session, told with its error each time; once it is there it
-        is served under its name."""
+        """Item 30: a topic that does not exist is part of the session, told with its error each time; once it is
+        there it is served under its name."""
         name = self.fresh("later")
         topic = self.topic()
         client = self.client()
@@ -184,8 +187,8 @@ class Session(SessionCase):
         self.assertEqual((part["error_code"], values(part)), (0, [b"here"]))
 
     def test_names_and_ids_do_not_mix(self):
-        """Item 30: a session of names cannot be gone on with by ids, nor the other way round: error 106, and the session
-        stays."""
+        """Item 30: a session of names cannot be gone on with by ids, nor the other way round: error 106, and the
+        session stays."""
         topic = self.topic()
         client = self.client()
         for first, second in ((12, 13), (7, 18), (13, 12), (18, 7)):

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Where a log begins and ends, and what lies when: ListOffsets, OffsetForLeaderEpoch, DeleteRecords, topics made anew.
+"""Where a log begins and ends, and what lies when: ListOffsets, OffsetForLeaderEpoch, DeleteRecords, topics made
+anew.
 
-Goal: kafka-semantics items 43 to 48 (each test names its item). Method: batches with chosen timestamps, stored as sent and
-compressed anew by the node in each codec; starts moved, then the node stopped or killed.
+Goal: kafka-semantics items 43 to 48 (each test names its item). Method: batches with chosen timestamps, stored as
+sent and compressed anew by the node in each codec; starts moved, then the node stopped or killed.
 """
 
 import time
@@ -118,7 +119,8 @@ class Named(OffsetsCase):
             self.assertEqual(self.at(client, version, topic, MAX_TIME), (0, 1, 900))
 
     def test_errors(self):
-        """Item 43: unknown topic or partition 3, wrong leader epochs 74 and 75, a partition named twice 42; no offset."""
+        """Item 43: unknown topic or partition 3, wrong leader epochs 74 and 75, a partition named twice 42; no
+        offset."""
         topic, client = self.topic(), self.client()
         epoch = self.epoch(topic)
         for version in VERSIONS:
@@ -147,8 +149,9 @@ class ByTime(OffsetsCase):
             topic, client = self.topic(compression_type=codec), self.client()
             self.stamp(topic, 1000, 1010, 1020, 1030)
             self.stamp(topic, 2000, 2010, 2010, 2030)
-            expected = {0: (0, 1000), 1000: (0, 1000), 1001: (1, 1010), 1020: (2, 1020), 1029: (3, 1030), 1031: (4, 2000),
-                        2000: (4, 2000), 2005: (5, 2010), 2010: (5, 2010), 2011: (7, 2030), 2030: (7, 2030)}
+            expected = {0: (0, 1000), 1000: (0, 1000), 1001: (1, 1010), 1020: (2, 1020), 1029: (3, 1030),
+                        1031: (4, 2000), 2000: (4, 2000), 2005: (5, 2010), 2010: (5, 2010),
+                        2011: (7, 2030), 2030: (7, 2030)}
             for version in VERSIONS:
                 for timestamp, (offset, stamp) in expected.items():
                     with self.subTest(codec=codec, version=version, timestamp=timestamp):
@@ -175,7 +178,8 @@ class ByTime(OffsetsCase):
                     self.assertEqual(self.at(client, version, empty, 0, isolation=isolation), NOTHING)
 
     def test_out_of_order(self):
-        """Item 43: where timestamps go up and down, the first record in the log's order that is not earlier is found."""
+        """Item 43: where timestamps go up and down, the first record in the log's order that is not earlier is
+        found."""
         for codec in CODECS:
             topic, client = self.topic(compression_type=codec), self.client()
             self.stamp(topic, 5000, 1000, 3000)
@@ -252,8 +256,8 @@ class EpochsOverCrashes(OffsetsCase):
     OWN = True
 
     def test_older_epochs(self):
-        """Items 31, 45, 46: after each crash a new epoch begins where the log ended; older epochs keep their ends, and a
-        client that is behind is fenced. Offsets never go back."""
+        """Items 31, 45, 46: after each crash a new epoch begins where the log ended; older epochs keep their ends,
+        and a client that is behind is fenced. Offsets never go back."""
         topic = self.topic()
         ends = {}
         for count in (1, 2, 3):
@@ -428,8 +432,8 @@ class MadeAnewLasts(OffsetsCase):
     OWN = True
 
     def test_over_a_kill(self):
-        """Item 48: after a deletion and a SIGKILL the old records do not come back; the folder of the old topic is marked
-        to be removed."""
+        """Item 48: after a deletion and a SIGKILL the old records do not come back; the folder of the old topic is
+        marked to be removed."""
         topic = self.topic()
         self.fill(topic, [b"old"] * 3)
         old = self.topic_id(topic)

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Every version of every API that is served, once, as a client uses it.
 
-Goal: kafka-semantics items 3 and 4. Method: the table in src/handler/apis.h says what there is; each version is called with
-plausible arguments on a node that has a topic, records and a group. The answer must decode to its last byte, hold what was
-asked about, and have no error, or the one that is expected. An API without an entry here fails.
+Goal: kafka-semantics items 3 and 4. Method: the table in src/handler/apis.h says what there is; each version is
+called with plausible arguments on a node that has a topic, records and a group. The answer must decode to its last
+byte, hold what was asked about, and have no error, or the one that is expected. An API without an entry here fails.
 """
 
 import re
