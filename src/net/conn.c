@@ -64,6 +64,7 @@ void net_conn_drain(struct net_conn *c, const char *reason)
                 return;
         c->state = CONN_DRAIN;
         c->close_reason = reason;
+        ilist_unlink(&c->partial_link); /* a new reason to wait: its time begins now */
         net_read_drop(c);
         net_reactor_kick(c->reactor, c);
 }
@@ -80,7 +81,7 @@ static void link_when(struct ilist *list, struct ilist *link, bool wanted)
 static void watch(struct net_conn *c)
 {
         struct net_reactor *r = c->reactor;
-        bool partial = net_read_is_partial(c);
+        bool partial = net_read_is_partial(c) || c->state == CONN_DRAIN;
 
         loop_io_set(&c->io, (net_read_is_wanted(c) ? LOOP_READ : 0) | (c->send_blocked ? LOOP_WRITE : 0));
         if (partial && ilist_is_empty(&c->partial_link))
@@ -97,8 +98,7 @@ static void turn_send(struct net_conn *c)
 
         c->send_blocked = r == -EAGAIN;
         if (r && r != -EAGAIN)
-                net_conn_close(c, "write error",
-                               sock_is_peer_error(r) ? NULL : &c->reactor->counters.closed_error);
+                net_conn_close(c, "write error", sock_is_peer_error(r) ? NULL : &c->reactor->counters.closed_error);
 }
 
 /* Bytes that were kept because the send queue was full can go on now that it was emptied; nobody else would say so. */

@@ -71,12 +71,12 @@ struct net_reactor {
         unsigned number;
         struct net_server *server;
         struct loop *loop;
-        uint8_t *scratch;        /* SCRATCH_LEN */
-        struct ilist conns;      /* open ones, longest silent first */
-        struct ilist partials;   /* those with a frame that is not complete */
-        struct ilist senders;    /* those whose socket takes no more */
-        struct ilist ready;      /* those to be looked at before the loop waits */
-        struct ilist gone;       /* closed, with unanswered requests or mail on its way */
+        uint8_t *scratch;      /* SCRATCH_LEN */
+        struct ilist conns;    /* open ones, longest silent first */
+        struct ilist partials; /* those with a frame that is not complete, and those that are to close */
+        struct ilist senders;  /* those whose socket takes no more */
+        struct ilist ready;    /* those to be looked at before the loop waits */
+        struct ilist gone;     /* closed, with unanswered requests or mail on its way */
         struct mail ready_mail;
         bool ready_posted;
         bool stopping, stop_reported;
@@ -181,7 +181,8 @@ struct net_conn {
 };
 static_assert(sizeof(struct net_conn) < 1024, "an idle connection stays small");
 
-/* A connection for @fd, taken over with its place in the limits; started on its reactor by mail. -ENOMEM: nothing taken. */
+/* A connection for @fd, taken over with its place in the limits; started on its reactor by mail. -ENOMEM: nothing
+ * taken. */
 int net_conn_new(struct net_reactor *r, const char *listener, int fd, const struct sock_address *a);
 /* Close now. @counter: the reason's, or NULL. */
 void net_conn_close(struct net_conn *c, const char *reason, _Atomic uint64_t *counter);

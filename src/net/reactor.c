@@ -53,7 +53,11 @@ static void sweep_stalled(struct net_reactor *r, int64_t now_ms)
 
         ilist_for_each (c, &r->partials, struct net_conn, partial_link)
                 if (now_ms - c->partial_ms >= stall_ms)
-                        net_conn_close(c, "a request stopped in the middle", &r->counters.closed_stalled);
+                        net_conn_close(c,
+                                       c->state == CONN_DRAIN
+                                               ? "an answer took too long for a connection that is to close"
+                                               : "a request stopped in the middle",
+                                       &r->counters.closed_stalled);
         ilist_for_each (c, &r->senders, struct net_conn, sender_link)
                 if (now_ms - c->progress_ms >= stall_ms)
                         net_conn_close(c, "the peer takes no answers", &r->counters.closed_stalled);

@@ -1,6 +1,6 @@
-/* From bytes to frames. One read fills the reactor's scratch buffer; small frames are cut out of it, the rest of a large
- * one is read straight into its own memory. A frame's whole size is reserved before its body is taken, so half-read
- * frames cannot starve each other. What a connection may not use yet stays in `left`, and reading stops. */
+/* From bytes to frames. One read fills the reactor's scratch buffer; small frames are cut out of it, the rest of a
+ * large one is read straight into its own memory. A frame's whole size is reserved before its body is taken, so
+ * half-read frames cannot starve each other. What a connection may not use yet stays in `left`, and reading stops. */
 #include <errno.h>
 #include <string.h>
 
@@ -174,9 +174,12 @@ void net_read_socket(struct net_conn *c)
 
         if (n == -EAGAIN)
                 return;
-        if (n <= 0) {
-                net_conn_close(c, n ? "read error" : "closed by the peer",
-                               n && !sock_is_peer_error((int)n) ? &c->reactor->counters.closed_error : NULL);
+        if (n < 0) {
+                net_conn_close(c, "read error", sock_is_peer_error((int)n) ? NULL : &c->reactor->counters.closed_error);
+                return;
+        }
+        if (!n) { /* it may have closed its sending side only, and still wait for answers */
+                net_conn_drain(c, "closed by the peer");
                 return;
         }
         on_bytes(c, (size_t)n);
