@@ -101,7 +101,8 @@ static void turn_send(struct net_conn *c)
                 net_conn_close(c, "write error", sock_is_peer_error(r) ? NULL : &c->reactor->counters.closed_error);
 }
 
-/* Bytes that were kept because the send queue was full can go on now that it was emptied; nobody else would say so. */
+/* Bytes that were kept because the send queue was full, or because others had to have their turn, can go on; nobody
+ * else would say so. */
 static bool can_go_on(struct net_conn *c)
 {
         bool complete = c->frame && c->frame_got == c->frame->size;
@@ -116,6 +117,7 @@ void net_conn_turn(struct net_conn *c)
                 net_read_resume(c);
         if (c->state != CONN_GONE)
                 turn_send(c);
+        c->turn_frames = 0;
         if (can_go_on(c))
                 net_reactor_kick(c->reactor, c);
         if (c->state == CONN_DRAIN && !c->requests_count && !c->sends_count)

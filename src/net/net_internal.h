@@ -145,7 +145,8 @@ struct net_send {
 struct net_conn {
         unsigned magic;
         uint8_t state;
-        bool muted, waits_memory, send_blocked, barrier, frame_overlap, turn_again;
+        bool muted, waits_memory, send_blocked, barrier, frame_overlap;
+        uint8_t turn_frames; /* handed over since others had their turn */
         uint8_t head_len;
         uint8_t head[4];
         int fd;

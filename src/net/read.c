@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "conf/limits.h"
 #include "net/net_internal.h"
 #include "sys/clock.h"
 
@@ -99,8 +100,9 @@ static size_t consume(struct net_conn *c, const uint8_t *data, size_t len)
                 size_t part;
 
                 if (frame_is_complete(c)) {
-                        if (!net_request_may_start(c))
+                        if (c->turn_frames >= LIMIT_TURN_FRAMES || !net_request_may_start(c))
                                 break;
+                        c->turn_frames++;
                         net_request_start(c);
                         continue;
                 }

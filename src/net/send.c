@@ -80,8 +80,8 @@ void net_send_drop(struct net_conn *c)
         c->unsent_len = 0;
 }
 
-/* Memory pieces from the front of the queue. @ret_more: a file piece follows. */
-static int send_gather(struct net_conn *c, struct iovec *iov, bool *ret_more)
+/* Memory pieces from the front of the queue, up to @len_max. @ret_more: a file piece follows. */
+static int send_gather(struct net_conn *c, size_t len_max, struct iovec *iov, bool *ret_more)
 {
         int n = 0;
 
@@ -98,8 +98,9 @@ static int send_gather(struct net_conn *c, struct iovec *iov, bool *ret_more)
                                 *ret_more = true;
                                 return n;
                         }
-                        iov[n++] = (struct iovec){ (char *)(uintptr_t)p->data + done, p->len - done };
-                        if (n == SEND_IOV_MAX)
+                        iov[n] = (struct iovec){ (char *)(uintptr_t)p->data + done, MIN2(p->len - done, len_max) };
+                        len_max -= iov[n++].iov_len;
+                        if (n == SEND_IOV_MAX || !len_max)
                                 return n;
                 }
         }
@@ -158,7 +159,7 @@ int net_send_some(struct net_conn *c)
                         return 0;
                 }
                 send_advance(c, 0); /* empty pieces in front */
-                n = send_gather(c, iov, &more);
+                n = send_gather(c, share, iov, &more);
                 if (!n && !more)
                         break;
                 sent = n ? sock_writev(c->fd, iov, n, more) : send_file_piece(c, share);

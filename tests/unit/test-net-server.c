@@ -180,6 +180,48 @@ static void test_half_closed(void)
         stop();
 }
 
+static unsigned hear_number(int fd)
+{
+        char text[4 + 16];
+
+        CU_ASSERT_EQUAL_FATAL(hear_bytes(fd, text, sizeof text), sizeof text);
+        return (unsigned)strtoul(text + 4, NULL, 10);
+}
+
+/* Thousands of frames of one connection and one frame of another are there when the reactor looks: the one is served
+ * among the first, and the thousands are all served in the end. */
+static void test_turns_are_short(void)
+{
+        enum { COUNT = 3000 };
+        static char many[COUNT * 5];
+        int busy, many_fd, before, after; /* in whatever order the kernel tells of them */
+
+        start();
+        for (int i = 0; i < COUNT; i++)
+                memcpy(many + i * 5, "\0\0\0\1n", 5);
+        busy = dial();
+        many_fd = dial();
+        before = dial();
+        after = dial();
+        usleep(20000);
+        say(busy, "b");
+        usleep(20000); /* the reactor is busy now: what comes is looked at in one turn */
+        say(before, "c");
+        usleep(10000);
+        CU_ASSERT_EQUAL(send(many_fd, many, sizeof many, 0), sizeof many);
+        usleep(10000);
+        say(after, "c");
+        CU_ASSERT(hear_number(before) <= 100);
+        CU_ASSERT(hear_number(after) <= 100);
+        say(many_fd, "c");
+        CU_ASSERT_EQUAL(hear_number(many_fd), COUNT);
+        close(busy);
+        close(many_fd);
+        close(before);
+        close(after);
+        stop();
+}
+
 static const struct unit_case cases[] = {
         { "answers in request order, overlapping or not", test_order },
         { "lengths that lie close the connection", test_lengths_that_lie },
@@ -187,6 +229,7 @@ static const struct unit_case cases[] = {
         { "half frames do not block each other", test_half_frames },
         { "too many and idle connections are closed", test_limits_and_idle },
         { "a half-closed peer gets its answers", test_half_closed },
+        { "one connection's work does not hold up another's", test_turns_are_short },
         { "a stop ends although an answer is missing", test_stop_with_work },
 };
 UNIT_MAIN("net/server", cases)
