@@ -10,7 +10,7 @@
 #include "sys/file.h"
 #include "sys/systemd.h"
 
-enum { TICK_MS = 100, STOP_MS = 10000, STALL_MS = 60000, OVERLAP_MAX = 64 };
+enum { TICK_MS = 100, STOP_MS = 10000, STALL_MS = 60000, HURRY_MS = 5000, OVERLAP_MAX = 64 };
 
 static void on_tick(struct loop_timer *t)
 {
@@ -226,6 +226,7 @@ static int node_serve(struct node *n)
                 .connections_per_ip_max = (unsigned)c->server.max_connections_per_ip,
                 .idle_ms_max = c->server.connections_max_idle_ms,
                 .stall_ms_max = STALL_MS,
+                .hurry_ms_max = HURRY_MS,
                 .send_buffer_len = (int)MAX2(c->server.socket_send_buffer_bytes, (int64_t)0),
                 .receive_buffer_len = (int)MAX2(c->server.socket_receive_buffer_bytes, (int64_t)0),
         };

@@ -84,8 +84,10 @@ static void watch(struct net_conn *c)
         bool partial = net_read_is_partial(c) || c->state == CONN_DRAIN;
 
         loop_io_set(&c->io, (net_read_is_wanted(c) ? LOOP_READ : 0) | (c->send_blocked ? LOOP_WRITE : 0));
-        if (partial && ilist_is_empty(&c->partial_link))
+        if (partial && ilist_is_empty(&c->partial_link)) {
                 c->partial_ms = loop_now_ms(r->loop);
+                c->partial_got = c->frame_got;
+        }
         link_when(&r->partials, &c->partial_link, partial);
         if (c->send_blocked && ilist_is_empty(&c->sender_link))
                 c->progress_ms = loop_now_ms(r->loop);

@@ -36,7 +36,13 @@ void net_memory_give(void *memory, size_t frame_len);
 void net_memory_wait(struct net_memory *m, struct net_memory_wait *w);
 /* True: out of the queue. False: the mail is on its way and the memory is @w's. */
 bool net_memory_cancel(struct net_memory *m, struct net_memory_wait *w);
-bool net_memory_is_short(struct net_memory *m);
+/* Somebody waits to read a frame of this kind. */
+bool net_memory_is_awaited(struct net_memory *m, size_t frame_len);
+/* Bytes that were read and cannot be looked at yet: taken whether there is room or not. */
+void net_memory_take_left(struct net_memory *m, size_t len);
+void net_memory_give_left(void *memory, size_t len);
+/* Without a lock: may more be read from a socket than is sure to be used? */
+bool net_memory_has_room_for_left(struct net_memory *m);
 uint64_t net_memory_used(struct net_memory *m);
 
 /* ---- limits.c: how many connections, in all and of one address ---- */
@@ -162,6 +168,7 @@ struct net_conn {
         struct net_memory_wait wait;
         struct mail start_mail;
         int64_t active_ms, partial_ms, progress_ms;
+        size_t partial_got; /* of the frame at partial_ms */
 
         /* reading */
         struct iobuf *frame; /* being filled, or complete and not handed over */
@@ -207,8 +214,11 @@ void net_read_socket(struct net_conn *c);
 /* Go on with what was read before. */
 void net_read_resume(struct net_conn *c);
 bool net_read_is_wanted(const struct net_conn *c);
-/* A frame is under way and its bytes are awaited. */
+/* A frame is under way: its bytes are awaited, or memory for them. */
 bool net_read_is_partial(const struct net_conn *c);
+/* Has the frame under way come forward enough in the time since partial_ms, or is that too short to tell? Begins the
+ * next stretch of time when it has. */
+bool net_read_is_stalled(struct net_conn *c, int64_t now_ms);
 void net_read_drop(struct net_conn *c);
 
 /* ---- request.c ---- */

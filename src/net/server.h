@@ -47,6 +47,7 @@ struct net_config {
         unsigned connections_per_ip_max;
         int64_t idle_ms_max;                     /* silent connections without work are closed after this */
         int64_t stall_ms_max;                    /* a frame whose bytes stop coming is given up after this */
+        int64_t hurry_ms_max;                    /* the same while others wait for the memory that it holds */
         int send_buffer_len, receive_buffer_len; /* SO_SNDBUF, SO_RCVBUF; 0 leaves the kernel's auto-tuning */
 };
 
