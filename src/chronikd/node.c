@@ -218,6 +218,7 @@ static int node_serve(struct node *n)
         const struct conf *c = n->conf;
         struct net_config net = {
                 .ops = handler_net_ops(),
+                .pool = n->pool,
                 .reactors_count = (unsigned)c->server.num_network_threads,
                 .request_len_max = (size_t)c->server.max_request_bytes,
                 .memory_max = (size_t)c->performance.buffer_memory,

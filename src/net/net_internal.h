@@ -61,7 +61,7 @@ void net_limits_give(struct net_limits *l, const uint8_t key[16]);
 struct net_counters {
         _Atomic uint64_t connections_open, connections_total, bytes_in, bytes_out, frames_in;
         _Atomic uint64_t closed_limit, closed_per_ip, closed_idle, closed_stalled, closed_bad_frame, closed_error;
-        _Atomic uint64_t waits_memory;
+        _Atomic uint64_t waits_memory, sends_warm, sends_cold;
 };
 
 /* On the reactor that owns the counter. */
@@ -87,6 +87,7 @@ struct net_reactor {
         bool ready_posted;
         bool stopping, stop_reported;
         unsigned conns_count;
+        unsigned warms_count;    /* jobs on the pool, each of a connection in one of the lists */
         struct loop_timer sweep; /* finds the idle and the stalled */
         struct loop_timer deadline;
         struct mail start_mail, stop_mail;
@@ -183,6 +184,12 @@ struct net_conn {
         struct ilist sends; /* in order */
         unsigned sends_count;
         size_t unsent_len;
+        struct io_job warm; /* reads what is to be sent next into the page cache */
+        bool warming;
+        int warm_fd;
+        int64_t warm_pos;
+        size_t warm_len;
+        size_t warm_left; /* of the file piece in front: bytes that are known to be in the page cache */
 
         struct sock_address address;
         char peer[SOCK_TEXT_SIZE], peer_host[SOCK_TEXT_SIZE];
@@ -238,6 +245,8 @@ struct net_send *net_send_new(const struct net_piece *pieces, unsigned pieces_co
 /* Release what was not sent. NULL is fine. */
 void net_send_free(struct net_send *x);
 void net_send_queue(struct net_conn *c, struct net_send *x);
-/* Send until the socket is full or the turn's share is used up. Return: 0, -EAGAIN, or the error that ends @c. */
+/* Send until the socket is full, the disk is asked, or the turn's share is used up. Return: 0; -EAGAIN: the socket is
+ * full; or the error that ends @c. */
 int net_send_some(struct net_conn *c);
+/* Release everything; what the pool is reading just now, when it has done so. */
 void net_send_drop(struct net_conn *c);

@@ -86,7 +86,7 @@ void net_reactor_check_stopped(struct net_reactor *r)
 {
         struct net_server *s = r->server;
 
-        if (!r->stopping || r->conns_count || r->stop_reported)
+        if (!r->stopping || r->conns_count || r->warms_count || r->stop_reported)
                 return;
         r->stop_reported = true;
         loop_timer_stop(&r->deadline);

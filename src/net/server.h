@@ -11,7 +11,7 @@
 #include "base/budget.h"
 #include "base/iobuf.h"
 #include "base/list.h"
-#include "sys/loop.h"
+#include "sys/iopool.h"
 
 struct net_server;
 struct net_conn;
@@ -39,6 +39,7 @@ struct net_ops {
 struct net_config {
         struct net_ops ops;
         void *owner;
+        struct iopool *pool;      /* reads file pieces that are not in the page cache. NULL: sent as they are */
         unsigned reactors_count;  /* 1..256 */
         size_t request_len_max;   /* longer (or negative) lengths close the connection */
         size_t memory_max;        /* bytes of frames being read or in work, over all connections */
@@ -125,6 +126,8 @@ struct net_stats {
         uint64_t connections_open, connections_total, bytes_in, bytes_out, frames_in;
         uint64_t memory_used;
         uint64_t closed_limit, closed_per_ip, closed_idle, closed_stalled, closed_bad_frame, closed_error;
+        uint64_t sends_warm,
+                sends_cold;    /* stretches of file pieces that were in the page cache, or had to be read first */
         uint64_t waits_memory; /* times that reading stopped for want of memory */
 };
 void net_server_stats(const struct net_server *s, struct net_stats *ret_stats);
