@@ -55,15 +55,22 @@ static void unsubscribed(struct meta_subscriber *s)
         retain_stop(&n->retain, retain_stopped, n);
 }
 
+static void handler_is_stopped(void *arg)
+{
+        struct node *n = arg;
+
+        if (n->subscriber.publisher)
+                meta_unsubscribe(&n->subscriber, unsubscribed);
+        else /* stopped before it was registered */
+                logs_closed(n);
+}
+
 static void net_is_stopped(struct loop *l, struct mail *m)
 {
         struct node *n = container_of(m, struct node, net_stopped);
 
         (void)l;
-        if (n->subscriber.publisher)
-                meta_unsubscribe(&n->subscriber, unsubscribed);
-        else /* stopped before it was registered */
-                logs_closed(n);
+        handler_stop(n->handler, n->loop, handler_is_stopped, n);
 }
 
 /* Members that were waiting for a rebalance have been answered; now the answers may leave. */
@@ -261,6 +268,8 @@ static int node_serve(struct node *n)
                 r = net_server_new(&net, &n->net);
         if (!r)
                 r = node_coordinate(n);
+        if (!r)
+                r = handler_start(n->handler, n->reactors);
         address_format(c->server.kafka, address, sizeof address);
         if (!r)
                 r = net_server_listen(n->net, "PLAINTEXT", address, &n->port);
