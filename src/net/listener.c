@@ -21,8 +21,10 @@ static void shed_one(struct net_listener *l)
                      l->name);
         file_close(l->reserve_fd);
         fd = sock_accept(l->fd, &peer);
-        if (fd >= 0)
+        if (fd >= 0) {
                 file_close(fd);
+                counter_add(&l->reactor->counters.closed_limit, 1);
+        }
         l->reserve_fd = file_open("/dev/null", O_RDONLY);
 }
 

@@ -1,6 +1,8 @@
 /* Goal: answers leave in request order, lengths that lie close the connection, file pieces arrive whole, half-closed
  * peers are answered, nobody's work holds up another's, and the idle and the too many are closed. Method: loopback
  * sockets with time-outs against a real server. */
+#include <sys/resource.h>
+
 #include "test-net-world.h"
 
 static void test_order(void)
@@ -101,6 +103,73 @@ static void test_limits_and_idle(void)
         stop();
 }
 
+/* Connections in all are counted over every address, and there is room again when one has gone. */
+static void test_total_limit(void)
+{
+        struct net_config cfg = config();
+        int fds[9];
+
+        cfg.connections_per_ip_max = 8;
+        cfg.idle_ms_max = 5000;
+        start_with(cfg);
+        for (int i = 0; i < 9; i++)
+                fds[i] = dial();
+        expect_closed(fds[8]);
+        CU_ASSERT_EQUAL(stats_when_open(8).closed_limit, 1);
+        CU_ASSERT_EQUAL(stats_when_open(8).closed_per_ip, 0);
+        close(fds[0]);
+        stats_when_open(7);
+        fds[0] = dial();
+        say(fds[0], "e1");
+        expect(fds[0], "e1");
+        for (int i = 0; i < 8; i++)
+                close(fds[i]);
+        stop();
+}
+
+static int64_t cpu_ms(void)
+{
+        struct rusage u;
+
+        getrusage(RUSAGE_SELF, &u);
+        return (u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000 + (u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1000;
+}
+
+/* No descriptor is left: those who wait are turned away one after the other, without a busy loop, and when there are
+ * descriptors again the rest is served. */
+static void test_descriptors_run_out(void)
+{
+        struct sockaddr_in a = { .sin_family = AF_INET };
+        struct rlimit before, low;
+        int fds[6];
+        int64_t from_ms;
+
+        start();
+        a.sin_port = htons(port);
+        a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        for (int i = 0; i < 6; i++)
+                fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        usleep(20000);
+        getrlimit(RLIMIT_NOFILE, &before);
+        low = before;
+        low.rlim_cur = (rlim_t)dup(0);
+        close((int)low.rlim_cur);
+        CU_ASSERT_EQUAL_FATAL(setrlimit(RLIMIT_NOFILE, &low), 0);
+        for (int i = 0; i < 6; i++)
+                CU_ASSERT_EQUAL(connect(fds[i], (struct sockaddr *)&a, sizeof a), 0);
+        from_ms = cpu_ms();
+        usleep(250000);
+        CU_ASSERT(cpu_ms() - from_ms < 100);
+        CU_ASSERT_EQUAL(setrlimit(RLIMIT_NOFILE, &before), 0);
+        expect_closed(fds[0]);
+        say(fds[5], "e1");
+        expect(fds[5], "e1");
+        CU_ASSERT(stats_when_open(0).closed_limit >= 1);
+        for (int i = 1; i < 6; i++)
+                close(fds[i]);
+        stop();
+}
+
 static void test_stop_with_work(void)
 {
         int fd, gone;
@@ -195,6 +264,8 @@ static const struct unit_case cases[] = {
         { "lengths that lie close the connection", test_lengths_that_lie },
         { "file pieces arrive whole", test_file_pieces },
         { "too many and idle connections are closed", test_limits_and_idle },
+        { "too many connections in all", test_total_limit },
+        { "no descriptor is left", test_descriptors_run_out },
         { "a half-closed peer gets its answers", test_half_closed },
         { "one connection's work does not hold up another's", test_turns_are_short },
         { "a stop ends although an answer is missing", test_stop_with_work },
