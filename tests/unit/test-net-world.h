@@ -24,7 +24,7 @@ enum { FILE_LEN = 3 << 20, PATIENCE_S = 5 };
 static struct net_server *server;
 static uint16_t port;
 static int file_fd = -1;
-static atomic_uint closes, releases;
+static atomic_uint closes, echoes, releases;
 static struct net_request *held[8]; /* on the only reactor */
 static unsigned held_count;
 static unsigned nothings; /* frames that were answered by nothing, on the only reactor */
@@ -46,6 +46,7 @@ static void echo(struct net_request *rq)
         struct net_piece p = { .data = copy, .len = rq->body.len, .release = on_release, .release_arg = copy };
 
         memcpy(copy, rq->body.data, rq->body.len);
+        atomic_fetch_add(&echoes, 1);
         net_reply(rq, &p, 1);
 }
 
@@ -54,12 +55,12 @@ static void on_late(struct loop_timer *t)
         echo(&container_of(t, struct test_request, late)->net);
 }
 
-static void echo_late(struct net_request *rq)
+static void echo_late(struct net_request *rq, int64_t ms)
 {
         struct test_request *tr = container_of(rq, struct test_request, net);
 
         loop_timer_init(&tr->late, net_conn_loop(rq->conn), on_late);
-        loop_timer_start(&tr->late, 100);
+        loop_timer_start(&tr->late, ms);
 }
 
 static void tell_nothings(struct net_request *rq)
@@ -72,7 +73,8 @@ static void tell_nothings(struct net_request *rq)
 }
 
 /* e: echo; o: hold (overlaps); O: echo (overlaps); r: echo what is held, last first, then this; f: the file; n:
- * nothing; x: close after what is to come before; l: echo after 100 ms; b: be busy for 100 ms; c: the count of n. */
+ * nothing; x: close after what is to come before; l: echo after 100 ms; k, K (overlaps): echo after 0 to 7 ms by the
+ * last byte; b: be busy for 100 ms; c: the count of n. */
 static void on_request(void *owner, struct net_request *rq)
 {
         struct net_piece p[2] = { { .data = "F", .len = 1 }, { .fd = file_fd, .len = FILE_LEN } };
@@ -94,7 +96,11 @@ static void on_request(void *owner, struct net_request *rq)
                 net_reply_none(rq);
                 return;
         case 'l':
-                echo_late(rq);
+                echo_late(rq, 100);
+                return;
+        case 'k':
+        case 'K':
+                echo_late(rq, rq->body.data[rq->body.len - 1] % 8);
                 return;
         case 'b':
                 usleep(100000);
@@ -113,7 +119,7 @@ static void on_request(void *owner, struct net_request *rq)
 
 static bool can_overlap(void *owner, struct span frame)
 {
-        return frame.len && strchr("oOr", frame.data[0]);
+        return frame.len && strchr("oOrK", frame.data[0]);
 }
 
 static void on_close(void *owner, struct net_conn *c, const char *reason)
