@@ -37,6 +37,12 @@ static void write_net(struct node *n, struct strbuf *out)
               (double)n->conf->performance.buffer_memory);
         counter(out, "chronik_request_memory_waits_total", "Times that reading stopped until memory was free.",
                 (double)s.waits_memory);
+        counter(out, "chronik_warm_sends_total",
+                "Stretches of up to 1 MiB of record files that were in the page cache when they were to be sent.",
+                (double)s.sends_warm);
+        counter(out, "chronik_cold_sends_total",
+                "Stretches of up to 1 MiB of record files that the I/O threads had to read before they could be sent.",
+                (double)s.sends_cold);
         expo_family(out, closed, "counter", "Connections that this node closed, by reason.");
         const struct {
                 const char *reason;

@@ -10,7 +10,7 @@
 #include "sys/file.h"
 #include "sys/systemd.h"
 
-enum { TICK_MS = 100, STOP_MS = 10000, STALL_MS = 60000, OVERLAP_MAX = 64 };
+enum { TICK_MS = 100, STOP_MS = 10000, STALL_MS = 60000, HURRY_MS = 5000, OVERLAP_MAX = 64 };
 
 static void on_tick(struct loop_timer *t)
 {
@@ -55,15 +55,22 @@ static void unsubscribed(struct meta_subscriber *s)
         retain_stop(&n->retain, retain_stopped, n);
 }
 
+static void handler_is_stopped(void *arg)
+{
+        struct node *n = arg;
+
+        if (n->subscriber.publisher)
+                meta_unsubscribe(&n->subscriber, unsubscribed);
+        else /* stopped before it was registered */
+                logs_closed(n);
+}
+
 static void net_is_stopped(struct loop *l, struct mail *m)
 {
         struct node *n = container_of(m, struct node, net_stopped);
 
         (void)l;
-        if (n->subscriber.publisher)
-                meta_unsubscribe(&n->subscriber, unsubscribed);
-        else /* stopped before it was registered */
-                logs_closed(n);
+        handler_stop(n->handler, n->loop, handler_is_stopped, n);
 }
 
 /* Members that were waiting for a rebalance have been answered; now the answers may leave. */
@@ -218,6 +225,7 @@ static int node_serve(struct node *n)
         const struct conf *c = n->conf;
         struct net_config net = {
                 .ops = handler_net_ops(),
+                .pool = n->pool,
                 .reactors_count = (unsigned)c->server.num_network_threads,
                 .request_len_max = (size_t)c->server.max_request_bytes,
                 .memory_max = (size_t)c->performance.buffer_memory,
@@ -226,6 +234,7 @@ static int node_serve(struct node *n)
                 .connections_per_ip_max = (unsigned)c->server.max_connections_per_ip,
                 .idle_ms_max = c->server.connections_max_idle_ms,
                 .stall_ms_max = STALL_MS,
+                .hurry_ms_max = HURRY_MS,
                 .send_buffer_len = (int)MAX2(c->server.socket_send_buffer_bytes, (int64_t)0),
                 .receive_buffer_len = (int)MAX2(c->server.socket_receive_buffer_bytes, (int64_t)0),
         };
@@ -259,6 +268,8 @@ static int node_serve(struct node *n)
                 r = net_server_new(&net, &n->net);
         if (!r)
                 r = node_coordinate(n);
+        if (!r)
+                r = handler_start(n->handler, n->reactors);
         address_format(c->server.kafka, address, sizeof address);
         if (!r)
                 r = net_server_listen(n->net, "PLAINTEXT", address, &n->port);

@@ -1,6 +1,7 @@
 /* Values as text: one reader and one writer for every type of the tables. */
 #include "conf/row.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -52,7 +53,17 @@ struct str conf_values_at(const char *values, int place)
 
 bool conf_host_is_wildcard(const char *host)
 {
-        return !*host || !strcmp(host, "0.0.0.0") || !strcmp(host, "::") || !strcmp(host, "*");
+        struct in6_addr v6;
+        struct in_addr v4;
+        uint32_t low;
+
+        if (!*host || !strcmp(host, "*"))
+                return true;
+        if (inet_pton(AF_INET6, host, &v6) == 1) {
+                memcpy(&low, &v6.s6_addr[12], sizeof low);
+                return IN6_IS_ADDR_UNSPECIFIED(&v6) || (IN6_IS_ADDR_V4MAPPED(&v6) && !low);
+        }
+        return inet_aton(host, &v4) && !v4.s_addr; /* "0" and "0x0" are IPv4 addresses, too */
 }
 
 unsigned conf_name_distance(struct str a, struct str b)

@@ -2,13 +2,12 @@
  *
  *   request -> session says which partitions -> read all (no record bytes, only where they lie)
  *      enough, an error, or no time left -> answer
- *      a range is cold                   -> the same on the pool, which reads the bytes into the page cache
+ *      a batch header is cold            -> the same on the pool (cold record bytes are net's business, as they leave)
  *      too little                        -> wait on every partition; the first news reads all again
  *
  * Sources: KIP-227 (sessions), KIP-320 (epochs), KIP-74 (limits: at least one batch), KIP-516 (topic ids). */
 #include "base/err.h"
 #include "handler/internal.h"
-#include "sys/file.h"
 #include "wire/codec.h"
 #include "wire/messages.h"
 
@@ -78,29 +77,6 @@ static int16_t check_divergence(struct partition *p, struct fetch_item *item)
         return 0;
 }
 
-/* Are the slice's first and last bytes in the page cache? The pages between were read or written with them. */
-static bool slice_is_warm(const struct plog_slice *s)
-{
-        uint8_t byte;
-
-        return file_pread_nowait(s->fd, &byte, 1, s->pos) != -EAGAIN &&
-               file_pread_nowait(s->fd, &byte, 1, s->pos + (int64_t)s->len - 1) != -EAGAIN;
-}
-
-/* On the pool: bring the bytes into the page cache, so that sendfile does not wait for the disk on the reactor. */
-static int slice_warm(const struct plog_slice *s)
-{
-        uint8_t buf[32 * 1024];
-
-        for (size_t at = 0; at < s->len; at += sizeof buf) {
-                ssize_t n = file_pread(s->fd, buf, MIN2(sizeof buf, s->len - at), s->pos + (int64_t)at);
-
-                if (n < 0)
-                        return (int)n;
-        }
-        return 0;
-}
-
 /* A client older than version 10 may not know zstd (KIP-110). As in Kafka the topic's configuration decides: where
  * producers choose the codec, their consumers are taken to know it. */
 static int16_t check_old_client(const struct fetch_op *op, struct partition *p)
@@ -157,10 +133,6 @@ static int read_item(struct fetch_op *op, struct fetch_item *item, size_t len_ma
                               .at_least_one = at_least_one,
                       },
                       op->may_block, &work->slice);
-        if (r == 0 && work->slice.len && !op->may_block && !slice_is_warm(&work->slice))
-                r = -EAGAIN;
-        else if (r == 0 && work->slice.len && op->may_block)
-                r = slice_warm(&work->slice);
         if (r == -EAGAIN)
                 return r;
         item->error = error_of_log(r);

@@ -90,9 +90,10 @@ static void created(struct controller_request *crq)
         struct find_op *op = container_of(crq, struct find_op, ask.rq);
 
         ask_fini(&op->ask);
-        meta_image_unref(op->rq->image);
-        op->rq->image = handler_image(op->rq->h); /* with the topic, whoever made it */
-        answer(op);
+        if (handler_image_take(op->rq)) /* with the topic, whoever made it */
+                answer(op);
+        else
+                rq_close_nomem(op->rq);
 }
 
 void handler_find_coordinator(struct rq *rq)

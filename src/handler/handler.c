@@ -3,8 +3,6 @@
 
 #include "handler/internal.h"
 
-#include "controller/controller.h"
-
 #define API_ROW(NAME, min, max, advertised, function) \
         { .key = KAPI_##NAME, .version_min = min, .version_max = max, .advertised_min = advertised, \
           .name = #NAME, .fn = handler_##function },
@@ -32,9 +30,12 @@ int handler_new(const struct handler_deps *deps, struct handler **ret_handler)
         if (!h)
                 return -ENOMEM;
         h->deps = *deps;
+        pthread_mutex_init(&h->ids_lock, NULL);
         r = stats_init(h, deps->reactors_count);
+        if (!r)
+                r = handler_images_init(h);
         if (r) {
-                free(h);
+                handler_free(h);
                 return r;
         }
         for (unsigned i = 0; i < ARRAY_LEN(apis); i++) {
@@ -42,7 +43,6 @@ int handler_new(const struct handler_deps *deps, struct handler **ret_handler)
                 apis[i].number = i;
                 assert(apis[i].wire);
         }
-        pthread_mutex_init(&h->ids_lock, NULL);
         r = fetch_sessions_new((unsigned)deps->conf->fetch.session_cache, 1000000, &h->sessions);
         if (r) {
                 handler_free(h);
@@ -57,6 +57,7 @@ struct handler *handler_free(struct handler *h)
         if (!h)
                 return NULL;
         fetch_sessions_free(h->sessions);
+        handler_images_fini(h);
         stats_fini(h);
         pthread_mutex_destroy(&h->ids_lock);
         free(h);
@@ -73,9 +74,4 @@ struct net_ops handler_net_ops(void)
         return (struct net_ops){
                 .request_size = sizeof(struct rq), .request = handler_request, .can_overlap = handler_can_overlap,
         };
-}
-
-struct meta_image *handler_image(struct handler *h)
-{
-        return controller_image(h->deps.controller);
 }

@@ -32,6 +32,12 @@ struct handler *handler_free(struct handler *h);
 /* The group coordinator lives on the reactors, so it comes after them: set once, before anything listens. */
 void handler_set_coord(struct handler *h, struct coord *coord);
 
+/* The metadata is followed on the reactors (reactors_count loops) from now on: once, before anything listens. Until
+ * handler_stop() an answered change waits for the reactors to have it. Return: 0 or negative errno. */
+int handler_start(struct handler *h, struct loop *const *reactors);
+/* After the net server has stopped and while its loops still run; @stopped is called on @reply_loop. */
+void handler_stop(struct handler *h, struct loop *reply_loop, void (*stopped)(void *arg), void *arg);
+
 /* Add the protocol's metrics: requests, errors, latencies, records. Any thread. */
 void handler_expose(struct handler *h, struct strbuf *out);
 

@@ -20,7 +20,13 @@ struct handler {
         pthread_mutex_t ids_lock; /* guards the block of producer ids */
         int64_t ids_next, ids_end;
 
-        struct stats_shard *stats; /* one for each reactor */
+        struct stats_shard *stats;     /* one for each reactor */
+        struct image_reader *readers;  /* likewise (image.c) */
+        atomic_uint readers_left;      /* at the stop */
+        struct loop *stopped_loop;
+        void (*stopped)(void *arg);
+        void *stopped_arg;
+        struct mail stopped_mail;
         _Atomic uint32_t *errors;  /* by row of the API table and error code (stats.c) */
 };
 
@@ -34,8 +40,13 @@ enum {
 /* ---- rq.c ---- */
 void handler_request(void *owner, struct net_request *net);
 bool handler_can_overlap(void *owner, struct span frame);
-/* The current metadata; a new reference. */
-struct meta_image *handler_image(struct handler *h);
+
+/* ---- image.c ---- */
+int handler_images_init(struct handler *h);
+void handler_images_fini(struct handler *h);
+/* Have @rq->image be the newest metadata on its reactor. False: out of memory, and @rq->image is NULL. */
+bool handler_image_take(struct rq *rq);
+void handler_image_drop(struct rq *rq);
 
 /* ---- counters around each request (stats.c) ---- */
 int stats_init(struct handler *h, unsigned reactors_count);

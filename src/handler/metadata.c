@@ -161,10 +161,11 @@ static void created(struct controller_request *crq)
 {
         struct metadata_op *op = container_of(crq, struct metadata_op, ask.rq);
 
-        meta_image_unref(op->rq->image);
-        op->rq->image = handler_image(op->rq->h); /* with what was created */
         ask_fini(&op->ask); /* the texts of the results are not told */
-        answer(op);
+        if (handler_image_take(op->rq)) /* with what was created */
+                answer(op);
+        else
+                rq_close_nomem(op->rq);
 }
 
 static bool creates_fill(struct metadata_op *op)

@@ -17,7 +17,7 @@ enum {
 
 static void rq_fini(struct rq *rq)
 {
-        meta_image_unref(TAKE_PTR(rq->image));
+        handler_image_drop(rq);
         arena_fini(&rq->arena);
 }
 
@@ -151,7 +151,7 @@ void rq_out_send(struct rq *rq, struct rq_out *out)
                 }
         }
         handler_count_done(rq);
-        meta_image_unref(TAKE_PTR(rq->image));
+        handler_image_drop(rq);
         arena = rq->arena; /* the pieces live in it until net has copied them, and net frees rq */
         net_reply(&rq->net, pieces, pieces_cut(out, pieces));
         arena_fini(&arena);
@@ -214,7 +214,10 @@ void handler_request(void *owner, struct net_request *net)
                 rq_close(rq, "malformed request header");
                 return;
         }
-        rq->image = handler_image(rq->h);
+        if (!handler_image_take(rq)) {
+                rq_close_nomem(rq);
+                return;
+        }
         handler_count_start(rq);
         rq->api->fn(rq);
 }

@@ -26,6 +26,7 @@ struct rq {
         bool counted;         /* by handler_count_start() */
         int64_t parked_ns;    /* time spent waiting for news that the client asked to wait for; no latency of ours */
         struct meta_image *image; /* metadata as of the request's arrival; held until the answer */
+        struct image_hold *image_hold; /* what holds it (image.c) */
 };
 
 /* A response under construction. */

@@ -64,6 +64,7 @@ void net_conn_drain(struct net_conn *c, const char *reason)
                 return;
         c->state = CONN_DRAIN;
         c->close_reason = reason;
+        ilist_unlink(&c->partial_link); /* a new reason to wait: its time begins now */
         net_read_drop(c);
         net_reactor_kick(c->reactor, c);
 }
@@ -80,11 +81,13 @@ static void link_when(struct ilist *list, struct ilist *link, bool wanted)
 static void watch(struct net_conn *c)
 {
         struct net_reactor *r = c->reactor;
-        bool partial = net_read_is_partial(c);
+        bool partial = net_read_is_partial(c) || c->state == CONN_DRAIN;
 
         loop_io_set(&c->io, (net_read_is_wanted(c) ? LOOP_READ : 0) | (c->send_blocked ? LOOP_WRITE : 0));
-        if (partial && ilist_is_empty(&c->partial_link))
+        if (partial && ilist_is_empty(&c->partial_link)) {
                 c->partial_ms = loop_now_ms(r->loop);
+                c->partial_got = c->frame_got;
+        }
         link_when(&r->partials, &c->partial_link, partial);
         if (c->send_blocked && ilist_is_empty(&c->sender_link))
                 c->progress_ms = loop_now_ms(r->loop);
@@ -97,11 +100,11 @@ static void turn_send(struct net_conn *c)
 
         c->send_blocked = r == -EAGAIN;
         if (r && r != -EAGAIN)
-                net_conn_close(c, "write error",
-                               sock_is_peer_error(r) ? NULL : &c->reactor->counters.closed_error);
+                net_conn_close(c, "write error", sock_is_peer_error(r) ? NULL : &c->reactor->counters.closed_error);
 }
 
-/* Bytes that were kept because the send queue was full can go on now that it was emptied; nobody else would say so. */
+/* Bytes that were kept because the send queue was full, or because others had to have their turn, can go on; nobody
+ * else would say so. */
 static bool can_go_on(struct net_conn *c)
 {
         bool complete = c->frame && c->frame_got == c->frame->size;
@@ -116,6 +119,7 @@ void net_conn_turn(struct net_conn *c)
                 net_read_resume(c);
         if (c->state != CONN_GONE)
                 turn_send(c);
+        c->turn_frames = 0;
         if (can_go_on(c))
                 net_reactor_kick(c->reactor, c);
         if (c->state == CONN_DRAIN && !c->requests_count && !c->sends_count)

@@ -15,13 +15,16 @@ static void shed_one(struct net_listener *l)
         struct sock_address peer;
         int fd;
 
-        diag_limited(DIAG_ERROR, "no descriptor is left for a connection to listener %s; raise LimitNOFILE or lower "
-                                 "server.max_connections",
+        diag_limited(DIAG_ERROR,
+                     "no descriptor is left for a connection to listener %s; raise LimitNOFILE or lower "
+                     "server.max_connections",
                      l->name);
         file_close(l->reserve_fd);
         fd = sock_accept(l->fd, &peer);
-        if (fd >= 0)
+        if (fd >= 0) {
                 file_close(fd);
+                counter_add(&l->reactor->counters.closed_limit, 1);
+        }
         l->reserve_fd = file_open("/dev/null", O_RDONLY);
 }
 
@@ -36,12 +39,12 @@ static void adopt(struct net_listener *l, int fd, const struct sock_address *pee
         sock_address_key(peer, key);
         r = net_limits_take(s->limits, key);
         if (r) {
-                counter_add(r == LIMITS_E_TOTAL ? &n->closed_limit
+                counter_add(r == LIMITS_E_TOTAL    ? &n->closed_limit
                             : r == LIMITS_E_PER_IP ? &n->closed_per_ip
                                                    : &n->closed_error,
                             1);
                 diag_limited(DIAG_WARN, "a connection was refused: %s",
-                             r == LIMITS_E_TOTAL ? "server.max_connections are open"
+                             r == LIMITS_E_TOTAL    ? "server.max_connections are open"
                              : r == LIMITS_E_PER_IP ? "server.max_connections_per_ip are open from its address"
                                                     : "out of memory");
                 file_close(fd);

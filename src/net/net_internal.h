@@ -36,7 +36,13 @@ void net_memory_give(void *memory, size_t frame_len);
 void net_memory_wait(struct net_memory *m, struct net_memory_wait *w);
 /* True: out of the queue. False: the mail is on its way and the memory is @w's. */
 bool net_memory_cancel(struct net_memory *m, struct net_memory_wait *w);
-bool net_memory_is_short(struct net_memory *m);
+/* Somebody waits to read a frame of this kind. */
+bool net_memory_is_awaited(struct net_memory *m, size_t frame_len);
+/* Bytes that were read and cannot be looked at yet: taken whether there is room or not. */
+void net_memory_take_left(struct net_memory *m, size_t len);
+void net_memory_give_left(void *memory, size_t len);
+/* Without a lock: may more be read from a socket than is sure to be used? */
+bool net_memory_has_room_for_left(struct net_memory *m);
 uint64_t net_memory_used(struct net_memory *m);
 
 /* ---- limits.c: how many connections, in all and of one address ---- */
@@ -55,7 +61,7 @@ void net_limits_give(struct net_limits *l, const uint8_t key[16]);
 struct net_counters {
         _Atomic uint64_t connections_open, connections_total, bytes_in, bytes_out, frames_in;
         _Atomic uint64_t closed_limit, closed_per_ip, closed_idle, closed_stalled, closed_bad_frame, closed_error;
-        _Atomic uint64_t waits_memory;
+        _Atomic uint64_t waits_memory, sends_warm, sends_cold;
 };
 
 /* On the reactor that owns the counter. */
@@ -71,16 +77,17 @@ struct net_reactor {
         unsigned number;
         struct net_server *server;
         struct loop *loop;
-        uint8_t *scratch;        /* SCRATCH_LEN */
-        struct ilist conns;      /* open ones, longest silent first */
-        struct ilist partials;   /* those with a frame that is not complete */
-        struct ilist senders;    /* those whose socket takes no more */
-        struct ilist ready;      /* those to be looked at before the loop waits */
-        struct ilist gone;       /* closed, with unanswered requests or mail on its way */
+        uint8_t *scratch;      /* SCRATCH_LEN */
+        struct ilist conns;    /* open ones, longest silent first */
+        struct ilist partials; /* those with a frame that is not complete, and those that are to close */
+        struct ilist senders;  /* those whose socket takes no more */
+        struct ilist ready;    /* those to be looked at before the loop waits */
+        struct ilist gone;     /* closed, with unanswered requests or mail on its way */
         struct mail ready_mail;
         bool ready_posted;
         bool stopping, stop_reported;
         unsigned conns_count;
+        unsigned warms_count;    /* jobs on the pool, each of a connection in one of the lists */
         struct loop_timer sweep; /* finds the idle and the stalled */
         struct loop_timer deadline;
         struct mail start_mail, stop_mail;
@@ -145,7 +152,8 @@ struct net_send {
 struct net_conn {
         unsigned magic;
         uint8_t state;
-        bool muted, waits_memory, send_blocked, barrier, frame_overlap, turn_again;
+        bool muted, waits_memory, send_blocked, barrier, frame_overlap;
+        uint8_t turn_frames; /* handed over since others had their turn */
         uint8_t head_len;
         uint8_t head[4];
         int fd;
@@ -161,6 +169,7 @@ struct net_conn {
         struct net_memory_wait wait;
         struct mail start_mail;
         int64_t active_ms, partial_ms, progress_ms;
+        size_t partial_got; /* of the frame at partial_ms */
 
         /* reading */
         struct iobuf *frame; /* being filled, or complete and not handed over */
@@ -175,13 +184,20 @@ struct net_conn {
         struct ilist sends; /* in order */
         unsigned sends_count;
         size_t unsent_len;
+        struct io_job warm; /* reads what is to be sent next into the page cache */
+        bool warming;
+        int warm_fd;
+        int64_t warm_pos;
+        size_t warm_len;
+        size_t warm_left; /* of the file piece in front: bytes that are known to be in the page cache */
 
         struct sock_address address;
         char peer[SOCK_TEXT_SIZE], peer_host[SOCK_TEXT_SIZE];
 };
 static_assert(sizeof(struct net_conn) < 1024, "an idle connection stays small");
 
-/* A connection for @fd, taken over with its place in the limits; started on its reactor by mail. -ENOMEM: nothing taken. */
+/* A connection for @fd, taken over with its place in the limits; started on its reactor by mail. -ENOMEM: nothing
+ * taken. */
 int net_conn_new(struct net_reactor *r, const char *listener, int fd, const struct sock_address *a);
 /* Close now. @counter: the reason's, or NULL. */
 void net_conn_close(struct net_conn *c, const char *reason, _Atomic uint64_t *counter);
@@ -205,8 +221,11 @@ void net_read_socket(struct net_conn *c);
 /* Go on with what was read before. */
 void net_read_resume(struct net_conn *c);
 bool net_read_is_wanted(const struct net_conn *c);
-/* A frame is under way and its bytes are awaited. */
+/* A frame is under way: its bytes are awaited, or memory for them. */
 bool net_read_is_partial(const struct net_conn *c);
+/* Has the frame under way come forward enough in the time since partial_ms, or is that too short to tell? Begins the
+ * next stretch of time when it has. */
+bool net_read_is_stalled(struct net_conn *c, int64_t now_ms);
 void net_read_drop(struct net_conn *c);
 
 /* ---- request.c ---- */
@@ -226,6 +245,8 @@ struct net_send *net_send_new(const struct net_piece *pieces, unsigned pieces_co
 /* Release what was not sent. NULL is fine. */
 void net_send_free(struct net_send *x);
 void net_send_queue(struct net_conn *c, struct net_send *x);
-/* Send until the socket is full or the turn's share is used up. Return: 0, -EAGAIN, or the error that ends @c. */
+/* Send until the socket is full, the disk is asked, or the turn's share is used up. Return: 0; -EAGAIN: the socket is
+ * full; or the error that ends @c. */
 int net_send_some(struct net_conn *c);
+/* Release everything; what the pool is reading just now, when it has done so. */
 void net_send_drop(struct net_conn *c);

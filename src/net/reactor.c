@@ -51,9 +51,13 @@ static void sweep_stalled(struct net_reactor *r, int64_t now_ms)
 {
         int64_t stall_ms = r->server->cfg.stall_ms_max;
 
-        ilist_for_each (c, &r->partials, struct net_conn, partial_link)
-                if (now_ms - c->partial_ms >= stall_ms)
+        ilist_for_each (c, &r->partials, struct net_conn, partial_link) {
+                if (c->state == CONN_DRAIN && now_ms - c->partial_ms >= stall_ms)
+                        net_conn_close(c, "an answer took too long for a connection that is to close",
+                                       &r->counters.closed_stalled);
+                else if (c->state == CONN_OPEN && net_read_is_stalled(c, now_ms))
                         net_conn_close(c, "a request stopped in the middle", &r->counters.closed_stalled);
+        }
         ilist_for_each (c, &r->senders, struct net_conn, sender_link)
                 if (now_ms - c->progress_ms >= stall_ms)
                         net_conn_close(c, "the peer takes no answers", &r->counters.closed_stalled);
@@ -61,8 +65,9 @@ static void sweep_stalled(struct net_reactor *r, int64_t now_ms)
 
 static int64_t sweep_period(const struct net_reactor *r)
 {
-        int64_t ms = MIN2(r->server->cfg.idle_ms_max, r->server->cfg.stall_ms_max) / 4;
+        int64_t ms = MIN2(r->server->cfg.idle_ms_max, r->server->cfg.stall_ms_max);
 
+        ms = MIN2(ms, r->server->cfg.hurry_ms_max) / 4;
         ms = MIN2(ms, (int64_t)SWEEP_MS_MAX);
         return MAX2(ms, (int64_t)SWEEP_MS_MIN);
 }
@@ -81,7 +86,7 @@ void net_reactor_check_stopped(struct net_reactor *r)
 {
         struct net_server *s = r->server;
 
-        if (!r->stopping || r->conns_count || r->stop_reported)
+        if (!r->stopping || r->conns_count || r->warms_count || r->stop_reported)
                 return;
         r->stop_reported = true;
         loop_timer_stop(&r->deadline);

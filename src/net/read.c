@@ -1,29 +1,65 @@
-/* From bytes to frames. One read fills the reactor's scratch buffer; small frames are cut out of it, the rest of a large
- * one is read straight into its own memory. A frame's whole size is reserved before its body is taken, so half-read
- * frames cannot starve each other. What a connection may not use yet stays in `left`, and reading stops. */
+/* From bytes to frames. One read fills the reactor's scratch buffer; small frames are cut out of it, the rest of a
+ * large one is read straight into its own memory. A frame's whole size is reserved before its body is taken, so
+ * half-read frames cannot starve each other. What a connection may not use yet stays in `left`, and reading stops. */
 #include <errno.h>
 #include <string.h>
 
 #include "base/bytes.h"
+#include "conf/limits.h"
 #include "net/net_internal.h"
 #include "sys/clock.h"
 
-enum { DIRECT_LEN_MIN = 16 * 1024, PROGRESS_STEP_SHIFT = 16 };
+enum {
+        DIRECT_LEN_MIN = 16 * 1024,
+        /* A frame that keeps coming is not stalled: so much (or what is left of it) in the time that it has. */
+        PROGRESS_LEN_MIN = 64 * 1024,
+        PROGRESS_PARTS = 16, /* but while others wait for its memory, it has to be here in so many times */
+        /* Of a frame that waits for memory so much must have come: the memory is not for mere announcements. */
+        ARRIVED_LEN_MIN = 16 * 1024,
+};
 
 static bool frame_is_complete(const struct net_conn *c)
 {
         return c->frame && c->frame_got == c->frame->size;
 }
 
-bool net_read_is_partial(const struct net_conn *c)
-{
-        return !c->waits_memory && ((c->head_len && !c->frame) || (c->frame && !frame_is_complete(c)));
-}
-
 bool net_read_is_wanted(const struct net_conn *c)
 {
         return c->state == CONN_OPEN && !c->muted && !c->waits_memory && !c->left && !frame_is_complete(c) &&
                !net_send_is_full(c);
+}
+
+bool net_read_is_partial(const struct net_conn *c)
+{
+        return c->waits_memory || (net_read_is_wanted(c) && (c->head_len || c->frame));
+}
+
+/* How much has come of a frame that waits for memory. */
+static size_t arrived_len(const struct net_conn *c)
+{
+        int waiting = sock_readable_len(c->fd);
+
+        return (c->left ? c->left->size - c->left_at : 0) + (size_t)MAX2(waiting, 0);
+}
+
+bool net_read_is_stalled(struct net_conn *c, int64_t now_ms)
+{
+        const struct net_config *cfg = &c->reactor->server->cfg;
+        size_t len = c->waits_memory ? c->wait.frame_len : c->frame ? c->frame->size : 0;
+        bool hurry = c->waits_memory || (c->frame && net_memory_is_awaited(c->reactor->server->memory, len));
+        size_t need = PROGRESS_LEN_MIN;
+
+        if (now_ms - c->partial_ms < (hurry ? cfg->hurry_ms_max : cfg->stall_ms_max))
+                return false;
+        if (c->waits_memory)
+                return arrived_len(c) < MIN2(len, (size_t)ARRIVED_LEN_MIN);
+        if (hurry)
+                need = MAX2(need, len / PROGRESS_PARTS);
+        if (c->frame_got - c->partial_got < need)
+                return true;
+        c->partial_ms = now_ms;
+        c->partial_got = c->frame_got;
+        return false;
 }
 
 static void frame_begin(struct net_conn *c, size_t len)
@@ -47,6 +83,7 @@ static void on_granted(struct loop *l, struct mail *m)
 
         (void)l;
         c->waits_memory = false;
+        ilist_unlink(&c->partial_link); /* from now on it is the peer's time */
         if (c->state == CONN_OPEN)
                 frame_begin(c, c->wait.frame_len);
         else
@@ -56,17 +93,22 @@ static void on_granted(struct loop *l, struct mail *m)
         net_conn_release(c);
 }
 
-/* The length is known: reserve its memory or stand in the queue for it. */
+static void head_check(struct net_conn *c)
+{
+        int32_t len = (int32_t)load_be32(c->head);
+
+        if (len > 0 && (size_t)len <= c->reactor->server->cfg.request_len_max)
+                return;
+        counter_add(&c->reactor->counters.closed_bad_frame, 1);
+        net_conn_drain(c, len <= 0 ? "frame length below 1" : "frame longer than server.max_request_bytes");
+}
+
+/* The length is known and the first byte of the body is here: reserve its memory or stand in the queue for it. */
 static void frame_reserve(struct net_conn *c)
 {
         struct net_server *s = c->reactor->server;
         int32_t len = (int32_t)load_be32(c->head);
 
-        if (len <= 0 || (size_t)len > s->cfg.request_len_max) {
-                counter_add(&c->reactor->counters.closed_bad_frame, 1);
-                net_conn_drain(c, len <= 0 ? "frame length below 1" : "frame longer than server.max_request_bytes");
-                return;
-        }
         if (net_memory_take(s->memory, (size_t)len)) {
                 frame_begin(c, (size_t)len);
                 return;
@@ -86,6 +128,8 @@ static void frame_filled(struct net_conn *c)
         const struct net_config *cfg = &c->reactor->server->cfg;
 
         c->frame_ns = clock_mono_ns();
+        c->partial_ms = loop_now_ms(c->reactor->loop); /* the next one's time begins */
+        c->partial_got = 0;
         c->frame_overlap =
                 cfg->ops.can_overlap && cfg->ops.can_overlap(cfg->owner, span_of(c->frame->data, c->frame->size));
 }
@@ -99,20 +143,25 @@ static size_t consume(struct net_conn *c, const uint8_t *data, size_t len)
                 size_t part;
 
                 if (frame_is_complete(c)) {
-                        if (!net_request_may_start(c))
+                        if (c->turn_frames >= LIMIT_TURN_FRAMES || !net_request_may_start(c))
                                 break;
+                        c->turn_frames++;
                         net_request_start(c);
                         continue;
                 }
                 if (c->waits_memory || at == len)
                         break;
-                if (!c->frame) {
+                if (c->head_len < 4) {
                         part = MIN2(len - at, (size_t)4 - c->head_len);
                         memcpy(c->head + c->head_len, data + at, part);
                         c->head_len = (uint8_t)(c->head_len + part);
                         at += part;
                         if (c->head_len == 4)
-                                frame_reserve(c);
+                                head_check(c);
+                        continue;
+                }
+                if (!c->frame) {
+                        frame_reserve(c);
                         continue;
                 }
                 part = MIN2(len - at, c->frame->size - c->frame_got);
@@ -135,6 +184,9 @@ static void left_keep(struct net_conn *c, const uint8_t *data, size_t len)
                 net_conn_close(c, "no memory for a request", &c->reactor->counters.closed_error);
                 return;
         }
+        c->left->release_fn = net_memory_give_left;
+        c->left->release_arg = c->reactor->server->memory;
+        net_memory_take_left(c->reactor->server->memory, len);
         memcpy(c->left->data, data, len);
         c->left_at = 0;
 }
@@ -163,34 +215,46 @@ static void on_bytes(struct net_conn *c, size_t len)
         counter_add(&c->reactor->counters.bytes_in, len);
 }
 
+/* Where the next bytes go. Many bytes at once, of which some may have to be kept for later, or, when there is no room
+ * to keep any, no more than the frame needs that is next or under way. */
+static struct span read_target(struct net_conn *c, bool *ret_direct)
+{
+        size_t need = c->frame ? c->frame->size - c->frame_got : (size_t)4 - c->head_len + 1;
+        bool bulk = net_memory_has_room_for_left(c->reactor->server->memory);
+
+        *ret_direct = c->frame && (need >= DIRECT_LEN_MIN || !bulk);
+        if (*ret_direct)
+                return span_of(c->frame->data + c->frame_got, MIN2(need, (size_t)LIMIT_TURN_BYTES));
+        return span_of(c->reactor->scratch, bulk ? (size_t)SCRATCH_LEN : need);
+}
+
 void net_read_socket(struct net_conn *c)
 {
-        bool direct = c->frame && c->frame->size - c->frame_got >= DIRECT_LEN_MIN;
-        size_t before = c->frame_got >> PROGRESS_STEP_SHIFT;
-        uint8_t *to = direct ? c->frame->data + c->frame_got : c->reactor->scratch;
-        size_t room = direct ? c->frame->size - c->frame_got : SCRATCH_LEN;
-        ssize_t n = sock_read(c->fd, to, MIN2(room, (size_t)1 << 20));
+        bool direct;
+        struct span to = read_target(c, &direct);
+        ssize_t n = sock_read(c->fd, (uint8_t *)(uintptr_t)to.data, to.len);
         size_t used;
 
         if (n == -EAGAIN)
                 return;
-        if (n <= 0) {
-                net_conn_close(c, n ? "read error" : "closed by the peer",
-                               n && !sock_is_peer_error((int)n) ? &c->reactor->counters.closed_error : NULL);
+        if (n < 0) {
+                net_conn_close(c, "read error", sock_is_peer_error((int)n) ? NULL : &c->reactor->counters.closed_error);
+                return;
+        }
+        if (!n) { /* it may have closed its sending side only, and still wait for answers */
+                net_conn_drain(c, "closed by the peer");
                 return;
         }
         on_bytes(c, (size_t)n);
         if (direct) {
                 c->frame_got += (size_t)n;
-                if (c->frame_got >> PROGRESS_STEP_SHIFT != before)
-                        c->partial_ms = c->active_ms; /* a long frame that keeps coming is not stalled */
                 if (frame_is_complete(c))
                         frame_filled(c);
                 consume(c, NULL, 0);
                 return;
         }
-        used = consume(c, to, (size_t)n);
-        left_keep(c, to + used, (size_t)n - used);
+        used = consume(c, to.data, (size_t)n);
+        left_keep(c, to.data + used, (size_t)n - used);
 }
 
 void net_read_drop(struct net_conn *c)

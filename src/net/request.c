@@ -1,4 +1,5 @@
-/* Requests in work and their answers: handed over one at a time or overlapping, answered in any order, sent in order. */
+/* Requests in work and their answers: handed over one at a time or overlapping, answered in any order, sent in order.
+ */
 #include <errno.h>
 
 #include "net/net_internal.h"

@@ -1,8 +1,8 @@
 /* The server side of connections: listeners, reactors, frames in, responses out in request order, limits.
  *
- * A frame is a 4-byte big-endian length and that many bytes. What is inside is the owner's business; net knows no Kafka.
- * A connection is born on one reactor and stays there. Its requests are handed to the owner one at a time, the next
- * when the one before is answered, except that requests which the owner calls overlappable may be in work together
+ * A frame is a 4-byte big-endian length and that many bytes. What is inside is the owner's business; net knows no
+ * Kafka. A connection is born on one reactor and stays there. Its requests are handed to the owner one at a time, the
+ * next when the one before is answered, except that requests which the owner calls overlappable may be in work together
  * (pipelined produce). Responses leave in request order whatever order they are given in. */
 #pragma once
 
@@ -11,7 +11,7 @@
 #include "base/budget.h"
 #include "base/iobuf.h"
 #include "base/list.h"
-#include "sys/loop.h"
+#include "sys/iopool.h"
 
 struct net_server;
 struct net_conn;
@@ -39,35 +39,37 @@ struct net_ops {
 struct net_config {
         struct net_ops ops;
         void *owner;
-        unsigned reactors_count;      /* 1..256 */
-        size_t request_len_max;       /* longer (or negative) lengths close the connection */
-        size_t memory_max;            /* bytes of frames being read or in work, over all connections */
-        unsigned overlap_max;         /* overlappable requests in work on one connection */
-        unsigned connections_max;     /* beyond: accepted and closed at once, counted */
+        struct iopool *pool;      /* reads file pieces that are not in the page cache. NULL: sent as they are */
+        unsigned reactors_count;  /* 1..256 */
+        size_t request_len_max;   /* longer (or negative) lengths close the connection */
+        size_t memory_max;        /* bytes of frames being read or in work, over all connections */
+        unsigned overlap_max;     /* overlappable requests in work on one connection */
+        unsigned connections_max; /* beyond: accepted and closed at once, counted */
         unsigned connections_per_ip_max;
-        int64_t idle_ms_max;          /* silent connections without work are closed after this */
-        int64_t stall_ms_max;         /* a frame whose bytes stop coming is given up after this */
+        int64_t idle_ms_max;                     /* silent connections without work are closed after this */
+        int64_t stall_ms_max;                    /* a frame whose bytes stop coming is given up after this */
+        int64_t hurry_ms_max;                    /* the same while others wait for the memory that it holds */
         int send_buffer_len, receive_buffer_len; /* SO_SNDBUF, SO_RCVBUF; 0 leaves the kernel's auto-tuning */
 };
 
 /* ---- a request ---- */
 
 struct net_request {
-        struct ilist link;      /* net's: place in the connection's order */
-        struct net_conn *conn;  /* valid until the request is answered, even when the peer is gone */
-        struct iobuf *frame;    /* the frame's bytes; the owner may take it (TAKE_PTR) and must then unref it */
-        struct span body;       /* the frame's bytes without the length */
-        int64_t arrived_ns;     /* clock_mono_ns() when the last byte was read */
-        uint8_t state;          /* net's */
-        bool overlap;           /* net's */
-        struct net_send *send;  /* net's: the response that waits for its turn */
+        struct ilist link;     /* net's: place in the connection's order */
+        struct net_conn *conn; /* valid until the request is answered, even when the peer is gone */
+        struct iobuf *frame;   /* the frame's bytes; the owner may take it (TAKE_PTR) and must then unref it */
+        struct span body;      /* the frame's bytes without the length */
+        int64_t arrived_ns;    /* clock_mono_ns() when the last byte was read */
+        uint8_t state;         /* net's */
+        bool overlap;          /* net's */
+        struct net_send *send; /* net's: the response that waits for its turn */
 };
 
 /* ---- a response: pieces of memory and of files, sent in order ---- */
 
 struct net_piece {
-        const void *data;  /* memory piece when not NULL */
-        int fd;            /* file piece otherwise: sent by sendfile from @pos */
+        const void *data; /* memory piece when not NULL */
+        int fd;           /* file piece otherwise: sent by sendfile from @pos */
         int64_t pos;
         size_t len;
         /* Called once on the reactor when the bytes have left or never will; may be NULL. */
@@ -124,6 +126,8 @@ struct net_stats {
         uint64_t connections_open, connections_total, bytes_in, bytes_out, frames_in;
         uint64_t memory_used;
         uint64_t closed_limit, closed_per_ip, closed_idle, closed_stalled, closed_bad_frame, closed_error;
+        uint64_t sends_warm,
+                sends_cold;    /* stretches of file pieces that were in the page cache, or had to be read first */
         uint64_t waits_memory; /* times that reading stopped for want of memory */
 };
 void net_server_stats(const struct net_server *s, struct net_stats *ret_stats);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -20,7 +21,10 @@
                 retry_; \
         })
 
-enum { IOV_BATCH_MAX = 1024 }; /* the kernel's UIO_MAXIOV */
+enum {
+        IOV_BATCH_MAX = 1024,        /* the kernel's UIO_MAXIOV */
+        PROBE_STEP_LEN = 128 * 1024, /* the kernel's usual read-ahead */
+};
 
 static int result_of(int r)
 {
@@ -135,6 +139,65 @@ ssize_t file_pread_nowait(int fd, void *buf, size_t len, int64_t pos)
                 done += (size_t)n;
         }
         return (ssize_t)done;
+}
+
+#ifndef SYS_cachestat
+#define SYS_cachestat 451 /* Linux 6.5; the same number everywhere */
+#endif
+
+/* Pages of the range in the page cache. Return: pages or negative errno. */
+static int64_t cached_pages(int fd, int64_t pos, size_t len)
+{
+        struct {
+                uint64_t pos, len;
+        } range = { (uint64_t)pos, len };
+        struct {
+                uint64_t cached, dirty, writeback, evicted, evicted_lately;
+        } found;
+
+        return syscall(SYS_cachestat, fd, &range, &found, 0) < 0 ? -errno : (int64_t)found.cached;
+}
+
+static int is_readable_now(int fd, int64_t pos)
+{
+        uint8_t byte;
+        ssize_t n = file_pread_nowait(fd, &byte, 1, pos);
+
+        return n == -EAGAIN ? 0 : n < 0 ? (int)n : 1;
+}
+
+int file_is_cached(int fd, int64_t pos, size_t len)
+{
+        const int64_t page = sysconf(_SC_PAGESIZE), last = pos + (int64_t)len - 1;
+        int64_t pages, at;
+        int r;
+
+        if (!len)
+                return 1;
+        /* A page that is still being read counts as cached; reads arrive in order, so the last one tells. */
+        r = is_readable_now(fd, last);
+        if (r <= 0)
+                return r;
+        pages = cached_pages(fd, pos, len);
+        if (pages >= 0)
+                return pages >= last / page - pos / page + 1 ? is_readable_now(fd, pos) : 0;
+        /* An older kernel: the first byte of each stretch that the kernel reads ahead at a time. */
+        for (at = pos; at < last && r > 0; at += PROBE_STEP_LEN)
+                r = is_readable_now(fd, at);
+        return r;
+}
+
+int file_warm(int fd, int64_t pos, size_t len)
+{
+        uint8_t buf[32 * 1024];
+
+        for (size_t at = 0; at < len; at += sizeof buf) {
+                ssize_t n = file_pread(fd, buf, MIN2(sizeof buf, len - at), pos + (int64_t)at);
+
+                if (n < 0)
+                        return (int)n;
+        }
+        return 0;
 }
 
 int file_read_whole(const char *path, size_t len_max, char **ret_data, size_t *ret_len)

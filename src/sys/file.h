@@ -31,6 +31,11 @@ ssize_t file_pread(int fd, void *buf, size_t len, int64_t pos);
 /* Like file_pread() but never waits for the disk: -EAGAIN when any part is not in the page cache (RWF_NOWAIT), or
  * -EOPNOTSUPP where the file system cannot tell. */
 ssize_t file_pread_nowait(int fd, void *buf, size_t len, int64_t pos);
+/* Can the range (inside the file) be read without waiting for the disk? Never waits itself. Return: 1 yes; 0 no, or most
+ * likely not; negative errno where nobody can tell. */
+int file_is_cached(int fd, int64_t pos, size_t len);
+/* Bring the range into the page cache; a file that ends before is no error. */
+int file_warm(int fd, int64_t pos, size_t len);
 /* A whole file of at most @len_max bytes (else -EFBIG) with a NUL behind it; free(*ret_data). */
 int file_read_whole(const char *path, size_t len_max, char **ret_data, size_t *ret_len);
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -128,6 +129,13 @@ ssize_t sock_read(int fd, void *buf, size_t len)
                 n = recv(fd, buf, len, 0);
         while (n < 0 && errno == EINTR);
         return n < 0 ? -errno : n;
+}
+
+int sock_readable_len(int fd)
+{
+        int len;
+
+        return ioctl(fd, FIONREAD, &len) < 0 ? -errno : len;
 }
 
 ssize_t sock_writev(int fd, const struct iovec *iov, int iov_count, bool more)

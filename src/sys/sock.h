@@ -68,6 +68,8 @@ int sock_set_buffers(int fd, int send_len, int receive_len);
 
 /* Bytes read, 0 at the end, -EAGAIN when none are there. */
 ssize_t sock_read(int fd, void *buf, size_t len);
+/* Bytes that can be read at once. */
+int sock_readable_len(int fd);
 /* Bytes taken by the kernel (>= 1), -EAGAIN when it takes none. No SIGPIPE. @more: further bytes follow at once. */
 ssize_t sock_writev(int fd, const struct iovec *iov, int iov_count, bool more);
 /* Send from @file_fd at @pos. Bytes taken; 0 when the file ends there; -EAGAIN. The caller's thread has SIGPIPE blocked

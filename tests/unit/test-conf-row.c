@@ -171,8 +171,11 @@ static void test_addresses(void)
         CU_ASSERT(refused(&row_addr, ""));
         CU_ASSERT_EQUAL(parse(&row_addr0, "", &v), 0); /* only where empty is the default */
         CU_ASSERT_STRING_EQUAL(v.addr.host, "");
-        CU_ASSERT(conf_host_is_wildcard("0.0.0.0") && conf_host_is_wildcard("::") &&
-                  !conf_host_is_wildcard("10.0.0.1"));
+        CU_ASSERT(conf_host_is_wildcard("0.0.0.0") && conf_host_is_wildcard("::") && conf_host_is_wildcard(""));
+        CU_ASSERT(conf_host_is_wildcard("0") && conf_host_is_wildcard("00.0.0.0") && conf_host_is_wildcard("0::0") &&
+                  conf_host_is_wildcard("::ffff:0.0.0.0"));
+        CU_ASSERT(!conf_host_is_wildcard("10.0.0.1") && !conf_host_is_wildcard("::1") && !conf_host_is_wildcard("0.example") &&
+                  !conf_host_is_wildcard("::ffff:10.0.0.0"));
 }
 
 static void test_names(void)
