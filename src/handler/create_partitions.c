@@ -1,5 +1,6 @@
 /* CreatePartitions (key 37): more partitions for topics that exist. Source: KIP-195. */
 #include "handler/ask.h"
+#include "handler/twice.h"
 #include "wire/messages.h"
 
 struct more_op {
@@ -30,12 +31,19 @@ static void done(struct controller_request *crq)
         RQ_REPLY(op->rq, create_partitions_response, &op->rsp);
 }
 
-static bool is_named_twice(const struct create_partitions_request *req, int32_t i)
+/* NULL when memory is out. */
+static bool *named_twice(struct arena *a, const struct create_partitions_request *req)
 {
-        for (int32_t k = 0; k < req->topics_count; k++)
-                if (k != i && str_equal(req->topics[k].name, req->topics[i].name))
-                        return true;
-        return false;
+        size_t count = (size_t)req->topics_count;
+        struct twice_item *names = ARENA_NEW_ARRAY(a, struct twice_item, count);
+        bool *twice = ARENA_NEW_ARRAY(a, bool, count);
+
+        if (!names || !twice)
+                return NULL;
+        for (size_t i = 0; i < count; i++)
+                names[i] = (struct twice_item){ .name = req->topics[i].name, .row = (int32_t)i };
+        twice_find(names, count, twice);
+        return twice;
 }
 
 static bool add_item(struct more_op *op, int32_t row)
@@ -63,6 +71,7 @@ static bool add_item(struct more_op *op, int32_t row)
 void handler_create_partitions(struct rq *rq)
 {
         struct more_op *op = ARENA_NEW(&rq->arena, struct more_op);
+        bool *twice;
         int32_t count;
 
         if (!op) {
@@ -73,11 +82,12 @@ void handler_create_partitions(struct rq *rq)
         if (!RQ_DECODE(rq, create_partitions_request, &op->req))
                 return;
         count = op->req.topics_count;
+        twice = named_twice(&rq->arena, &op->req);
         create_partitions_response_init(&op->rsp);
         op->rsp.results = ARENA_NEW_ARRAY(&rq->arena, struct create_partitions_response_result, count);
         op->items = ARENA_NEW_ARRAY(&rq->arena, struct controller_create_partitions, count);
         op->rows = ARENA_NEW_ARRAY(&rq->arena, int32_t, count);
-        if (!op->rsp.results || !op->items || !op->rows) {
+        if (!twice || !op->rsp.results || !op->items || !op->rows) {
                 rq_close_nomem(rq);
                 return;
         }
@@ -87,7 +97,7 @@ void handler_create_partitions(struct rq *rq)
 
                 create_partitions_response_result_init(out);
                 out->name = op->req.topics[i].name;
-                if (is_named_twice(&op->req, i)) {
+                if (twice[i]) {
                         out->error_code = KERR_INVALID_REQUEST;
                         out->error_message = RQ_TEXT(rq, "The topic is named twice in this request; name it once.");
                 } else if (!add_item(op, i)) {

@@ -1,6 +1,7 @@
 /* CreateTopics (key 19) and DeleteTopics (key 20). Sources: KIP-4, KIP-525 (what was created), KIP-516 (topic ids). */
 #include "handler/ask.h"
 #include "handler/config_view.h"
+#include "handler/twice.h"
 #include "wire/messages.h"
 
 /* ---- create ---- */
@@ -106,24 +107,32 @@ static bool create_item(struct create_op *op, const struct create_topics_request
         return true;
 }
 
-static bool create_is_named_twice(const struct create_topics_request *req, int32_t i)
+/* NULL when memory is out. */
+static bool *create_named_twice(struct arena *a, const struct create_topics_request *req)
 {
-        for (int32_t k = 0; k < req->topics_count; k++)
-                if (k != i && str_equal(req->topics[k].name, req->topics[i].name))
-                        return true;
-        return false;
+        size_t count = (size_t)req->topics_count;
+        struct twice_item *names = ARENA_NEW_ARRAY(a, struct twice_item, count);
+        bool *twice = ARENA_NEW_ARRAY(a, bool, count);
+
+        if (!names || !twice)
+                return NULL;
+        for (size_t i = 0; i < count; i++)
+                names[i] = (struct twice_item){ .name = req->topics[i].name, .row = (int32_t)i };
+        twice_find(names, count, twice);
+        return twice;
 }
 
 static bool create_prepare(struct create_op *op)
 {
         struct arena *a = &op->rq->arena;
         int32_t count = op->req.topics_count;
+        bool *twice = create_named_twice(a, &op->req);
 
         create_topics_response_init(&op->rsp);
         op->rsp.topics = ARENA_NEW_ARRAY(a, struct create_topics_response_topic, count);
         op->items = ARENA_NEW_ARRAY(a, struct controller_create_topic, count);
         op->rows = ARENA_NEW_ARRAY(a, int32_t, count);
-        if (!op->rsp.topics || !op->items || !op->rows)
+        if (!twice || !op->rsp.topics || !op->items || !op->rows)
                 return false;
         op->rsp.topics_count = count;
         for (int32_t i = 0; i < count; i++) {
@@ -131,7 +140,7 @@ static bool create_prepare(struct create_op *op)
 
                 create_topics_response_topic_init(out);
                 out->name = op->req.topics[i].name;
-                if (create_is_named_twice(&op->req, i)) {
+                if (twice[i]) {
                         create_fail(op, out, KERR_INVALID_REQUEST,
                                     RQ_TEXT(op->rq, "The topic is named twice in this request; name it once."));
                         continue;
