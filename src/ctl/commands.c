@@ -4,11 +4,15 @@
 
 #include "ctl/ctl.h"
 
+/* For printing; lives as long as the process. */
 static const char *text_of(const json_t *object, const char *key)
 {
         const char *s = json_string_value(json_object_get(object, key));
+        char *copy = strdup(s && *s ? s : "-");
 
-        return s && *s ? s : "-";
+        if (!copy)
+                abort();
+        return text_clean(copy);
 }
 
 static json_int_t number_of(const json_t *object, const char *key)
