@@ -6,11 +6,13 @@
  *   GET /v1/topics/NAME     DELETE /v1/topics/NAME
  *   GET /v1/groups          GET /v1/groups/NAME
  *
- * Errors: {"error": "what was wrong and what would be right"}. */
+ * HEAD goes wherever GET does. Errors: {"error": "what was wrong and what would be right"}. */
 #include <jansson.h>
 #include <stdio.h>
 
+#include "base/utf8.h"
 #include "chronikd/ask.h"
+#include "conf/limits.h"
 #include "meta/names.h"
 #include "sys/file.h"
 
@@ -19,7 +21,7 @@ static void answer_json(struct http_request *rq, json_t *value)
         char *text = value ? json_dumps(value, JSON_INDENT(2)) : NULL;
 
         if (!text)
-                rq->status = 503;
+                rq->out.failed = true;
         else
                 strbuf_printf(&rq->out, "%s\n", text);
         free(text);
@@ -37,9 +39,17 @@ static void answer_error(struct http_request *rq, unsigned status, const char *f
         va_end(ap);
 }
 
+/* What clients call themselves and their groups need not be UTF-8, JSON must be. */
 static json_t *json_str(struct str s)
 {
-        return s.p ? json_stringn(s.p, s.len) : json_null();
+        CLEANUP(strbuf_finip) struct strbuf clean = { 0 };
+
+        if (!s.p)
+                return json_null();
+        if (utf8_is_valid(s))
+                return json_stringn(s.p, s.len);
+        utf8_add_clean(&clean, s);
+        return clean.failed ? NULL : json_stringn(clean.data, clean.len);
 }
 
 static json_t *json_ids(const int32_t *ids, size_t count)
@@ -61,7 +71,7 @@ static json_t *json_broker(const struct meta_broker *b)
                          json_str(e ? e->host : STR_NULL), "port", e ? e->port : 0);
 }
 
-static void get_cluster(struct node *n, struct http_request *rq)
+static void get_cluster(struct node *n, struct http_request *rq, const char *arg)
 {
         struct meta_image *image = controller_image(n->controller);
         struct controller_status controller;
@@ -71,6 +81,7 @@ static void get_cluster(struct node *n, struct http_request *rq)
         const struct meta_broker *b;
         int live = 0;
 
+        (void)arg;
         controller_status(n->controller, &controller);
         coord_stats(n->coord, &groups);
         file_space(n->conf->server.data_dir, &bytes_free, &bytes_total);
@@ -147,12 +158,13 @@ static json_t *json_topic(struct node *n, const struct meta_image *image, const 
         return out;
 }
 
-static void get_topics(struct node *n, struct http_request *rq)
+static void get_topics(struct node *n, struct http_request *rq, const char *arg)
 {
         struct meta_image *image = controller_image(n->controller);
         json_t *list = json_array();
         const struct meta_topic *t;
 
+        (void)arg;
         pmap_for_each (it, t, &image->topics_by_name)
                 json_array_append_new(list, json_topic(n, image, t, false));
         answer_json(rq, json_pack("{s:o}", "topics", list));
@@ -187,48 +199,109 @@ static void answer_result(struct http_request *rq, const struct controller_reque
                 answer_error(rq, status, "%.*s", STR_FMT(result->message));
 }
 
-static bool configs_read(json_t *object, struct conf_pair *pairs, int32_t max, int32_t *ret_count)
-{
+/* What is read of the body of POST /v1/topics. Texts are the JSON value's. */
+struct topic_body {
         const char *name;
-        json_t *value;
-        int32_t count = 0;
+        int partitions, replication_factor; /* -1: the node's default */
+        struct conf_pair configs[64];
+        int32_t configs_count;
+};
 
-        json_object_foreach (object, name, value) {
-                if (!json_is_string(value) || count == max)
-                        return false;
-                pairs[count++] = (struct conf_pair){ str_of(name), str_of(json_string_value(value)) };
+/* A member of @body that is a number from 1 to @max or absent. */
+static bool number_read(json_t *body, const char *key, int max, int *ret, char *why, size_t size)
+{
+        json_t *v = json_object_get(body, key);
+
+        if (v && (!json_is_integer(v) || json_integer_value(v) < 1 || json_integer_value(v) > max)) {
+                snprintf(why, size, "\"%s\" must be a number from 1 to %d.", key, max);
+                return false;
         }
-        *ret_count = count;
+        *ret = v ? (int)json_integer_value(v) : -1;
         return true;
 }
 
-static void post_topics(struct node *n, struct http_request *rq)
+static bool configs_read(json_t *object, struct topic_body *ret, char *why, size_t size)
+{
+        const char *name;
+        json_t *value;
+
+        ret->configs_count = 0;
+        if (object && !json_is_object(object)) {
+                snprintf(why, size, "\"configs\" must be an object of texts.");
+                return false;
+        }
+        json_object_foreach (object, name, value) {
+                if (!json_is_string(value)) {
+                        snprintf(why, size, "\"configs\": %.100s must be a text in quotation marks.", name);
+                        return false;
+                }
+                if (ret->configs_count == ARRAY_LEN(ret->configs)) {
+                        snprintf(why, size, "\"configs\" has more than %zu members.", ARRAY_LEN(ret->configs));
+                        return false;
+                }
+                ret->configs[ret->configs_count++] =
+                        (struct conf_pair){ str_of(name), str_of(json_string_value(value)) };
+        }
+        return true;
+}
+
+static bool topic_body_read(json_t *body, struct topic_body *ret, char *why, size_t size)
+{
+        static const char *const known[] = { "name", "partitions", "replication_factor", "configs" };
+        const char *key;
+        json_t *value;
+
+        json_object_foreach (body, key, value) {
+                size_t i = 0;
+
+                while (i < ARRAY_LEN(known) && strcmp(key, known[i]) != 0)
+                        i++;
+                if (i == ARRAY_LEN(known)) {
+                        snprintf(why, size, "\"%.100s\" is not known.", key);
+                        return false;
+                }
+        }
+        ret->name = json_string_value(json_object_get(body, "name"));
+        if (!ret->name) {
+                snprintf(why, size,
+                         json_is_object(body) ? "\"name\" must be there, and a text." : "It is not an object.");
+                return false;
+        }
+        return number_read(body, "partitions", LIMIT_PARTITIONS_PER_TOPIC, &ret->partitions, why, size) &&
+               number_read(body, "replication_factor", INT16_MAX, &ret->replication_factor, why, size) &&
+               configs_read(json_object_get(body, "configs"), ret, why, size);
+}
+
+static void post_topics(struct node *n, struct http_request *rq, const char *name)
 {
         json_error_t fault;
-        json_t *body = json_loadb(rq->body.p ? rq->body.p : "", rq->body.len, 0, &fault), *configs = NULL;
-        struct controller_create_topic topic = { .partitions_count = -1, .replication_factor = -1 };
-        struct controller_request ask = { .op = CONTROLLER_CREATE_TOPICS, .wait_applied = true, .items = &topic,
-                                          .items_count = 1 };
-        struct conf_pair pairs[64];
+        json_t *body = json_loadb(rq->body.p ? rq->body.p : "", rq->body.len, JSON_REJECT_DUPLICATES, &fault);
+        struct controller_create_topic topic = { 0 };
+        struct controller_request ask = {
+                .op = CONTROLLER_CREATE_TOPICS, .wait_applied = true, .items = &topic, .items_count = 1
+        };
+        struct topic_body in;
         struct arena mem;
-        int partitions = -1, factor = -1;
-        const char *name = NULL;
+        char why[256];
 
-        if (!body || json_unpack_ex(body, &fault, 0, "{s:s, s?i, s?i, s?o !}", "name", &name, "partitions", &partitions,
-                                    "replication_factor", &factor, "configs", &configs) ||
-            factor > INT16_MAX || !configs_read(configs, pairs, ARRAY_LEN(pairs), &topic.configs_count)) {
-                answer_error(rq, 400, "The body must be {\"name\": text, \"partitions\": number, \"replication_factor\": "
-                                      "number, \"configs\": {name: text}}; all but the name may be left out. %s",
-                             body ? fault.text : "It is not JSON.");
+        (void)name;
+        if (!body)
+                snprintf(why, sizeof why, "It is not JSON: %s.", fault.text);
+        if (!body || !topic_body_read(body, &in, why, sizeof why)) {
+                answer_error(rq, 400,
+                             "The body must be {\"name\": text, \"partitions\": number, \"replication_factor\": "
+                             "number, \"configs\": {name: text}}; all but the name may be left out. %s",
+                             why);
                 json_decref(body);
                 return;
         }
         arena_init(&mem, 0);
         ask.mem = &mem;
-        topic.name = str_of(name);
-        topic.partitions_count = partitions;
-        topic.replication_factor = (int16_t)factor;
-        topic.configs = pairs;
+        topic.name = str_of(in.name);
+        topic.partitions_count = in.partitions;
+        topic.replication_factor = (int16_t)in.replication_factor;
+        topic.configs = in.configs;
+        topic.configs_count = in.configs_count;
         ask_controller(n, &ask);
         answer_result(rq, &ask, &topic.result, "created");
         arena_fini(&mem);
@@ -251,11 +324,12 @@ static void delete_topic(struct node *n, struct http_request *rq, const char *na
 
 /* ---- groups ---- */
 
-static void get_groups(struct node *n, struct http_request *rq)
+static void get_groups(struct node *n, struct http_request *rq, const char *arg)
 {
         struct coord_list ask = { 0 };
         json_t *list = json_array();
 
+        (void)arg;
         coord_request_init(&ask.rq, COORD_LIST, STR_NULL);
         ask_coord(n, &ask.rq);
         for (int32_t i = 0; i < ask.ret_groups_count; i++) {
@@ -333,66 +407,91 @@ static void get_group(struct node *n, struct http_request *rq, const char *name)
 
 /* ---- routes ---- */
 
-static void get_ready(struct node *n, struct http_request *rq)
+static void get_live(struct node *n, struct http_request *rq, const char *name)
+{
+        (void)n;
+        (void)name;
+        rq->content_type = "text/plain; charset=utf-8";
+        strbuf_add_c(&rq->out, "alive\n");
+}
+
+static void get_ready(struct node *n, struct http_request *rq, const char *name)
 {
         bool stopping = atomic_load(&n->stopping), ready = atomic_load(&n->ready) && !stopping;
 
+        (void)name;
         rq->content_type = "text/plain; charset=utf-8";
         rq->status = ready ? 200 : 503;
         strbuf_add_c(&rq->out, ready ? "ready\n" : stopping ? "stopping\n" : "starting\n");
 }
 
-/* The name behind @prefix, or NULL. */
-static const char *path_name(const char *path, const char *prefix)
+static void get_metrics(struct node *n, struct http_request *rq, const char *name)
 {
-        size_t len = strlen(prefix);
-
-        return !strncmp(path, prefix, len) && path[len] ? path + len : NULL;
+        (void)name;
+        rq->content_type = "text/plain; version=0.0.4; charset=utf-8";
+        metrics_write(n, &rq->out);
 }
 
-static bool is(const struct http_request *rq, const char *method, const char *path)
+struct route {
+        const char *method, *path;
+        bool named; /* a name follows */
+        bool ready; /* answered only while the node serves */
+        void (*fn)(struct node *n, struct http_request *rq, const char *name);
+};
+
+static const struct route routes[] = {
+        { "GET", "/livez", false, false, get_live },      { "GET", "/readyz", false, false, get_ready },
+        { "GET", "/metrics", false, false, get_metrics }, { "GET", "/v1/cluster", false, true, get_cluster },
+        { "GET", "/v1/topics", false, true, get_topics }, { "POST", "/v1/topics", false, true, post_topics },
+        { "GET", "/v1/topics/", true, true, get_topic },  { "DELETE", "/v1/topics/", true, true, delete_topic },
+        { "GET", "/v1/groups", false, true, get_groups }, { "GET", "/v1/groups/", true, true, get_group },
+};
+
+/* Does @path lead to @r? Then *@ret_name is what follows. */
+static bool route_fits(const struct route *r, const char *path, const char **ret_name)
 {
-        return !strcmp(rq->method, method) && !strcmp(rq->path, path);
+        size_t len = strlen(r->path);
+
+        *ret_name = path + len;
+        return !strncmp(path, r->path, len) && r->named == (path[len] != '\0');
 }
 
-static void answer_v1(struct node *n, struct http_request *rq)
+static void answer_no_route(struct http_request *rq)
 {
-        const char *topic = path_name(rq->path, "/v1/topics/"), *group = path_name(rq->path, "/v1/groups/");
-        bool get = !strcmp(rq->method, "GET");
+        const char *name;
+        size_t len = 0;
 
-        if (!atomic_load(&n->ready) || atomic_load(&n->stopping))
-                answer_error(rq, 503, "This node is %s; try again.", atomic_load(&n->stopping) ? "stopping" : "starting");
-        else if (is(rq, "GET", "/v1/cluster"))
-                get_cluster(n, rq);
-        else if (is(rq, "GET", "/v1/topics"))
-                get_topics(n, rq);
-        else if (is(rq, "POST", "/v1/topics"))
-                post_topics(n, rq);
-        else if (topic && get)
-                get_topic(n, rq, topic);
-        else if (topic && !strcmp(rq->method, "DELETE"))
-                delete_topic(n, rq, topic);
-        else if (is(rq, "GET", "/v1/groups"))
-                get_groups(n, rq);
-        else if (group && get)
-                get_group(n, rq, group);
+        for (size_t i = 0; i < ARRAY_LEN(routes); i++)
+                if (route_fits(&routes[i], rq->path, &name) && len + 16 < sizeof rq->allow)
+                        len += (size_t)snprintf(rq->allow + len, sizeof rq->allow - len, "%s%s%s", len ? ", " : "",
+                                                routes[i].method, strcmp(routes[i].method, "GET") ? "" : ", HEAD");
+        if (len)
+                answer_error(rq, 405, "%s has no %s; it has %s.", rq->path, rq->method, rq->allow);
         else
-                answer_error(rq, 404, "There is no %s %s.", rq->method, rq->path);
+                answer_error(rq, 404,
+                             "There is no %s. There are /livez, /readyz, /metrics, /v1/cluster, /v1/topics and "
+                             "/v1/groups.",
+                             rq->path);
 }
 
 void admin_answer(void *node, struct http_request *rq)
 {
         struct node *n = node;
+        const char *name;
 
-        if (is(rq, "GET", "/livez")) {
-                rq->content_type = "text/plain; charset=utf-8";
-                strbuf_add_c(&rq->out, "alive\n");
-        } else if (is(rq, "GET", "/readyz")) {
-                get_ready(n, rq);
-        } else if (is(rq, "GET", "/metrics")) {
-                rq->content_type = "text/plain; version=0.0.4; charset=utf-8";
-                metrics_write(n, &rq->out);
-        } else {
-                answer_v1(n, rq);
+        if (!utf8_is_valid(str_of(rq->path))) {
+                answer_error(rq, 400, "The path is not UTF-8.");
+                return;
         }
+        for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+                if (strcmp(rq->method, routes[i].method) != 0 || !route_fits(&routes[i], rq->path, &name))
+                        continue;
+                if (routes[i].ready && (!atomic_load(&n->ready) || atomic_load(&n->stopping)))
+                        answer_error(rq, 503, "This node is %s; try again.",
+                                     atomic_load(&n->stopping) ? "stopping" : "starting");
+                else
+                        routes[i].fn(n, rq, name);
+                return;
+        }
+        answer_no_route(rq);
 }

@@ -2,6 +2,7 @@
 #include <getopt.h>
 #include <stdio.h>
 
+#include "chronikd/datadir.h"
 #include "chronikd/node.h"
 #include "sys/diag.h"
 
@@ -33,6 +34,7 @@ int main(int argc, char **argv)
                                             [OPT_ADMIN] = "server.admin" };
         const char *sets[SETS_MAX], *config = NULL;
         struct strbuf errors = { 0 };
+        char why[2048];
         struct conf *conf;
         size_t count = 0;
         bool check = false;
@@ -70,5 +72,9 @@ int main(int argc, char **argv)
         if (check)
                 return 0;
         diag_set_level((enum diag_level)(DIAG_ERROR + conf->diag.level));
+        if (!datadir_is_ours(conf->server.data_dir, why, sizeof why)) {
+                diag(DIAG_ERROR, "%s", why);
+                return 1;
+        }
         return node_run(conf);
 }

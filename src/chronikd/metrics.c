@@ -1,6 +1,7 @@
 /* The node's metrics: what the modules count, gathered when somebody asks. */
 #include <stdio.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "chronikd/ask.h"
 #include "obs/expo.h"
@@ -126,11 +127,20 @@ static void write_lag(struct node *n, struct strbuf *out)
         meta_image_unref(image);
 }
 
+static int count_one(void *arg, const char *name)
+{
+        (void)name;
+        ++*(int64_t *)arg;
+        return 0;
+}
+
 static void write_process(struct strbuf *out)
 {
         struct rusage u = { 0 };
+        struct rlimit limit;
         CLEANUP(freep) char *statm = NULL;
         size_t len;
+        int64_t files = 0;
         long pages = 0;
 
         getrusage(RUSAGE_SELF, &u);
@@ -138,7 +148,12 @@ static void write_process(struct strbuf *out)
                 (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6);
         if (file_read_whole("/proc/self/statm", 4096, &statm, &len) == 0)
                 sscanf(statm, "%*s %ld", &pages);
-        gauge(out, "process_resident_memory_bytes", "Resident memory of this process.", (double)pages * 4096);
+        gauge(out, "process_resident_memory_bytes", "Resident memory of this process.",
+              (double)pages * (double)sysconf(_SC_PAGESIZE));
+        (void)file_list("/proc/self/fd", count_one, &files); /* the folder's own descriptor is one of them */
+        gauge(out, "process_open_fds", "Files and sockets that this process has open.", (double)MAX2(files - 1, INT64_C(0)));
+        if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
+                gauge(out, "process_max_fds", "Most files and sockets that this process may open.", (double)limit.rlim_cur);
 }
 
 void metrics_write(struct node *n, struct strbuf *out)

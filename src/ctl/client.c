@@ -37,7 +37,8 @@ static int read_answer(const struct ctl *c, long status, const struct strbuf *te
 {
         json_error_t fault;
         json_t *value = json_loadb(text->data ? text->data : "", text->len, 0, &fault);
-        const char *error = json_string_value(json_object_get(value, "error"));
+        const char *said = json_string_value(json_object_get(value, "error"));
+        CLEANUP(freep) char *error = said ? text_clean(strdup(said)) : NULL;
 
         if (status >= 200 && status < 300 && value) {
                 *ret = value;
@@ -46,8 +47,9 @@ static int read_answer(const struct ctl *c, long status, const struct strbuf *te
         if (error)
                 fprintf(stderr, "chronik-ctl: %s\n", error);
         else
-                fprintf(stderr, "chronik-ctl: %s answered with HTTP status %ld, which chronikd would not. Is this its admin "
-                                "address (--server HOST:PORT)?\n",
+                fprintf(stderr,
+                        "chronik-ctl: %s answered with HTTP status %ld, which chronikd would not. Is this its admin "
+                        "address (--server HOST:PORT)?\n",
                         c->server, status);
         json_decref(value);
         return CTL_FAILED;
@@ -67,6 +69,7 @@ int ctl_ask(const struct ctl *c, const char *method, const char *path, json_t *b
         if (!curl || !headers || asprintf(&url, "http://%s%s", c->server, path) < 0)
                 abort();
         curl_easy_setopt(curl, CURLOPT_URL, url);
+        curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L); /* a topic may be asked for as '..' */
         curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
         curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_data);
         curl_easy_setopt(curl, CURLOPT_WRITEDATA, &answer);

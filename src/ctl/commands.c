@@ -4,11 +4,15 @@
 
 #include "ctl/ctl.h"
 
+/* For printing; lives as long as the process. */
 static const char *text_of(const json_t *object, const char *key)
 {
         const char *s = json_string_value(json_object_get(object, key));
+        char *copy = strdup(s && *s ? s : "-");
 
-        return s && *s ? s : "-";
+        if (!copy)
+                abort();
+        return text_clean(copy);
 }
 
 static json_int_t number_of(const json_t *object, const char *key)
@@ -179,11 +183,16 @@ int topic_get(struct ctl *c, const char *arg)
 
 int topic_create(struct ctl *c, const char *arg)
 {
-        json_t *body = json_pack("{s:s, s:i, s:i, s:O}", "name", arg, "partitions", c->partitions, "replication_factor",
-                                 c->replication_factor, "configs", c->configs);
+        json_t *body = json_pack("{s:s, s:O}", "name", arg, "configs", c->configs);
         json_t *answer;
         int status;
 
+        if (!body)
+                return fputs("chronik-ctl: the name is not UTF-8\n", stderr), CTL_FAILED;
+        if (c->partitions > 0)
+                json_object_set_new(body, "partitions", json_integer(c->partitions));
+        if (c->replication_factor > 0)
+                json_object_set_new(body, "replication_factor", json_integer(c->replication_factor));
         if (!ask(c, "POST", "/v1/topics", NULL, body, &answer, &status))
                 return status;
         printf("created topic %s\n", arg);

@@ -27,6 +27,10 @@ char *ctl_escape(const char *name);
 
 /* ---- table.c ---- */
 
+/* @text with a question mark in place of each control character: groups and clients choose their names themselves, and
+ * must not move the operator's cursor. Returns @text. */
+char *text_clean(char *text);
+
 /* Rows of text in aligned columns; those whose title ends in '>' (not shown) are aligned to the right. */
 struct table;
 struct table *table_new(const char *const *titles, unsigned columns_count);

@@ -1,7 +1,9 @@
 /* Aligned columns. */
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <wchar.h>
 
 #include "ctl/ctl.h"
 
@@ -15,14 +17,36 @@ struct table {
         size_t cells_count, cells_size;
 };
 
-/* Characters, not bytes: UTF-8 continuation bytes take no place. */
+/* Places on the screen, not bytes: main() has chosen a locale with UTF-8. A character that it does not know takes one.
+ */
 static int text_width(const char *s)
 {
-        int n = 0;
+        mbstate_t state = { 0 };
+        int width = 0;
 
-        for (; *s; s++)
-                n += ((unsigned char)*s & 0xc0) != 0x80;
-        return n;
+        while (*s) {
+                wchar_t c;
+                size_t len = mbrtowc(&c, s, MB_LEN_MAX, &state);
+
+                if (len == (size_t)-1 || len == (size_t)-2) {
+                        memset(&state, 0, sizeof state);
+                        width += ((unsigned char)*s++ & 0xc0) != 0x80;
+                        continue;
+                }
+                width += MAX2(wcwidth(c), 0);
+                s += len;
+        }
+        return width;
+}
+
+char *text_clean(char *text)
+{
+        for (unsigned char *p = (unsigned char *)text; *p; p++)
+                if (*p < ' ' || *p == 0x7f)
+                        *p = '?';
+                else if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0) /* U+0080 to U+009F are controls as well */
+                        p[0] = p[1] = '?';
+        return text;
 }
 
 static void cell_add(struct table *t, char *text)
@@ -35,7 +59,7 @@ static void cell_add(struct table *t, char *text)
         }
         if (!t->cells || !text)
                 abort(); /* out of memory in a command that only prints */
-        t->cells[t->cells_count++] = text;
+        t->cells[t->cells_count++] = text_clean(text);
         t->width[column] = MAX2(t->width[column], text_width(text));
 }
 
@@ -78,8 +102,8 @@ void table_print(struct table *t)
                 bool last = column == t->columns_count - 1;
                 int pad = t->width[column] - text_width(t->cells[i]);
 
-                printf("%*s%s%*s%s", t->right[column] ? pad : 0, "", t->cells[i], t->right[column] || last ? 0 : pad, "",
-                       last ? "\n" : "  ");
+                printf("%*s%s%*s%s", t->right[column] ? pad : 0, "", t->cells[i], t->right[column] || last ? 0 : pad,
+                       "", last ? "\n" : "  ");
                 free(t->cells[i]);
         }
         free(t->cells);

@@ -1,7 +1,10 @@
 /* IncrementalAlterConfigs (key 44) and the older AlterConfigs (key 33), which replaces all that is set. Both become the
  * same request to the controller. Sources: KIP-133, KIP-339. */
+#include <errno.h>
+
 #include "handler/ask.h"
 #include "handler/config_view.h"
+#include "handler/twice.h"
 #include "wire/messages.h"
 
 /* What both responses say of a resource. */
@@ -16,6 +19,7 @@ struct alter_op {
         struct rq *rq;
         bool incremental;
         struct altered *rows;
+        uint8_t *named_twice; /* of each row */
         int32_t rows_count;
         struct controller_alter_configs *items;
         int32_t *row_of_item;
@@ -71,17 +75,45 @@ static void done(struct controller_request *crq)
         answer(op);
 }
 
-static bool is_named_twice(const struct alter_op *op, int32_t row)
+static bool find_named_twice(struct alter_op *op)
 {
-        for (int32_t i = 0; i < op->rows_count; i++)
-                if (i != row && op->rows[i].type == op->rows[row].type && str_equal(op->rows[i].name, op->rows[row].name))
-                        return true;
-        return false;
+        size_t count = (size_t)op->rows_count;
+        struct twice_item *names = ARENA_NEW_ARRAY(&op->rq->arena, struct twice_item, count);
+
+        op->named_twice = ARENA_NEW_ARRAY(&op->rq->arena, uint8_t, count);
+        if (!names || !op->named_twice)
+                return false;
+        for (size_t i = 0; i < count; i++)
+                names[i] = (struct twice_item){ op->rows[i].name, op->rows[i].type, (int32_t)i };
+        twice_find(names, count, op->named_twice);
+        return true;
+}
+
+/* The configuration that is changed more than once; null text when there is none, -ENOMEM when it cannot be told. */
+static int change_twice(struct rq *rq, const struct controller_config_change *c, int32_t count, struct str *ret_name)
+{
+        struct twice_item *names = ARENA_NEW_ARRAY(&rq->arena, struct twice_item, count);
+        uint8_t *twice = ARENA_NEW_ARRAY(&rq->arena, uint8_t, count);
+
+        if (!names || !twice)
+                return -ENOMEM;
+        for (int32_t i = 0; i < count; i++)
+                names[i] = (struct twice_item){ .name = c[i].name, .row = i };
+        twice_find(names, (size_t)count, twice);
+        for (int32_t i = 0; i < count; i++)
+                if (twice[i]) {
+                        *ret_name = c[i].name;
+                        return 0;
+                }
+        *ret_name = STR_NULL;
+        return 0;
 }
 
 /* What is wrong with the changes before anybody looks at names and values; null text when nothing is. */
 static struct str changes_fault(struct rq *rq, const struct controller_config_change *c, int32_t count)
 {
+        struct str twice;
+
         for (int32_t i = 0; i < count; i++) {
                 if ((int)c[i].op < CONTROLLER_CONFIG_SET || (int)c[i].op > CONTROLLER_CONFIG_SUBTRACT)
                         return RQ_TEXT(rq, "%.*s: operation %d is not known; 0 sets, 1 deletes, 2 appends, 3 subtracts.",
@@ -89,11 +121,11 @@ static struct str changes_fault(struct rq *rq, const struct controller_config_ch
                 if (c[i].op != CONTROLLER_CONFIG_DELETE && !c[i].value.p)
                         return RQ_TEXT(rq, "%.*s: a null value is no value; to go back to the default delete it.",
                                        STR_FMT(c[i].name));
-                for (int32_t k = 0; k < i; k++)
-                        if (str_equal(c[k].name, c[i].name))
-                                return RQ_TEXT(rq, "%.*s is changed twice in one request; change it once.",
-                                               STR_FMT(c[i].name));
         }
+        if (change_twice(rq, c, count, &twice))
+                return STR_LIT("The server is out of memory.");
+        if (twice.p)
+                return RQ_TEXT(rq, "%.*s is changed twice in one request; change it once.", STR_FMT(twice));
         return STR_NULL;
 }
 
@@ -102,7 +134,7 @@ static void add_item(struct alter_op *op, int32_t row, struct controller_config_
         struct altered *a = &op->rows[row];
 
         a->text = STR_NULL;
-        if (is_named_twice(op, row))
+        if (op->named_twice[row])
                 a->text = RQ_TEXT(op->rq, "The resource is named twice in this request; name it once.");
         else if (a->type != RESOURCE_TOPIC && a->type != RESOURCE_BROKER)
                 a->text = RQ_TEXT(op->rq, "Resource type %d has no configurations here; topics (2) and brokers (4) have.",
@@ -166,6 +198,10 @@ void handler_incremental_alter_configs(struct rq *rq)
         }
         for (int32_t i = 0; i < req.resources_count; i++)
                 op->rows[i] = (struct altered){ .type = req.resources[i].resource_type, .name = req.resources[i].resource_name };
+        if (!find_named_twice(op)) {
+                rq_close_nomem(rq);
+                return;
+        }
         for (int32_t i = 0; i < req.resources_count; i++) {
                 const struct incremental_alter_configs_request_resource *in = &req.resources[i];
                 struct controller_config_change *c =
@@ -202,6 +238,10 @@ void handler_alter_configs(struct rq *rq)
         }
         for (int32_t i = 0; i < req.resources_count; i++)
                 op->rows[i] = (struct altered){ .type = req.resources[i].resource_type, .name = req.resources[i].resource_name };
+        if (!find_named_twice(op)) {
+                rq_close_nomem(rq);
+                return;
+        }
         for (int32_t i = 0; i < req.resources_count; i++) {
                 const struct alter_configs_request_resource *in = &req.resources[i];
                 struct controller_config_change *c =

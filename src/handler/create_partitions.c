@@ -1,5 +1,6 @@
 /* CreatePartitions (key 37): more partitions for topics that exist. Source: KIP-195. */
 #include "handler/ask.h"
+#include "handler/twice.h"
 #include "wire/messages.h"
 
 struct more_op {
@@ -30,13 +31,19 @@ static void done(struct controller_request *crq)
         RQ_REPLY(op->rq, create_partitions_response, &op->rsp);
 }
 
-/* Is the @i-th topic named once more, from place @from to before @to? */
-static bool is_named_again(const struct create_partitions_request *req, int32_t i, int32_t from, int32_t to)
+/* NULL when memory is out. */
+static uint8_t *named_twice(struct arena *a, const struct create_partitions_request *req)
 {
-        for (int32_t k = from; k < to; k++)
-                if (str_equal(req->topics[k].name, req->topics[i].name))
-                        return true;
-        return false;
+        size_t count = (size_t)req->topics_count;
+        struct twice_item *names = ARENA_NEW_ARRAY(a, struct twice_item, count);
+        uint8_t *twice = ARENA_NEW_ARRAY(a, uint8_t, count);
+
+        if (!names || !twice)
+                return NULL;
+        for (size_t i = 0; i < count; i++)
+                names[i] = (struct twice_item){ .name = req->topics[i].name, .row = (int32_t)i };
+        twice_find(names, count, twice);
+        return twice;
 }
 
 static bool add_item(struct more_op *op, const struct create_partitions_request_topic *in, int32_t row)
@@ -63,6 +70,7 @@ static bool add_item(struct more_op *op, const struct create_partitions_request_
 void handler_create_partitions(struct rq *rq)
 {
         struct more_op *op = ARENA_NEW(&rq->arena, struct more_op);
+        uint8_t *twice;
         int32_t count;
 
         if (!op) {
@@ -73,11 +81,12 @@ void handler_create_partitions(struct rq *rq)
         if (!RQ_DECODE(rq, create_partitions_request, &op->req))
                 return;
         count = op->req.topics_count;
+        twice = named_twice(&rq->arena, &op->req);
         create_partitions_response_init(&op->rsp);
         op->rsp.results = ARENA_NEW_ARRAY(&rq->arena, struct create_partitions_response_result, count);
         op->items = ARENA_NEW_ARRAY(&rq->arena, struct controller_create_partitions, count);
         op->rows = ARENA_NEW_ARRAY(&rq->arena, int32_t, count);
-        if (!op->rsp.results || !op->items || !op->rows) {
+        if (!twice || !op->rsp.results || !op->items || !op->rows) {
                 rq_close_nomem(rq);
                 return;
         }
@@ -85,12 +94,12 @@ void handler_create_partitions(struct rq *rq)
                 int32_t row = op->rsp.results_count;
                 struct create_partitions_response_result *out = &op->rsp.results[row];
 
-                if (is_named_again(&op->req, i, 0, i))
+                if (twice[i] == TWICE_AGAIN)
                         continue;
                 op->rsp.results_count++;
                 create_partitions_response_result_init(out);
                 out->name = op->req.topics[i].name;
-                if (is_named_again(&op->req, i, i + 1, count)) {
+                if (twice[i]) {
                         out->error_code = KERR_INVALID_REQUEST;
                         out->error_message = RQ_TEXT(rq, "The topic is named twice in this request; name it once.");
                 } else if (!add_item(op, &op->req.topics[i], row)) {

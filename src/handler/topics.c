@@ -1,6 +1,7 @@
 /* CreateTopics (key 19) and DeleteTopics (key 20). Sources: KIP-4, KIP-525 (what was created), KIP-516 (topic ids). */
 #include "handler/ask.h"
 #include "handler/config_view.h"
+#include "handler/twice.h"
 #include "wire/messages.h"
 
 /* ---- create ---- */
@@ -105,13 +106,19 @@ static bool create_item(struct create_op *op, const struct create_topics_request
         return true;
 }
 
-/* Is the @i-th topic named once more, from place @from to before @to? */
-static bool create_is_named_again(const struct create_topics_request *req, int32_t i, int32_t from, int32_t to)
+/* NULL when memory is out. */
+static uint8_t *create_named_twice(struct arena *a, const struct create_topics_request *req)
 {
-        for (int32_t k = from; k < to; k++)
-                if (str_equal(req->topics[k].name, req->topics[i].name))
-                        return true;
-        return false;
+        size_t count = (size_t)req->topics_count;
+        struct twice_item *names = ARENA_NEW_ARRAY(a, struct twice_item, count);
+        uint8_t *twice = ARENA_NEW_ARRAY(a, uint8_t, count);
+
+        if (!names || !twice)
+                return NULL;
+        for (size_t i = 0; i < count; i++)
+                names[i] = (struct twice_item){ .name = req->topics[i].name, .row = (int32_t)i };
+        twice_find(names, count, twice);
+        return twice;
 }
 
 /* One row for each name, so a name that comes again has been answered. */
@@ -119,23 +126,24 @@ static bool create_prepare(struct create_op *op)
 {
         struct arena *a = &op->rq->arena;
         int32_t count = op->req.topics_count;
+        uint8_t *twice = create_named_twice(a, &op->req);
 
         create_topics_response_init(&op->rsp);
         op->rsp.topics = ARENA_NEW_ARRAY(a, struct create_topics_response_topic, count);
         op->items = ARENA_NEW_ARRAY(a, struct controller_create_topic, count);
         op->rows = ARENA_NEW_ARRAY(a, int32_t, count);
-        if (!op->rsp.topics || !op->items || !op->rows)
+        if (!twice || !op->rsp.topics || !op->items || !op->rows)
                 return false;
         for (int32_t i = 0; i < count; i++) {
                 struct create_topics_response_topic *out = &op->rsp.topics[op->rsp.topics_count];
 
-                if (create_is_named_again(&op->req, i, 0, i))
+                if (twice[i] == TWICE_AGAIN)
                         continue;
                 create_topics_response_topic_init(out);
                 out->name = op->req.topics[i].name;
                 out->error_message = STR_NULL;
                 op->rows[op->items_count] = op->rsp.topics_count++;
-                if (create_is_named_again(&op->req, i, i + 1, count))
+                if (twice[i])
                         create_fail(op, out, KERR_INVALID_REQUEST,
                                     RQ_TEXT(op->rq, "The topic is named twice in this request; name it once."));
                 else if (!create_item(op, &op->req.topics[i]))

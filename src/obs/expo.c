@@ -3,13 +3,23 @@
 
 #include <math.h>
 
+#include "base/utf8.h"
+
 void expo_family(struct strbuf *out, const char *name, const char *type, const char *help)
 {
         strbuf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
+/* A label that is no UTF-8 makes Prometheus refuse the whole page, so what clients call themselves is cleaned. */
 static void add_escaped(struct strbuf *out, struct str s)
 {
+        CLEANUP(strbuf_finip) struct strbuf clean = { 0 };
+
+        if (!utf8_is_valid(s)) {
+                utf8_add_clean(&clean, s);
+                out->failed |= clean.failed;
+                s = (struct str){ clean.data, clean.len };
+        }
         for (size_t i = 0; i < s.len; i++) {
                 if (s.p[i] == '\\' || s.p[i] == '"')
                         strbuf_printf(out, "\\%c", s.p[i]);

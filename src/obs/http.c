@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <microhttpd.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "sys/diag.h"
 #include "sys/file.h"
@@ -23,19 +24,30 @@ struct incoming {
         bool too_long;
 };
 
+#define OUT_OF_MEMORY "{\"error\": \"The node is out of memory; try again.\"}\n"
+
+static void refuse(struct http_request *rq, unsigned status, const char *text)
+{
+        strbuf_fini(&rq->out);
+        rq->out.failed = false;
+        rq->status = status;
+        rq->content_type = "application/json";
+        strbuf_add_c(&rq->out, text);
+}
+
 static enum MHD_Result send_answer(struct MHD_Connection *c, struct http_request *rq)
 {
         struct MHD_Response *rsp;
         enum MHD_Result r;
 
-        if (rq->out.failed) {
-                strbuf_fini(&rq->out);
-                rq->status = MHD_HTTP_SERVICE_UNAVAILABLE;
-        }
+        if (rq->out.failed)
+                refuse(rq, MHD_HTTP_SERVICE_UNAVAILABLE, OUT_OF_MEMORY);
         rsp = MHD_create_response_from_buffer(rq->out.len, rq->out.data, MHD_RESPMEM_MUST_COPY);
         if (!rsp)
                 return MHD_NO;
         MHD_add_response_header(rsp, MHD_HTTP_HEADER_CONTENT_TYPE, rq->content_type);
+        if (*rq->allow)
+                MHD_add_response_header(rsp, MHD_HTTP_HEADER_ALLOW, rq->allow);
         r = MHD_queue_response(c, rq->status, rsp);
         MHD_destroy_response(rsp);
         return r;
@@ -46,7 +58,10 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
 {
         struct http_server *s = arg;
         struct incoming *in = *state;
-        struct http_request rq = { .method = method, .path = url, .status = MHD_HTTP_OK,
+        /* libmicrohttpd leaves the body of an answer to HEAD out by itself. */
+        struct http_request rq = { .method = strcmp(method, "HEAD") ? method : "GET",
+                                   .path = url,
+                                   .status = MHD_HTTP_OK,
                                    .content_type = "application/json" };
         enum MHD_Result r;
 
@@ -64,7 +79,9 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
         }
         rq.body = (struct str){ in->body.data, in->body.len };
         if (in->too_long)
-                rq.status = MHD_HTTP_CONTENT_TOO_LARGE;
+                refuse(&rq, MHD_HTTP_CONTENT_TOO_LARGE, "{\"error\": \"The body is longer than 1 MiB.\"}\n");
+        else if (in->body.failed)
+                refuse(&rq, MHD_HTTP_SERVICE_UNAVAILABLE, OUT_OF_MEMORY);
         else
                 s->answer(s->owner, &rq);
         r = send_answer(c, &rq);
@@ -91,6 +108,35 @@ static void on_log(void *arg, const char *fmt, va_list ap)
         (void)arg;
         vsnprintf(text, sizeof text, fmt, ap);
         diag_limited(DIAG_DEBUG, "admin HTTP: %s", text);
+}
+
+static int hex_of(char c)
+{
+        return c >= '0' && c <= '9'   ? c - '0'
+               : c >= 'a' && c <= 'f' ? c - 'a' + 10
+               : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                      : -1;
+}
+
+/* Decode %xx in place, except %00: paths are handed on as C strings, and 'a%00b' must not become 'a'. */
+static size_t on_unescape(void *arg, struct MHD_Connection *c, char *s)
+{
+        char *to = s;
+
+        (void)arg;
+        (void)c;
+        for (const char *at = s; *at;) {
+                int high = *at == '%' ? hex_of(at[1]) : -1, low = high >= 0 ? hex_of(at[2]) : -1;
+
+                if (low >= 0 && (high || low)) {
+                        *to++ = (char)(high << 4 | low);
+                        at += 3;
+                } else {
+                        *to++ = *at++;
+                }
+        }
+        *to = '\0';
+        return (size_t)(to - s);
 }
 
 static int listen_on(const char *address, uint16_t *ret_port)
@@ -133,12 +179,12 @@ int http_server_new(const char *address, void (*answer)(void *owner, struct http
                 free(s);
                 return fd;
         }
-        s->daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL |
-                                             MHD_USE_ERROR_LOG,
-                                     0, NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
-                                     MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
-                                     MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S, MHD_OPTION_NOTIFY_COMPLETED,
-                                     on_completed, NULL, MHD_OPTION_THREAD_STACK_SIZE, (size_t)256 * 1024, MHD_OPTION_END);
+        s->daemon = MHD_start_daemon(
+                MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL | MHD_USE_ERROR_LOG, 0,
+                NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
+                MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+                (unsigned)TIMEOUT_S, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_UNESCAPE_CALLBACK,
+                on_unescape, NULL, MHD_OPTION_THREAD_STACK_SIZE, (size_t)256 * 1024, MHD_OPTION_END);
         if (!s->daemon) {
                 file_close(fd);
                 free(s);

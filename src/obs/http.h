@@ -7,12 +7,13 @@
 struct http_server;
 
 struct http_request {
-        const char *method;       /* "GET", "POST", "DELETE", ... */
-        const char *path;         /* without the query, decoded */
+        const char *method; /* "GET" (HEAD too: its body is left out here), "POST", "DELETE", ... */
+        const char *path;   /* without the query, decoded; may be no UTF-8 */
         struct str body;
         /* The answer: */
         unsigned status;          /* 200 at first */
         const char *content_type; /* "application/json" at first; static text */
+        char allow[64];           /* with 405: the methods that the path has */
         struct strbuf out;
 };
 

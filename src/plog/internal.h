@@ -140,6 +140,7 @@ struct plog_store {
         int lock_fd;
         struct uuid dir_id;
         bool was_clean;
+        bool begun;             /* logs may change from now on: the mark that was found is gone. Under lock */
         int64_t was_note, note; /* with the mark of a clean stop: found, and to be left */
         int64_t preallocate_step_len;
         struct flusher flusher;
@@ -251,6 +252,8 @@ int plog_replay(struct plog *pl, int64_t from, int64_t to, int (*fn)(void *arg, 
 
 /* ---- store.c ---- */
 
+/* Logs are about to change. Return: 0 or negative errno. */
+int store_begin(struct plog_store *s);
 void store_add_log(struct plog_store *s, struct plog *pl);
 void store_remove_log(struct plog_store *s, struct plog *pl);
 /* Remove @path (file or folder) when @delay_ms is over. Takes effect at the next start too, when the name ends as it

@@ -169,7 +169,9 @@ int plog_open(struct plog_store *store, const struct plog_open_args *args, struc
 
         if (strlen(args->dir) > PLOG_PATH_MAX - 64)
                 return -ENAMETOOLONG;
-        r = log_new(store, args, &pl);
+        r = store_begin(store);
+        if (!r)
+                r = log_new(store, args, &pl);
         if (!r)
                 r = file_mkdirs(pl->dir);
         if (!r)

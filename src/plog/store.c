@@ -97,8 +97,7 @@ static int meta_load(struct plog_store *s, const char **ret_why)
         return 0;
 }
 
-/* The mark of a clean stop is taken away before anything is written. */
-static int take_clean_mark(struct plog_store *s)
+static int read_clean_mark(struct plog_store *s)
 {
         CLEANUP(freep) char *data = NULL;
         struct disk_store_clean mark;
@@ -118,8 +117,26 @@ static int take_clean_mark(struct plog_store *s)
                     be32toh(mark.crc) == crc32c(0, &mark, offsetof(struct disk_store_clean, crc)))
                         s->was_note = (int64_t)be64toh((uint64_t)mark.note);
         }
-        r = file_unlink(path);
-        return r ? r : file_sync_dir(s->dir);
+        return 0;
+}
+
+/* The mark of a clean stop is taken away before the first log is touched, and no earlier: a start that is refused for
+ * other reasons (a port in use, metadata of another cluster) leaves the folder as clean as it was. */
+int store_begin(struct plog_store *s)
+{
+        char path[PLOG_PATH_MAX];
+        int r = 0;
+
+        pthread_mutex_lock(&s->lock);
+        if (!s->begun) {
+                plog_path_of(s->dir, STORE_CLEAN_NAME, path);
+                r = file_unlink(path);
+                if (!r)
+                        r = file_sync_dir(s->dir);
+                s->begun = !r;
+        }
+        pthread_mutex_unlock(&s->lock);
+        return r;
 }
 
 static int leave_clean_mark(struct plog_store *s)
@@ -150,6 +167,8 @@ int plog_store_bind(struct plog_store *s, struct str cluster_id, const char **re
                 *ret_why = why_buf;
                 return PLOG_STORE_E_FOREIGN;
         }
+        if (!r)
+                r = store_begin(s);
         if (r)
                 *ret_why = why("data folder %s cannot be used: %s; check the volume", s->dir, r);
         return r;
@@ -203,7 +222,7 @@ static int store_open_folder(struct plog_store *s, const char **ret_why)
         }
         r = s->lock_fd < 0 ? s->lock_fd : meta_load(s, ret_why);
         if (!r)
-                r = take_clean_mark(s);
+                r = read_clean_mark(s);
         if (r == -EROFS || r == -EACCES || r == -EPERM) {
                 *ret_why = why("data folder %s cannot be written: %s; make it writable for this user", s->dir, r);
                 return PLOG_STORE_E_READONLY;
@@ -300,7 +319,8 @@ struct plog_store *plog_store_close(struct plog_store *s)
         }
         assert(ilist_is_empty(&s->logs));
         remove_due(s, INT64_MAX);
-        (void)leave_clean_mark(s); /* without it the next start looks at every log's tail, and finds it in order */
+        if (s->begun)
+                (void)leave_clean_mark(s); /* without it the next start looks at every log's tail, and finds it in order */
         flusher_fini(&s->flusher);
         store_free(s);
         return NULL;

@@ -26,7 +26,8 @@ enum {
  * @ret_why: on an outcome or error, one line for the operator with the remedy (static or owned by the store module's
  * thread-local buffer). Blocks. */
 int plog_store_open(const struct plog_store_config *cfg, struct plog_store **ret_store, const char **ret_why);
-/* All logs must be closed. Marks a clean stop. Blocks. */
+/* All logs must be closed. Marks a clean stop; when neither plog_store_bind() nor plog_open() was called before, the folder
+ * is left as it was found. Blocks. */
 struct plog_store *plog_store_close(struct plog_store *s);
 
 /* Whose logs the folder holds: @cluster_id is noted at the first call and compared at every later start, because logs that

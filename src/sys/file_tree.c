@@ -51,7 +51,7 @@ static int file_mkdir(const char *path)
 int file_mkdirs(const char *path)
 {
         CLEANUP(freep) char *part = strdup(path);
-        int r;
+        int r, refused = 0;
 
         if (!part)
                 return -ENOMEM;
@@ -66,8 +66,10 @@ int file_mkdirs(const char *path)
                 /* A parent that we may not even look at can still be passed through; the last step will tell. */
                 if (r && r != -EACCES && r != -EROFS)
                         return r;
+                refused = r ? r : refused;
         }
-        return file_mkdir(part);
+        r = file_mkdir(part);
+        return r == -ENOENT && refused ? refused : r; /* a parent is missing: why it could not be made */
 }
 
 static bool name_is_dots(const char *name)

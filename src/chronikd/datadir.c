@@ -1,0 +1,55 @@
+/* The whole data directory, where store and metadata look at their own folders only:
+ *
+ *   - one that holds other things and nothing of ours is somebody else's, however empty its log and meta may be;
+ *   - logs without the metadata that names them are a lost volume or a half-done restore. A new cluster's metadata
+ * beside them would be refused later all the same, and would then be in the way of the right one. */
+#include "chronikd/datadir.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "sys/file.h"
+
+struct look {
+        char other[256];
+};
+
+static int look_at(void *arg, const char *name)
+{
+        struct look *l = arg;
+
+        if (name[0] == '.' || !strcmp(name, "lost+found") || !strcmp(name, "log") || !strcmp(name, "meta"))
+                return 0;
+        snprintf(l->other, sizeof l->other, "%s", name);
+        return 1;
+}
+
+static bool exists(const char *dir, const char *name)
+{
+        char path[1300];
+        struct file_info info;
+
+        snprintf(path, sizeof path, "%s/%s", dir, name);
+        return file_info(path, &info) == 0;
+}
+
+bool datadir_is_ours(const char *dir, char *ret_why, size_t size)
+{
+        struct look look = { 0 };
+
+        if (exists(dir, "log/cluster") && !exists(dir, "meta/log")) {
+                snprintf(ret_why, size,
+                         "data directory %s holds logs, and no metadata in %s/meta: bring the metadata back, or "
+                         "move the directory away to begin anew",
+                         dir, dir);
+                return false;
+        }
+        if (exists(dir, "log/chronik.meta") || file_list(dir, look_at, &look) <= 0)
+                return true; /* also when it is not there, or cannot be read: whoever makes it says what is wrong */
+        snprintf(ret_why, size,
+                 "data directory %s holds other things, such as '%s': choose an empty or a new directory with "
+                 "--data-dir",
+                 dir, look.other);
+        return false;
+}

@@ -1,0 +1,8 @@
+/* Is server.data_dir ours to use? Asked before anything is made in it. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* True when it is; otherwise @ret_why is what the operator should read. */
+bool datadir_is_ours(const char *dir, char *ret_why, size_t size);

@@ -1,0 +1,303 @@
+#!/usr/bin/env python3
+"""chronik-ctl, as an operator uses it.
+
+Goal: every command does what its help says, in words and as JSON; what is wrong is said on standard error together with
+what would be right, with the documented status; tables stay straight whatever names clients choose.
+Method: the real programs against each other.
+"""
+
+import json
+import os
+import re
+import unicodedata
+import unittest
+
+from program import CHRONIK_CTL, ProgramCase
+
+import records
+from case import NodeCase
+from kafka import Client
+
+COMMANDS = ("cluster info", "topic list", "topic get", "topic create", "topic delete", "group list", "group get")
+
+
+class CtlCase(ProgramCase):
+    server = "127.0.0.1:1"              # nobody
+
+    def ctl(self, *args, env=None):
+        return self.run_program(CHRONIK_CTL, *args, env={"CHRONIK_SERVER": self.server, "LC_ALL": "C", **(env or {})})
+
+    def good(self, *args):
+        """It succeeds without a word on standard error; returns what it prints."""
+        done = self.ctl(*args)
+        self.assertEqual((done.returncode, done.stderr), (0, ""), args)
+        return done.stdout
+
+    def bad(self, status, *args, says=(), env=None):
+        """It fails with @status, prints nothing, and says why."""
+        done = self.ctl(*args, env=env)
+        self.assertEqual((done.returncode, done.stdout), (status, ""), f"{args}: {done.stderr}")
+        for words in says:
+            self.assertIn(words, done.stderr)
+        return done.stderr
+
+
+class Usage(CtlCase):
+    """What needs no node."""
+
+    def test_help(self):
+        """--help, and help, show every command with an example, every option and the exit statuses."""
+        text = self.good("--help")
+        for command in COMMANDS:
+            self.assertRegex(text, rf"(?m)^  {command}( NAME)? +\w")
+            self.assertIn(f"  chronik-ctl {command}", text)
+        for option in ("--server", "--json", "--detailed", "--partitions", "--replication-factor", "--config", "--version"):
+            self.assertRegex(text, rf"(?m)^  {option}\b")
+        self.assertIn("Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 no node answered.", text)
+        self.assertEqual(self.good("help"), text)
+        self.assertRegex(self.good("--version"), r"^chronik-ctl \d+\.\d+\.\d+\n$")
+
+    def test_help_of_each(self):
+        """Help of a noun or a verb is about that: its commands, its options, its examples, and no others."""
+        for noun in ("cluster", "topic", "group"):
+            text = self.good(noun, "--help")
+            self.assertEqual(self.good("help", noun), text)
+            for command in COMMANDS:
+                self.assertEqual(f"  chronik-ctl {command}" in text, command.startswith(noun + " "), command)
+        for command in COMMANDS:
+            text = self.good(*command.split(), "--help")
+            self.assertEqual(text.count("  chronik-ctl "), 1)
+            self.assertIn(f"  chronik-ctl {command}", text)
+            self.assertEqual("--partitions" in text, command == "topic create")
+            self.assertRegex(text, rf"Usage: chronik-ctl \[OPTION\]... {command}")
+
+    def test_wrong_usage(self):
+        """Status 2, and what would be right."""
+        for args, words in (([], "cluster info"), (["tropic", "list"], "there are cluster, topic and group"),
+                            (["topic"], "topic create NAME"), (["topic", "show"], "topic get NAME"),
+                            (["topic", "get"], "needs a NAME"), (["topic", "get", ""], "needs a NAME"),
+                            (["group", "get", ""], "needs a NAME"), (["topic", "get", "a", "b"], "'b' is one word too many"),
+                            (["cluster", "info", "x"], "'x' is one word too many"), (["--no-such"], "chronik-ctl --help"),
+                            (["topic", "list", "--server"], "chronik-ctl --help"), (["help", "tropic"], "there are cluster"),
+                            (["topic", "create", "t", "--partitions", "0"], "a number from 1 to 10000"),
+                            (["topic", "create", "t", "--partitions", "4x"], "a number from 1 to 10000"),
+                            (["topic", "create", "t", "--partitions", "99999999999"], "a number from 1 to 10000"),
+                            (["topic", "create", "t", "--replication-factor", "-1"], "a number from 1 to 32"),
+                            (["topic", "create", "t", "--config", "retention.ms"], "NAME=VALUE"),
+                            (["topic", "create", "t", "--config", "=1"], "NAME=VALUE")):
+            with self.subTest(args):
+                self.bad(2, *args, says=(words,))
+
+    def test_options_that_mean_nothing(self):
+        """An option that the command would ignore is refused."""
+        for args in (["topic", "get", "t", "--partitions", "3"], ["topic", "delete", "t", "--config", "a=b"],
+                     ["group", "get", "g", "--detailed"], ["topic", "list", "--detailed"],
+                     ["cluster", "info", "--replication-factor", "1"]):
+            with self.subTest(args):
+                self.bad(2, *args, says=("only",))
+
+    def test_no_server(self):
+        """Nobody there: status 3, the address, and where to look."""
+        self.bad(3, "cluster", "info", says=("127.0.0.1:1", "Is chronikd running there", "--server HOST:PORT"))
+        self.bad(3, "topic", "list", "--json", "--server", "no-such-host.invalid", says=("no-such-host.invalid:9644",))
+        for wrong in ("http://127.0.0.1:1", "", "host:", "a b"):
+            self.bad(2, "topic", "list", "--server", wrong, says=("HOST:PORT is needed",))
+
+    def test_an_other_server(self):
+        """Somebody who is no chronikd."""
+        started = self.start()
+        self.bad(3, "cluster", "info", "--server", started.words["kafka"], says=("is this its admin address",))
+
+
+class Against(CtlCase, NodeCase):
+    SETTINGS = ["groups.offsets_partitions=1", "groups.initial_rebalance_delay_ms=0"]
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.server = cls.node.admin
+
+    def json(self, *args):
+        """The same answer as JSON, which must be valid."""
+        return json.loads(self.good(*args, "--json"))
+
+    def table(self, text):
+        """Header and rows of a table as lists of cells; columns must begin or end in the same place in all lines."""
+        lines = [line for line in text.splitlines() if line]
+        self.assertGreater(len(lines), 0)
+        return [re.split(r" {2,}", line.strip()) for line in lines]
+
+    def produce_some(self, topic, count):
+        self.produce(self.client(), topic, [b"v%d" % i for i in range(count)])
+
+    def commit(self, group, topic, offset):
+        client = self.client()
+        client.call("FindCoordinator", 2, key=group, key_type=0)
+        for _ in range(100):
+            answer = client.call("OffsetCommit", 7, group_id=group, generation_id_or_member_epoch=-1, member_id="", topics=[
+                {"name": topic, "partitions": [{"partition_index": 0, "committed_offset": offset}]}])
+            if answer["topics"][0]["partitions"][0]["error_code"] == 0:
+                return
+            client.call("FindCoordinator", 2, key=group, key_type=0)
+        self.fail(f"no commit: {answer}")
+
+    def test_cluster_info(self):
+        """What an operator looks at first."""
+        text, info = self.good("cluster", "info"), self.json("cluster", "info")
+        for line in (f"cluster      {info['cluster_id']}", f"version      {info['version']}", "health       ok",
+                     "controller   node 1"):
+            self.assertIn(line, text)
+        self.assertEqual(self.table(text)[-2:], [["NODE", "ADDRESS", "RACK", "STATE"], ["1", self.node.address, "-", "ok"]])
+        self.assertEqual([(n["id"], n["fenced"]) for n in info["nodes"]], [(1, False)])
+        self.assertGreater(info["disk_free_bytes"], 0)
+
+    def test_topic_life(self):
+        """create, list, get, get --detailed, delete: each shows what the one before did."""
+        name = self.fresh()
+        self.assertEqual(self.good("topic", "create", name, "--partitions", "3", "--config", "retention.ms=86400000",
+                                   "--config", "cleanup.policy=compact,delete"), f"created topic {name}\n")
+        self.produce(self.client(), name, [records.Record(b"v", key=b"k")] * 5, partition=1)
+        listed = {row[0]: row[1:] for row in self.table(self.good("topic", "list"))}
+        self.assertEqual(listed["TOPIC"], ["PARTITIONS", "REPLICAS", "OFFSETS", "SIZE"])
+        self.assertEqual(listed[name][:3], ["3", "1", "5"])
+        text = self.good("topic", "get", name)
+        for line in (f"topic        {name}", "partitions   3", "replicas     1", "offsets      5",
+                     "config       retention.ms=86400000", "config       cleanup.policy=compact,delete"):
+            self.assertIn(line + "\n", text)
+        self.assertNotIn("LEADER", text)
+        rows = self.table(self.good("topic", "get", "--detailed", name).partition("\n\n")[2])
+        self.assertEqual(rows[0], ["PARTITION", "LEADER", "EPOCH", "REPLICAS", "IN SYNC", "START", "END", "SIZE", "STATE"])
+        self.assertEqual([row[:7] for row in rows[1:]], [["0", "1", "0", "1", "1", "0", "0"],
+                                                         ["1", "1", "0", "1", "1", "0", "5"],
+                                                         ["2", "1", "0", "1", "1", "0", "0"]])
+        self.assertEqual({row[8] for row in rows[1:]}, {"ok"})
+        got = self.json("topic", "get", name)
+        self.assertEqual((got["name"], got["partitions"], got["offsets"]), (name, 3, 5))
+        self.assertEqual(got["configs"], {"retention.ms": "86400000", "cleanup.policy": "compact,delete"})
+        self.assertEqual([p["end_offset"] for p in got["partition_list"]], [0, 5, 0])
+        self.assertEqual(self.good("topic", "delete", name), f"deleted topic {name}\n")
+        self.assertNotIn(name, self.good("topic", "list"))
+
+    def test_topic_json(self):
+        """create and delete answer as JSON as well."""
+        name = self.fresh()
+        self.assertEqual(self.json("topic", "create", name), {"result": "created"})
+        self.assertIn(name, [t["name"] for t in self.json("topic", "list")["topics"]])
+        self.assertEqual(self.json("topic", "delete", name), {"result": "deleted"})
+
+    def test_topic_refused(self):
+        """Status 1, with what is wrong and what would be right."""
+        name = self.topic()
+        for args, words in ((["get", "nope"], ("no topic 'nope'", "chronik-ctl topic list")),
+                            (["delete", "nope"], ("no topic 'nope'",)), (["create", name], ("already exists",)),
+                            (["create", "a b"], ("letters, digits",)), (["create", ".."], ("'..'",)),
+                            (["create", "x" * 250], ("249",)), (["create", "n", "--config", "nope=1"], ("nope",)),
+                            (["create", "n", "--config", "retention.ms=soon"], ("'soon'", "whole number")),
+                            (["create", "n", "--replication-factor", "3"], ("Replication factor 3",))):
+            with self.subTest(args):
+                self.bad(1, "topic", *args, says=words)
+
+    def test_names_that_are_not_for_paths(self):
+        """Whatever is asked for is asked for: nothing of it is taken for a path, a query or another topic."""
+        name = self.topic()
+        for odd in ("..", ".", "a/b", "../cluster", "a?b", "a#b", "a%00b", f"{name}%00", f"{name}?x", "é", "%", "a b", "'"):
+            with self.subTest(odd):
+                self.bad(1, "topic", "get", odd, says=(f"There is no topic '{odd}'",))
+                self.bad(1, "topic", "delete", odd, says=(f"There is no topic '{odd}'",))
+        self.good("topic", "get", name)
+
+    def test_group(self):
+        """Members, committed offsets and lag of a group, and groups that have only offsets."""
+        topic, group = self.topic(), self.fresh("group")
+        self.produce_some(topic, 10)
+        self.commit(group, topic, 4)
+        listed = {row[0]: row[1:] for row in self.table(self.good("group", "list"))}
+        self.assertEqual(listed["GROUP"], ["STATE", "TYPE", "PROTOCOL"])
+        self.assertEqual(listed[group][0], "Empty")
+        text = self.good("group", "get", group)
+        self.assertIn(f"group        {group}\nstate        Empty\n", text)
+        rows = self.table(text.rpartition("\n\n")[2])
+        self.assertEqual(rows, [["TOPIC", "PARTITION", "COMMITTED", "END", "LAG"], [topic, "0", "4", "10", "6"]])
+        member = self.join(group)
+        got = self.json("group", "get", group)
+        self.assertEqual([m["id"] for m in got["members"]], [member])
+        self.assertEqual([(o["topic"], o["partition"], o["committed_offset"], o["end_offset"], o["lag"])
+                          for o in got["offsets"]], [(topic, 0, 4, 10, 6)])
+        self.assertIn(member, self.good("group", "get", group))
+        self.assertIn(group, [g["name"] for g in self.json("group", "list")["groups"]])
+
+    def join(self, group):
+        client = self.client()
+        fields = dict(group_id=group, session_timeout_ms=60000, rebalance_timeout_ms=60000, protocol_type="consumer",
+                      protocols=[{"name": "range", "metadata": b""}])
+        member = client.call("JoinGroup", 5, member_id="", **fields)["member_id"]
+        answer = client.call("JoinGroup", 5, member_id=member, **fields)
+        self.assertEqual(answer["error_code"], 0)
+        return member
+
+    def test_group_refused(self):
+        self.bad(1, "group", "get", "nope", says=("no group 'nope'", "chronik-ctl group list"))
+
+    def test_tables_are_straight(self):
+        """Names of any width: columns stay in line, as a terminal shows them."""
+        topic = self.topic()
+        names = ["w", "long-" * 20, "größe", "グループ", "団体-x", "e\u0301", "группа", "🙂"]
+        for name in names:
+            self.commit(name, topic, 0)
+        lines = [line for line in self.good("group", "list").splitlines()
+                 if line.startswith(("GROUP", *names))]
+        self.assertEqual(len(lines), len(names) + 1)
+        places = {self.width(line[:line.index("Empty" if "Empty" in line else "STATE")]) for line in lines}
+        self.assertEqual(len(places), 1, lines)
+
+    def width(self, text):
+        return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+    def test_names_that_attack(self):
+        """Control characters of a client's choosing do not reach the terminal; in JSON they are escaped."""
+        topic, name = self.topic(), "evil\x1b[2J\r\nname\x9b1m"
+        self.commit(name, topic, 0)
+        for args in (("group", "list"), ("group", "get", name)):
+            text = self.good(*args)
+            self.assertNotRegex(text, "[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+            self.assertIn("evil?[2J??name", text)
+        self.assertIn(name, [g["name"] for g in self.json("group", "list")["groups"]])
+        self.bad(1, "group", "get", "no\x1b[2J", says=("no?[2J",))
+
+    def test_names_that_are_no_text(self):
+        """A group whose name is no UTF-8 is shown with marks in its place, and hides no other."""
+        topic, other = self.topic(), self.fresh("group")
+        self.commit(other, topic, 0)
+        import codec
+        import kafka
+        inside = codec.encode("OffsetCommitRequest", 7, dict(group_id="bad-XX-name", generation_id_or_member_epoch=-1,
+                              topics=[{"name": topic, "partitions": [{"partition_index": 0, "committed_offset": 0}]}]))
+        client = self.client()
+        client.send_raw(kafka.frame(kafka.header(8, 7, 1) + inside.replace(b"XX", b"\xff\xc0")))
+        client.receive_raw()
+        listed = [g["name"] for g in self.json("group", "list")["groups"]]
+        self.assertIn(other, listed)
+        self.assertIn("bad-\ufffd\ufffd-name", listed)
+        status, text = self.node.get("/metrics")
+        self.assertEqual(status, 200)
+        self.assertIn('group="bad-\ufffd\ufffd-name"', text)
+
+    def test_output_that_cannot_be_written(self):
+        """A full disk behind > is a failure."""
+        if not os.path.exists("/dev/full"):
+            self.skipTest("there is no /dev/full")
+        import subprocess
+        with open("/dev/full", "w", encoding="ascii") as full:
+            done = subprocess.run([CHRONIK_CTL, "--server", self.server, "topic", "list"], stdout=full,
+                                  stderr=subprocess.PIPE, text=True, timeout=10)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("cannot write the answer: No space left on device", done.stderr)
+
+    def test_where_the_server_is(self):
+        """--server wins over CHRONIK_SERVER."""
+        done = self.ctl("topic", "list", "--server", self.server, env={"CHRONIK_SERVER": "127.0.0.1:1"})
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+
+if __name__ == "__main__":
+    unittest.main()
