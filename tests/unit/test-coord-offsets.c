@@ -9,7 +9,7 @@ static void test_simple_consumer(void)
 
         world_init(&w);
         CU_ASSERT_EQUAL(fetch(&w, "t", 0), -1); /* unknown group: no error */
-        CU_ASSERT_EQUAL(commit(&w, NULL, 1, "t", 0, 5), COORD_E_ILLEGAL_GENERATION);
+        CU_ASSERT_EQUAL(commit(&w, NULL, 1, "t", 0, 5), COORD_E_GROUP_NOT_FOUND);
         CU_ASSERT_EQUAL(commit(&w, NULL, -1, "t", 0, 5), COORD_OK);
         EXPECT(&w, "+t-0=5");
         CU_ASSERT_EQUAL(w.last_need, 1);
