@@ -50,8 +50,8 @@ def assignment(topics):
 
 
 class Member:
-    """One member on a connection of its own. After a join and a sync @id, @generation, @leader and @assignment are what
-    the coordinator said; @joined is the whole answer."""
+    """One member on a connection of its own. After a join and a sync @id, @generation, @leader and @assignment are
+    what the coordinator said; @joined is the whole answer."""
 
     def __init__(self, case, group, topics=(), instance=None, protocols=None, protocol_type="consumer", version=9,
                  session_ms=10000, rebalance_ms=10000):
@@ -131,10 +131,9 @@ class Member:
 
 
 class GroupCase(NodeCase):
-    """One node, its groups are loaded, and the group's initial delay is short."""
+    """One node, its groups are loaded; their initial delay and their sessions are as short as a test wants them."""
 
-    DELAY_MS = 150
-    SETTINGS = [f"groups.initial_rebalance_delay_ms={DELAY_MS}"]
+    SETTINGS = ["groups.initial_rebalance_delay_ms=150", "groups.min_session_timeout_ms=500"]
     ENV = {}
 
     @classmethod
@@ -169,11 +168,20 @@ class GroupCase(NodeCase):
                     raise AssertionError(f"not in {limit_s} s: {what}")
                 time.sleep(0.02)
 
+    def topic(self, *args, **options):
+        """As NodeCase's; Kafka answers before its broker knows the topic."""
+        name = super().topic(*args, **options)
+        self.until(lambda client: not client.call("Metadata", 12, topics=[{"name": name}],
+                                                  allow_auto_topic_creation=False)["topics"][0]["error_code"],
+                   "the topic is known")
+        return name
+
     def member(self, group, *topics, **options):
         return Member(self, group, topics, **options)
 
     def stable(self, group, *topics, count=1, **options):
-        """A Stable group of @count members in one generation, the leader first. Assignments are b'for ' + member id."""
+        """A Stable group of @count members in one generation, the leader first. Assignments are b'for ' + member
+        id."""
         return self.settle([Member(self, group, topics, **options) for _ in range(count)])
 
     def settle(self, members):
@@ -198,8 +206,8 @@ class GroupCase(NodeCase):
         return members
 
     def commit(self, client, group, offsets, version=9, topic_ids=None, **fields):
-        """Commit {topic: {partition: offset, or a tuple (offset, leader epoch, metadata)}}; the error codes in the same
-        form. Versions from 10 name topics by @topic_ids."""
+        """Commit {topic: {partition: offset, or a tuple (offset, leader epoch, metadata)}}; the error codes in the
+        same form. Versions from 10 name topics by @topic_ids."""
         topics = []
         for topic, partitions in offsets.items():
             rows = []

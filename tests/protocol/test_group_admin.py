@@ -56,7 +56,8 @@ class FindCoordinator(GroupCase):
 
 class Describe(GroupCase):
     def test_stable(self):
-        """Item 57: a Stable group in every version: protocol, members, where they come from, what they brought and got."""
+        """Item 57: a Stable group in every version: protocol, members, where they come from, what they brought and
+        got."""
         group, topic = self.fresh("group"), self.topic()
         members = [self.member(group, topic, instance=i) for i in (None, "static-1")]
         self.settle(members)
@@ -81,8 +82,8 @@ class Describe(GroupCase):
                     self.assertEqual(row.get("group_instance_id"), m.instance if version >= 4 else None)
 
     def test_other_states(self):
-        """Item 57: members are shown while they join and wait, with their last assignments but without a protocol and its
-        metadata, which are decided anew; an Empty group keeps its protocol type."""
+        """Item 57: members are shown while they join and wait, with their last assignments but without a protocol and
+        its metadata, which are decided anew; an Empty group keeps its protocol type."""
         group = self.fresh("group")
         leader, follower = self.stable(group, count=2)
         follower.protocols = [("range", subscription("more"))]
@@ -148,8 +149,8 @@ class List(GroupCase):
                 leader.group: ("consumer", "PreparingRebalance"), completing.group: ("consumer", "CompletingRebalance")}
 
     def test_versions_and_filters(self):
-        """Item 57, KIP-518, KIP-848: all groups with protocol type, from version 4 with state, from version 5 with type;
-        filters by state (4) and type (5) in any case; a name that is not known matches nothing."""
+        """Item 57, KIP-518, KIP-848: all groups with protocol type, from version 4 with state, from version 5 with
+        type; filters by state (4) and type (5) in any case; a name that is not known matches nothing."""
         groups, client = self.one_of_each(), self.client()
         for version in range(6):
             with self.subTest(version=version):
@@ -164,7 +165,8 @@ class List(GroupCase):
                 with self.subTest(version=version, states=states):
                     wanted = {s.lower() for s in states}
                     rows = self.listed(client, version, states_filter=states)
-                    self.assertEqual(set(rows) & set(groups), {g for g, (_, s) in groups.items() if s.lower() in wanted})
+                    self.assertEqual(set(rows) & set(groups),
+                                     {g for g, (_, s) in groups.items() if s.lower() in wanted})
                     self.assertLessEqual({r["group_state"].lower() for r in rows.values()}, wanted)
         for types in (["classic"], ["CLASSIC"], ["Classic", "consumer"]):
             self.assertLessEqual(set(groups), set(self.listed(client, types_filter=types)))

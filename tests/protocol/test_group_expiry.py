@@ -72,8 +72,8 @@ class Expiry(GroupCase):
         self.assertGone(group)
 
     def test_emptied_group(self):
-        """Item 56: offsets of a group that had members go seven days after it became empty, whenever they were committed;
-        also when the node was killed in between. Once gone, the group is gone."""
+        """Item 56: offsets of a group that had members go seven days after it became empty, whenever they were
+        committed; also when the node was killed in between. Once gone, the group is gone."""
         topic = self.topic()
         early, late = self.emptied(topic), self.stable(self.fresh("group"), topic, session_ms=600000)[0]
         self.assertError(late.commit(topic, 6), ERR.NONE)
@@ -92,8 +92,8 @@ class Expiry(GroupCase):
         self.assertGone(late.group)
 
     def test_live_groups(self):
-        """Item 56: a live group of consumers keeps what it is subscribed to for ever, and loses what it no longer is; a live
-        group of another kind keeps everything."""
+        """Item 56: a live group of consumers keeps what it is subscribed to for ever, and loses what it no longer is;
+        a live group of another kind keeps everything."""
         topic, other = self.topic(), self.topic()
         consumer, = self.stable(self.fresh("group"), topic, session_ms=600000)
         connect, = self.stable(self.fresh("group"), protocol_type="connect", protocols=[("default", b"")],

@@ -17,13 +17,14 @@ VERSIONS = range(10)
 
 class Join(GroupCase):
     def test_member_id_is_required_from_version_4(self):
-        """Item 50, KIP-394: a dynamic member without an id gets one with MEMBER_ID_REQUIRED from version 4 on, and joins
-        with it; before it joins at once."""
+        """Item 50, KIP-394: a dynamic member without an id gets one with MEMBER_ID_REQUIRED from version 4 on, and
+        joins with it; before it joins at once."""
         for version in VERSIONS:
             with self.subTest(version=version):
                 m = self.member(self.fresh("group"), version=version)
                 answer = m.join(ERR.MEMBER_ID_REQUIRED if version >= 4 else ERR.NONE)
-                self.assertRegex(answer["member_id"], f"^{CLIENT_ID}-[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}$")
+                self.assertRegex(answer["member_id"],
+                                 f"^{CLIENT_ID}-[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}$")
                 if version >= 4:
                     self.assertEqual((answer["generation_id"], answer["leader"], answer["members"]), (-1, "", []))
                     self.assertEqual(answer["protocol_name"], None if version >= 7 else "")
@@ -39,8 +40,8 @@ class Join(GroupCase):
                 self.assertEqual(row.get("group_instance_id"), None)
 
     def test_pending_member_is_not_joined(self):
-        """Item 50: an id alone is no membership: no heartbeat, commit or sync, and no row in a description. Leaving with
-        it is possible, and the id is void afterwards."""
+        """Item 50: an id alone is no membership: no heartbeat, commit or sync, and no row in a description. Leaving
+        with it is possible, and the id is void afterwards."""
         client, topic = self.client(), self.topic()
         m = self.member(self.fresh("group")).introduce()
         m.joined["protocol_name"] = "range"
@@ -52,8 +53,8 @@ class Join(GroupCase):
         m.join(ERR.UNKNOWN_MEMBER_ID)
 
     def test_unknown_member(self):
-        """Item 50: an id that the group does not know is UNKNOWN_MEMBER_ID, and is handed back; so is one of a group that
-        does not exist, which it does not create."""
+        """Item 50: an id that the group does not know is UNKNOWN_MEMBER_ID, and is handed back; so is one of a group
+        that does not exist, which it does not create."""
         m = self.stable(self.fresh("group"))[0]
         stranger = self.member(m.group)
         for group in (m.group, self.fresh("group")):
@@ -148,8 +149,8 @@ class Join(GroupCase):
         self.assertEqual(leader.generation, 3)
 
     def test_join_again_before_the_sync(self):
-        """Item 50: who joins again in CompletingRebalance as it is did not get the answer and gets it again, the leader
-        with all members; who has changed starts another round."""
+        """Item 50: who joins again in CompletingRebalance as it is did not get the answer and gets it again, the
+        leader with all members; who has changed starts another round."""
         leader, follower = members = [self.member(self.fresh("group"), version=v) for v in (3, 3)]
         follower.group = leader.group
         for m in members:
@@ -182,11 +183,11 @@ class Join(GroupCase):
 
 
 class SessionBounds(GroupCase):
-    SETTINGS = [*GroupCase.SETTINGS, "groups.min_session_timeout_ms=500", "groups.max_session_timeout_ms=1000"]
+    SETTINGS = [*GroupCase.SETTINGS, "groups.max_session_timeout_ms=1000"]
 
     def test_session_timeout_bounds(self):
-        """Item 51: INVALID_SESSION_TIMEOUT below and above the node's bounds, which themselves are allowed; a group is
-        not created."""
+        """Item 51: INVALID_SESSION_TIMEOUT below and above the node's bounds, which themselves are allowed; a group
+        is not created."""
         for version in VERSIONS:
             for session_ms in (-1, 0, 499, 1001, 0x7FFFFFFF):
                 with self.subTest(version=version, session_ms=session_ms):
@@ -196,6 +197,20 @@ class SessionBounds(GroupCase):
         for session_ms in (500, 1000):
             self.stable(self.fresh("group"), session_ms=session_ms)
         self.assertNotIn(m.group, self.listed(self.client()))
+
+
+class Defaults(GroupCase):
+    SETTINGS = []
+
+    def test_defaults(self):
+        """Item 51: unless it is told otherwise a node allows sessions of six seconds to thirty minutes, and an empty
+        group waits three seconds."""
+        m = self.member(self.fresh("group")).introduce()
+        for session_ms in (5999, 30 * 60000 + 1):
+            m.join(ERR.INVALID_SESSION_TIMEOUT, session_timeout_ms=session_ms)
+        started = time.monotonic()
+        m.join(session_timeout_ms=6000)
+        self.assertGreaterEqual(time.monotonic() - started, 2.9)
 
 
 class MaxSize(GroupCase):
@@ -236,8 +251,7 @@ class MaxSize(GroupCase):
 
 
 class InitialDelay(GroupCase):
-    DELAY_MS = 700
-    SETTINGS = [f"groups.initial_rebalance_delay_ms={DELAY_MS}"]
+    SETTINGS = ["groups.initial_rebalance_delay_ms=700", "groups.min_session_timeout_ms=500"]
 
     def timed(self, m):
         """Join, and how many seconds it took."""
@@ -246,8 +260,8 @@ class InitialDelay(GroupCase):
         return time.monotonic() - started
 
     def test_delay_only_when_empty(self):
-        """Item 51: the first member of an empty group waits; a rebalance of a group that has members does not; the group
-        emptied, it waits again."""
+        """Item 51: the first member of an empty group waits; a rebalance of a group that has members does not; the
+        group emptied, it waits again."""
         m = self.member(self.fresh("group")).introduce()
         self.assertGreaterEqual(self.timed(m), 0.69)
         m.sync({})
@@ -287,20 +301,26 @@ class InitialDelay(GroupCase):
 
     def test_version_0_waits_for_its_session_timeout(self):
         """Items 1 and 51: version 0 has no rebalance time-out and uses the session's."""
-        m = self.member(self.fresh("group"), version=0, session_ms=6000)
+        m = self.member(self.fresh("group"), version=0, session_ms=2000)
         m.join()
         m.sync({}, version=0)
         self.assertEqual(self.state(self.client(), m.group), "Stable")
-        newcomer = self.member(m.group, version=0, session_ms=6000)
+        newcomer = self.member(m.group, version=0, session_ms=2000)
         started = time.monotonic()
-        newcomer.join()                     # m does not come back, and its session goes on by heartbeats
-        self.assertGreaterEqual(time.monotonic() - started, 5.5)
+        newcomer.send_join()
+        self.wait_state(m.group, "PreparingRebalance")
+        while time.monotonic() < started + 1.7:                 # it lives, and does not come back
+            self.assertError(m.heartbeat(), ERR.REBALANCE_IN_PROGRESS)
+            time.sleep(0.2)
+        newcomer.receive_join()
+        self.assertGreaterEqual(time.monotonic() - started, 1.9)
         self.assertEqual(len(newcomer.joined["members"]), 1)
 
 
 class Placement(GroupCase):
     def test_any_name(self):
-        """Item 58: names of groups are texts of any kind; each lives in the partition of Java's hash of its UTF-16."""
+        """Item 58: names of groups are texts of any kind; each lives in the partition of Java's hash of its
+        UTF-16."""
         for group in ("ünïcödé", "groß", "\U0001f600", "a b\tc", "x" * 249, "polygenelubricants"):
             with self.subTest(group=group, partition=partition_of(group)):
                 m, = self.stable(group)

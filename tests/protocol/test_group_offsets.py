@@ -21,8 +21,8 @@ class Simple(GroupCase):
         return {t: self.topic_id(t) for t in topics}
 
     def test_commit_and_fetch_in_every_version(self):
-        """Items 31, 54 and 55: a consumer without membership commits in each version and gets offset, metadata and, from
-        version 6 on, leader epoch back in each version; the group exists from then on."""
+        """Items 31, 54 and 55: a consumer without membership commits in each version and gets offset, metadata and,
+        from version 6 on, leader epoch back in each version; the group exists from then on."""
         client, topic = self.client(), self.topic(3)
         ids = self.ids(topic)
         for version in COMMITS:
@@ -41,7 +41,8 @@ class Simple(GroupCase):
                         2: Committed(1 << 40, 8 if knows else -1)}})
 
     def test_nothing_committed(self):
-        """Item 55: an unknown group, topic or partition has offset -1, epoch -1 and error 0; asking creates no group."""
+        """Item 55: an unknown group, topic or partition has offset -1, epoch -1 and error 0; asking creates no
+        group."""
         client, topic, group = self.client(), self.topic(), self.fresh("group")
         for version in range(1, 10):
             with self.subTest(version=version):
@@ -66,7 +67,8 @@ class Simple(GroupCase):
                     key(t): {0: Committed(i), 1: Committed(i, epoch, "m")} for i, t in enumerate(topics)})
 
     def test_several_groups(self):
-        """Item 55, KIP-709: from version 8 several groups in one request, each with its own topics, in their order."""
+        """Item 55, KIP-709: from version 8 several groups in one request, each with its own topics, in their
+        order."""
         client, topics = self.client(), [self.topic(), self.topic()]
         groups = [self.fresh("group") for _ in range(8)]
         ids = self.ids(*topics)
@@ -113,8 +115,8 @@ class Simple(GroupCase):
                 self.assertEqual(self.committed(client, group), {topic: {0: Committed(1)}})
 
     def test_metadata_limit(self):
-        """Item 54: 4096 units of metadata are kept as they are; one more is OFFSET_METADATA_TOO_LARGE for that partition.
-        null is kept as empty."""
+        """Item 54: 4096 units of metadata are kept as they are; one more is OFFSET_METADATA_TOO_LARGE for that
+        partition. null is kept as empty."""
         client, topic = self.client(), self.topic(6)
         for version in range(2, 10):
             with self.subTest(version=version):
@@ -141,8 +143,8 @@ class Simple(GroupCase):
         self.assertEqual(self.committed(client, m.group), {topic: {0: Committed(3)}})
 
     def test_unknown_group(self):
-        """Items 53 and 54: a commit of a generation of a group that does not exist is ILLEGAL_GENERATION, from version 9
-        on GROUP_ID_NOT_FOUND, and does not create it."""
+        """Items 53 and 54: a commit of a generation of a group that does not exist is ILLEGAL_GENERATION, from
+        version 9 on GROUP_ID_NOT_FOUND, and does not create it."""
         client, topic, group = self.client(), self.topic(), self.fresh("group")
         ids = {topic: self.topic_id(topic)}
         for version in COMMITS:
@@ -188,8 +190,8 @@ class Simple(GroupCase):
 
 class Members(GroupCase):
     def test_commit_in_every_state(self):
-        """Item 53: with its generation a member commits when Stable and in PreparingRebalance; in CompletingRebalance it
-        gets REBALANCE_IN_PROGRESS with the new generation and ILLEGAL_GENERATION with the old one."""
+        """Item 53: with its generation a member commits when Stable and in PreparingRebalance; in CompletingRebalance
+        it gets REBALANCE_IN_PROGRESS with the new generation and ILLEGAL_GENERATION with the old one."""
         topic = self.topic()
         for version in range(2, 10):
             with self.subTest(version=version):
@@ -254,8 +256,8 @@ class Delete(GroupCase):
                                       for t in answer["topics"]}
 
     def test_offsets_are_deleted(self):
-        """Item 54, KIP-496: named offsets of an Empty group go, others stay; one that was never committed is no error, a
-        partition that does not exist is."""
+        """Item 54, KIP-496: named offsets of an Empty group go, others stay; one that was never committed is no
+        error, a partition that does not exist is."""
         client, topic, group = self.client(), self.topic(3), self.fresh("group")
         self.commit(client, group, {topic: {0: 1, 1: 2}})
         self.assertEqual(self.delete(client, group, {topic: [0, 2, 9], "no-such-topic": [0]}), (0, {
@@ -269,8 +271,8 @@ class Delete(GroupCase):
                          (ERR.GROUP_ID_NOT_FOUND, {}))
 
     def test_live_groups(self):
-        """Item 54: a live group of consumers keeps the offsets of what it is subscribed to and loses others; of another
-        protocol type it is NON_EMPTY_GROUP."""
+        """Item 54: a live group of consumers keeps the offsets of what it is subscribed to and loses others; of
+        another protocol type it is NON_EMPTY_GROUP."""
         client, topic, other = self.client(), self.topic(), self.topic()
         m, = self.stable(self.fresh("group"), topic)
         for t in (topic, other):
@@ -283,7 +285,8 @@ class Delete(GroupCase):
         self.assertEqual(self.delete(client, m.group, {topic: [0]}), (ERR.NON_EMPTY_GROUP, {}))
 
     def test_deleted_topic(self):
-        """Item 48: with a topic go the offsets that were committed for it; a topic of the same name begins without."""
+        """Item 48: with a topic go the offsets that were committed for it; a topic of the same name begins
+        without."""
         client, topic, kept = self.client(), self.topic(), self.topic()
         groups = [self.fresh("group") for _ in range(6)]
         for g in groups:
