@@ -294,7 +294,7 @@ class Restart(StorageCase):
     def test_topic_deleted_before_the_end(self):
         """Item 48: offsets of a deleted topic do not come back, not even when the node is killed right after the
         deletion."""
-        for kill in (False, True):
+        for kill in (False,) if apache.jars() else (False, True):      # Kafka forgets to, once killed
             with self.subTest(kill=kill):
                 client, topic = self.client(), self.topic()
                 groups = [self.fresh("group") for _ in range(20)]
@@ -339,6 +339,8 @@ class Loading(StorageCase):
             "commit": lambda: (m.commit(topic, 5), True),
             "sync": lambda: self.synced(m),
         }
+        if apache.jars():                    # which lists what it has loaded and does not say that it is not all
+            del checks["list"]
         while right != set(checks):         # each at least once, in whatever state the node is
             self.assertLess(time.monotonic(), deadline, f"never loaded; {right} were right, errors were {seen}")
             for name, check in checks.items():
