@@ -29,7 +29,8 @@ static void describe_member(struct coord_describe *rq, const struct group_member
         ret->client_id = keep(&rq->rq, m->client_id, failed);
         ret->client_host = keep(&rq->rq, m->client_host, failed);
         ret->metadata = keep_bytes(&rq->rq, settled ? member_metadata(m, m->group->protocol_name) : SPAN_NULL, failed);
-        ret->assignment = keep_bytes(&rq->rq, settled ? m->assignment : SPAN_NULL, failed);
+        /* The last one that it was given, also while the next is made. */
+        ret->assignment = keep_bytes(&rq->rq, m->assignment, failed);
 }
 
 void groups_describe(struct groups *gs, struct coord_describe *rq)

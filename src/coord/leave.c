@@ -28,8 +28,14 @@ void groups_leave(struct groups *gs, struct coord_leave *rq)
         struct group *g = groups_find(gs, rq->rq.group_id);
         bool joined_left = false;
 
-        if (!g || g->state == COORD_GROUP_DEAD) {
-                group_reply(gs, g, &rq->rq, g ? COORD_E_NOT_AVAILABLE : COORD_E_UNKNOWN_MEMBER);
+        if (!g) { /* each of its members is unknown; the request itself is right */
+                for (int32_t i = 0; i < rq->members_count; i++)
+                        rq->members[i].ret_outcome = COORD_E_UNKNOWN_MEMBER;
+                group_reply(gs, g, &rq->rq, COORD_OK);
+                return;
+        }
+        if (g->state == COORD_GROUP_DEAD) {
+                group_reply(gs, g, &rq->rq, COORD_E_NOT_AVAILABLE);
                 return;
         }
         for (int32_t i = 0; i < rq->members_count; i++)

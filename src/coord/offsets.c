@@ -15,7 +15,7 @@ static int check_committer(const struct group *g, const struct coord_offset_comm
         /* A consumer without membership creates its group by committing. One that says it is in a generation of a group
          * that does not exist has been forgotten. */
         if (!g)
-                return rq->generation < 0 ? COORD_OK : COORD_E_ILLEGAL_GENERATION;
+                return rq->generation < 0 ? COORD_OK : COORD_E_GROUP_NOT_FOUND;
         if (g->state == COORD_GROUP_DEAD)
                 return COORD_E_NOT_AVAILABLE;
         if (rq->generation < 0 && g->state == COORD_GROUP_EMPTY)

@@ -224,7 +224,8 @@ struct coord_offset_delete {
 
 struct coord_described_member {
         struct str member_id, instance_id, client_id, client_host;
-        struct span metadata, assignment; /* empty while the group is not Stable */
+        struct span metadata;   /* empty while the group is not Stable */
+        struct span assignment; /* the last that it was given */
 };
 
 struct coord_describe {

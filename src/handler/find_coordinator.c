@@ -96,14 +96,25 @@ static void created(struct controller_request *crq)
                 rq_close_nomem(op->rq);
 }
 
+/* What the internal topic is made with. In the request's arena; NULL: no memory. */
+static struct conf_pair *offsets_configs(struct rq *rq, int32_t *ret_count)
+{
+        const struct conf_pair configs[] = {
+                { .name = STR_LIT("cleanup.policy"), .value = STR_LIT("compact") },
+                { .name = STR_LIT("compression.type"), .value = STR_LIT("producer") },
+                { .name = STR_LIT("segment.bytes"),
+                  .value = RQ_TEXT(rq, "%lld", (long long)rq->h->deps.conf->groups.offsets_segment_bytes) },
+        };
+
+        *ret_count = ARRAY_LEN(configs);
+        return configs[2].value.p ? arena_memdup(&rq->arena, configs, sizeof configs) : NULL;
+}
+
 void handler_find_coordinator(struct rq *rq)
 {
-        static const struct conf_pair configs[] = {
-                { .name = { "cleanup.policy", 14 }, .value = { "compact", 7 } },
-                { .name = { "compression.type", 16 }, .value = { "producer", 8 } },
-                { .name = { "segment.bytes", 13 }, .value = { "104857600", 9 } },
-        };
         struct find_op *op = ARENA_NEW(&rq->arena, struct find_op);
+        const struct conf_pair *configs;
+        int32_t configs_count;
 
         if (!op) {
                 rq_close_nomem(rq);
@@ -116,12 +127,17 @@ void handler_find_coordinator(struct rq *rq)
                 answer(op);
                 return;
         }
+        configs = offsets_configs(rq, &configs_count);
+        if (!configs) {
+                rq_close_nomem(rq);
+                return;
+        }
         op->create = (struct controller_create_topic){
                 .name = offsets_topic,
                 .partitions_count = (int32_t)rq->h->deps.conf->groups.offsets_partitions,
                 .replication_factor = (int16_t)MIN2(3, MAX2(told_brokers_count(rq), 1)),
                 .configs = configs,
-                .configs_count = ARRAY_LEN(configs),
+                .configs_count = configs_count,
         };
         ask_submit(rq, &op->ask, CONTROLLER_CREATE_TOPICS, &op->create, 1, false, created);
 }

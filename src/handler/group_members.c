@@ -136,6 +136,12 @@ void handler_sync_group(struct rq *rq)
         op->ask.protocol_name = op->req.protocol_name;
         op->ask.assignments = assignments;
         op->ask.assignments_count = op->req.assignments_count;
+        /* From version 5 on a member must say which protocol it means (KIP-559). */
+        if (rq->version >= 5 && (str_is_null(op->req.protocol_type) || str_is_null(op->req.protocol_name))) {
+                coord_request_refuse(&op->ask.rq, COORD_E_INCONSISTENT_PROTOCOL);
+                sync_done(&op->ask.rq);
+                return;
+        }
         group_ask(rq, &op->ask.rq, sync_done);
 }
 

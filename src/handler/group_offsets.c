@@ -24,6 +24,9 @@ static void commit_done(struct coord_request *crq)
 {
         struct commit_op *op = container_of(crq, struct commit_op, ask.rq);
 
+        /* Who committed before version 9 knows no groups that are not there, only generations that are over. */
+        if (crq->outcome == COORD_E_GROUP_NOT_FOUND && op->rq->version < 9)
+                crq->outcome = COORD_E_ILLEGAL_GENERATION;
         for (int32_t i = 0; i < op->ask.items_count; i++)
                 commit_fail(op, op->rows[i],
                             error_of_coord(crq->outcome ? crq->outcome : op->ask.items[i].ret_outcome));

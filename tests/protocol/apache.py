@@ -1,0 +1,96 @@
+"""A broker of Apache Kafka in place of chronikd, so that the tests themselves can be judged.
+
+With CHRONIK_TEST_KAFKA=FOLDER, the jars of tests/client/java/kafka-tools, GroupCase starts this instead of a Node: one
+process, KRaft, free loopback ports, an empty folder. What passes here and not there, or there and not here, is a
+difference to be explained. `tests/client/run kafka-tools` leaves the jars in build/clients/kafka-tools/lib.
+"""
+
+import os
+import socket
+import subprocess
+import time
+
+from node import Node, NodeError
+
+JVM = ["-Xmx512m", "-Xshare:auto", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qg"
+READY_LIMIT_S = 90
+
+# The parameters of ours that tests set, as Kafka calls them.
+NAMES = {
+    "groups.min_session_timeout_ms": "group.min.session.timeout.ms",
+    "groups.max_session_timeout_ms": "group.max.session.timeout.ms",
+    "groups.initial_rebalance_delay_ms": "group.initial.rebalance.delay.ms",
+    "groups.max_size": "group.max.size",
+    "groups.offsets_retention_minutes": "offsets.retention.minutes",
+    "groups.offsets_retention_check_interval_ms": "offsets.retention.check.interval.ms",
+    "groups.offsets_partitions": "offsets.topic.num.partitions",
+    "groups.offset_metadata_max_bytes": "offset.metadata.max.bytes",
+}
+
+
+def jars():
+    """The folder of Kafka's jars when the tests are to be run against it."""
+    return os.environ.get("CHRONIK_TEST_KAFKA")
+
+
+def node(settings=(), env=None):
+    """The program under test, not started."""
+    return KafkaNode(settings, env) if jars() else Node(settings, env=env)
+
+
+def _free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class KafkaNode(Node):
+    """As Node; @admin is None, and the ports stay the same at a restart."""
+
+    def __init__(self, settings=(), env=None):
+        super().__init__(settings, program="/usr/bin/java", env=env)
+        self.host, self.port, controller = "127.0.0.1", _free_port(), _free_port()
+        self.address = f"127.0.0.1:{self.port}"
+        lines = {
+            "process.roles": "broker,controller", "node.id": 1, "log.dirs": self.data,
+            "controller.quorum.voters": f"1@127.0.0.1:{controller}", "controller.listener.names": "CONTROLLER",
+            "listeners": f"PLAINTEXT://{self.address},CONTROLLER://127.0.0.1:{controller}",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "offsets.topic.replication.factor": 1, "transaction.state.log.replication.factor": 1,
+            "transaction.state.log.min.isr": 1, "share.coordinator.state.topic.replication.factor": 1,
+            "share.coordinator.state.topic.min.isr": 1, "group.coordinator.rebalance.protocols": "classic",
+        }
+        for setting in self.settings:
+            name, value = setting.split("=", 1)
+            lines[NAMES[name]] = value
+        self.properties = self.folder / "server.properties"
+        self.properties.write_text("".join(f"{k}={v}\n" for k, v in lines.items()))
+
+    def _java(self, main, *args):
+        return [str(self.program), *JVM, "-cp", f"{jars()}/*", main, *map(str, args)]
+
+    def start(self):
+        self.data.mkdir(exist_ok=True)
+        if not any(self.data.iterdir()):
+            subprocess.run(self._java("kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", CLUSTER_ID,
+                                      "-c", self.properties), check=True, capture_output=True, timeout=READY_LIMIT_S)
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(self._java("kafka.Kafka", self.properties), stdout=log, stderr=log,
+                                            stdin=subprocess.DEVNULL, env={**os.environ, **self.env})
+        deadline = time.monotonic() + READY_LIMIT_S
+        while True:
+            if self.process.poll() is not None:
+                raise NodeError(f"Kafka ended with {self.process.returncode}: {self.tail()}")
+            if time.monotonic() > deadline:
+                raise NodeError(f"Kafka did not listen in {READY_LIMIT_S} s: {self.tail()}")
+            try:
+                socket.create_connection((self.host, self.port), 1).close()
+                return self
+            except OSError:
+                time.sleep(0.1)
+
+    def stop(self):
+        """SIGTERM. Java then ends with 143."""
+        self.process.terminate()
+        self.process.wait(READY_LIMIT_S)
