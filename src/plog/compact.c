@@ -157,6 +157,12 @@ int plog_dirt(struct plog *pl, int64_t now_ms, int64_t below_offset, struct plog
         for (size_t i = 0; i < count; i++)
                 *(list[i]->next_offset <= dirty_from ? &d.clean_bytes : &d.dirty_bytes) += list[i]->size;
         segments_unref(list, count);
+        if (d.dirty_bytes)
+                d.share = (double)d.dirty_bytes / (double)(d.clean_bytes + d.dirty_bytes);
+        pthread_mutex_lock(&pl->lock);
+        d.due = d.dirty_bytes && (d.share >= pl->conf.min_cleanable_ratio ||
+                                  (d.oldest_ms < now_ms && now_ms - d.oldest_ms > pl->conf.max_compaction_lag_ms));
+        pthread_mutex_unlock(&pl->lock);
         *ret = d;
         return 0;
 }

@@ -12,6 +12,8 @@ struct plog_dirt {
         int64_t clean_bytes;  /* compacted before */
         int64_t dirty_bytes;  /* may be compacted, and was not yet */
         int64_t oldest_ms;    /* time of the first segment that was not; INT64_MAX when there is none */
+        double share;         /* dirty bytes of all, 0 to 1 */
+        bool due;             /* by the log's min_cleanable_ratio or max_compaction_lag_ms */
 };
 
 /* How much there is to be done. Blocks. Return: 0; PLOG_E_CLOSED, PLOG_E_FAILED; PLOG_E_DAMAGED when the log holds damage
