@@ -48,7 +48,9 @@ struct plog_conf led_conf_log(const struct topic_conf *c)
 {
         return (struct plog_conf){
                 .segment_bytes = c->segment_bytes,
-                .segment_ms = c->segment_ms,
+                /* What must be compacted by some time must be in a sealed segment by then. */
+                .segment_ms = c->cleanup_policy & CONF_CLEANUP_COMPACT ? MIN2(c->segment_ms, c->max_compaction_lag_ms)
+                                                                       : c->segment_ms,
                 .segment_jitter_ms = c->segment_jitter_ms,
                 .index_interval_bytes = c->index_interval_bytes,
                 .retention_ms = c->retention_ms,
@@ -59,6 +61,10 @@ struct plog_conf led_conf_log(const struct topic_conf *c)
                 .flush_before_ack = c->flush_before_ack,
                 .flush_ms = c->flush_ms,
                 .flush_messages = c->flush_messages,
+                .min_cleanable_ratio = c->min_cleanable_ratio,
+                .min_compaction_lag_ms = c->min_compaction_lag_ms,
+                .max_compaction_lag_ms = c->max_compaction_lag_ms,
+                .delete_retention_ms = c->delete_retention_ms,
                 .producer_expiry_ms = 86400000,
         };
 }

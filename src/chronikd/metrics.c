@@ -73,6 +73,19 @@ static void write_store(struct node *n, struct strbuf *out)
         gauge(out, "chronik_disk_size_bytes", "Size of the file system of server.data_dir.", (double)bytes_total);
 }
 
+static void write_compaction(struct node *n, struct strbuf *out)
+{
+        const struct compactor *c = &n->compactor;
+
+        counter(out, "chronik_compactions_total", "Compactions of a log that were finished.", (double)atomic_load(&c->runs));
+        counter(out, "chronik_compaction_failures_total", "Compactions that failed; the reason is in the journal.",
+                (double)atomic_load(&c->failures));
+        counter(out, "chronik_compaction_read_bytes_total", "Bytes that compaction read to write them again.",
+                (double)atomic_load(&c->bytes_read));
+        counter(out, "chronik_compaction_written_bytes_total", "Bytes that it wrote in their place.",
+                (double)atomic_load(&c->bytes_written));
+}
+
 static void write_groups(struct node *n, struct strbuf *out)
 {
         struct coord_stats s;
@@ -168,6 +181,7 @@ void metrics_write(struct node *n, struct strbuf *out)
         handler_expose(n->handler, out);
         write_net(n, out);
         write_store(n, out);
+        write_compaction(n, out);
         write_groups(n, out);
         if (atomic_load(&n->ready) && !atomic_load(&n->stopping))
                 write_lag(n, out);

@@ -41,11 +41,18 @@ static void logs_closed(void *arg)
         controller_stop(n->controller, n->loop, controller_stopped, n);
 }
 
-static void retain_stopped(void *arg)
+static void compactor_stopped(void *arg)
 {
         struct node *n = arg;
 
         led_close(&n->led, logs_closed);
+}
+
+static void retain_stopped(void *arg)
+{
+        struct node *n = arg;
+
+        compactor_stop(&n->compactor, compactor_stopped, n);
 }
 
 static void unsubscribed(struct meta_subscriber *s)
@@ -252,6 +259,12 @@ static int node_serve(struct node *n)
                                .arg = n,
                                .node_id = n->led.node_id };
         n->retain = (struct retain){ .table = n->table, .pool = n->pool, .loop = n->loop };
+        n->compactor.table = n->table;
+        n->compactor.pool = n->pool;
+        n->compactor.loop = n->loop;
+        n->compactor.interval_ms = c->storage.compaction_interval_ms;
+        n->compactor.bytes_per_second_max = c->storage.compaction_bytes_per_second;
+        n->compactor.map_bytes_max = (size_t)c->storage.compaction_memory_bytes;
         r = led_init(&n->led);
         if (r)
                 return fail("cannot start", strerror(-r));
@@ -308,6 +321,7 @@ int node_run(struct conf *conf)
         loop_timer_init(&n->tick, n->loop, on_tick);
         loop_timer_start(&n->tick, TICK_MS);
         n->retained_ms = clock_mono_ms();
+        compactor_start(&n->compactor);
         loop_signal_start(&n->on_term, n->loop, SIGTERM, on_term);
         loop_signal_start(&n->on_int, n->loop, SIGINT, on_int);
         member_start(n);

@@ -3,6 +3,7 @@
 
 #include <stdatomic.h>
 
+#include "chronikd/compactor.h"
 #include "chronikd/led.h"
 #include "chronikd/retain.h"
 #include "controller/controller.h"
@@ -24,6 +25,7 @@ struct node {
         struct http_server *http;
         struct led led;
         struct retain retain;
+        struct compactor compactor;
         struct meta_subscriber subscriber;
         char log_dir[1200], meta_dir[1200], kafka[300], admin[300];
         uint16_t port;

@@ -30,6 +30,7 @@ int checkpoint_write(struct plog *pl, struct checkpoint *c, bool sync)
                 .snapshot_offset = BE64(c->snapshot_offset),
                 .damaged_from = BE64(c->damaged_from),
                 .damaged_to = BE64(c->damaged_to),
+                .cleaned_end = BE64(c->cleaned_end),
         };
         char path[PLOG_PATH_MAX];
         int fd, r;
@@ -75,8 +76,9 @@ static bool slot_decode(const struct disk_checkpoint *d, struct checkpoint *ret)
                 .snapshot_offset = FROM64(d->snapshot_offset),
                 .damaged_from = FROM64(d->damaged_from),
                 .damaged_to = FROM64(d->damaged_to),
+                .cleaned_end = FROM64(d->cleaned_end),
         };
-        return ret->start_offset >= 0 && ret->end_offset >= ret->start_offset && ret->segment_pos >= 0;
+        return ret->cleaned_end >= 0 && ret->start_offset >= 0 && ret->end_offset >= ret->start_offset && ret->segment_pos >= 0;
 }
 
 int checkpoint_read(const char *dir, struct checkpoint *ret)
@@ -139,7 +141,8 @@ static int standing_take(struct plog *pl, struct standing *ret)
                                          .first_timestamp = -1,
                                          .snapshot_offset = -1,
                                          .damaged_from = pl->damaged_from,
-                                         .damaged_to = pl->damaged_to },
+                                         .damaged_to = pl->damaged_to,
+                                         .cleaned_end = pl->cleaned_end },
                                   .appended_len = pl->appended_len };
         if (s && s->size) {
                 plog_path(pl->dir, s->base_offset, INDEX_SUFFIX, path);

@@ -18,6 +18,7 @@ enum {
         EPOCHS_MAGIC = 0x45504f43,         /* "EPOC" */
         SNAPSHOT_MAGIC = 0x50534e50,       /* "PSNP" */
         CHECKPOINT_MAGIC = 0x434b5054,     /* "CKPT" */
+        SWAP_MAGIC = 0x53574150,           /* "SWAP" */
 
         /* Two slots, written in turn, in different pages: a torn write leaves the other one. */
         CHECKPOINT_SLOT_STEP = 4096,
@@ -33,6 +34,7 @@ enum {
 #define PARTITION_META_NAME "partition.meta"
 #define EPOCHS_NAME "epochs"
 #define CHECKPOINT_NAME "checkpoint"
+#define SWAP_NAME "swap"
 #define SEGMENT_SUFFIX ".log"
 #define INDEX_SUFFIX ".index"
 #define SNAPSHOT_SUFFIX ".snapshot"
@@ -160,7 +162,20 @@ struct disk_checkpoint {
         int64_t snapshot_offset; /* producer state to start from; -1: none was needed */
         int64_t damaged_from; /* offsets that are lost on this disk; equal: none */
         int64_t damaged_to;
-        uint8_t reserved[20];
+        int64_t cleaned_end; /* compaction has seen everything below */
+        uint8_t reserved[12];
         uint32_t crc;
 };
 static_assert(sizeof(struct disk_checkpoint) == 128, "FORMAT.md");
+
+/* Which segments are being replaced: all from base_offset to end_offset by one of so many bytes. */
+struct disk_swap {
+        uint32_t magic;
+        uint32_t version;
+        int64_t base_offset;
+        int64_t end_offset;
+        int64_t size;
+        uint32_t reserved;
+        uint32_t crc;
+};
+static_assert(sizeof(struct disk_swap) == 40, "FORMAT.md");

@@ -47,6 +47,7 @@ struct segment {
         bool summary_known;  /* the three timestamps are right (of a sealed segment they are in the index's footer) */
         bool index_checked;  /* a sealed segment's index was compared with its CRC in this run */
         bool index_filed;    /* ... has its footer on disk */
+        bool retired;        /* replaced by compaction: its files have lost their names and stay open (swap.c) */
         int dirty_fd;        /* pinned while anything is unsynced: closing a file may lose its write error; else -1 */
         struct index index;
         void *snapshot; /* producer state at the roll, until it is written */
@@ -94,6 +95,7 @@ struct plog {
         uint64_t cuts; /* truncations so far: a reader that saw nonsense looks again */
         bool dir_dirty; /* names were made in the folder (or the folder itself) and not synced */
         bool epochs_dirty;
+        int64_t cleaned_end; /* compaction has seen everything below */
         int64_t damaged_from, damaged_to; /* offsets that are lost on this disk; equal: none */
 
         /* plog.work */
@@ -160,6 +162,8 @@ struct plog_store {
 void plog_path(const char *dir, int64_t offset, const char *suffix, char ret_path[PLOG_PATH_MAX]);
 /* Whose log a folder holds. Return: 0; -ENOENT none; -EUCLEAN damaged or of another version; other negative errno. */
 int plog_read_meta(const char *dir, struct uuid *ret_topic_id, int32_t *ret_partition);
+/* "00000000000000000042.log" with the given suffix: 42; else -1. */
+int64_t plog_offset_of_name(const char *name, const char *suffix);
 /* "DIR/name" */
 void plog_path_of(const char *dir, const char *name, char ret_path[PLOG_PATH_MAX]);
 static inline struct segment *plog_active(const struct plog *pl)
@@ -184,6 +188,9 @@ bool segment_must_roll(const struct plog *pl, const struct segment *s, const str
 int segment_roll(struct plog *pl);
 /* Note a batch that lies at @pos = size: index entry, timestamps, size. */
 void segment_note(struct plog *pl, struct segment *s, const struct batch_header *h);
+/* The same for a segment that is in no log, whose index file has @suffix. No lock. */
+void segment_account(struct segment *s, struct files *files, const char *dir, int64_t interval_len,
+                     const struct batch_header *h, const char *suffix);
 /* No lock. Load what a sealed segment's index says, building it again when it is missing or damaged. Blocks. */
 int segment_load_index(struct plog *pl, struct segment *s);
 /* Search the index for a place to walk from: @ret_pos 0 when it says nothing. Takes and gives back plog.lock itself.
@@ -229,6 +236,7 @@ struct checkpoint {
         uint32_t index_count, index_crc;
         int64_t snapshot_offset;
         int64_t damaged_from, damaged_to;
+        int64_t cleaned_end;
 };
 /* Flush, then write down where the log stands: producer snapshot, index, checkpoint. @sync: it must be durable. */
 int checkpoint_make(struct plog *pl, bool sync);

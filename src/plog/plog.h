@@ -35,6 +35,9 @@ struct plog_conf {
         bool flush_before_ack;        /* the durable end counts for acknowledgements: the flusher syncs at once */
         int64_t flush_ms;             /* relaxed logs only: most time data stays unsynced */
         int64_t flush_messages;       /* relaxed logs only: most records that stay unsynced */
+        int64_t min_compaction_lag_ms, max_compaction_lag_ms; /* compaction leaves younger records; is due for older ones */
+        double min_cleanable_ratio;   /* compaction is due when this share of the log is new */
+        int64_t delete_retention_ms;  /* compaction keeps a tombstone so long */
         int64_t producer_expiry_ms;   /* producer state older than this is forgotten */
 };
 

@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "plog/internal.h"
+#include "plog/swap.h"
 #include "sys/clock.h"
 #include "sys/diag.h"
 #include "sys/file.h"
@@ -46,8 +47,7 @@ static int push_offset(int64_t **list, size_t *count, size_t *size, int64_t v)
         return 0;
 }
 
-/* "00000000000000000042.log" with the given suffix: 42; else -1. */
-static int64_t offset_of_name(const char *name, const char *suffix)
+int64_t plog_offset_of_name(const char *name, const char *suffix)
 {
         int64_t v = 0;
 
@@ -72,10 +72,10 @@ static int note_name(void *arg, const char *name)
         char path[PLOG_PATH_MAX];
         int64_t v;
 
-        v = offset_of_name(name, SEGMENT_SUFFIX);
+        v = plog_offset_of_name(name, SEGMENT_SUFFIX);
         if (v >= 0)
                 return push_offset(&rc->bases, &rc->bases_count, &rc->bases_size, v);
-        v = offset_of_name(name, SNAPSHOT_SUFFIX);
+        v = plog_offset_of_name(name, SNAPSHOT_SUFFIX);
         if (v >= 0)
                 return push_offset(&rc->snapshots, &rc->snapshots_count, &rc->snapshots_size, v);
         if (ends_with(name, DELETED_SUFFIX) || ends_with(name, ".new") || ends_with(name, ".tmp")) {
@@ -257,7 +257,7 @@ static int note_epoch(void *arg, const struct batch_header *h)
 static int note_snapshot(void *arg, const char *name)
 {
         struct recovery *rc = arg;
-        int64_t v = offset_of_name(name, SNAPSHOT_SUFFIX);
+        int64_t v = plog_offset_of_name(name, SNAPSHOT_SUFFIX);
 
         return v >= 0 ? push_offset(&rc->snapshots, &rc->snapshots_count, &rc->snapshots_size, v) : 0;
 }
@@ -511,7 +511,9 @@ static int recover_inner(struct recovery *rc)
         int64_t scan_offset;
         int r;
 
-        r = file_list(pl->dir, note_name, rc);
+        r = swap_redo(pl->dir, pl->name);
+        if (!r)
+                r = file_list(pl->dir, note_name, rc);
         if (r)
                 return r;
         if (rc->bases_count)
@@ -528,6 +530,7 @@ static int recover_inner(struct recovery *rc)
                 pl->checkpoint_snapshot = rc->c.snapshot_offset;
                 pl->damaged_from = rc->c.damaged_from;
                 pl->damaged_to = rc->c.damaged_to;
+                pl->cleaned_end = MIN2(rc->c.cleaned_end, rc->c.end_offset);
         }
         find_scan_start(rc);
         scan_offset = rc->scan_pos ? rc->c.end_offset :

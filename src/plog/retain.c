@@ -284,8 +284,9 @@ static int truncate_to(struct plog *pl, int64_t offset)
                 pl->epochs_dirty = true;
         if (pl->damaged_to > pl->end)
                 pl->damaged_from = pl->damaged_to = 0;
+        pl->cleaned_end = MIN2(pl->cleaned_end, pl->end);
         c = (struct checkpoint){ .start_offset = pl->start, .end_offset = pl->durable_end, .segment_base = -1,
-                                 .snapshot_offset = 0, .damaged_from = pl->damaged_from, .damaged_to = pl->damaged_to };
+                                 .snapshot_offset = 0, .cleaned_end = pl->cleaned_end, .damaged_from = pl->damaged_from, .damaged_to = pl->damaged_to };
         if (keep && pl->durable_end == pl->end)
                 c.segment_base = pl->segments[keep - 1]->base_offset;
         c.segment_pos = c.segment_base >= 0 ? pos : 0;

@@ -52,6 +52,11 @@ struct segment *segment_unref(struct segment *s)
                 return NULL;
         if (s->dirty_fd >= 0)
                 pin_file_unpin(s->file);
+        if (s->retired) {
+                pin_file_unpin(s->file);
+                if (s->index.file)
+                        pin_file_unpin(s->index.file);
+        }
         pin_file_unref(s->file);
         index_fini(&s->index);
         free(s->snapshot);
@@ -120,8 +125,8 @@ int segment_roll(struct plog *pl)
 }
 
 /* What both appending and building again keep of a batch. */
-static void account(struct segment *s, struct files *files, const char *dir, int64_t interval_len,
-                    const struct batch_header *h, const char *suffix)
+void segment_account(struct segment *s, struct files *files, const char *dir, int64_t interval_len,
+                     const struct batch_header *h, const char *suffix)
 {
         if (s->size && s->since_entry_len >= interval_len) {
                 const struct index_entry e = { .rel_offset = (uint32_t)(h->base_offset - s->base_offset),
@@ -146,7 +151,7 @@ static void account(struct segment *s, struct files *files, const char *dir, int
 
 void segment_note(struct plog *pl, struct segment *s, const struct batch_header *h)
 {
-        account(s, pl->store->files, pl->dir, pl->conf.index_interval_bytes, h, INDEX_SUFFIX);
+        segment_account(s, pl->store->files, pl->dir, pl->conf.index_interval_bytes, h, INDEX_SUFFIX);
 }
 
 /* ---- index of a sealed segment ---- */
@@ -201,7 +206,7 @@ static int walk_whole(struct plog *pl, struct segment *from, struct segment *to,
                 return fd;
         walk_init(&w, fd, 0, from->size, false);
         while ((r = walk_next(&w, &h, &pos)) > 0)
-                account(to, pl->store->files, pl->dir, pl->conf.index_interval_bytes, &h, suffix);
+                segment_account(to, pl->store->files, pl->dir, pl->conf.index_interval_bytes, &h, suffix);
         pin_file_unpin(from->file);
         return r;
 }
@@ -218,7 +223,8 @@ static int build_again(struct plog *pl, struct segment *s, const char *path)
         if (!r)
                 r = index_seal(&t.index, pl->store->files, tmp_path,
                                &(struct index_footer){ .size = s->size,
-                                                       .next_offset = t.next_offset,
+                                                       /* compaction may have taken the last batches */
+                                                       .next_offset = MAX2(t.next_offset, s->next_offset),
                                                        .max_timestamp = t.max_timestamp,
                                                        .max_timestamp_offset = t.max_timestamp_offset,
                                                        .first_timestamp = t.first_timestamp });

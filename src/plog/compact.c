@@ -1,0 +1,636 @@
+/* The course of a compaction; see compact.h. What becomes of a batch is compact_batch.c's, how a new segment takes its
+ * place swap.c's.
+ *
+ *   MAPPING --all of the dirty part read, or the map is full--> REWRITING --a group of segments after the other--> DONE
+ *
+ * Invariants: 1. groups are put in place from the oldest on, so that a key's older records go no later than its newer ones;
+ * 2. a new segment is never empty and ends where the group ended, so that segments' names touch. */
+#include "plog/compact.h"
+
+#include <string.h>
+
+#include "base/crc32c.h"
+#include "base/err.h"
+#include "plog/compact_batch.h"
+#include "plog/swap.h"
+#include "sys/diag.h"
+#include "sys/file.h"
+#include "wire/batch_records.h"
+
+enum { READ_LEN = 1 << 20, WRITE_LEN = 1 << 20 };
+
+enum phase { MAPPING, REWRITING, DONE };
+
+/* Batches of one segment after the other, whole, from a buffer that is read ahead. */
+struct input {
+        uint8_t *buf;
+        size_t size, len;
+        int64_t buf_pos, pos;
+};
+
+struct plog_compaction {
+        struct plog *pl;
+        enum phase phase;
+        struct segment **segments; /* that may be rewritten, oldest first; counted */
+        size_t segments_count;
+        size_t at;                 /* being read */
+        size_t group_first, group_end;
+        int64_t dirty_from;
+        int64_t segment_bytes, index_interval_bytes;
+        size_t map_bytes_max;
+        struct keymap map;
+        struct compact_rules rules;
+        struct input in;
+        struct segment out;        /* no more than a place to count: what the new segment will be */
+        int out_fd;                /* -1: none */
+        int64_t written;
+        struct strbuf buf;         /* not written yet */
+        struct plog_compact_result result;
+};
+
+/* ---- what may be compacted ---- */
+
+static int state_of(const struct plog *pl)
+{
+        return pl->state == PLOG_CLOSED          ? PLOG_E_CLOSED
+               : pl->state == PLOG_FAILED        ? PLOG_E_FAILED
+               : pl->damaged_to > pl->damaged_from ? PLOG_E_DAMAGED
+                                                 : 0;
+}
+
+static void segments_unref(struct segment **list, size_t count)
+{
+        for (size_t i = 0; i < count; i++)
+                segment_unref(list[i]);
+        free(list);
+}
+
+/* Sealed segments below the bound, and where the dirty ones begin. */
+static int take_sealed(struct plog *pl, int64_t below_offset, struct segment ***ret_list, size_t *ret_count,
+                       int64_t *ret_dirty_from)
+{
+        struct segment **list = NULL;
+        size_t count = 0;
+        int r;
+
+        pthread_mutex_lock(&pl->lock);
+        r = state_of(pl);
+        if (!r) {
+                list = calloc(pl->segments_count + 1, sizeof *list);
+                r = list ? 0 : -ENOMEM;
+        }
+        for (size_t i = 0; !r && i < pl->segments_count; i++) {
+                if (!pl->segments[i]->sealed || pl->segments[i]->next_offset > below_offset ||
+                    pl->segments[i]->synced_size < pl->segments[i]->size)
+                        break;
+                list[count++] = segment_ref(pl->segments[i]);
+        }
+        *ret_dirty_from = MAX2(pl->cleaned_end, pl->start);
+        pthread_mutex_unlock(&pl->lock);
+        if (r)
+                return r;
+        *ret_list = list;
+        *ret_count = count;
+        return 0;
+}
+
+static int segment_times(struct plog *pl, struct segment *s, int64_t *ret_first_ms, int64_t *ret_last_ms)
+{
+        int r = segment_load_index(pl, s);
+
+        if (r)
+                return r == -EUCLEAN ? PLOG_E_DAMAGED : r;
+        pthread_mutex_lock(&pl->lock);
+        *ret_first_ms = s->first_timestamp >= 0 ? s->first_timestamp : s->created_ms;
+        *ret_last_ms = s->max_timestamp >= 0 ? s->max_timestamp : s->created_ms;
+        pthread_mutex_unlock(&pl->lock);
+        return 0;
+}
+
+/* The candidates, up to the first segment that holds a record which is too young. */
+static int take_cleanable(struct plog *pl, int64_t now_ms, int64_t below_offset, struct segment ***ret_list,
+                          size_t *ret_count, int64_t *ret_dirty_from, int64_t *ret_oldest_ms)
+{
+        struct segment **list = NULL;
+        size_t count = 0, keep = 0;
+        int64_t lag_ms, oldest_ms = INT64_MAX;
+        int r = take_sealed(pl, below_offset, &list, &count, ret_dirty_from);
+
+        if (r)
+                return r;
+        pthread_mutex_lock(&pl->lock);
+        lag_ms = pl->conf.min_compaction_lag_ms;
+        pthread_mutex_unlock(&pl->lock);
+        for (; !r && keep < count; keep++) {
+                int64_t first_ms, last_ms;
+
+                if (list[keep]->next_offset <= *ret_dirty_from)
+                        continue;
+                r = segment_times(pl, list[keep], &first_ms, &last_ms);
+                if (!r && lag_ms > 0 && last_ms > now_ms - lag_ms)
+                        break;
+                if (!r)
+                        oldest_ms = MIN2(oldest_ms, first_ms);
+        }
+        if (r) {
+                segments_unref(list, count);
+                return r;
+        }
+        for (size_t i = keep; i < count; i++)
+                segment_unref(list[i]);
+        *ret_list = list;
+        *ret_count = keep;
+        *ret_oldest_ms = oldest_ms;
+        return 0;
+}
+
+int plog_dirt(struct plog *pl, int64_t now_ms, int64_t below_offset, struct plog_dirt *ret)
+{
+        struct plog_dirt d = { .oldest_ms = INT64_MAX };
+        struct segment **list;
+        int64_t dirty_from;
+        size_t count;
+        int r = take_cleanable(pl, now_ms, below_offset, &list, &count, &dirty_from, &d.oldest_ms);
+
+        if (r)
+                return r;
+        for (size_t i = 0; i < count; i++)
+                *(list[i]->next_offset <= dirty_from ? &d.clean_bytes : &d.dirty_bytes) += list[i]->size;
+        segments_unref(list, count);
+        if (d.dirty_bytes)
+                d.share = (double)d.dirty_bytes / (double)(d.clean_bytes + d.dirty_bytes);
+        pthread_mutex_lock(&pl->lock);
+        d.due = d.dirty_bytes && (d.share >= pl->conf.min_cleanable_ratio ||
+                                  (d.oldest_ms < now_ms && now_ms - d.oldest_ms > pl->conf.max_compaction_lag_ms));
+        pthread_mutex_unlock(&pl->lock);
+        *ret = d;
+        return 0;
+}
+
+/* ---- begin and end ---- */
+
+static int compare_offsets(const void *a, const void *b)
+{
+        int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+        return (x > y) - (x < y);
+}
+
+/* The last batch of each producer that is remembered, so that it stays known (Kafka does so too). */
+static int take_producers(struct plog *pl, int64_t **ret_last, size_t *ret_count)
+{
+        int64_t *last;
+        size_t count = 0;
+
+        pthread_mutex_lock(&pl->lock);
+        last = calloc(pl->producers.count + 1, sizeof *last);
+        for (uint32_t b = 0; last && b < pl->producers.buckets_count; b++)
+                for (const struct producer *p = pl->producers.buckets[b]; p; p = p->next)
+                        if (p->batch_count)
+                                last[count++] = p->batches[p->batch_count - 1].last_offset;
+        pthread_mutex_unlock(&pl->lock);
+        if (!last)
+                return -ENOMEM;
+        qsort(last, count, sizeof *last, compare_offsets);
+        *ret_last = last;
+        *ret_count = count;
+        return 0;
+}
+
+int plog_compact_begin(struct plog *pl, const struct plog_compact_args *args, struct plog_compaction **ret_compaction)
+{
+        struct plog_compaction *c = calloc(1, sizeof *c);
+        int64_t oldest_ms, *last = NULL;
+        int r;
+
+        if (!c)
+                return -ENOMEM;
+        c->out_fd = -1;
+        c->pl = plog_ref(pl);
+        r = take_cleanable(pl, args->now_ms, args->below_offset, &c->segments, &c->segments_count, &c->dirty_from, &oldest_ms);
+        if (!r && oldest_ms == INT64_MAX)
+                r = PLOG_E_NOT_FOUND;
+        if (!r)
+                r = keymap_init(&c->map, args->map_bytes_max);
+        if (!r)
+                r = take_producers(pl, &last, &c->rules.producers_count);
+        if (r) {
+                plog_compact_end(c);
+                return r;
+        }
+        pthread_mutex_lock(&pl->lock);
+        c->segment_bytes = pl->conf.segment_bytes;
+        c->index_interval_bytes = pl->conf.index_interval_bytes;
+        c->rules.delete_retention_ms = pl->conf.delete_retention_ms;
+        pthread_mutex_unlock(&pl->lock);
+        c->map_bytes_max = args->map_bytes_max;
+        c->rules.map = &c->map;
+        c->rules.now_ms = args->now_ms;
+        c->rules.producers_last = last;
+        while (c->segments[c->at]->next_offset <= c->dirty_from)
+                c->at++;
+        *ret_compaction = c;
+        return 0;
+}
+
+void plog_compact_result(const struct plog_compaction *c, struct plog_compact_result *ret)
+{
+        *ret = c->result;
+        ret->keys = (int64_t)c->map.count;
+}
+
+static void out_abandon(struct plog_compaction *c)
+{
+        static const char *const suffixes[] = { SEGMENT_SUFFIX CLEAN_SUFFIX, INDEX_SUFFIX CLEAN_SUFFIX };
+        char path[PLOG_PATH_MAX];
+
+        if (c->out_fd < 0)
+                return;
+        c->out_fd = file_close(c->out_fd);
+        index_fini(&c->out.index);
+        for (size_t i = 0; i < ARRAY_LEN(suffixes); i++) {
+                plog_path(c->pl->dir, c->out.base_offset, suffixes[i], path);
+                (void)file_unlink(path); /* removed at the next start otherwise */
+        }
+}
+
+struct plog_compaction *plog_compact_end(struct plog_compaction *c)
+{
+        if (!c)
+                return NULL;
+        out_abandon(c);
+        if (c->segments)
+                segments_unref(c->segments, c->segments_count);
+        keymap_fini(&c->map);
+        strbuf_fini(&c->buf);
+        free((void *)(uintptr_t)c->rules.producers_last);
+        free(c->in.buf);
+        plog_unref(c->pl);
+        free(c);
+        return NULL;
+}
+
+/* ---- reading ---- */
+
+static int input_fill(struct input *in, int fd, int64_t end, size_t need)
+{
+        size_t want = MAX2(need, (size_t)READ_LEN);
+        ssize_t n;
+
+        if (in->size < want) {
+                uint8_t *buf = realloc(in->buf, want);
+
+                if (!buf)
+                        return -ENOMEM;
+                in->buf = buf;
+                in->size = want;
+        }
+        n = file_pread(fd, in->buf, (size_t)MIN2((int64_t)in->size, end - in->pos), in->pos);
+        in->buf_pos = in->pos;
+        in->len = n < 0 ? 0 : (size_t)n;
+        return n < 0 ? (int)n : (size_t)n < need ? -EUCLEAN : 0;
+}
+
+/* At least @need bytes at the position. */
+static int input_need(struct input *in, int fd, int64_t end, size_t need, const uint8_t **ret)
+{
+        if ((int64_t)need > end - in->pos)
+                return -EUCLEAN;
+        if (in->pos < in->buf_pos || in->pos + (int64_t)need > in->buf_pos + (int64_t)in->len) {
+                int r = input_fill(in, fd, end, need);
+
+                if (r)
+                        return r;
+        }
+        *ret = in->buf + (in->pos - in->buf_pos);
+        return 0;
+}
+
+static int damaged(struct plog_compaction *c, const struct segment *s)
+{
+        diag(DIAG_ERROR, "%s: segment %020lld.log is damaged at position %lld: the log is not compacted; check the disk and restore it "
+             "from a replica", c->pl->name, (long long)s->base_offset, (long long)c->in.pos);
+        return PLOG_E_DAMAGED;
+}
+
+/* The next batch of segment @s. Return: 1 with a batch, 0 at the end, PLOG_E_DAMAGED, negative errno. */
+static int next_batch(struct plog_compaction *c, const struct segment *s, int fd, struct batch_header *ret_head,
+                      struct span *ret_batch)
+{
+        struct input *in = &c->in;
+        const uint8_t *p;
+        int r;
+
+        if (in->pos >= s->size)
+                return 0;
+        r = input_need(in, fd, s->size, BATCH_HEADER_LEN, &p);
+        if (!r && !batch_read(p, ret_head))
+                r = -EUCLEAN;
+        if (!r)
+                r = input_need(in, fd, s->size, batch_len(ret_head), &p);
+        if (!r && crc32c(0, p + BATCH_ATTRIBUTES_AT, batch_len(ret_head) - BATCH_ATTRIBUTES_AT) != ret_head->crc)
+                r = -EUCLEAN;
+        if (r)
+                return r == -EUCLEAN ? damaged(c, s) : r;
+        *ret_batch = span_of(p, batch_len(ret_head));
+        return 1;
+}
+
+static void input_start(struct plog_compaction *c)
+{
+        c->in.pos = c->in.buf_pos = 0;
+        c->in.len = 0;
+}
+
+/* ---- mapping ---- */
+
+static int map_batch(struct plog_compaction *c, const struct batch_header *h, struct span batch)
+{
+        struct batch_records it;
+        struct batch_record rec;
+        int r, put = 0;
+
+        if (batch_is_control(h))
+                return 0;
+        r = batch_records_open(&it, batch, 0);
+        if (r)
+                return r < 0 ? r : -EUCLEAN;
+        while (!put && !(r = batch_records_next(&it, &rec)))
+                if (rec.key.data && rec.offset >= c->dirty_from)
+                        put = keymap_put(&c->map, rec.key, rec.offset);
+        batch_records_close(&it);
+        return put ? put : r == BATCH_END ? 0 : r < 0 ? r : -EUCLEAN;
+}
+
+static void groups_begin(struct plog_compaction *c, int64_t mapped_to)
+{
+        c->rules.mapped_to = c->result.cleaned_offset = mapped_to;
+        c->phase = REWRITING;
+        c->at = c->group_first = c->group_end = 0;
+        input_start(c);
+}
+
+static int map_step(struct plog_compaction *c, int64_t *left)
+{
+        struct segment *s = c->segments[c->at];
+        struct batch_header h;
+        struct span batch;
+        int fd = pin_file_pin(s->file, 0), r;
+
+        if (fd < 0)
+                return fd;
+        while (*left > 0 && (r = next_batch(c, s, fd, &h, &batch)) == 1) {
+                r = batch_last_offset(&h) < c->dirty_from ? 0 : map_batch(c, &h, batch);
+                if (r == KEYMAP_FULL && h.base_offset <= c->dirty_from) {
+                        diag(DIAG_ERROR, "%s: the batch at offset %lld alone has more keys than %zu bytes of memory can note: the log is "
+                             "not compacted; raise storage.compaction_memory_bytes", c->pl->name, (long long)h.base_offset,
+                             c->map_bytes_max);
+                        r = -ENOBUFS;
+                } else if (r == KEYMAP_FULL) {
+                        /* What is in the map of this batch already does no harm: it is newer than all that it covers. */
+                        groups_begin(c, h.base_offset);
+                        break;
+                }
+                if (r)
+                        break;
+                c->in.pos += batch_size(&h);
+                *left -= batch_size(&h);
+                r = 1;
+        }
+        if (*left <= 0)
+                r = 1;
+        pin_file_unpin(s->file);
+        if (r == -EUCLEAN)
+                return damaged(c, s);
+        if (r == 0) {
+                input_start(c);
+                if (++c->at == c->segments_count)
+                        groups_begin(c, s->next_offset);
+        }
+        return r > 1 || r < 0 ? r : 1;
+}
+
+/* ---- rewriting ---- */
+
+static int out_flush(struct plog_compaction *c)
+{
+        int r;
+
+        if (c->buf.failed)
+                return -ENOMEM;
+        r = file_pwrite_all(c->out_fd, c->buf.data, c->buf.len, c->written);
+        if (r)
+                return r;
+        c->written += (int64_t)c->buf.len;
+        c->result.bytes_written += (int64_t)c->buf.len;
+        c->buf.len = 0;
+        return 0;
+}
+
+static int out_begin(struct plog_compaction *c)
+{
+        struct segment *first = c->segments[c->group_first];
+        char path[PLOG_PATH_MAX];
+
+        plog_path(c->pl->dir, first->base_offset, SEGMENT_SUFFIX CLEAN_SUFFIX, path);
+        (void)file_unlink(path); /* of an attempt that failed */
+        c->out_fd = file_open(path, O_RDWR | O_CREAT | O_TRUNC);
+        if (c->out_fd < 0)
+                return c->out_fd;
+        c->out = (struct segment){ .base_offset = first->base_offset, .next_offset = first->base_offset, .dirty_fd = -1,
+                                   .max_timestamp = -1, .max_timestamp_offset = -1, .first_timestamp = -1 };
+        c->written = 0;
+        c->buf.len = 0;
+        return 0;
+}
+
+/* The next segments that fit into one. Return: false when there are none left. */
+static bool group_take(struct plog_compaction *c)
+{
+        int64_t size = 0, base;
+
+        c->group_first = c->group_end;
+        if (c->group_first == c->segments_count || c->segments[c->group_first]->base_offset >= c->rules.mapped_to)
+                return false;
+        base = c->segments[c->group_first]->base_offset;
+        for (; c->group_end < c->segments_count; c->group_end++) {
+                const struct segment *s = c->segments[c->group_end];
+
+                size += s->size;
+                if (c->group_end > c->group_first &&
+                    (size > c->segment_bytes || s->next_offset - base > INT32_MAX || s->base_offset >= c->rules.mapped_to))
+                        break;
+        }
+        c->at = c->group_first;
+        input_start(c);
+        return true;
+}
+
+static int emit(struct plog_compaction *c, struct span bytes)
+{
+        struct batch_header h;
+        int r = batch_parse_header(bytes, &h);
+
+        assert(!r && batch_len(&h) == bytes.len);
+        segment_account(&c->out, c->pl->store->files, c->pl->dir, c->index_interval_bytes, &h, INDEX_SUFFIX CLEAN_SUFFIX);
+        return c->buf.len >= WRITE_LEN ? out_flush(c) : 0;
+}
+
+/* @last: nothing comes after it in the group. */
+static int rewrite_batch(struct plog_compaction *c, const struct batch_header *h, struct span batch, bool last)
+{
+        size_t at = c->buf.len;
+        int r = compact_batch(&c->rules, batch, h, &c->buf);
+
+        c->result.bytes_read += (int64_t)batch.len;
+        if (r == COMPACT_GONE && last && !c->out.size) {
+                r = compact_batch_empty(h, &c->buf); /* invariant 2 */
+                if (!r)
+                        r = COMPACT_REWRITTEN;
+        }
+        if (r == COMPACT_SAME)
+                strbuf_add(&c->buf, batch.data, batch.len);
+        else if (r == COMPACT_GONE)
+                return 0;
+        else if (r == COMPACT_DAMAGED)
+                return -EUCLEAN;
+        if (r < 0 || c->buf.failed)
+                return r < 0 ? r : -ENOMEM;
+        return emit(c, span_of(c->buf.data + at, c->buf.len - at));
+}
+
+static int64_t group_size(const struct plog_compaction *c)
+{
+        int64_t size = 0;
+
+        for (size_t i = c->group_first; i < c->group_end; i++)
+                size += c->segments[i]->size;
+        return size;
+}
+
+static int out_seal(struct plog_compaction *c)
+{
+        struct segment *last = c->segments[c->group_end - 1];
+        char path[PLOG_PATH_MAX];
+        int r = out_flush(c);
+
+        c->out.next_offset = last->next_offset;
+        c->out.created_ms = last->created_ms;
+        if (!r)
+                r = file_sync(c->out_fd);
+        plog_path(c->pl->dir, c->out.base_offset, INDEX_SUFFIX CLEAN_SUFFIX, path);
+        if (!r)
+                r = index_seal(&c->out.index, c->pl->store->files, path,
+                               &(struct index_footer){ .size = c->out.size,
+                                                       .next_offset = c->out.next_offset,
+                                                       .max_timestamp = c->out.max_timestamp,
+                                                       .max_timestamp_offset = c->out.max_timestamp_offset,
+                                                       .first_timestamp = c->out.first_timestamp });
+        return r;
+}
+
+/* The group has been read to its end. */
+static int group_finish(struct plog_compaction *c)
+{
+        struct segment **old = &c->segments[c->group_first];
+        size_t count = c->group_end - c->group_first;
+        int64_t now_first, now_last;
+        int r = 0;
+
+        if (count == 1 && c->out.size == group_size(c)) { /* nothing was superseded */
+                out_abandon(c);
+                return 0;
+        }
+        r = out_seal(c);
+        for (size_t i = 0; !r && i < count; i++)
+                r = segment_times(c->pl, old[i], &now_first, &now_last); /* its index must be loaded before it is replaced */
+        if (r)
+                return r;
+        pthread_mutex_lock(&c->pl->work);
+        r = swap_in(c->pl, old, count, &c->out);
+        pthread_mutex_unlock(&c->pl->work);
+        if (r)
+                return r;
+        index_fini(&c->out.index);
+        c->out_fd = file_close(c->out_fd);
+        return 0;
+}
+
+static int compaction_finish(struct plog_compaction *c)
+{
+        struct plog *pl = c->pl;
+        int r;
+
+        c->phase = DONE;
+        pthread_mutex_lock(&pl->work);
+        pthread_mutex_lock(&pl->lock);
+        r = state_of(pl);
+        if (!r)
+                pl->cleaned_end = MIN2(MAX2(pl->cleaned_end, c->rules.mapped_to), pl->end);
+        pthread_mutex_unlock(&pl->lock);
+        if (!r)
+                r = checkpoint_make(pl, true);
+        pthread_mutex_unlock(&pl->work);
+        return r;
+}
+
+/* One segment, or a part of it. */
+static int rewrite_segment(struct plog_compaction *c, int64_t *left)
+{
+        struct segment *s = c->segments[c->at];
+        struct batch_header h;
+        struct span batch;
+        int fd = pin_file_pin(s->file, 0), r = 1;
+
+        if (fd < 0)
+                return fd;
+        while (*left > 0 && (r = next_batch(c, s, fd, &h, &batch)) == 1) {
+                bool last = c->at + 1 == c->group_end && c->in.pos + batch_size(&h) == s->size;
+
+                r = rewrite_batch(c, &h, batch, last);
+                if (r)
+                        break;
+                c->in.pos += batch_size(&h);
+                *left -= batch_size(&h);
+                r = 1;
+        }
+        pin_file_unpin(s->file);
+        if (r == -EUCLEAN)
+                return damaged(c, s);
+        if (r == 0) {
+                c->at++;
+                input_start(c);
+        }
+        return r > 1 || r < 0 ? r : 1;
+}
+
+static int rewrite_step(struct plog_compaction *c, int64_t *left)
+{
+        int r;
+
+        if (c->out_fd < 0) {
+                if (!group_take(c))
+                        return compaction_finish(c);
+                r = out_begin(c);
+                if (r)
+                        return r;
+        }
+        r = rewrite_segment(c, left);
+        if (r == 1 && c->at == c->group_end) {
+                r = group_finish(c);
+                if (!r)
+                        r = 1;
+        }
+        return r;
+}
+
+int plog_compact_step(struct plog_compaction *c, int64_t len)
+{
+        int64_t left = len;
+        int r = 1;
+
+        assert(c->phase != DONE);
+        while (r == 1 && left > 0)
+                r = c->phase == MAPPING ? map_step(c, &left) : rewrite_step(c, &left);
+        return r;
+}

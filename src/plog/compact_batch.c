@@ -1,0 +1,153 @@
+/* One batch under compaction; see compact_batch.h. Two passes over the records: the first decides what the header will
+ * say, the second writes; most batches need only the first. */
+#include "plog/compact_batch.h"
+
+#include <errno.h>
+
+#include "base/err.h"
+#include "base/macros.h"
+#include "wire/batch_records.h"
+
+/* Return: 1 stays, 0 goes, -EIO. */
+static int record_stays(const struct compact_rules *rules, const struct batch_header *h, const struct batch_record *rec)
+{
+        int64_t newest;
+
+        if (!rec->key.data)
+                return 0;
+        newest = keymap_get(rules->map, rec->key);
+        if (newest < -1)
+                return -EIO;
+        if (newest > rec->offset)
+                return 0;
+        return rec->value.data || !batch_has_delete_horizon(h) || h->base_timestamp > rules->now_ms;
+}
+
+struct tally {
+        int32_t left, tombstones;
+};
+
+/* Call @fn for each record that stays. */
+static int each_left(const struct compact_rules *rules, struct span batch, const struct batch_header *h,
+                     int (*fn)(void *arg, const struct batch_record *rec), void *arg)
+{
+        struct batch_records it;
+        struct batch_record rec;
+        int r = batch_records_open(&it, batch, 0);
+
+        if (r)
+                return r < 0 ? r : COMPACT_DAMAGED;
+        while (!(r = batch_records_next(&it, &rec))) {
+                int stays = record_stays(rules, h, &rec);
+
+                r = stays > 0 ? fn(arg, &rec) : stays;
+                if (r)
+                        break;
+        }
+        batch_records_close(&it);
+        return r == BATCH_END ? 0 : r > 0 ? COMPACT_DAMAGED : r;
+}
+
+static int count(void *arg, const struct batch_record *rec)
+{
+        struct tally *t = arg;
+
+        t->left++;
+        t->tombstones += !rec->value.data;
+        return 0;
+}
+
+static int add(void *arg, const struct batch_record *rec)
+{
+        return batch_builder_add(arg, rec);
+}
+
+static struct batch_build_args args_of(const struct batch_header *h)
+{
+        struct batch_build_args a = batch_build_args();
+
+        a.codec = batch_codec(h);
+        a.base_offset = h->base_offset;
+        a.leader_epoch = h->leader_epoch;
+        a.producer_id = h->producer_id;
+        a.producer_epoch = h->producer_epoch;
+        a.base_sequence = h->base_sequence;
+        a.transactional = batch_is_transactional(h);
+        a.control = batch_is_control(h);
+        a.log_append_time = batch_is_log_append_time(h);
+        a.append_time_ms = h->max_timestamp;
+        a.last_offset_delta = h->last_offset_delta;
+        if (batch_has_delete_horizon(h))
+                a.delete_horizon_ms = h->base_timestamp;
+        return a;
+}
+
+int compact_batch_empty(const struct batch_header *h, struct strbuf *out)
+{
+        struct batch_build_args a = args_of(h);
+        struct batch_builder b;
+        int r;
+
+        a.delete_horizon_ms = -1;
+        batch_builder_init(&b, &a);
+        r = batch_builder_finish(&b, out);
+        batch_builder_fini(&b);
+        return err_fold(r);
+}
+
+static bool is_last_of_producer(const struct compact_rules *rules, const struct batch_header *h)
+{
+        size_t lo = 0, hi = rules->producers_count;
+        int64_t last = batch_last_offset(h);
+
+        while (lo < hi) {
+                size_t mid = lo + (hi - lo) / 2;
+
+                if (rules->producers_last[mid] < last)
+                        lo = mid + 1;
+                else
+                        hi = mid;
+        }
+        return batch_has_producer(h) && lo < rules->producers_count && rules->producers_last[lo] == last;
+}
+
+static int rewrite(const struct compact_rules *rules, struct span batch, const struct batch_header *h, bool set_horizon,
+                   struct strbuf *out)
+{
+        struct batch_build_args a = args_of(h);
+        struct batch_builder b;
+        int r;
+
+        if (set_horizon)
+                a.delete_horizon_ms = rules->now_ms > INT64_MAX - rules->delete_retention_ms
+                                              ? INT64_MAX
+                                              : rules->now_ms + rules->delete_retention_ms;
+        batch_builder_init(&b, &a);
+        r = each_left(rules, batch, h, add, &b);
+        if (!r)
+                r = batch_builder_finish(&b, out);
+        batch_builder_fini(&b);
+        return r > 0 ? COMPACT_DAMAGED : r ? r : COMPACT_REWRITTEN;
+}
+
+int compact_batch(const struct compact_rules *rules, struct span batch, const struct batch_header *h, struct strbuf *out)
+{
+        struct tally t = { 0 };
+        bool set_horizon;
+        int r;
+
+        if (batch_is_control(h))
+                return COMPACT_SAME;
+        r = each_left(rules, batch, h, count, &t);
+        if (r)
+                return r;
+        set_horizon = t.tombstones && !batch_has_delete_horizon(h) && batch_last_offset(h) < rules->mapped_to;
+        if (t.left == h->records_count && !set_horizon && (t.left || is_last_of_producer(rules, h)))
+                return COMPACT_SAME;
+        if (t.left)
+                return rewrite(rules, batch, h, set_horizon, out);
+        if (!is_last_of_producer(rules, h))
+                return COMPACT_GONE;
+        r = compact_batch_empty(h, out);
+        return r ? r : COMPACT_REWRITTEN;
+}

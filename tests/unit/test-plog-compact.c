@@ -1,0 +1,623 @@
+/* Goal: compaction keeps the newest record of every key at its offset, takes the others, and survives any crash. Method:
+ * stories with the expected records beside them; a seeded random log against a list in memory; a copy of the folder before
+ * every step on the disk, opened as after a crash. A failure of the random test prints its seed. */
+#include <errno.h>
+
+#include "plog-fixture.h"
+#include "plog/compact.h"
+#include "plog/keymap.h"
+
+enum { KEY_SIZE = 24, RECORDS_MAX = 6000 };
+
+/* What was appended, by offset. */
+struct model {
+        struct {
+                int key, value; /* value -1: a tombstone */
+        } at[RECORDS_MAX];
+        int64_t end;
+};
+
+static struct model model;
+
+static void key_format(int key, char text[KEY_SIZE])
+{
+        snprintf(text, KEY_SIZE, "key-%d", key);
+}
+
+struct put {
+        int key, value;
+};
+
+/* Append one batch; @producer_id 0: none. */
+static void append_puts(struct plog *pl, const struct put *puts, int count, int codec, int64_t producer_id, int32_t sequence)
+{
+        struct batch_build_args a = batch_build_args();
+        struct batch_builder b;
+        struct strbuf out = { 0 };
+        struct plog_append_result res;
+
+        a.codec = codec;
+        if (producer_id) {
+                a.producer_id = producer_id;
+                a.producer_epoch = 0;
+                a.base_sequence = sequence;
+        }
+        batch_builder_init(&b, &a);
+        for (int i = 0; i < count; i++) {
+                char key[KEY_SIZE], value[200];
+
+                key_format(puts[i].key, key);
+                memset(value, 'v', sizeof value);
+                snprintf(value, sizeof value, "value-%d", puts[i].value);
+                CU_ASSERT_EQUAL_FATAL(
+                        batch_builder_add(&b, &(struct batch_record){
+                                                      .offset = i,
+                                                      .timestamp = NOW_MS + model.end + i,
+                                                      .key = span_of(key, strlen(key)),
+                                                      .value = puts[i].value < 0 ? SPAN_NULL : span_of(value, sizeof value) }),
+                        0);
+                model.at[model.end + i].key = puts[i].key;
+                model.at[model.end + i].value = puts[i].value;
+        }
+        CU_ASSERT_EQUAL_FATAL(batch_builder_finish(&b, &out), 0);
+        batch_builder_fini(&b);
+        CU_ASSERT_EQUAL_FATAL(plog_append(pl,
+                                          &(struct plog_append_args){ .batch = (uint8_t *)out.data, .len = out.len,
+                                                                      .now_ms = NOW_MS, .keep_base_offset = -1,
+                                                                      .check_sequence = producer_id != 0 },
+                                          &res),
+                              0);
+        CU_ASSERT_EQUAL_FATAL(res.base_offset, model.end);
+        model.end += count;
+        strbuf_fini(&out);
+}
+
+static void put_one(struct plog *pl, int key, int value)
+{
+        append_puts(pl, &(struct put){ key, value }, 1, 0, 0, 0);
+}
+
+/* ---- what is there ---- */
+
+struct found {
+        bool there[RECORDS_MAX];
+        int count, batches, empty_batches;
+};
+
+static void find_batch(struct found *f, struct span b)
+{
+        struct batch_records it;
+        struct batch_record rec;
+        int r, records = 0;
+
+        CU_ASSERT_EQUAL_FATAL(batch_records_open(&it, b, 0), 0);
+        while (!(r = batch_records_next(&it, &rec))) {
+                char key[KEY_SIZE], value[32];
+
+                records++;
+                CU_ASSERT_FATAL(rec.offset >= 0 && rec.offset < model.end);
+                CU_ASSERT_FALSE_FATAL(f->there[rec.offset]);
+                f->there[rec.offset] = true;
+                f->count++;
+                key_format(model.at[rec.offset].key, key);
+                CU_ASSERT_FATAL(span_equal(rec.key, span_of(key, strlen(key))));
+                CU_ASSERT_EQUAL_FATAL(!rec.value.data, model.at[rec.offset].value < 0);
+                CU_ASSERT_EQUAL_FATAL(rec.timestamp, NOW_MS + rec.offset);
+                snprintf(value, sizeof value, "value-%d", model.at[rec.offset].value);
+                if (rec.value.data)
+                        CU_ASSERT_STRING_EQUAL_FATAL((const char *)rec.value.data, value);
+        }
+        CU_ASSERT_EQUAL_FATAL(r, BATCH_END);
+        f->batches++;
+        f->empty_batches += !records;
+        batch_records_close(&it);
+}
+
+/* Read everything; every record is compared with what was appended at its offset. */
+static struct found *find_all(struct plog *pl)
+{
+        static struct found f;
+        int64_t at = ends_of(pl).start_offset;
+
+        memset(&f, 0, sizeof f);
+        for (;;) {
+                struct plog_slice s;
+                struct batch_header h;
+                struct batch_iter it;
+                struct span b;
+                uint8_t *buf;
+
+                CU_ASSERT_EQUAL_FATAL(plog_read(pl, &(struct plog_read_args){ .from_offset = at, .below_offset = INT64_MAX,
+                                                                              .len_max = 5000, .at_least_one = true },
+                                                true, &s),
+                                      0);
+                if (!s.len)
+                        return &f;
+                buf = malloc(s.len);
+                CU_ASSERT_EQUAL_FATAL(plog_slice_copy(&s, buf), 0);
+                it = batch_iter_of(span_of(buf, s.len));
+                while (batch_iter_next(&it, &b, &h) == 0) {
+                        CU_ASSERT_EQUAL_FATAL(batch_check_crc(b, &h), 0);
+                        CU_ASSERT_FATAL(batch_last_offset(&h) >= at);
+                        at = batch_last_offset(&h) + 1;
+                        find_batch(&f, b);
+                }
+                /* A segment may end with offsets that have no batch any more; the next read begins in that gap. */
+                CU_ASSERT_FATAL(s.next_offset >= at);
+                free(buf);
+                plog_slice_release(&s);
+        }
+}
+
+/* Of each key the newest is there (a tombstone only when @tombstones), and below @cleaned nothing that is superseded there. */
+static void check_compacted(const struct found *f, int64_t cleaned, bool tombstones)
+{
+        for (int64_t i = 0; i < model.end; i++) {
+                bool newest = true, newest_below = true;
+
+                for (int64_t k = i + 1; k < model.end; k++)
+                        if (model.at[k].key == model.at[i].key) {
+                                newest = false;
+                                newest_below &= k >= cleaned;
+                        }
+                if (newest && (model.at[i].value >= 0 || tombstones))
+                        CU_ASSERT_FATAL(f->there[i]);
+                if (i < cleaned && !newest_below)
+                        CU_ASSERT_FALSE_FATAL(f->there[i]);
+        }
+}
+
+static struct plog_compact_result compact_with(struct plog *pl, size_t memory, int64_t now_ms, int64_t step_len)
+{
+        struct plog_compact_args args = { .now_ms = now_ms, .below_offset = ends_of(pl).durable_end_offset,
+                                          .map_bytes_max = memory };
+        struct plog_compact_result res = { 0 };
+        struct plog_compaction *c;
+        int r = plog_compact_begin(pl, &args, &c);
+
+        if (r == PLOG_E_NOT_FOUND)
+                return res;
+        CU_ASSERT_EQUAL_FATAL(r, 0);
+        while ((r = plog_compact_step(c, step_len)) == 1)
+                ;
+        CU_ASSERT_EQUAL_FATAL(r, 0);
+        plog_compact_result(c, &res);
+        plog_compact_end(c);
+        return res;
+}
+
+static struct plog_compact_result compact(struct plog *pl)
+{
+        return compact_with(pl, 1 << 20, NOW_MS, 1 << 20);
+}
+
+static struct plog *compact_open(struct fixture *f)
+{
+        model.end = 0;
+        fixture_init(f);
+        f->conf.cleanup_delete = false;
+        f->conf.cleanup_compact = true;
+        f->conf.segment_bytes = 1500; /* five batches or so */
+        f->conf.delete_retention_ms = 1000;
+        return fixture_open(f, "t-0");
+}
+
+static void remove_files(const struct fixture *f, const char *suffix)
+{
+        char command[600];
+
+        snprintf(command, sizeof command, "rm -f %s/t-0/*.%s", f->dir, suffix);
+        CU_ASSERT_EQUAL_FATAL(system(command), 0);
+}
+
+/* ---- stories ---- */
+
+static void test_story(void)
+{
+        struct plog_compact_result res;
+        struct plog_dirt dirt;
+        struct found *found;
+        struct fixture f;
+        struct plog *pl = compact_open(&f);
+
+        for (int i = 0; i < 40; i++)
+                put_one(pl, i % 4, i);
+        wait_durable(pl);
+        CU_ASSERT_EQUAL(plog_dirt(pl, NOW_MS, model.end, &dirt), 0);
+        CU_ASSERT_EQUAL(dirt.clean_bytes, 0);
+        CU_ASSERT(dirt.dirty_bytes > 5000);
+        CU_ASSERT_EQUAL(dirt.oldest_ms, NOW_MS);
+        res = compact(pl);
+        CU_ASSERT_EQUAL(res.keys, 4);
+        CU_ASSERT(res.cleaned_offset > 30 && res.cleaned_offset < 40);
+        found = find_all(pl);
+        check_compacted(found, res.cleaned_offset, true);
+        CU_ASSERT_EQUAL(found->count, 4 + (int)(40 - res.cleaned_offset));
+        CU_ASSERT_EQUAL(ends_of(pl).end_offset, 40);
+        CU_ASSERT_EQUAL(ends_of(pl).start_offset, 0);
+        /* Nothing new: nothing to do. */
+        CU_ASSERT_EQUAL(plog_dirt(pl, NOW_MS, model.end, &dirt), 0);
+        CU_ASSERT_EQUAL(dirt.dirty_bytes, 0);
+        CU_ASSERT_EQUAL(compact(pl).keys, 0);
+        /* It is known after a restart. */
+        plog_close(pl);
+        pl = fixture_open(&f, "t-0");
+        CU_ASSERT_EQUAL(plog_dirt(pl, NOW_MS, model.end, &dirt), 0);
+        CU_ASSERT_EQUAL(dirt.dirty_bytes, 0);
+        check_compacted(find_all(pl), res.cleaned_offset, true);
+        plog_close(pl);
+        fixture_fini(&f);
+}
+
+static void test_tombstones(void)
+{
+        struct fixture f;
+        struct plog *pl = compact_open(&f);
+
+        for (int i = 0; i < 10; i++)
+                put_one(pl, i, i);
+        put_one(pl, 3, -1);
+        for (int i = 0; i < 10; i++)
+                put_one(pl, 100 + i, i);
+        wait_durable(pl);
+        compact(pl);
+        CU_ASSERT_FALSE(find_all(pl)->there[3]);
+        CU_ASSERT(find_all(pl)->there[10]);
+        /* Another compaction before the horizon keeps it, one behind it does not. */
+        for (int round = 0; round < 2; round++) {
+                for (int i = 0; i < 10; i++)
+                        put_one(pl, 200 + i, i);
+                wait_durable(pl);
+                compact_with(pl, 1 << 20, NOW_MS + (round ? 1000 : 999), 1 << 20);
+                CU_ASSERT_EQUAL(find_all(pl)->there[10], !round);
+        }
+        CU_ASSERT(find_all(pl)->there[11]);
+        plog_close(pl);
+        fixture_fini(&f);
+}
+
+/* A producer's last batch stays without its records, so that its next sequence is known even when only batches tell. */
+static void test_producers(void)
+{
+        struct plog_append_result res;
+        struct found *found;
+        struct fixture f;
+        struct plog *pl = compact_open(&f);
+        int64_t first = model.end;
+
+        append_puts(pl, &(struct put){ 1, 1 }, 1, 0, 77, 0);
+        append_puts(pl, &(struct put){ 1, 2 }, 1, 0, 77, 1);
+        for (int i = 0; i < 30; i++)
+                put_one(pl, 1, i);
+        wait_durable(pl);
+        compact(pl);
+        found = find_all(pl);
+        CU_ASSERT_FALSE(found->there[first]);
+        CU_ASSERT_FALSE(found->there[first + 1]);
+        CU_ASSERT(found->empty_batches >= 1);
+        plog_close(pl);
+        remove_files(&f, "snapshot");
+        pl = fixture_open(&f, "t-0");
+        CU_ASSERT_EQUAL(append_want(pl, &(struct batch_want){ .producer_id = 77, .sequence = 5 }, &res),
+                        PLOG_E_OUT_OF_ORDER_SEQUENCE);
+        CU_ASSERT_EQUAL(append_want(pl, &(struct batch_want){ .producer_id = 77, .sequence = 1 }, &res), PLOG_E_DUPLICATE);
+        CU_ASSERT_EQUAL(res.base_offset, first + 1);
+        plog_close(pl);
+        fixture_fini(&f);
+}
+
+static void test_lag(void)
+{
+        struct fixture f;
+        struct plog *pl;
+        struct plog_dirt dirt;
+
+        pl = compact_open(&f);
+        f.conf.min_compaction_lag_ms = 60;
+        plog_set_conf(pl, &f.conf);
+        for (int i = 0; i < 100; i++) /* one in a millisecond */
+                put_one(pl, 0, i);
+        wait_durable(pl);
+        compact_with(pl, 1 << 20, NOW_MS + 99, 1 << 20);
+        for (int i = 39; i < 100; i++)
+                CU_ASSERT_FATAL(find_all(pl)->there[i]);
+        CU_ASSERT_FALSE(find_all(pl)->there[20]);
+        /* What is not below the high watermark is left alone too. */
+        CU_ASSERT_EQUAL(plog_dirt(pl, NOW_MS + 1000, 30, &dirt), 0);
+        CU_ASSERT_EQUAL(dirt.dirty_bytes, 0);
+        plog_close(pl);
+        fixture_fini(&f);
+}
+
+/* A reader that began before the swap reads on as if nothing had happened. */
+static void test_reader(void)
+{
+        struct plog_slice s;
+        struct fixture f;
+        struct plog *pl = compact_open(&f);
+        char *before, *after;
+
+        for (int i = 0; i < 40; i++)
+                put_one(pl, i % 2, i);
+        wait_durable(pl);
+        CU_ASSERT_EQUAL_FATAL(plog_read(pl, &(struct plog_read_args){ .from_offset = 0, .below_offset = 40, .len_max = 1 << 20 },
+                                        true, &s),
+                              0);
+        before = malloc(s.len);
+        after = malloc(s.len);
+        CU_ASSERT_EQUAL(plog_slice_copy(&s, before), 0);
+        compact(pl);
+        CU_ASSERT_EQUAL(plog_slice_copy(&s, after), 0);
+        CU_ASSERT_EQUAL(memcmp(before, after, s.len), 0);
+        plog_slice_release(&s);
+        free(before);
+        free(after);
+        plog_close(pl);
+        fixture_fini(&f);
+}
+
+static void test_changed_meanwhile(void)
+{
+        struct plog_compact_args args = { .now_ms = NOW_MS, .map_bytes_max = 1 << 20 };
+        struct plog_compaction *c;
+        struct fixture f;
+        struct plog *pl = compact_open(&f);
+        int64_t start;
+        int r;
+
+        for (int i = 0; i < 40; i++)
+                put_one(pl, i % 2, i);
+        wait_durable(pl);
+        args.below_offset = 40;
+        CU_ASSERT_EQUAL_FATAL(plog_compact_begin(pl, &args, &c), 0);
+        CU_ASSERT_EQUAL(plog_compact_step(c, 1), 1);
+        CU_ASSERT_EQUAL(plog_delete_records(pl, 12, &start), 0);
+        CU_ASSERT(plog_retain(pl, NOW_MS, 40) > 0);
+        while ((r = plog_compact_step(c, 1 << 20)) == 1)
+                ;
+        CU_ASSERT_EQUAL(r, PLOG_E_NOT_FOUND);
+        plog_compact_end(c);
+        compact(pl);
+        CU_ASSERT(find_all(pl)->there[39]);
+        CU_ASSERT_EQUAL_FATAL(plog_compact_begin(pl, &args, &c), PLOG_E_NOT_FOUND);
+        plog_close(pl);
+        fixture_fini(&f);
+}
+
+static void test_damage(void)
+{
+        struct plog_compact_args args = { .now_ms = NOW_MS, .below_offset = 40, .map_bytes_max = 1 << 20 };
+        struct plog_compaction *c;
+        struct fixture f;
+        struct plog *pl = compact_open(&f);
+        char path[500];
+        int fd, r;
+
+        for (int i = 0; i < 40; i++)
+                put_one(pl, i % 2, i);
+        wait_durable(pl);
+        snprintf(path, sizeof path, "%s/t-0/%020d.log", f.dir, 0);
+        fd = file_open(path, O_RDWR);
+        CU_ASSERT_EQUAL(file_pwrite_all(fd, "\xff", 1, 100), 0);
+        file_close(fd);
+        diag_set_level(0);
+        CU_ASSERT_EQUAL_FATAL(plog_compact_begin(pl, &args, &c), 0);
+        while ((r = plog_compact_step(c, 1 << 20)) == 1)
+                ;
+        CU_ASSERT_EQUAL(r, PLOG_E_DAMAGED);
+        plog_compact_end(c);
+        CU_ASSERT_EQUAL(ends_of(pl).end_offset, 40);
+        plog_close(pl);
+        fixture_fini(&f);
+}
+
+/* ---- a crash before every step on the disk ---- */
+
+static struct {
+        const char *from; /* NULL: off */
+        char to[400];
+        int count;
+} crash;
+
+static void crash_here(void)
+{
+        char to[450];
+
+        if (!crash.from)
+                return;
+        snprintf(to, sizeof to, "%s/%d", crash.to, crash.count++);
+        copy_tree(crash.from, to);
+}
+
+int __real_file_rename(const char *from, const char *to);
+int __wrap_file_rename(const char *from, const char *to);
+int __wrap_file_rename(const char *from, const char *to)
+{
+        crash_here();
+        return __real_file_rename(from, to);
+}
+
+int __real_file_unlink(const char *path);
+int __wrap_file_unlink(const char *path);
+int __wrap_file_unlink(const char *path)
+{
+        crash_here();
+        return __real_file_unlink(path);
+}
+
+int __real_file_replace(const char *path, struct span content);
+int __wrap_file_replace(const char *path, struct span content);
+int __wrap_file_replace(const char *path, struct span content)
+{
+        crash_here();
+        return __real_file_replace(path, content);
+}
+
+int __real_file_sync_dir(const char *dir);
+int __wrap_file_sync_dir(const char *dir);
+int __wrap_file_sync_dir(const char *dir)
+{
+        crash_here();
+        return __real_file_sync_dir(dir);
+}
+
+static void test_crash(void)
+{
+        struct fixture f;
+        struct plog *pl = compact_open(&f);
+        char dir[] = "/tmp/plog-crash-XXXXXX";
+        int steps, copies = 0;
+
+        f.conf.segment_bytes = 1500;
+        for (int i = 0; i < 60; i++)
+                put_one(pl, i % 7 ? i % 5 : 1000 + i, i);
+        wait_durable(pl);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(dir));
+        snprintf(crash.to, sizeof crash.to, "%s", dir);
+        crash.count = 0;
+        crash.from = f.dir;
+        compact(pl);
+        crash.from = NULL;
+        steps = crash.count;
+        CU_ASSERT(steps > 12);
+        for (int i = 0; i < steps; i++) {
+                struct fixture g;
+                struct plog *copy;
+                char at[450];
+
+                snprintf(at, sizeof at, "%s/%d", dir, i);
+                fixture_init_at(&g, at);
+                g.conf = f.conf;
+                copy = fixture_open(&g, "t-0");
+                CU_ASSERT_EQUAL_FATAL(ends_of(copy).end_offset, model.end);
+                check_compacted(find_all(copy), 0, true);
+                wait_durable(copy);
+                check_compacted(find_all(copy), compact(copy).cleaned_offset, true);
+                plog_close(copy);
+                fixture_fini(&g);
+                copies++;
+        }
+        CU_ASSERT_EQUAL(copies, steps);
+        (void)file_remove_tree(dir);
+        plog_close(pl);
+        fixture_fini(&f);
+}
+
+/* ---- random ---- */
+
+static uint64_t rng;
+
+static uint32_t pick(uint32_t below)
+{
+        rng = rng * 6364136223846793005u + 1442695040888963407u;
+        return (uint32_t)(rng >> 33) % below;
+}
+
+static void random_append(struct plog *pl, int32_t *sequence)
+{
+        static const int codecs[] = { CODEC_NONE, CODEC_GZIP, CODEC_SNAPPY, CODEC_LZ4, CODEC_ZSTD };
+        int count = 1 + (int)pick(6);
+        struct put puts[6];
+        bool producer = !pick(3);
+
+        if (model.end + count > RECORDS_MAX)
+                return;
+        for (int i = 0; i < count; i++)
+                puts[i] = (struct put){ (int)(pick(4) ? pick(30) : pick(3000)), pick(8) ? (int)pick(100000) : -1 };
+        append_puts(pl, puts, count, codecs[pick(5)], producer ? 5 : 0, *sequence);
+        if (producer)
+                *sequence += count;
+}
+
+static void run_seed(uint64_t seed)
+{
+        struct plog_compact_result res;
+        struct fixture f;
+        struct plog *pl;
+        int32_t sequence = 0;
+        int64_t cleaned = 0;
+
+        rng = seed;
+        pl = compact_open(&f);
+        f.conf.delete_retention_ms = INT64_MAX;
+        f.conf.segment_bytes = 2000 + pick(6000);
+        plog_set_conf(pl, &f.conf);
+        for (int step = 0; step < 150; step++) {
+                for (unsigned n = pick(12); n > 0; n--)
+                        random_append(pl, &sequence);
+                if (pick(4))
+                        continue;
+                wait_durable(pl);
+                res = compact_with(pl, pick(2) ? 1 << 20 : 256 * 24, NOW_MS + step, 1 + pick(20000));
+                cleaned = MAX2(cleaned, res.cleaned_offset);
+                if (!pick(3)) {
+                        plog_close(pl);
+                        if (pick(2))
+                                remove_files(&f, "index");
+                        diag_set_level(0);
+                        pl = fixture_open(&f, "t-0");
+                }
+                CU_ASSERT_EQUAL_FATAL(ends_of(pl).end_offset, model.end);
+                check_compacted(find_all(pl), cleaned, true);
+        }
+        plog_close(pl);
+        fixture_fini(&f);
+}
+
+static void test_random(void)
+{
+        const char *env = getenv("COMPACT_SEED");
+        uint64_t first = env ? strtoull(env, NULL, 0) : 1, count = env ? 1 : 4;
+
+        for (uint64_t seed = first; seed < first + count; seed++) {
+                unsigned failed = CU_get_number_of_failures();
+
+                fprintf(stderr, "seed %llu ", (unsigned long long)seed);
+                run_seed(seed);
+                if (CU_get_number_of_failures() != failed)
+                        fprintf(stderr, "FAILED: again with COMPACT_SEED=%llu\n", (unsigned long long)seed);
+        }
+}
+
+/* ---- keys ---- */
+
+static void test_keymap(void)
+{
+        struct keymap m;
+        char key[KEY_SIZE];
+        int i, r = 0;
+
+        CU_ASSERT_EQUAL_FATAL(keymap_init(&m, 4096 * 24), 0);
+        CU_ASSERT_EQUAL(keymap_get(&m, span_of("", 0)), -1);
+        CU_ASSERT_EQUAL(keymap_put(&m, span_of("", 0), 0), 0);
+        CU_ASSERT_EQUAL(keymap_get(&m, span_of("", 0)), 0);
+        for (i = 1; !r; i++) {
+                key_format(i, key);
+                r = keymap_put(&m, span_of(key, strlen(key)), i);
+        }
+        CU_ASSERT_EQUAL(r, KEYMAP_FULL);
+        CU_ASSERT_EQUAL(i - 1, 3072);
+        for (int k = 1; k < i - 1; k++) {
+                key_format(k, key);
+                CU_ASSERT_EQUAL_FATAL(keymap_get(&m, span_of(key, strlen(key))), k);
+                CU_ASSERT_EQUAL_FATAL(keymap_put(&m, span_of(key, strlen(key)), k + 10000), 0); /* known ones fit always */
+                CU_ASSERT_EQUAL_FATAL(keymap_get(&m, span_of(key, strlen(key))), k + 10000);
+        }
+        key_format(i - 1, key);
+        CU_ASSERT_EQUAL(keymap_get(&m, span_of(key, strlen(key))), -1);
+        keymap_fini(&m);
+}
+
+static const struct unit_case cases[] = {
+        { "the newest offset of each key", test_keymap },
+        { "a story of four keys", test_story },
+        { "tombstones", test_tombstones },
+        { "producers stay known", test_producers },
+        { "what is young or not replicated stays", test_lag },
+        { "a reader holds what it began with", test_reader },
+        { "the log changes meanwhile", test_changed_meanwhile },
+        { "damage stops it", test_damage },
+        { "a crash before every step", test_crash },
+        { "random logs", test_random },
+};
+UNIT_MAIN("plog/compact", cases)
