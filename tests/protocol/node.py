@@ -26,9 +26,10 @@ class Node:
     """Use with 'with', or start() and then close(). After start() @host, @port and @address say where Kafka's protocol
     is served, @admin where HTTP is. Ports are chosen by the kernel at each start unless @settings name some."""
 
-    def __init__(self, settings=(), program=None, log=None):
+    def __init__(self, settings=(), program=None, log=None, env=None):
         self.program = Path(program or os.environ.get("CHRONIKD", ROOT / "build/chronikd"))
         self.settings = list(settings)
+        self.env = dict(env or {})              # beside those that this process has
         self.folder = Path(tempfile.mkdtemp(prefix="chronik-test-"))
         self.data = self.folder / "data"
         self.log = Path(log) if log else self.folder / "log"
@@ -54,7 +55,8 @@ class Node:
             command += ["--set", setting]
         with open(self.log, "ab") as log:
             before = log.tell()
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                                            env={**os.environ, **self.env})
         self._wait_ready(before)
         return self
 
