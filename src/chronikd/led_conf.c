@@ -44,7 +44,7 @@ void led_conf_topic(const struct led *led, const struct meta_topic *t, struct to
                            pairs_of(meta_image_configs(led->image, META_RESOURCE_TOPIC, t->name), pairs), ret);
 }
 
-struct plog_conf led_conf_log(const struct topic_conf *c)
+struct plog_conf led_conf_log(const struct led *led, const struct topic_conf *c)
 {
         return (struct plog_conf){
                 .segment_bytes = c->segment_bytes,
@@ -59,7 +59,7 @@ struct plog_conf led_conf_log(const struct topic_conf *c)
                 .flush_before_ack = c->flush_before_ack,
                 .flush_ms = c->flush_ms,
                 .flush_messages = c->flush_messages,
-                .producer_expiry_ms = 86400000,
+                .producer_expiry_ms = led->conf->producers.id_expiration_ms,
         };
 }
 
