@@ -3,6 +3,7 @@
 import itertools
 import os
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
@@ -125,6 +126,13 @@ class NodeCase(unittest.TestCase):
                     offset = new[-1].base_offset + new[-1].last_offset_delta + 1
                 if not new or offset >= answer["high_watermark"]:
                     return batches
+
+    def wait_until(self, condition, what, limit_s=10):
+        """Until @condition() is true; fails with @what after @limit_s."""
+        deadline = time.monotonic() + limit_s
+        while not condition():
+            self.assertLess(time.monotonic(), deadline, what)
+            time.sleep(0.01)
 
     def assertError(self, code, expected, message=None):
         """Compare error codes and show their names."""

@@ -121,20 +121,6 @@ class Duplicates(ProducerCase):
         self.assertEqual(self.ends(topic), offset)
         self.assertGreater(offset, 4 * 40)
 
-    def test_after_deleted_records(self):
-        """Item 20: deleting records does not delete what is known of their producers, before and after a SIGKILL."""
-        topic, pid, client = self.topic(), self.new_id(), self.client()
-        self.send(topic, pid, 0, 2, offset=0)
-        self.send(topic, pid, 2, 2, offset=2)
-        answer = client.call("DeleteRecords", 2, timeout_ms=5000, topics=[
-            {"name": topic, "partitions": [{"partition_index": 0, "offset": -1}]}])
-        self.assertError(answer["topics"][0]["partitions"][0]["error_code"], ERR.NONE)
-        self.send(topic, pid, 2, 2, offset=2)
-        self.node.restart(kill=True)
-        self.send(topic, pid, 2, 2, offset=2)
-        self.send(topic, pid, 9, error=ERR.OUT_OF_ORDER_SEQUENCE_NUMBER)
-        self.send(topic, pid, 4, offset=4)
-
     def test_partitions_are_apart(self):
         """Item 20: sequences are counted for each partition by itself."""
         topic, pid = self.topic(partitions=2), self.new_id()
@@ -163,6 +149,31 @@ class Duplicates(ProducerCase):
         self.send(topic, pid, 0, 2, acks=1, client=client, offset=0)
         self.send(topic, pid, 2, acks=1, client=client, offset=2)
         self.assertEqual(self.ends(topic), 3)
+
+
+class DeletedRecords(ProducerCase):
+    SETTINGS = ["storage.retention_check_interval_ms=50ms"]
+
+    def test_after_deleted_records(self):
+        """Item 20: when all that a producer wrote is deleted, with its segments, it is still known what that was, before
+        and after a stop and a SIGKILL."""
+        topic = self.topic(segment_bytes=4096, file_delete_delay_ms=0)
+        pid, client = self.new_id(), self.client()
+        self.send(topic, pid, 0, 2, offset=0)
+        self.send(topic, pid, 2, 2, offset=2)
+        for _ in range(6):                                      # others fill more segments
+            self.assertError(self.produce(client, topic, [bytes(3000)])["error_code"], ERR.NONE)
+        answer = client.call("DeleteRecords", 2, timeout_ms=5000, topics=[
+            {"name": topic, "partitions": [{"partition_index": 0, "offset": -1}]}])
+        self.assertEqual(answer["topics"][0]["partitions"][0]["low_watermark"], 10)
+        self.wait_until(lambda: len(list(self.node.data.glob(f"**/{topic}-0/*.log"))) <= 1, "segments are left")
+        self.send(topic, pid, 2, 2, offset=2)
+        for kill in (True, False, True):
+            self.node.restart(kill=kill)
+            self.send(topic, pid, 2, 2, offset=2)
+            self.send(topic, pid, 0, 2, offset=0)
+            self.send(topic, pid, 9, error=ERR.OUT_OF_ORDER_SEQUENCE_NUMBER)
+        self.send(topic, pid, 4, offset=10)
 
 
 class DuplicateOfWaiting(ProducerCase):
@@ -294,6 +305,67 @@ class Sequences(ProducerCase):
                 answer = client.receive()["responses"][0]["partition_responses"][0]
                 self.assertEqual((answer["error_code"], answer["base_offset"]), (ERR.NONE, sequence))
         self.assertEqual(self.ends(topic), 30)
+
+
+class Crash(ProducerCase):
+    PARTITIONS, IN_FLIGHT, KILLS = 3, 60, 5
+
+    def produce_some(self, client, topic, pid, sequences):
+        for partition, sequence in sequences:
+            client.send("Produce", 9, acks=-1, timeout_ms=9000, topic_data=[
+                {"name": topic, "partition_data": [{"index": partition, "records": self.build(pid, sequence)}]}])
+
+    def test_kills_under_load(self):
+        """Items 20, 23: a producer with many batches in flight meets SIGKILL again and again and sends again what was not
+        answered. In the end each record is there once, in order, and each answer had told its true offset."""
+        topic, pid, client = self.topic(partitions=self.PARTITIONS), self.new_id(), self.client()
+        todo, sequence = [], [0] * self.PARTITIONS
+        for kill in range(self.KILLS):
+            while len(todo) < self.IN_FLIGHT:
+                partition = (len(todo) + kill) % self.PARTITIONS
+                todo.append((partition, sequence[partition]))
+                sequence[partition] += 1
+            self.produce_some(client, topic, pid, todo)
+            for _ in range(11 * kill):
+                self.told(client, todo.pop(0))
+            self.node.restart(kill=True)
+            client = self.client()
+            # What is older than five batches is no known duplicate any more, so a producer has at most five in flight
+            # for each partition (max.in.flight.requests.per.connection). Here the kill decides what arrived: ask.
+            todo = [(p, s) for p, s in todo if s >= self.ends_of(topic, p)]
+        self.produce_some(client, topic, pid, todo)
+        for batch_sent in todo:
+            self.told(client, batch_sent)
+        for partition in range(self.PARTITIONS):
+            self.assertEqual([r.value for b in self.stored(topic, partition) for r in b.records],
+                             [b"%d/0/%d" % (pid, s) for s in range(sequence[partition])])
+
+    def told(self, client, batch_sent):
+        answer = client.receive()["responses"][0]["partition_responses"][0]
+        self.assertEqual((answer["index"], answer["error_code"], answer["base_offset"]),
+                         (batch_sent[0], ERR.NONE, batch_sent[1]))
+
+    def ends_of(self, topic, partition):
+        return sum(b.count for b in self.stored(topic, partition))
+
+    def test_five_in_flight(self):
+        """Item 20: with five batches in flight, as Kafka's producers have, all that was not answered is sent again
+        blindly after each SIGKILL; nothing is lost, nothing is there twice."""
+        topic, pid, sequence = self.topic(), self.new_id(), 0
+        for kill in range(8):
+            client = self.client()
+            flight = [(0, sequence + i) for i in range(RETAINED)]
+            self.produce_some(client, topic, pid, flight)
+            for _ in range(kill % (RETAINED + 1)):
+                self.told(client, flight.pop(0))
+            self.node.restart(kill=True)
+            client = self.client()
+            self.produce_some(client, topic, pid, flight)
+            for batch_sent in flight:
+                self.told(client, batch_sent)
+            sequence += RETAINED
+        self.assertEqual([r.value for b in self.stored(topic) for r in b.records],
+                         [b"%d/0/%d" % (pid, s) for s in range(sequence)])
 
 
 class Ids(ProducerCase):
