@@ -36,7 +36,7 @@ static void partition_update(struct led *led, struct partition *p, const struct 
 
         led_conf_topic(led, t, &c);
         conf = led_conf_partition(&c, mp);
-        log_conf = led_conf_log(&c);
+        log_conf = led_conf_log(led, &c);
         plog_set_conf(partition_log(p), &log_conf);
         partition_set_conf(p, &conf);
         partition_set_leader_epoch(p, mp->leader_epoch);
@@ -69,7 +69,7 @@ bool led_look(struct led *led, struct uuid topic_id, int32_t index, struct led_w
         *ret_work = (struct led_work){ .kind = wanted ? LED_OPEN : mp ? LED_CLOSE : LED_DELETE };
         if (wanted) {
                 led_conf_topic(led, t, &c);
-                ret_work->log_conf = led_conf_log(&c);
+                ret_work->log_conf = led_conf_log(led, &c);
                 ret_work->conf = led_conf_partition(&c, mp);
                 ret_work->leader_epoch = mp->leader_epoch;
         } else if (p) {

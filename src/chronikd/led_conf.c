@@ -44,7 +44,7 @@ void led_conf_topic(const struct led *led, const struct meta_topic *t, struct to
                            pairs_of(meta_image_configs(led->image, META_RESOURCE_TOPIC, t->name), pairs), ret);
 }
 
-struct plog_conf led_conf_log(const struct topic_conf *c)
+struct plog_conf led_conf_log(const struct led *led, const struct topic_conf *c)
 {
         return (struct plog_conf){
                 .segment_bytes = c->segment_bytes,
@@ -65,7 +65,7 @@ struct plog_conf led_conf_log(const struct topic_conf *c)
                 .min_compaction_lag_ms = c->min_compaction_lag_ms,
                 .max_compaction_lag_ms = c->max_compaction_lag_ms,
                 .delete_retention_ms = c->delete_retention_ms,
-                .producer_expiry_ms = 86400000,
+                .producer_expiry_ms = led->conf->producers.id_expiration_ms,
         };
 }
 

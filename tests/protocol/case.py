@@ -1,30 +1,74 @@
 """What every test file stands on: a node for each TestCase class, connections that are closed, topics of fresh names."""
 
 import itertools
+import os
+import tempfile
+import time
 import unittest
+from pathlib import Path
 
 import records
 from kafka import ERR, Client
-from node import Node
+from node import ROOT, Node
 
 _numbers = itertools.count(1)
+
+
+class Disk:
+    """The node's disk when hold-sync.c stands before it: syncs of chosen files wait, or fail."""
+
+    def __init__(self):
+        self.library = Path(os.environ.get("HOLD_SYNC_LIB", ROOT / "build/tests/protocol/libhold-sync.so"))
+        self.folder = tempfile.TemporaryDirectory(prefix="chronik-disk-")
+        self.file = Path(self.folder.name) / "order"
+
+    def env(self):
+        if not self.library.exists():
+            raise FileNotFoundError(f"{self.library} is not there; build it with 'make'")
+        return {"LD_PRELOAD": str(self.library), "HOLD_SYNC": str(self.file),
+                "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
+
+    def _order(self, text):
+        new = self.file.with_suffix(".new")
+        new.write_text(text)
+        new.rename(self.file)
+
+    def hold(self, topic):
+        """Syncs of this topic's files wait until release()."""
+        self._order(f"hold /{topic}-")
+
+    def fail(self, topic):
+        """Syncs of this topic's files fail."""
+        self._order(f"fail /{topic}-")
+
+    def release(self):
+        self._order("")
 
 
 class NodeCase(unittest.TestCase):
     """One node for all tests of a class, with the class's SETTINGS. At the end it must still live and stop cleanly."""
 
     SETTINGS = []
+    DISK = False            # True: self.disk can hold and fail syncs
     maxDiff = None
 
     @classmethod
     def setUpClass(cls):
-        cls.node = Node(cls.SETTINGS)
+        cls.disk = Disk() if cls.DISK else None
+        cls.node = Node(cls.SETTINGS, env=cls.disk.env() if cls.disk else None)
+        if cls.disk:
+            cls.addClassCleanup(cls.disk.folder.cleanup)
         cls.addClassCleanup(cls.node.close)
         cls.node.start()
 
     @classmethod
     def tearDownClass(cls):
         cls.node.stop()
+
+    def hold(self, topic):
+        """Let this topic's syncs wait until self.disk.release(), or the end of the test."""
+        self.addCleanup(self.disk.release)
+        self.disk.hold(topic)
 
     def client(self, **options):
         """A new connection, closed when the test ends."""
@@ -82,6 +126,13 @@ class NodeCase(unittest.TestCase):
                     offset = new[-1].base_offset + new[-1].last_offset_delta + 1
                 if not new or offset >= answer["high_watermark"]:
                     return batches
+
+    def wait_until(self, condition, what, limit_s=10):
+        """Until @condition() is true; fails with @what after @limit_s."""
+        deadline = time.monotonic() + limit_s
+        while not condition():
+            self.assertLess(time.monotonic(), deadline, what)
+            time.sleep(0.01)
 
     def assertError(self, code, expected, message=None):
         """Compare error codes and show their names."""

@@ -46,8 +46,9 @@ def request(api, version, correlation_id, **fields):
 class Client:
     """One connection. Every wait ends after @timeout_s with a ClientError."""
 
-    def __init__(self, host, port, timeout_s=TIMEOUT_S):
-        self.socket = socket.create_connection((host, port), timeout_s)
+    def __init__(self, host, port, timeout_s=TIMEOUT_S, source=None):
+        """@source: the address to connect from, for what depends on it."""
+        self.socket = socket.create_connection((host, port), timeout_s, (source, 0) if source else None)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.timeout_s = timeout_s
         self.correlation_id = 0
