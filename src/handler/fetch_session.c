@@ -7,8 +7,8 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <uthash.h>
 
+#include "base/hash.h"
 #include "base/list.h"
 #include "sys/clock.h"
 
