@@ -1,6 +1,6 @@
 /* What the files of this folder share: the log, its segments, the store. Nothing outside includes it.
  *
- * Locks (docs/LOCKS.md): plog.work, then plog.lock, then one of store.lock, flusher.lock, files.lock (leaves).
+ * Locks (docs/LOCKS.md): plog.work, then plog.news, then plog.lock, then one of store.lock, flusher.lock, files.lock (leaves).
  * plog.work serialises whatever blocks on one log (flush, checkpoint, retention, truncation, closing); plog.lock is held
  * for short computations and one pwritev. */
 #pragma once
@@ -78,6 +78,7 @@ struct plog {
         struct ilist store_link; /* store.lock */
 
         pthread_mutex_t work;
+        pthread_mutex_t news; /* held while the listener is called, so that changing it waits for a call under way */
 
         pthread_mutex_t lock;
         struct plog_conf conf;

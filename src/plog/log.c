@@ -45,6 +45,7 @@ struct plog *plog_unref(struct plog *pl)
         producers_fini(&pl->producers);
         recent_fini(&pl->recent);
         pthread_mutex_destroy(&pl->lock);
+        pthread_mutex_destroy(&pl->news);
         pthread_mutex_destroy(&pl->work);
         free(pl->dir);
         free(pl->name);
@@ -146,6 +147,7 @@ static int log_new(struct plog_store *store, const struct plog_open_args *args, 
         pl->magic = PLOG_MAGIC;
         atomic_init(&pl->refs, 1);
         pthread_mutex_init(&pl->work, NULL);
+        pthread_mutex_init(&pl->news, NULL);
         pthread_mutex_init(&pl->lock, NULL);
         ilist_init(&pl->store_link);
         ilist_init(&pl->flush_link);
@@ -268,10 +270,12 @@ void plog_set_conf(struct plog *pl, const struct plog_conf *conf)
 
 void plog_set_listener(struct plog *pl, struct plog_listener listener)
 {
+        pthread_mutex_lock(&pl->news);
         pthread_mutex_lock(&pl->lock);
         if (pl->state != PLOG_CLOSED)
                 pl->listener = listener;
         pthread_mutex_unlock(&pl->lock);
+        pthread_mutex_unlock(&pl->news);
 }
 
 void plog_ends(struct plog *pl, struct plog_ends *ret)
