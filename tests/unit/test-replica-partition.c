@@ -293,6 +293,31 @@ static void test_relaxed(void)
         scene_fini(&s);
 }
 
+/* Offsets that are reached one after the other, by whoever waited in whatever order. */
+static void test_order_of_acks(void)
+{
+        static const int64_t offsets[] = { 4, 2, 6, 1, 5, 2 };
+        struct partition_conf conf = conf_durable();
+        struct waiter acks[ARRAY_LEN(offsets)] = { 0 }, locals[ARRAY_LEN(offsets)] = { 0 };
+        struct scene s;
+
+        conf.flush_before_ack = false;
+        scene_init_with(&s, &conf);
+        for (unsigned i = 0; i < ARRAY_LEN(offsets); i++) {
+                wait_for(&s, &acks[i], PARTITION_WAIT_ACK, offsets[i]);
+                wait_for(&s, &locals[i], PARTITION_WAIT_LOCAL, offsets[i]);
+        }
+        for (int64_t end = 2; end <= 6; end += 2) {
+                append_two(s.p);
+                turn(&s);
+                for (unsigned i = 0; i < ARRAY_LEN(offsets); i++) {
+                        CU_ASSERT_EQUAL(acks[i].told, offsets[i] <= end);
+                        CU_ASSERT_EQUAL(locals[i].told, offsets[i] <= end);
+                }
+        }
+        scene_fini(&s);
+}
+
 static void test_data_and_start(void)
 {
         struct waiter at_end = { 0 }, below = { 0 }, deleted = { 0 };
@@ -379,6 +404,7 @@ static void test_close(void)
         struct waiter w[4] = { 0 };
         struct plog_append_result res;
         struct scene s;
+        int64_t start;
 
         scene_init(&s);
         gate_shut(&s.gate, s.f.pool);
@@ -399,6 +425,10 @@ static void test_close(void)
         gate_open(&s.gate);
         turn(&s);
         CU_ASSERT_EQUAL(w[0].told, 1);
+        /* The watermark stands still now; what is shown never lies below the start. */
+        CU_ASSERT_EQUAL(plog_delete_records(s.log, 2, &start), 0);
+        CU_ASSERT_EQUAL(view_of(s.p).high_watermark, 2);
+        CU_ASSERT_EQUAL(view_of(s.p).stable_offset, 2);
         scene_fini(&s); /* closes again: harmless */
 }
 
@@ -432,6 +462,33 @@ static void test_failed_disk(void)
         CU_ASSERT(late.told == 1 && good.told == 1 && good.wait.outcome == 0);
         scene_fini(&s);
         CU_ASSERT_EQUAL(data.told, 0);
+}
+
+/* Acknowledged on the word of the page cache only: the word stands, but nobody is told so any more. */
+static void test_failed_disk_relaxed(void)
+{
+        struct partition_conf conf = conf_durable();
+        struct waiter before = { 0 }, after = { 0 };
+        struct scene s;
+
+        conf.flush_before_ack = false;
+        scene_init_with(&s, &conf);
+        s.f.conf.flush_messages = 4;
+        plog_set_conf(s.log, &s.f.conf);
+        atomic_store(&sync_fails, true);
+        append_two(s.p);
+        wait_for(&s, &before, PARTITION_WAIT_LOCAL, 2);
+        append_two(s.p); /* enough for a sync */
+        for (int i = 0; i < 10000 && !view_of(s.p).failed; i++)
+                usleep(1000);
+        CU_ASSERT(view_of(s.p).failed);
+        wait_for(&s, &after, PARTITION_WAIT_LOCAL, 2);
+        turn(&s);
+        CU_ASSERT(before.told == 1 && before.wait.outcome == 0);
+        CU_ASSERT(after.told == 1 && after.wait.outcome == PLOG_E_FAILED);
+        CU_ASSERT(view_of(s.p).high_watermark >= 2); /* never back; 4 when the append was seen before the failure */
+        atomic_store(&sync_fails, false);
+        scene_fini(&s);
 }
 
 static void test_min_isr(void)
@@ -662,11 +719,13 @@ static void test_storm(void)
 static const struct unit_case cases[] = {
         { "the watermark follows the flush", test_watermark_follows_flush },
         { "a relaxed topic", test_relaxed },
+        { "acknowledged in order of offset", test_order_of_acks },
         { "waiting for data; the start moves", test_data_and_start },
         { "the start passes one who waits", test_start_passes_the_waiter },
         { "taking a wait back", test_unwait },
         { "closing tells everybody", test_close },
         { "a disk that fails", test_failed_disk },
+        { "a disk that fails under a relaxed topic", test_failed_disk_relaxed },
         { "minimum in sync", test_min_isr },
         { "leader epochs", test_epochs },
         { "opens at the durable end", test_opens_at_durable_end },
