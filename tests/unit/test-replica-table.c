@@ -139,7 +139,7 @@ static void test_threads(void)
         CU_ASSERT_EQUAL_FATAL(partition_table_new(&c.table), 0);
         for (unsigned i = 0; i < ARRAY_LEN(threads); i++)
                 pthread_create(&threads[i], NULL, find_and_visit, &c);
-        for (int round = 0; round < 40; round++) {
+        for (int round = 0; round < 40 || (!atomic_load(&c.found) && round < 20000); round++) {
                 for (int32_t k = 0; k < TOPICS * PARTITIONS; k++)
                         CU_ASSERT_EQUAL(partition_table_put(c.table, make(log, k % TOPICS, k % PARTITIONS)), 0);
                 for (int32_t k = 0; k < TOPICS * PARTITIONS; k++)
