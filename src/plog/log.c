@@ -181,8 +181,10 @@ int plog_open(struct plog_store *store, const struct plog_open_args *args, struc
         pthread_mutex_lock(&pl->work);
         r = plog_recover(pl);
         pthread_mutex_unlock(&pl->work);
-        if (r)
+        if (r) {
+                atomic_store(&store->unclean, true); /* it may be mended by hand, and must be looked at then */
                 return err_fold(r);
+        }
         store_add_log(store, pl);
         *ret_log = TAKE_PTR(pl);
         return 0;
@@ -230,9 +232,10 @@ void plog_close(struct plog *pl)
         if (!pl)
                 return;
         pthread_mutex_lock(&pl->work);
-        /* What cannot be written now is found again by recovery. */
-        if (pl->state == PLOG_OPEN && !checkpoint_is_current(pl))
-                (void)checkpoint_make(pl, false);
+        /* What cannot be written now is found again by recovery, which must then look. */
+        if (pl->state == PLOG_FAILED ||
+            (pl->state == PLOG_OPEN && !checkpoint_is_current(pl) && checkpoint_make(pl, false)))
+                atomic_store(&pl->store->unclean, true);
         shut(pl);
         pthread_mutex_unlock(&pl->work);
         plog_unref(pl);
