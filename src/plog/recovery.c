@@ -169,6 +169,8 @@ static void find_scan_start(struct recovery *rc)
 
                 while (i < pl->segments_count && pl->segments[i]->base_offset < reach)
                         i++;
+                if (i && i == pl->segments_count)
+                        pl->segments[i - 1]->next_offset = rc->c.end_offset; /* no name behind it says so */
                 rc->known_end = rc->c.end_offset;
         }
         first = i;

@@ -237,6 +237,8 @@ static bool change(struct folder *fo, struct cursor *c)
 
         if (!cursor_ok(c))
                 return false;
+        if (fuzz_tells())
+                fprintf(stderr, "op %d %s (%zu bytes) at %zu arg %d\n", op % 9, f->name, f->len, pos, arg);
         switch (op % 9) {
         case 0: /* other bytes */
                 for (size_t i = 0; i < arg % 16u && pos + i < f->len; i++)
@@ -341,6 +343,11 @@ static struct content read_log(struct plog *pl, size_t len_max)
         assert(r || (found.offset >= c.ends.start_offset && found.offset < c.ends.end_offset));
         (void)plog_epoch_end(pl, 2, &(int32_t){ 0 }, &end);
         (void)plog_epoch_at(pl, c.ends.start_offset);
+        if (fuzz_tells())
+                fprintf(stderr, "start %lld durable %lld end %lld damaged %lld-%lld read to %lld crc %08x outcome %d\n",
+                        (long long)c.ends.start_offset, (long long)c.ends.durable_end_offset,
+                        (long long)c.ends.end_offset, (long long)pl->damaged_from, (long long)pl->damaged_to,
+                        (long long)c.read_to, c.crc, c.stopped_by);
         return c;
 }
 

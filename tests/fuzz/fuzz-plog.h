@@ -24,12 +24,18 @@ static void fuzz_dir_remove(void)
         (void)file_remove_tree(fuzz_dir);
 }
 
+/* FUZZ_DIAG=1 in the environment: say what is done, for looking into one input. */
+static inline bool fuzz_tells(void)
+{
+        return getenv("FUZZ_DIAG");
+}
+
 /* The folder, made at the first call and removed at the end of the process. */
 static inline const char *fuzz_dir_get(void)
 {
         if (*fuzz_dir)
                 return fuzz_dir;
-        diag_set_level(0);
+        diag_set_level(fuzz_tells() ? DIAG_INFO : 0);
         snprintf(fuzz_dir, sizeof fuzz_dir, "%s/chronik-fuzz-XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
         if (!mkdtemp(fuzz_dir))
                 abort();
