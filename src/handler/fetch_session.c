@@ -7,12 +7,16 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <uthash.h>
 
+#include "base/hash.h"
 #include "base/list.h"
 #include "sys/clock.h"
 
-enum { EVICTION_AGE_MS = 120000 };
+enum {
+        EPOCH_NEW = 0,
+        EPOCH_END = -1,
+        EVICTION_AGE_MS = 120000, /* unused for longer: may go; in the cache for less: stays (Kafka's default) */
+};
 
 struct session_topic {
         struct uuid id;
@@ -42,7 +46,7 @@ struct fetch_session {
         bool cached;            /* cache's lock */
         int32_t id;
         bool by_id;
-        int64_t used_ms;        /* cache's lock */
+        int64_t used_ms, created_ms; /* cache's lock */
         UT_hash_handle hh;
 
         pthread_mutex_t lock;   /* guards all below */
@@ -227,13 +231,26 @@ static bool cache_drop(struct fetch_sessions *c, struct fetch_session *s)
         return true;
 }
 
-/* With the cache's lock: count what the session holds now. */
-static void cache_recount(struct fetch_sessions *c, struct fetch_session *s, size_t partitions_count)
+/* A request of the session was accepted, which holds @partitions_count now. False: that is more than there is room for,
+ * and the session is dropped. */
+static bool cache_use(struct fetch_sessions *c, struct fetch_session *s, size_t partitions_count, int64_t now_ms)
 {
-        if (!s->cached)
-                return;
-        c->partitions_count += partitions_count - s->counted;
-        s->counted = partitions_count;
+        bool dropped = false;
+
+        pthread_mutex_lock(&c->lock);
+        if (s->cached) {
+                s->used_ms = now_ms;
+                ilist_unlink(&s->lru);
+                ilist_push_back(&c->lru, &s->lru);
+                c->partitions_count += partitions_count - s->counted;
+                s->counted = partitions_count;
+                if (c->partitions_count > c->partitions_max)
+                        dropped = cache_drop(c, s);
+        }
+        pthread_mutex_unlock(&c->lock);
+        if (dropped)
+                session_unref(c, s);
+        return !dropped;
 }
 
 struct fetch_sessions *fetch_sessions_free(struct fetch_sessions *c)
@@ -252,18 +269,14 @@ struct fetch_sessions *fetch_sessions_free(struct fetch_sessions *c)
         return NULL;
 }
 
-static struct fetch_session *cache_get(struct fetch_sessions *c, int32_t id, int64_t now_ms)
+static struct fetch_session *cache_get(struct fetch_sessions *c, int32_t id)
 {
         struct fetch_session *s;
 
         pthread_mutex_lock(&c->lock);
         HASH_FIND(hh, c->by_id, &id, sizeof id, s);
-        if (s) {
+        if (s)
                 s->refs++;
-                s->used_ms = now_ms;
-                ilist_unlink(&s->lru);
-                ilist_push_back(&c->lru, &s->lru);
-        }
         pthread_mutex_unlock(&c->lock);
         return s;
 }
@@ -284,22 +297,60 @@ static void cache_remove_id(struct fetch_sessions *c, int32_t id)
                 session_unref(c, s);
 }
 
-/* With the cache's lock: make room for a session of @size partitions by dropping one that was not used for a while, or
- * the least recently used one that is smaller. Gives its reference to the caller through @ret_victim. */
-static bool cache_make_room(struct fetch_sessions *c, size_t size, int64_t now_ms, struct fetch_session **ret_victim)
+static bool cache_fits(const struct fetch_sessions *c, size_t sessions, size_t partitions)
 {
-        struct fetch_session *oldest = ilist_first(&c->lru, struct fetch_session, lru);
+        return sessions < c->slots && partitions <= c->partitions_max;
+}
 
-        *ret_victim = NULL;
-        if (size > c->partitions_max)
-                return false;
-        if (c->count < c->slots && c->partitions_count + size <= c->partitions_max)
-                return true;
-        if (!oldest || (now_ms - oldest->used_ms < EVICTION_AGE_MS && oldest->counted >= size))
-                return false;
-        cache_drop(c, oldest);
-        *ret_victim = oldest;
-        return c->count < c->slots && c->partitions_count + size <= c->partitions_max;
+/* With the cache's lock: of the sessions from @from on, which are in use, the smallest that is not new and smaller than
+ * @size. NULL when there is none. Walks the whole cache, which is bounded. */
+static struct fetch_session *cache_smallest(struct fetch_sessions *c, struct ilist *from, size_t size, int64_t now_ms)
+{
+        struct fetch_session *smallest = NULL;
+
+        for (struct ilist *at = from; at != &c->lru; at = at->next) {
+                struct fetch_session *s = ilist_entry(at, struct fetch_session, lru);
+
+                if (now_ms - s->created_ms > EVICTION_AGE_MS && s->counted < (smallest ? smallest->counted : size))
+                        smallest = s;
+        }
+        return smallest;
+}
+
+/* With the cache's lock: make room for a session of @size partitions as KIP-227 says. Those that nobody used for a while
+ * go, the longest unused first; when that is not enough, also one that is in use, but not new, and smaller. A new one
+ * never goes for another new one: two clients would chase each other. Nobody goes in vain. The cache's references go
+ * to the caller on @ret_victims. */
+static bool cache_make_room(struct fetch_sessions *c, size_t size, int64_t now_ms, struct ilist *ret_victims)
+{
+        size_t sessions = c->count, partitions = c->partitions_count + size;
+        struct fetch_session *smaller = NULL;
+        struct ilist *end = c->lru.next; /* those before it go */
+
+        for (; end != &c->lru && !cache_fits(c, sessions, partitions); end = end->next) {
+                const struct fetch_session *s = ilist_entry(end, struct fetch_session, lru);
+
+                if (now_ms - s->used_ms <= EVICTION_AGE_MS)
+                        break;
+                sessions--;
+                partitions -= s->counted;
+        }
+        if (!cache_fits(c, sessions, partitions)) {
+                smaller = cache_smallest(c, end, size, now_ms);
+                if (!smaller || !cache_fits(c, sessions - 1, partitions - smaller->counted))
+                        return false;
+        }
+        while (c->lru.next != end) {
+                struct fetch_session *s = ilist_first(&c->lru, struct fetch_session, lru);
+
+                cache_drop(c, s);
+                ilist_push_back(ret_victims, &s->lru);
+        }
+        if (smaller) {
+                cache_drop(c, smaller);
+                ilist_push_back(ret_victims, &smaller->lru);
+        }
+        return true;
 }
 
 /* With the cache's lock: a random id that is neither 0 nor taken. */
@@ -381,7 +432,7 @@ static int session_update(struct fetch_session *s, const struct fetch_session_re
 static int begin_incremental(struct fetch_sessions *c, const struct fetch_session_request *rq, struct arena *a,
                              int64_t now_ms, struct fetch_plan *plan)
 {
-        struct fetch_session *s = cache_get(c, rq->session_id, now_ms);
+        struct fetch_session *s = cache_get(c, rq->session_id);
         size_t count;
         int r = 0;
 
@@ -399,9 +450,9 @@ static int begin_incremental(struct fetch_sessions *c, const struct fetch_sessio
         count = s->partitions_count;
         pthread_mutex_unlock(&s->lock);
 
-        pthread_mutex_lock(&c->lock);
-        cache_recount(c, s, count);
-        pthread_mutex_unlock(&c->lock);
+        /* Without room for what it has become the client is told to start anew: it gets full responses then. */
+        if (r == 0 && !cache_use(c, s, count, now_ms))
+                r = FETCH_SESSION_E_NOT_FOUND;
         if (r == 0 && count == 0)
                 cache_remove_id(c, rq->session_id); /* nothing left to remember: answered without a session */
         if (r || count == 0) {
@@ -419,13 +470,13 @@ int fetch_session_begin(struct fetch_sessions *c, const struct fetch_session_req
         struct fetch_plan plan = { .by_id = rq->by_id };
         int r;
 
-        if (rq->epoch > 0 || rq->epoch < -1) { /* 0 starts, -1 ends; all else is the number of a request */
+        if (rq->epoch != EPOCH_NEW && rq->epoch != EPOCH_END) {
                 r = begin_incremental(c, rq, a, now_ms, &plan);
                 if (r)
                         return r;
         } else {
                 cache_remove_id(c, rq->session_id);
-                plan.may_create = rq->epoch == 0;
+                plan.may_create = rq->epoch == EPOCH_NEW;
                 plan.items_count = rq->items_count;
                 plan.items = arena_memdup(a, rq->items, rq->items_count * sizeof *rq->items);
                 if (!plan.items)
@@ -481,7 +532,8 @@ static int32_t finish_incremental(struct fetch_sessions *c, struct fetch_plan *p
  * under the lock: from then on another thread may evict the session. */
 static int32_t session_create(struct fetch_sessions *c, const struct fetch_plan *plan, int64_t now_ms)
 {
-        struct fetch_session *s = session_new(plan->by_id), *victim = NULL;
+        struct fetch_session *s = session_new(plan->by_id);
+        struct ilist victims = ILIST_INIT(victims), *node;
         int32_t id = 0;
 
         if (!s)
@@ -494,9 +546,9 @@ static int32_t session_create(struct fetch_sessions *c, const struct fetch_plan 
         for (size_t i = 0; i < plan->items_count; i++)
                 session_remember(s, &plan->items[i]);
         pthread_mutex_lock(&c->lock);
-        if (cache_make_room(c, s->partitions_count, now_ms, &victim)) {
+        if (cache_make_room(c, s->partitions_count, now_ms, &victims)) {
                 id = s->id = cache_new_id(c);
-                s->used_ms = now_ms;
+                s->used_ms = s->created_ms = now_ms;
                 s->cached = true;
                 s->counted = s->partitions_count;
                 c->partitions_count += s->counted;
@@ -505,8 +557,8 @@ static int32_t session_create(struct fetch_sessions *c, const struct fetch_plan 
                 ilist_push_back(&c->lru, &s->lru);
         }
         pthread_mutex_unlock(&c->lock);
-        if (victim)
-                session_unref(c, victim);
+        while ((node = ilist_pop_front(&victims)))
+                session_unref(c, ilist_entry(node, struct fetch_session, lru));
         if (!id)
                 session_free(s);
         return id;

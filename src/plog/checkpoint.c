@@ -31,6 +31,8 @@ int checkpoint_write(struct plog *pl, struct checkpoint *c, bool sync)
                 .damaged_from = BE64(c->damaged_from),
                 .damaged_to = BE64(c->damaged_to),
                 .cleaned_end = BE64(c->cleaned_end),
+                .segments_count = htobe32(c->segments_count),
+                .segments_crc = htobe32(c->segments_crc),
         };
         char path[PLOG_PATH_MAX];
         int fd, r;
@@ -76,9 +78,14 @@ static bool slot_decode(const struct disk_checkpoint *d, struct checkpoint *ret)
                 .snapshot_offset = FROM64(d->snapshot_offset),
                 .damaged_from = FROM64(d->damaged_from),
                 .damaged_to = FROM64(d->damaged_to),
+                .segments_count = be32toh(d->segments_count),
+                .segments_crc = be32toh(d->segments_crc),
                 .cleaned_end = FROM64(d->cleaned_end),
         };
-        return ret->cleaned_end >= 0 && ret->start_offset >= 0 && ret->end_offset >= ret->start_offset && ret->segment_pos >= 0;
+        return ret->cleaned_end >= 0 && ret->start_offset >= 0 && ret->end_offset >= ret->start_offset && ret->end_offset <= PLOG_OFFSET_MAX &&
+               ret->segment_base >= -1 && ret->segment_base <= ret->end_offset && ret->segment_pos >= 0 &&
+               ret->snapshot_offset >= -1 && ret->snapshot_offset <= ret->end_offset && ret->damaged_from >= 0 &&
+               ret->damaged_to >= ret->damaged_from && ret->damaged_to <= ret->end_offset;
 }
 
 int checkpoint_read(const char *dir, struct checkpoint *ret)
@@ -107,11 +114,14 @@ int checkpoint_read(const char *dir, struct checkpoint *ret)
 
 bool checkpoint_due(struct plog *pl, int64_t now_mono_ms)
 {
+        const struct segment *s;
         bool due;
 
         pthread_mutex_lock(&pl->lock);
+        s = plog_active(pl);
         due = pl->state == PLOG_OPEN && pl->durable_end > pl->checkpoint_end &&
-              (pl->appended_len - pl->checkpoint_size >= CHECKPOINT_LEN ||
+              ((s && s->base_offset >= pl->checkpoint_end) || /* it has begun since */
+               pl->appended_len - pl->checkpoint_size >= CHECKPOINT_LEN ||
                now_mono_ms - pl->checkpoint_ms >= CHECKPOINT_MS);
         pthread_mutex_unlock(&pl->lock);
         return due;
@@ -155,6 +165,7 @@ static int standing_take(struct plog *pl, struct standing *ret)
                 ret->c.index_count = s->index.filed_count;
                 ret->c.index_crc = s->index.filed_crc;
         }
+        holes_count_segments(pl, &ret->c);
         if (pl->producers.count) {
                 ret->c.snapshot_offset = pl->end;
                 r = producers_encode(&pl->producers, pl->end, &ret->snapshot, &ret->snapshot_len);

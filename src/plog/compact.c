@@ -4,7 +4,7 @@
  *   MAPPING --all of the dirty part read, or the map is full--> REWRITING --a group of segments after the other--> DONE
  *
  * Invariants: 1. groups are put in place from the oldest on, so that a key's older records go no later than its newer ones;
- * 2. a new segment is never empty and ends where the group ended, so that segments' names touch. */
+ * 2. the last batch of a group stays, without records if need be, so that segments' names touch (holes.c). */
 #include "plog/compact.h"
 
 #include <string.h>
@@ -483,7 +483,7 @@ static int rewrite_batch(struct plog_compaction *c, const struct batch_header *h
         int r = compact_batch(&c->rules, batch, h, &c->buf);
 
         c->result.bytes_read += (int64_t)batch.len;
-        if (r == COMPACT_GONE && last && !c->out.size) {
+        if (r == COMPACT_GONE && last) {
                 r = compact_batch_empty(h, &c->buf); /* invariant 2 */
                 if (!r)
                         r = COMPACT_REWRITTEN;

@@ -125,6 +125,13 @@ static bool header_fits(const struct disk_epochs_header *h, size_t len)
                be32toh(h->crc) == crc32c(0, h + 1, len - sizeof *h);
 }
 
+static bool follows(const struct epochs *e, struct epoch_entry x)
+{
+        const struct epoch_entry *last = e->count ? &e->entries[e->count - 1] : &(struct epoch_entry){ -1, -1 };
+
+        return x.epoch > last->epoch && x.start_offset > last->start_offset;
+}
+
 int epochs_load(struct epochs *e, const char *dir, bool *ret_found)
 {
         char path[4096];
@@ -144,11 +151,17 @@ int epochs_load(struct epochs *e, const char *dir, bool *ret_found)
                 return 0;
         d = (const struct disk_epoch *)(h + 1);
         for (uint32_t i = 0; i < be32toh(h->count); i++) {
+                struct epoch_entry x = { (int32_t)be32toh((uint32_t)d[i].epoch),
+                                         (int64_t)be64toh((uint64_t)d[i].start_offset) };
+
+                if (!follows(e, x)) {
+                        epochs_fini(e); /* nothing that we wrote: the batches say it again */
+                        return 0;
+                }
                 r = epochs_reserve(e);
                 if (r)
                         return r;
-                epochs_assign(e, (int32_t)be32toh((uint32_t)d[i].epoch),
-                              (int64_t)be64toh((uint64_t)d[i].start_offset));
+                e->entries[e->count++] = x;
         }
         *ret_found = true;
         return 0;

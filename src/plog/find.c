@@ -95,6 +95,7 @@ static int find_in_segment(struct view *v, struct segment *s, int64_t size, int6
 {
         struct index_entry e;
         struct batch_header h;
+        struct walk_range range;
         struct walk w;
         int64_t pos;
         int fd, r;
@@ -105,7 +106,8 @@ static int find_in_segment(struct view *v, struct segment *s, int64_t size, int6
         fd = pin_file_pin(s->file, 0);
         if (fd < 0)
                 return fd;
-        walk_init(&w, fd, e.pos, size, false);
+        range = segment_range(s, &e, size, INT64_MAX);
+        walk_init(&w, fd, &range, false);
         while ((r = walk_next(&w, &h, &pos)) > 0 && h.base_offset < v->below) {
                 CLEANUP(freep) uint8_t *batch = NULL;
                 struct batch_found f;
@@ -162,6 +164,7 @@ static int max_in_segment(struct view *v, size_t i, int64_t *ret_max)
 {
         struct segment *s = v->segments[i];
         struct batch_header h;
+        struct walk_range range;
         struct walk w;
         int64_t pos;
         int fd, r;
@@ -179,7 +182,8 @@ static int max_in_segment(struct view *v, size_t i, int64_t *ret_max)
         fd = pin_file_pin(s->file, 0);
         if (fd < 0)
                 return fd;
-        walk_init(&w, fd, 0, v->sizes[i], false);
+        range = segment_whole(s, v->sizes[i]);
+        walk_init(&w, fd, &range, false);
         while ((r = walk_next(&w, &h, &pos)) > 0 && batch_last_offset(&h) < v->below)
                 if (batch_last_offset(&h) >= v->start)
                         *ret_max = MAX2(*ret_max, h.max_timestamp);

@@ -254,6 +254,7 @@ int flush_log(struct plog *pl)
                         flush_failed(pl, r);
                 free(g.epochs);
         }
+        pthread_mutex_lock(&pl->news);
         pthread_mutex_lock(&pl->lock);
         news = !r && g.end > pl->durable_end;
         if (news)
@@ -268,6 +269,7 @@ int flush_log(struct plog *pl)
         pthread_mutex_unlock(&pl->lock);
         if (news && listener.durable)
                 listener.durable(listener.arg, pl);
+        pthread_mutex_unlock(&pl->news);
         return r ? PLOG_E_FAILED : 0;
 }
 

@@ -162,8 +162,10 @@ struct disk_checkpoint {
         int64_t snapshot_offset; /* producer state to start from; -1: none was needed */
         int64_t damaged_from; /* offsets that are lost on this disk; equal: none */
         int64_t damaged_to;
+        uint32_t segments_count; /* that hold something, and the crc of their names (8 bytes each) */
+        uint32_t segments_crc;
         int64_t cleaned_end; /* compaction has seen everything below */
-        uint8_t reserved[12];
+        uint8_t reserved[4];
         uint32_t crc;
 };
 static_assert(sizeof(struct disk_checkpoint) == 128, "FORMAT.md");

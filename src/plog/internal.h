@@ -1,6 +1,6 @@
 /* What the files of this folder share: the log, its segments, the store. Nothing outside includes it.
  *
- * Locks (docs/LOCKS.md): plog.work, then plog.lock, then one of store.lock, flusher.lock, files.lock (leaves).
+ * Locks (docs/LOCKS.md): plog.work, then plog.news, then plog.lock, then one of store.lock, flusher.lock, files.lock (leaves).
  * plog.work serialises whatever blocks on one log (flush, checkpoint, retention, truncation, closing); plog.lock is held
  * for short computations and one pwritev. */
 #pragma once
@@ -79,6 +79,7 @@ struct plog {
         struct ilist store_link; /* store.lock */
 
         pthread_mutex_t work;
+        pthread_mutex_t news; /* held while the listener is called, so that changing it waits for a call under way */
 
         pthread_mutex_t lock;
         struct plog_conf conf;
@@ -143,6 +144,7 @@ struct plog_store {
         struct uuid dir_id;
         bool was_clean;
         bool begun;             /* logs may change from now on: the mark that was found is gone. Under lock */
+        atomic_bool unclean; /* a log could not be closed as it should: no mark of a clean stop */
         int64_t was_note, note; /* with the mark of a clean stop: found, and to be left */
         int64_t preallocate_step_len;
         struct flusher flusher;
@@ -191,11 +193,26 @@ void segment_note(struct plog *pl, struct segment *s, const struct batch_header 
 /* The same for a segment that is in no log, whose index file has @suffix. No lock. */
 void segment_account(struct segment *s, struct files *files, const char *dir, int64_t interval_len,
                      const struct batch_header *h, const char *suffix);
+/* No lock. The footer of a sealed segment's index; false when there is none that fits. Blocks. */
+bool segment_footer(struct plog *pl, const struct segment *s, struct index_footer *ret);
 /* No lock. Load what a sealed segment's index says, building it again when it is missing or damaged. Blocks. */
 int segment_load_index(struct plog *pl, struct segment *s);
 /* Search the index for a place to walk from: @ret_pos 0 when it says nothing. Takes and gives back plog.lock itself.
  * -EAGAIN when not @may_block and the disk would be read. */
 int segment_seek(struct plog *pl, struct segment *s, struct index_key key, bool may_block, struct index_entry *ret);
+
+/* From a place that the index gave to @size bytes, for walk_init(). */
+static inline struct walk_range segment_range(const struct segment *s, const struct index_entry *from, int64_t size,
+                                              int64_t end_offset)
+{
+        return (struct walk_range){ .pos = from->pos, .end = size, .first_offset = s->base_offset + from->rel_offset,
+                                    .end_offset = end_offset };
+}
+/* The same from its first byte. */
+static inline struct walk_range segment_whole(const struct segment *s, int64_t size)
+{
+        return (struct walk_range){ .end = size, .first_offset = s->base_offset, .end_offset = INT64_MAX };
+}
 
 /* ---- recent.c ---- */
 
@@ -237,6 +254,7 @@ struct checkpoint {
         int64_t snapshot_offset;
         int64_t damaged_from, damaged_to;
         int64_t cleaned_end;
+        uint32_t segments_count, segments_crc;
 };
 /* Flush, then write down where the log stands: producer snapshot, index, checkpoint. @sync: it must be durable. */
 int checkpoint_make(struct plog *pl, bool sync);
@@ -246,6 +264,17 @@ int checkpoint_write(struct plog *pl, struct checkpoint *c, bool sync);
 int checkpoint_read(const char *dir, struct checkpoint *ret);
 /* Is it time for one? */
 bool checkpoint_due(struct plog *pl, int64_t now_mono_ms);
+
+/* ---- holes.c ---- */
+
+/* Write into @c which segments there are at and above its start offset. plog.lock held. */
+void holes_count_segments(const struct plog *pl, struct checkpoint *c);
+/* The offsets from @from up to below @to were on stable storage and are missing: reads there are refused from now on, and
+ * the operator is told. plog.lock held, or the log is not yet known. */
+void holes_mark(struct plog *pl, int64_t from, int64_t to);
+/* Mark what is missing between, before and behind the first @count segments, which need no scan: @pl has those that are
+ * on disk. @c: NULL when there is no checkpoint. Blocks. Return: 0 or negative errno. */
+int holes_find(struct plog *pl, const struct checkpoint *c, size_t count);
 
 /* ---- recovery.c ---- */
 

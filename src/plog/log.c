@@ -45,6 +45,7 @@ struct plog *plog_unref(struct plog *pl)
         producers_fini(&pl->producers);
         recent_fini(&pl->recent);
         pthread_mutex_destroy(&pl->lock);
+        pthread_mutex_destroy(&pl->news);
         pthread_mutex_destroy(&pl->work);
         free(pl->dir);
         free(pl->name);
@@ -146,6 +147,7 @@ static int log_new(struct plog_store *store, const struct plog_open_args *args, 
         pl->magic = PLOG_MAGIC;
         atomic_init(&pl->refs, 1);
         pthread_mutex_init(&pl->work, NULL);
+        pthread_mutex_init(&pl->news, NULL);
         pthread_mutex_init(&pl->lock, NULL);
         ilist_init(&pl->store_link);
         ilist_init(&pl->flush_link);
@@ -181,8 +183,10 @@ int plog_open(struct plog_store *store, const struct plog_open_args *args, struc
         pthread_mutex_lock(&pl->work);
         r = plog_recover(pl);
         pthread_mutex_unlock(&pl->work);
-        if (r)
+        if (r) {
+                atomic_store(&store->unclean, true); /* it may be mended by hand, and must be looked at then */
                 return err_fold(r);
+        }
         store_add_log(store, pl);
         *ret_log = TAKE_PTR(pl);
         return 0;
@@ -230,9 +234,10 @@ void plog_close(struct plog *pl)
         if (!pl)
                 return;
         pthread_mutex_lock(&pl->work);
-        /* What cannot be written now is found again by recovery. */
-        if (pl->state == PLOG_OPEN && !checkpoint_is_current(pl))
-                (void)checkpoint_make(pl, false);
+        /* What cannot be written now is found again by recovery, which must then look. */
+        if (pl->state == PLOG_FAILED ||
+            (pl->state == PLOG_OPEN && !checkpoint_is_current(pl) && checkpoint_make(pl, false)))
+                atomic_store(&pl->store->unclean, true);
         shut(pl);
         pthread_mutex_unlock(&pl->work);
         plog_unref(pl);
@@ -270,10 +275,12 @@ void plog_set_conf(struct plog *pl, const struct plog_conf *conf)
 
 void plog_set_listener(struct plog *pl, struct plog_listener listener)
 {
+        pthread_mutex_lock(&pl->news);
         pthread_mutex_lock(&pl->lock);
         if (pl->state != PLOG_CLOSED)
                 pl->listener = listener;
         pthread_mutex_unlock(&pl->lock);
+        pthread_mutex_unlock(&pl->news);
 }
 
 void plog_ends(struct plog *pl, struct plog_ends *ret)

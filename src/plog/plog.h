@@ -164,11 +164,12 @@ void plog_expire_producers(struct plog *pl, int64_t now_ms);
 /* ---- news upward ---- */
 
 struct plog_listener {
-        /* The durable end moved (or the log failed: see plog_ends()). On the thread that synced; no lock held. Must be
-         * short and must not block. */
+        /* The durable end moved (or the log failed: see plog_ends()). On the thread that synced; may ask the log and post
+         * mail. Must be short, must not block, and must not change the listener. */
         void (*durable)(void *arg, struct plog *pl);
         void *arg;
 };
+/* When it returns, no call of the listener before is under way. */
 void plog_set_listener(struct plog *pl, struct plog_listener listener);
 
 /* ---- life ---- */

@@ -8,6 +8,7 @@
 struct plan {
         struct segment *segment;
         int64_t size;      /* of whole batches in the segment, when looked at */
+        int64_t end_offset; /* behind them */
         uint64_t cuts;
         bool done;         /* the answer was in memory */
 };
@@ -85,6 +86,7 @@ static int plan_locked(struct plog *pl, struct plog_read_args *args, struct plog
         ret_plan->done = false;
         segment_ref(ret_plan->segment);
         ret_plan->size = ret_plan->segment->size;
+        ret_plan->end_offset = ret_plan->segment->next_offset;
         ret_plan->cuts = pl->cuts;
         return 0;
 }
@@ -118,11 +120,12 @@ static int leap(struct plog *pl, struct segment *s, const struct plog_read_args 
                 return r;
         if (b.pos < a.pos)
                 a = b;
-        if ((int64_t)a.pos <= w->pos || (int64_t)a.pos > w->end)
+        if ((int64_t)a.pos <= w->pos || (int64_t)a.pos > w->end || s->base_offset + a.rel_offset < w->next_offset)
                 return 0;
         ret->len = (size_t)((int64_t)a.pos - ret->pos);
         ret->next_offset = s->base_offset + a.rel_offset;
         w->pos = a.pos;
+        w->next_offset = ret->next_offset;
         return 0;
 }
 
@@ -132,6 +135,7 @@ static int read_walk(struct plog *pl, const struct plan *plan, const struct plog
         struct segment *s = plan->segment;
         struct index_entry e;
         struct batch_header h;
+        struct walk_range range;
         struct walk w;
         int64_t pos;
         int r;
@@ -140,7 +144,8 @@ static int read_walk(struct plog *pl, const struct plan *plan, const struct plog
                          &e);
         if (r)
                 return r;
-        walk_init(&w, ret->fd, e.pos, plan->size, !may_block);
+        range = segment_range(s, &e, plan->size, plan->end_offset);
+        walk_init(&w, ret->fd, &range, !may_block);
         r = find_first(&w, args->from_offset, &h, &pos);
         if (r <= 0)
                 return r;

@@ -139,21 +139,24 @@ static int load_segments(struct recovery *rc)
         return 0;
 }
 
-/* ---- what need not be read ---- */
-
-static bool footer_of(struct plog *pl, struct segment *s, struct index_footer *ret)
+/* The file that was being written when the node stopped uncleanly must be there: how far it reached nobody else knows. To go
+ * on without it could give offsets to new records that consumers have seen with others. */
+static int check_active(struct recovery *rc)
 {
-        char path[PLOG_PATH_MAX];
-        int fd, r;
+        const struct checkpoint *c = &rc->c;
 
-        plog_path(pl->dir, s->base_offset, INDEX_SUFFIX, path);
-        fd = file_open(path, O_RDONLY);
-        if (fd < 0)
-                return false;
-        r = index_read_footer(fd, ret);
-        file_close(fd);
-        return !r && ret->size == s->size && ret->next_offset >= s->base_offset;
+        if (!rc->have_checkpoint || c->segment_base < 0 || plog_store_was_clean(rc->pl->store) ||
+            (rc->bases_count &&
+             bsearch(&c->segment_base, rc->bases, rc->bases_count, sizeof *rc->bases, compare_offsets)))
+                return 0;
+        diag(DIAG_ERROR, "%s: segment %020lld.log, which was being written, is missing from %s: records up to offset %lld, and "
+             "maybe more, were acknowledged. The partition is not served: restore the file and restart; or accept the loss "
+             "by making an empty file of that name", rc->pl->name, (long long)c->segment_base, rc->pl->dir,
+             (long long)c->end_offset - 1);
+        return -EUCLEAN;
 }
+
+/* ---- what need not be read ---- */
 
 static void find_scan_start(struct recovery *rc)
 {
@@ -166,10 +169,12 @@ static void find_scan_start(struct recovery *rc)
 
                 while (i < pl->segments_count && pl->segments[i]->base_offset < reach)
                         i++;
+                if (i && i == pl->segments_count)
+                        pl->segments[i - 1]->next_offset = rc->c.end_offset; /* no name behind it says so */
                 rc->known_end = rc->c.end_offset;
         }
         first = i;
-        while (i < pl->segments_count && footer_of(pl, pl->segments[i], &f)) {
+        while (i < pl->segments_count && segment_footer(pl, pl->segments[i], &f)) {
                 pl->segments[i]->next_offset = f.next_offset;
                 rc->known_end = MAX2(rc->known_end, f.next_offset);
                 i++;
@@ -189,6 +194,7 @@ static int walk_segment(struct plog *pl, struct segment *s, int64_t from, int64_
 {
         struct index_entry e;
         struct batch_header h;
+        struct walk_range range;
         struct walk w;
         int64_t pos;
         int fd, r;
@@ -199,7 +205,8 @@ static int walk_segment(struct plog *pl, struct segment *s, int64_t from, int64_
         fd = pin_file_pin(s->file, 0);
         if (fd < 0)
                 return fd;
-        walk_init(&w, fd, e.pos, s->size, false);
+        range = segment_range(s, &e, s->size, INT64_MAX);
+        walk_init(&w, fd, &range, false);
         while ((r = walk_next(&w, &h, &pos)) > 0) {
                 if (h.base_offset >= to) {
                         r = 0;
@@ -317,6 +324,7 @@ static int adopt_active(struct recovery *rc, struct segment *s)
         struct plog *pl = rc->pl;
         char path[PLOG_PATH_MAX];
         struct batch_header h;
+        struct walk_range range;
         struct walk w;
         int64_t pos;
         int fd, r;
@@ -349,7 +357,8 @@ static int adopt_active(struct recovery *rc, struct segment *s)
         fd = pin_file_pin(s->file, 0);
         if (fd < 0)
                 return fd;
-        walk_init(&w, fd, 0, rc->c.segment_pos, false);
+        range = segment_whole(s, rc->c.segment_pos);
+        walk_init(&w, fd, &range, false);
         while ((r = walk_next(&w, &h, &pos)) > 0)
                 segment_note(pl, s, &h);
         pin_file_unpin(s->file);
@@ -360,19 +369,6 @@ static int adopt_active(struct recovery *rc, struct segment *s)
                 r = 0;
         }
         return r;
-}
-
-/* Bytes below the checkpoint are missing: keep what is there, mark what is not. */
-static void mark_damage(struct recovery *rc, int64_t from)
-{
-        struct plog *pl = rc->pl;
-
-        pl->damaged_from = from;
-        pl->damaged_to = rc->c.end_offset;
-        rc->changed = true;
-        diag(DIAG_ERROR, "%s: offsets %lld to %lld are missing from %s although they were on stable storage; reads there "
-             "are refused: check the disk and restore them from a replica", pl->name, (long long)from,
-             (long long)rc->c.end_offset - 1, pl->dir);
 }
 
 static int cut_here(struct recovery *rc, struct segment *s, int fd, int64_t pos, int64_t file_len)
@@ -428,8 +424,8 @@ static int scan_segment(struct recovery *rc, struct segment *s)
                 return r;
         s->synced_size = s->size;
         if (s->next_offset < rc->known_end && rc->known_end == rc->c.end_offset) {
-                mark_damage(rc, s->next_offset);
-                s->sealed = true;
+                holes_mark(rc->pl, s->next_offset, rc->c.end_offset);
+                s->sealed = rc->changed = true;
         }
         return 1;
 }
@@ -440,13 +436,14 @@ static int scan(struct recovery *rc)
 
         for (; rc->scan_from < pl->segments_count; rc->scan_from++, rc->scan_pos = 0) {
                 struct segment *s = pl->segments[rc->scan_from];
+                int64_t before = rc->scan_from ? pl->segments[rc->scan_from - 1]->next_offset : s->base_offset;
                 int r;
 
-                if (rc->scan_from && pl->segments[rc->scan_from - 1]->next_offset != s->base_offset &&
-                    !(pl->damaged_to > pl->damaged_from && pl->damaged_to == s->base_offset)) {
-                        if (s->base_offset < rc->known_end)
-                                mark_damage(rc, pl->segments[rc->scan_from - 1]->next_offset);
-                        else {
+                if (before != s->base_offset && !(pl->damaged_from <= before && pl->damaged_to >= s->base_offset)) {
+                        if (s->base_offset < rc->known_end) {
+                                holes_mark(pl, before, s->base_offset);
+                                rc->changed = true;
+                        } else {
                                 diag(DIAG_NOTICE, "%s: segment %020lld.log does not follow the one before and is dropped",
                                      pl->name, (long long)s->base_offset);
                                 remove_segment_files(pl, s->base_offset);
@@ -484,8 +481,8 @@ static void set_ends(struct recovery *rc)
         pl->end = MAX2(last ? last->next_offset : 0, rc->known_end);
         if (last && !last->sealed && last->next_offset != pl->end)
                 last->sealed = true; /* a hole behind it: what comes next gets a segment of its own */
-        pl->start = rc->have_checkpoint ? rc->c.start_offset : first;
-        pl->start = MAX2(pl->start, last ? first : pl->end);
+        /* A checkpoint's start stands even when the first segments are missing: that is a hole, not retention. */
+        pl->start = rc->have_checkpoint ? rc->c.start_offset : last ? first : pl->end;
         pl->end = MAX2(pl->end, pl->start);
         pl->durable_end = pl->end;
         for (size_t i = 0; i < pl->segments_count; i++)
@@ -522,17 +519,21 @@ static int recover_inner(struct recovery *rc)
         if (r && r != -ENOENT)
                 return r;
         rc->have_checkpoint = !r;
-        r = load_segments(rc);
+        r = check_active(rc);
+        if (!r)
+                r = load_segments(rc);
         if (r)
                 return r;
         if (rc->have_checkpoint) {
                 pl->checkpoint_sequence = rc->c.sequence;
                 pl->checkpoint_snapshot = rc->c.snapshot_offset;
-                pl->damaged_from = rc->c.damaged_from;
-                pl->damaged_to = rc->c.damaged_to;
                 pl->cleaned_end = MIN2(rc->c.cleaned_end, rc->c.end_offset);
         }
         find_scan_start(rc);
+        r = holes_find(pl, rc->have_checkpoint ? &rc->c : NULL, rc->scan_from);
+        if (r)
+                return r;
+        rc->changed |= pl->damaged_from != rc->c.damaged_from || pl->damaged_to != rc->c.damaged_to;
         scan_offset = rc->scan_pos ? rc->c.end_offset :
                       rc->scan_from < pl->segments_count ? pl->segments[rc->scan_from]->base_offset : rc->known_end;
         r = epochs_load(&pl->epochs, pl->dir, &rc->epochs_found);

@@ -156,6 +156,8 @@ static int delete_records(struct plog *pl, int64_t offset)
         pl->start = MAX2(pl->start, offset);
         if (epochs_truncate_start(&pl->epochs, pl->start))
                 pl->epochs_dirty = true;
+        if (pl->damaged_to <= pl->start)
+                pl->damaged_from = pl->damaged_to = 0;
         pthread_mutex_unlock(&pl->lock);
         return checkpoint_make(pl, true);
 }
@@ -179,6 +181,7 @@ static int find_cut(struct plog *pl, struct segment *s, int64_t offset, int64_t 
                     struct index_entry *ret_entry)
 {
         struct batch_header h;
+        struct walk_range range;
         struct walk w;
         int64_t pos;
         int fd, r;
@@ -189,7 +192,8 @@ static int find_cut(struct plog *pl, struct segment *s, int64_t offset, int64_t 
         fd = pin_file_pin(s->file, 0);
         if (fd < 0)
                 return fd;
-        walk_init(&w, fd, ret_entry->pos, s->size, false);
+        range = segment_range(s, ret_entry, s->size, INT64_MAX);
+        walk_init(&w, fd, &range, false);
         *ret_pos = ret_entry->pos;
         *ret_end = s->base_offset + ret_entry->rel_offset;
         while ((r = walk_next(&w, &h, &pos)) > 0 && batch_last_offset(&h) < offset) {
@@ -205,6 +209,7 @@ static int shorten(struct plog *pl, struct segment *s, int64_t pos, int64_t end)
 {
         struct batch_header h;
         char path[PLOG_PATH_MAX];
+        struct walk_range range;
         struct walk w;
         int64_t at;
         int fd, r;
@@ -227,7 +232,8 @@ static int shorten(struct plog *pl, struct segment *s, int64_t pos, int64_t end)
                 s->next_offset = s->base_offset;
                 s->max_timestamp = s->max_timestamp_offset = s->first_timestamp = -1;
                 s->since_entry_len = 0;
-                walk_init(&w, fd, 0, pos, false);
+                range = segment_whole(s, pos);
+                walk_init(&w, fd, &range, false);
                 while ((r = walk_next(&w, &h, &at)) > 0)
                         segment_note(pl, s, &h);
                 s->size = s->synced_size = pos;
@@ -282,7 +288,8 @@ static int truncate_to(struct plog *pl, int64_t offset)
         recent_reset(&pl->recent);
         if (epochs_truncate_end(&pl->epochs, pl->end))
                 pl->epochs_dirty = true;
-        if (pl->damaged_to > pl->end)
+        pl->damaged_to = MIN2(pl->damaged_to, pl->end);
+        if (pl->damaged_from >= pl->damaged_to)
                 pl->damaged_from = pl->damaged_to = 0;
         pl->cleaned_end = MIN2(pl->cleaned_end, pl->end);
         c = (struct checkpoint){ .start_offset = pl->start, .end_offset = pl->durable_end, .segment_base = -1,
@@ -290,6 +297,7 @@ static int truncate_to(struct plog *pl, int64_t offset)
         if (keep && pl->durable_end == pl->end)
                 c.segment_base = pl->segments[keep - 1]->base_offset;
         c.segment_pos = c.segment_base >= 0 ? pos : 0;
+        holes_count_segments(pl, &c);
         pthread_mutex_unlock(&pl->lock);
         r = checkpoint_write(pl, &c, true);
         if (r)

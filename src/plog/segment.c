@@ -156,6 +156,20 @@ void segment_note(struct plog *pl, struct segment *s, const struct batch_header 
 
 /* ---- index of a sealed segment ---- */
 
+bool segment_footer(struct plog *pl, const struct segment *s, struct index_footer *ret)
+{
+        char path[PLOG_PATH_MAX];
+        int fd, r;
+
+        plog_path(pl->dir, s->base_offset, INDEX_SUFFIX, path);
+        fd = file_open(path, O_RDONLY);
+        if (fd < 0)
+                return false;
+        r = index_read_footer(fd, ret);
+        file_close(fd);
+        return !r && ret->size == s->size && ret->next_offset >= s->base_offset;
+}
+
 static void install(struct plog *pl, struct segment *s, struct plog_pin *file, const struct index_footer *f)
 {
         pthread_mutex_lock(&pl->lock);
@@ -168,6 +182,11 @@ static void install(struct plog *pl, struct segment *s, struct plog_pin *file, c
                 s->max_timestamp_offset = f->max_timestamp_offset;
                 s->first_timestamp = f->first_timestamp;
                 s->summary_known = s->index_checked = s->index_filed = true;
+                /* Names of segments touch: one that ends before the next one begins has lost its end. */
+                if (f->next_offset < s->next_offset) {
+                        holes_mark(pl, f->next_offset, s->next_offset);
+                        s->next_offset = f->next_offset;
+                }
         }
         pthread_mutex_unlock(&pl->lock);
 }
@@ -197,6 +216,7 @@ static int load_footer(struct plog *pl, struct segment *s, const char *path)
 
 static int walk_whole(struct plog *pl, struct segment *from, struct segment *to, const char *suffix)
 {
+        struct walk_range range;
         struct walk w;
         struct batch_header h;
         int64_t pos;
@@ -204,7 +224,8 @@ static int walk_whole(struct plog *pl, struct segment *from, struct segment *to,
 
         if (fd < 0)
                 return fd;
-        walk_init(&w, fd, 0, from->size, false);
+        range = segment_whole(from, from->size);
+        walk_init(&w, fd, &range, false);
         while ((r = walk_next(&w, &h, &pos)) > 0)
                 segment_account(to, pl->store->files, pl->dir, pl->conf.index_interval_bytes, &h, suffix);
         pin_file_unpin(from->file);
@@ -223,8 +244,7 @@ static int build_again(struct plog *pl, struct segment *s, const char *path)
         if (!r)
                 r = index_seal(&t.index, pl->store->files, tmp_path,
                                &(struct index_footer){ .size = s->size,
-                                                       /* compaction may have taken the last batches */
-                                                       .next_offset = MAX2(t.next_offset, s->next_offset),
+                                                       .next_offset = t.next_offset,
                                                        .max_timestamp = t.max_timestamp,
                                                        .max_timestamp_offset = t.max_timestamp_offset,
                                                        .first_timestamp = t.first_timestamp });

@@ -319,7 +319,7 @@ struct plog_store *plog_store_close(struct plog_store *s)
         }
         assert(ilist_is_empty(&s->logs));
         remove_due(s, INT64_MAX);
-        if (s->begun)
+        if (s->begun && !atomic_load(&s->unclean))
                 (void)leave_clean_mark(s); /* without it the next start looks at every log's tail, and finds it in order */
         flusher_fini(&s->flusher);
         store_free(s);

@@ -48,7 +48,7 @@ int plog_store_discard(struct plog_store *s, const char *name, int64_t delay_ms)
 
 /* Identity of this folder (KIP-858 directory id). */
 struct uuid plog_store_dir_id(const struct plog_store *s);
-/* The last stop was clean: logs need no recovery. */
+/* The last stop was clean: every log was open and could be closed as it should; none needs recovery. */
 bool plog_store_was_clean(const struct plog_store *s);
 struct iopool *plog_store_pool(struct plog_store *s);
 

@@ -8,11 +8,13 @@
 
 enum { SCAN_BUF_LEN = 256 * 1024, SMALL_BATCH_LEN = 2048 };
 
-void walk_init(struct walk *w, int fd, int64_t pos, int64_t end, bool nowait)
+void walk_init(struct walk *w, int fd, const struct walk_range *range, bool nowait)
 {
         w->fd = fd;
-        w->pos = pos;
-        w->end = end;
+        w->pos = range->pos;
+        w->end = range->end;
+        w->next_offset = range->first_offset;
+        w->end_offset = range->end_offset;
         w->nowait = nowait;
         w->small = true;
         w->buf_len = 0;
@@ -47,9 +49,11 @@ int walk_next(struct walk *w, struct batch_header *ret_head, int64_t *ret_pos)
                         return r;
                 at = 0;
         }
-        if (!batch_read(w->buf + at, ret_head) || batch_size(ret_head) > w->end - w->pos)
+        if (!batch_read(w->buf + at, ret_head) || batch_size(ret_head) > w->end - w->pos ||
+            ret_head->base_offset < w->next_offset || batch_last_offset(ret_head) >= w->end_offset)
                 return -EUCLEAN;
         *ret_pos = w->pos;
+        w->next_offset = batch_last_offset(ret_head) + 1;
         w->pos += batch_size(ret_head);
         w->small = batch_size(ret_head) < SMALL_BATCH_LEN;
         return 1;

@@ -3,6 +3,9 @@
 
 #include "wire/batch.h"
 
+/* No batch begins above: an offset and a batch's count of records never overflow when they are added. */
+#define PLOG_OFFSET_MAX (INT64_MAX - INT32_MAX - 1)
+
 /* Bytes of the whole batch, as positions are counted. */
 static inline int64_t batch_size(const struct batch_header *h)
 {
@@ -13,7 +16,7 @@ static inline int64_t batch_size(const struct batch_header *h)
 static inline bool batch_read(const uint8_t *p, struct batch_header *ret)
 {
         return batch_parse_header(span_of(p, BATCH_HEADER_LEN), ret) == BATCH_OK && ret->last_offset_delta >= 0 &&
-               ret->base_offset >= 0 && ret->base_offset < INT64_MAX - INT32_MAX - 1;
+               ret->base_offset >= 0 && ret->base_offset <= PLOG_OFFSET_MAX;
 }
 
 /* Headers only: small reads through the page cache, larger ones while batches are small. */
@@ -21,6 +24,8 @@ struct walk {
         int fd;
         int64_t pos; /* of the next batch */
         int64_t end; /* of whole batches */
+        int64_t next_offset; /* the next batch does not begin below */
+        int64_t end_offset;  /* no batch reaches this */
         bool nowait;
         bool small; /* the last batch was small: read ahead */
         int64_t buf_pos;
@@ -28,9 +33,15 @@ struct walk {
         uint8_t buf[8192];
 };
 
-void walk_init(struct walk *w, int fd, int64_t pos, int64_t end, bool nowait);
+struct walk_range {
+        int64_t pos, end;     /* bytes; a batch begins at pos */
+        int64_t first_offset; /* no batch begins below; then they rise: the base offset is not covered by the CRC */
+        int64_t end_offset;   /* no batch reaches this */
+};
+
+void walk_init(struct walk *w, int fd, const struct walk_range *range, bool nowait);
 /* The header at @w->pos, and step over its batch. Return: 1 with @ret_head and @ret_pos; 0 at the end; -EAGAIN when it is
- * not in the page cache (nowait only); -EUCLEAN when there is no batch; negative errno. */
+ * not in the page cache (nowait only); -EUCLEAN when there is no batch that belongs there; negative errno. */
 int walk_next(struct walk *w, struct batch_header *ret_head, int64_t *ret_pos);
 
 /* Read all bytes from @pos to @end and call @fn for each whole batch whose CRC is right and whose offsets do not go back

@@ -5,7 +5,8 @@
  *
  * Invariants: 1. a wait is in exactly one list while WAITING and in none otherwise;
  *             2. a wait holds a reference to its partition until its mail has run or it was taken back;
- *             3. the high watermark never moves back while the partition is open. */
+ *             3. the high watermark never moves back while the partition is open;
+ *             4. w->partition is set while not IDLE, and touched on the waiter's loop only. */
 #include "replica/partition.h"
 
 #include <pthread.h>
@@ -181,7 +182,7 @@ void partition_close(struct partition *p)
 {
         struct ilist told = ILIST_INIT(told);
 
-        /* First the listener: afterwards no flush thread can be inside on_durable() with this partition. */
+        /* First the listener: when this returns no flush thread is inside on_durable() with this partition. */
         plog_set_listener(p->log, (struct plog_listener){ 0 });
         pthread_mutex_lock(&p->lock);
         p->closed = true;
@@ -359,7 +360,7 @@ bool partition_unwait(struct partition_wait *w)
         struct partition *p = w->partition;
         bool taken;
 
-        if (w->state == WAIT_IDLE)
+        if (!p) /* the state is another thread's to change while the wait is in a list; this is the loop's alone */
                 return true;
         pthread_mutex_lock(&p->lock);
         taken = w->state == WAIT_WAITING;

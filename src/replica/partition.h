@@ -89,8 +89,9 @@ int partition_append(struct partition *p, struct plog_append_args *args, bool ne
 
 /* ---- waiting ---- */
 
-/* Embedded in its owner, zeroed before first use; the owner sets mail.fn. The mail is posted exactly once after partition_wait(), unless partition_unwait() returned
- * true first. @outcome is set before: 0 or PARTITION_E_NOT_LEADER / PLOG_E_FAILED. */
+/* Embedded in its owner, zeroed before first use; the owner sets mail.fn. The mail is posted exactly once after
+ * partition_wait(), unless partition_unwait() returned true first. @outcome is set before: 0 or PARTITION_E_NOT_LEADER /
+ * PLOG_E_FAILED. */
 struct partition_wait {
         struct ilist link;
         int64_t offset;
@@ -108,8 +109,10 @@ enum partition_wait_kind {
         PARTITION_WAIT_DATA,  /* until high watermark > offset, or start offset > offset: something new to read */
 };
 
-/* Tell @loop (by w->mail, whose fn the owner has set) when the condition holds; at once when it does already. */
+/* Tell @loop (by w->mail, whose fn the owner has set) when the condition holds; at once when it does already.
+ * Thread: @loop's, or any other that @loop's does not know of the wait before. */
 void partition_wait(struct partition *p, struct partition_wait *w, enum partition_wait_kind kind, int64_t offset,
                     struct loop *loop);
-/* Stop waiting. Return: true when the mail will not come; false when it was posted already and must be awaited. */
+/* Stop waiting. Return: true when no mail will come (any more); false when it was posted and must be awaited.
+ * Thread: the loop that was given to partition_wait(). */
 bool partition_unwait(struct partition_wait *w);

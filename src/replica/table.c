@@ -3,7 +3,8 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <uthash.h>
+
+#include "base/hash.h"
 
 enum { SHARDS_COUNT = 64 };
 

@@ -1,4 +1,7 @@
 /* Goal: what is appended is read back, over rolls and reopening, and the three ends say the truth. Method: a real folder. */
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "plog-fixture.h"
 
 static void test_append_read(void)
@@ -119,10 +122,65 @@ static void test_identity(void)
         fixture_fini(&f);
 }
 
+/* ---- the listener ---- */
+
+struct slow_listener {
+        struct plog *log;
+        atomic_bool inside, leave, left, changed;
+};
+
+static void listen_slowly(void *arg, struct plog *pl)
+{
+        struct slow_listener *s = arg;
+
+        (void)pl;
+        atomic_store(&s->inside, true);
+        for (int i = 0; i < 10000 && !atomic_load(&s->leave); i++)
+                usleep(1000);
+        atomic_store(&s->left, true);
+}
+
+static void *listen_no_more(void *arg)
+{
+        struct slow_listener *s = arg;
+
+        plog_set_listener(s->log, (struct plog_listener){ 0 });
+        atomic_store(&s->changed, true);
+        return NULL;
+}
+
+/* Whoever takes the listener away may free what it points to: a call that is under way is waited for. */
+static void test_listener_goes(void)
+{
+        struct slow_listener s = { 0 };
+        struct fixture f;
+        pthread_t thread;
+
+        fixture_init(&f);
+        s.log = fixture_open(&f, "t-0");
+        plog_set_listener(s.log, (struct plog_listener){ .durable = listen_slowly, .arg = &s });
+        append_simple(s.log, 1, 10, 'x');
+        for (int i = 0; i < 10000 && !atomic_load(&s.inside); i++)
+                usleep(1000);
+        CU_ASSERT_FATAL(atomic_load(&s.inside));
+        pthread_create(&thread, NULL, listen_no_more, &s);
+        usleep(50000);
+        CU_ASSERT(!atomic_load(&s.changed));
+        CU_ASSERT_EQUAL(ends_of(s.log).durable_end_offset, 1); /* and nobody else waits for it */
+        append_simple(s.log, 1, 10, 'y');
+        atomic_store(&s.leave, true);
+        pthread_join(thread, NULL);
+        CU_ASSERT(atomic_load(&s.left) && atomic_load(&s.changed));
+        wait_durable(s.log);
+        plog_close(s.log);
+        fixture_fini(&f);
+}
+
 static const struct unit_case cases[] = {
         { "append, read, reopen", test_append_read },
         { "bounds of a read", test_read_bounds },
         { "roll and reopen", test_roll_and_reopen },
         { "a foreign folder is refused", test_identity },
+        { "taking the listener away waits for it", test_listener_goes },
 };
 UNIT_MAIN("plog/log", cases)

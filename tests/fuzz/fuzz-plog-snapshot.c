@@ -1,0 +1,86 @@
+/* Snapshots of producer state on any bytes, as they are and with their checksums put right: they load or are refused; what
+ * loads is written again and loads to the same, and can be asked. */
+#include "fuzz-plog.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { OFFSET = 42 };
+
+static int compare_entries(const void *a, const void *b)
+{
+        return memcmp(a, b, sizeof(struct disk_producer));
+}
+
+/* Content of a snapshot with its entries in an order of their own. */
+static void *encode(const struct producers *p, size_t *ret_len)
+{
+        struct disk_snapshot_header *h;
+        void *bytes;
+
+        assert(!producers_encode(p, OFFSET, &bytes, ret_len));
+        h = bytes;
+        qsort(h + 1, p->count, sizeof(struct disk_producer), compare_entries);
+        return bytes;
+}
+
+static void ask(struct producers *p)
+{
+        struct batch_header h = { .last_offset_delta = 3, .producer_epoch = 1, .base_sequence = INT32_MAX - 1 };
+        const struct producer_batch *known;
+
+        for (h.producer_id = -1; h.producer_id < 8; h.producer_id++) {
+                struct producer *x = producers_find(p, h.producer_id);
+
+                if (producer_check(x, &h, &known) == PLOG_E_DUPLICATE)
+                        assert(known->last_offset >= known->first_offset || known->last_offset < 0);
+                if (x)
+                        producer_note(x, &h, 1000);
+        }
+        producers_expire(p, 2000, 100);
+}
+
+static void load(const uint8_t *bytes, size_t len)
+{
+        struct producers p = { 0 }, again = { 0 };
+        void *first, *second;
+        size_t first_len, second_len;
+        char path[128];
+        int r;
+
+        snprintf(path, sizeof path, "%s/snapshot", fuzz_dir_get());
+        fuzz_write(path, bytes, len);
+        r = producers_load(&p, path, OFFSET);
+        assert(r == 0 || r == -EUCLEAN);
+        if (r) {
+                assert(!p.count && !p.buckets);
+                return;
+        }
+        first = encode(&p, &first_len);
+        fuzz_write(path, first, first_len);
+        assert(!producers_load(&again, path, OFFSET));
+        second = encode(&again, &second_len);
+        /* The header's checksum is of the entries in the order they had. */
+        assert(first_len == second_len && again.count == p.count);
+        assert(!memcmp((struct disk_snapshot_header *)first + 1, (struct disk_snapshot_header *)second + 1,
+                       first_len - sizeof(struct disk_snapshot_header)));
+        assert(producers_load(&again, path, OFFSET + 1) == -EUCLEAN); /* of another offset */
+        ask(&p);
+        producers_fini(&p);
+        producers_fini(&again);
+        free(first);
+        free(second);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+        uint8_t *copy = calloc(1, size + 1);
+
+        assert(copy);
+        if (size)
+                memcpy(copy, data, size);
+        load(copy, size);
+        mend_snapshot(copy, size);
+        load(copy, size);
+        free(copy);
+        return 0;
+}
