@@ -151,3 +151,64 @@ class Load:
         if got.returncode:
             raise LoadError(f"{' '.join(command[1:])}: {got.stderr.strip()[-300:]}")
         return json.loads(got.stdout)
+
+
+class Floor(Server):
+    name = "floor"
+
+    def __init__(self, program, data):
+        (self.port,) = free_ports(1)
+        Path(data).mkdir()
+        super().__init__([program, self.port, data], b"READY", f"{data}.log")
+
+
+# As Kafka's own scripts start a broker.
+KAFKA_FLAGS = ["-Xmx1G", "-Xms1G", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20",
+               "-XX:InitiatingHeapOccupancyPercent=35", "-XX:+ExplicitGCInvokesConcurrent", "-Djava.awt.headless=true"]
+
+
+class Kafka(Server):
+    """Apache Kafka from its jars: one KRaft node, both roles, its defaults but for addresses and replication factors."""
+
+    name = "kafka"
+
+    def __init__(self, jars, load_program, folder):
+        self.folder, self.jars, self.load_program = Path(folder), Path(jars), load_program
+        self.port, self.controller_port = free_ports(2)
+        self.folder.mkdir()
+        self.properties = self.folder / "server.properties"
+        self.properties.write_text(f"""\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{self.controller_port}
+listeners=PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self.controller_port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{self.port}
+controller.listener.names=CONTROLLER
+log.dirs={self.folder / 'data'}
+offsets.topic.replication.factor=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+""")
+        super().__init__(self.java(KAFKA_FLAGS, "kafka.Kafka", self.properties), b"", self.folder / "log")
+
+    def java(self, flags, main, *args):
+        return ["java", *flags, "-cp", f"{self.jars}/*", main, *map(str, args)]
+
+    def start(self):
+        """Format the storage, start, and ask for the API versions until they are answered: it logs nothing here."""
+        done = subprocess.run(self.java([], "kafka.tools.StorageTool", "format", "--cluster-id",
+                                        "Y2hyb25pay1iZW5jaC0wMA", "--config", self.properties),
+                              capture_output=True, text=True, timeout=60, check=False)
+        if done.returncode:
+            raise ServerError(f"Kafka's storage was not formatted: {(done.stdout + done.stderr)[-500:]}")
+        began = time.monotonic()
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL)
+        hello = Load(self.load_program, self.port).command("idle", connections=1)
+        while subprocess.run(hello, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode:
+            if not self.alive() or time.monotonic() > began + READY_LIMIT_S:
+                self.kill()
+                raise ServerError(f"Kafka did not start, see {self.log}: {self.log.read_text()[-500:]}")
+            time.sleep(0.02)
+        self.ready_s = time.monotonic() - began
+        return self

@@ -12,6 +12,7 @@ struct reader {
         struct fetch_part *parts;
         int count, left; /* the first @left of them are not at their end in this pass */
         int64_t records; /* of this pass */
+        int passes;
         struct frame request;
 };
 
@@ -21,7 +22,6 @@ struct consumer {
         struct conn *conns;
         struct reader *readers;
         int running; /* readers that have a request in flight */
-        int first_passes;
         int64_t start_ns, stop_ns, last_ns;
         int64_t records, bytes, requests, pass_records;
         struct arena arena;
@@ -113,10 +113,8 @@ static void take_answer(void *owner, struct conn *c, struct span frame)
         s->last_ns = now_ns();
         sort_out(s, r);
         if (!r->left) {
-                if (s->first_passes < s->o->connections) {
-                        s->first_passes++;
+                if (!r->passes++)
                         s->pass_records += r->records;
-                }
                 if (s->last_ns >= s->stop_ns) {
                         s->running--;
                         return;
