@@ -36,6 +36,14 @@ test-clients: all ## real Kafka clients against build/chronikd; QUICK=1 for the 
 	@tools/install-deps tools/packages-clients.txt
 	@tests/client/run $(if $(QUICK),--quick) --chronikd $(BUILD)/chronikd
 
+bench: all ## the limits, and the speed beside Apache Kafka and a bare floor (15 minutes); JSON=FILE writes all figures
+	@tools/install-deps tools/packages-bench.txt
+	@ninja -C $(BUILD) tests/bench/bench-floor
+	@/usr/bin/python3 tests/bench/bench.py --build $(BUILD) $(if $(JSON),--json $(JSON))
+
+bench-limits: all ## measure the promised limits: start, memory, 10,000 connections, 10,000 partitions
+	@/usr/bin/python3 tests/bench/bench.py limits --build $(BUILD) $(if $(JSON),--json $(JSON))
+
 test-asan: ## the quick tests under AddressSanitizer and UBSan, in build-asan
 	@[ -d build-asan ] || meson setup build-asan -Db_sanitize=address,undefined >/dev/null
 	@ninja -C build-asan && meson test -C build-asan --no-rebuild --suite quick --print-errorlogs
@@ -51,4 +59,4 @@ docs: $(BUILD)/build.ninja ## make docs/PARAMETERS.md from the tables of src/con
 	@ninja -C $(BUILD) src/conf/gen-params-doc
 	@$(BUILD)/src/conf/gen-params-doc >docs/PARAMETERS.md.new && mv docs/PARAMETERS.md.new docs/PARAMETERS.md
 
-.PHONY: demo test-asan test-tsan help run deps all test fuzz docs fmt
+.PHONY: bench bench-limits demo test-asan test-tsan help run deps all test fuzz docs fmt

@@ -11,6 +11,11 @@
 #include "wire/codec.h"
 #include "wire/messages.h"
 
+/* Partitions whose records one answer carries; the others follow in the next. Each keeps a file open until it has left,
+ * and a response is at most 4096 pieces for net. */
+enum { FETCH_SLICES_MAX = 256 };
+static_assert(2 * FETCH_SLICES_MAX + 1 <= 4096, "an answer's pieces fit into net_reply()");
+
 struct fetch_work {
         struct partition *partition; /* NULL: item->error says why */
         int64_t seen_end;            /* what was visible when it was read last */
@@ -31,6 +36,7 @@ struct fetch_op {
         int64_t parked_at_ns;
         struct io_job job;
         bool may_block, late;
+        bool full;                 /* the answer takes no more records, however few min_bytes are there */
         int outcome;               /* of the read on the pool */
 };
 
@@ -123,7 +129,7 @@ static int read_item(struct fetch_op *op, struct fetch_item *item, size_t len_ma
 
         item->high_watermark = item->stable_offset = item->start_offset = -1;
         item->error = view_item(op, item, &below);
-        if (item->error || item->diverging_epoch >= 0)
+        if (item->error || item->diverging_epoch >= 0 || (!len_max && !at_least_one))
                 return 0;
         r = plog_read(partition_log(work->partition),
                       &(struct plog_read_args){
@@ -155,22 +161,25 @@ static size_t response_max(const struct fetch_op *op)
 /* Read every partition of the plan. Return: 0 with what was found, or -EAGAIN when the pool is needed. */
 static int read_all(struct fetch_op *op, size_t *ret_len, bool *ret_has_error)
 {
-        size_t left = response_max(op), total = 0;
+        size_t left = response_max(op), total = 0, slices_count = 0;
         bool has_error = false;
 
         for (size_t i = 0; i < op->plan.items_count; i++) {
                 struct fetch_item *item = &op->plan.items[i];
 
                 if (((struct fetch_work *)item->work)->partition) {
-                        int r = read_item(op, item, left, total == 0);
+                        bool has_room = slices_count < FETCH_SLICES_MAX;
+                        int r = read_item(op, item, has_room ? left : 0, total == 0);
 
                         if (r)
                                 return r;
                 }
                 total += item->records_len;
+                slices_count += item->records_len != 0;
                 left -= MIN2(left, item->records_len);
                 has_error |= item->error || item->diverging_epoch >= 0;
         }
+        op->full = total && (!left || slices_count == FETCH_SLICES_MAX);
         *ret_len = total;
         *ret_has_error = has_error;
         return 0;
@@ -383,7 +392,7 @@ static void evaluate(struct fetch_op *op)
                 iopool_submit(op->rq->h->deps.pool, &op->job);
                 return;
         }
-        if (has_error || op->late || op->plan.items_count == 0 || (int64_t)len >= enough ||
+        if (has_error || op->late || op->full || op->plan.items_count == 0 || (int64_t)len >= enough ||
             clock_mono_ms() >= op->deadline_ms || net_conn_is_gone(op->rq->net.conn)) {
                 answer(op);
                 return;
