@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := all
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16
 
 run: all ## one node with its data in ./chronik-data
 	@$(BUILD)/chronikd
@@ -35,6 +35,15 @@ demo: all ## over 1,000,000 real records through a real client, with SIGKILLs, a
 test-clients: all ## real Kafka clients against build/chronikd; QUICK=1 for the main ones only
 	@tools/install-deps tools/packages-clients.txt
 	@tests/client/run $(if $(QUICK),--quick) --chronikd $(BUILD)/chronikd
+
+aarch64: | deps ## cross-build everything for aarch64 in build-aarch64, and run its unit tests and corpora in qemu
+	@tools/install-deps tools/packages-aarch64.txt
+	@tools/aarch64-sysroot build-aarch64/sysroot
+	@[ -f build-aarch64/build.ninja ] || meson setup build-aarch64 --cross-file build-aarch64/sysroot/sysroot.ini \
+		--cross-file tools/aarch64.ini >build-aarch64/setup.log || { cat build-aarch64/setup.log; exit 1; }
+	@ninja -C build-aarch64
+	@CRC32C_METHOD=armv8-crc meson test -C build-aarch64 --no-rebuild -t 4 --suite unit --suite corpus \
+		--print-errorlogs
 
 test-asan: ## the quick tests under AddressSanitizer and UBSan, in build-asan
 	@[ -d build-asan ] || meson setup build-asan -Db_sanitize=address,undefined >/dev/null
