@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := all
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16
 
 run: all ## one node with its data in ./chronik-data
 	@$(BUILD)/chronikd
@@ -44,6 +44,15 @@ bench: all ## the limits, and the speed beside Apache Kafka and a bare floor (15
 bench-limits: all ## measure the promised limits: start, memory, 10,000 connections, 10,000 partitions
 	@/usr/bin/python3 tests/bench/bench.py limits --build $(BUILD) $(if $(JSON),--json $(JSON))
 
+aarch64: | deps ## cross-build everything for aarch64 in build-aarch64, and run its unit tests and corpora in qemu
+	@tools/install-deps tools/packages-aarch64.txt
+	@tools/aarch64-sysroot build-aarch64/sysroot
+	@[ -f build-aarch64/build.ninja ] || meson setup build-aarch64 --cross-file build-aarch64/sysroot/sysroot.ini \
+		--cross-file tools/aarch64.ini >build-aarch64/setup.log || { cat build-aarch64/setup.log; exit 1; }
+	@ninja -C build-aarch64
+	@CRC32C_METHOD=armv8-crc meson test -C build-aarch64 --no-rebuild -t 4 --suite unit --suite corpus \
+		--print-errorlogs
+
 test-asan: ## the quick tests under AddressSanitizer and UBSan, in build-asan
 	@[ -d build-asan ] || meson setup build-asan -Db_sanitize=address,undefined >/dev/null
 	@ninja -C build-asan && meson test -C build-asan --no-rebuild --suite quick --print-errorlogs
@@ -59,4 +68,4 @@ docs: $(BUILD)/build.ninja ## make docs/PARAMETERS.md from the tables of src/con
 	@ninja -C $(BUILD) src/conf/gen-params-doc
 	@$(BUILD)/src/conf/gen-params-doc >docs/PARAMETERS.md.new && mv docs/PARAMETERS.md.new docs/PARAMETERS.md
 
-.PHONY: bench bench-limits demo test-asan test-tsan help run deps all test fuzz docs fmt
+.PHONY: aarch64 all bench bench-limits demo deps docs fmt fuzz help run test test-asan test-clients test-tsan

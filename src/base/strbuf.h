@@ -17,6 +17,7 @@ void strbuf_fini(struct strbuf *b);
 /* Make room for @len more bytes. Return: where they go, or NULL (and latched) when memory is out. */
 char *strbuf_reserve(struct strbuf *b, size_t len);
 
+/* Add bytes, a C string, or formatted text at the end; latches when memory is out. */
 void strbuf_add(struct strbuf *b, const void *data, size_t len);
 void strbuf_add_c(struct strbuf *b, const char *cstr);
 void strbuf_printf(struct strbuf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);

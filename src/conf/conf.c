@@ -117,7 +117,7 @@ static void look_at_machine(struct conf_machine *ret, char hostname[256])
         cpu_set_t cpus;
 
         if (gethostname(hostname, 256) < 0 || !*hostname)
-                strcpy(hostname, "localhost");
+                snprintf(hostname, 256, "localhost");
         hostname[255] = '\0';
         CPU_ZERO(&cpus);
         ret->hostname = hostname;

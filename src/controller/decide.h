@@ -74,6 +74,8 @@ void decision_emit(struct decision *d, const struct meta_record *r);
 void decision_refuse(struct decision *d, struct controller_result *result, enum controller_outcome outcome, const char *fmt,
                      ...) PRINTF_LIKE(4, 5);
 
+/* One decision each: check the request against the image, emit the records that fulfil it, fill its result in. What is
+ * refused emits nothing. @validate_only: answer as if, and emit nothing. */
 void decide_create_topic(struct decision *d, struct controller_create_topic *t, bool validate_only);
 void decide_delete_topic(struct decision *d, struct controller_delete_topic *t);
 void decide_create_partitions(struct decision *d, struct controller_create_partitions *p, bool validate_only);

@@ -136,6 +136,7 @@ void groups_fail(struct groups *gs, int err);
 bool groups_has_room(const struct groups *gs, size_t len);
 void groups_timer_set(struct groups *gs, struct timer *t, int64_t after_ms);
 
+/* A copy on the heap (null stays null). Return: 0 or -ENOMEM. */
 int text_dup(struct str s, struct str *ret);
 void text_free(struct str *s);
 

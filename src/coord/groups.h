@@ -65,6 +65,7 @@ void groups_abort(struct groups *gs, int outcome, struct coord_actions *acts);
 /* When groups_tick() has something to do (monotonic ms); INT64_MAX: nothing planned. */
 int64_t groups_next_ms(const struct groups *gs);
 
+/* Counts as they are now. */
 void groups_stats(const struct groups *gs, struct coord_stats *ret);
 
 /* The same functions as a table, for a host: machine is struct groups, arg is struct groups_conf. */

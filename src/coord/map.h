@@ -25,6 +25,7 @@ static inline void map_init(struct map *m, uint64_t seed)
 /* Free the buckets; the nodes stay with their owners. */
 void map_fini(struct map *m);
 
+/* What @key hashes to in this table; another table has another seed. */
 uint64_t map_hash(const struct map *m, struct str key);
 
 /* First node whose hash is @key's; the caller compares keys and goes on with map_next_same(). NULL: none. */

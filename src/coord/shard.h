@@ -33,6 +33,7 @@ int coord_shard_new(const struct coord_shard_args *args, struct coord_shard **re
 /* Answer everything with COORD_E_NOT_COORDINATOR and go. */
 void coord_shard_close(struct coord_shard *s);
 
+/* The number of its partition; whether it has loaded and answers. */
 int32_t coord_shard_index(const struct coord_shard *s);
 bool coord_shard_is_active(const struct coord_shard *s);
 /* Answered now or later, by mail. */

@@ -79,4 +79,5 @@ int32_t fetch_session_finish(struct fetch_sessions *s, struct fetch_plan *plan, 
 /* The request will not be answered: end the plan without remembering anything. */
 void fetch_session_abandon(struct fetch_sessions *s, struct fetch_plan *plan);
 
+/* Sessions that are held now. Any thread. */
 unsigned fetch_sessions_count(struct fetch_sessions *s);

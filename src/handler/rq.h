@@ -70,6 +70,7 @@ void rq_out_send(struct rq *rq, struct rq_out *out);
  * so that it does not take from the memory of those that are being read. Before RQ_DECODE(). False: out of memory. */
 bool rq_detach(struct rq *rq);
 
+/* End the request without an answer (acks=0); or close its connection, for @reason. @rq is gone afterwards. */
 void rq_reply_none(struct rq *rq);
 void rq_close(struct rq *rq, const char *reason);
 /* Out of memory: says so (rate-limited) and closes the connection; the client tries again elsewhere or later. */

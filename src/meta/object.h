@@ -60,6 +60,7 @@ static inline const struct uuid *meta_partition_directories(const struct meta_pa
         return (const struct uuid *)(meta_partition_removing(p) + p->removing_count);
 }
 
+/* Is @id among the @count numbers at @ids? Linear: lists of replicas are short. */
 bool meta_ids_contain(const int32_t *ids, size_t count, int32_t id);
 
 /* ---- topic ---- */

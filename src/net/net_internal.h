@@ -25,6 +25,7 @@ struct net_memory_wait {
         struct mail granted; /* posted once the memory is reserved */
 };
 
+/* @limit: bytes of all frames together. NULL: out of memory. */
 struct net_memory *net_memory_new(size_t limit);
 /* The server is gone; freed when the last frame is. */
 void net_memory_close(struct net_memory *m);
@@ -50,6 +51,7 @@ uint64_t net_memory_used(struct net_memory *m);
 struct net_limits;
 enum { LIMITS_OK, LIMITS_E_TOTAL, LIMITS_E_PER_IP };
 
+/* NULL: out of memory. */
 struct net_limits *net_limits_new(unsigned total_max, unsigned per_ip_max);
 struct net_limits *net_limits_free(struct net_limits *l);
 /* Count one in. Return: 0; LIMITS_E_TOTAL; LIMITS_E_PER_IP; -ENOMEM. Any thread. */
@@ -114,6 +116,7 @@ struct net_listener {
         struct mail start_mail;
 };
 
+/* Bind and listen: 0 or a negative errno. Start accepts from then on, on the reactor's loop; close is called there. */
 int net_listener_open(struct net_listener *l, struct net_server *s, const char *name, const struct sock_address *a);
 void net_listener_start(struct net_listener *l);
 void net_listener_close(struct net_listener *l);

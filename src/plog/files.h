@@ -28,6 +28,7 @@ struct plog_pin {
         char *path;
 };
 
+/* @open_max: how many descriptors to keep open, pinned ones beyond that. Return: 0 or -ENOMEM. */
 int files_new(unsigned open_max, struct files **ret_files);
 struct files *files_unref(struct files *f);
 /* More files are open than wished, because they are pinned. */

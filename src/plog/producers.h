@@ -28,6 +28,7 @@ struct producers {
 };
 
 void producers_fini(struct producers *p);
+/* NULL: nothing is known of @id. */
 struct producer *producers_find(const struct producers *p, int64_t id);
 /* Find or make; NULL when memory is out. */
 struct producer *producers_get(struct producers *p, int64_t id);

@@ -60,4 +60,5 @@ struct plog_store_stats {
         uint64_t flush_ns_total, flush_ns_max;
         uint64_t bytes_appended, batches_appended;
 };
+/* Sums since the store was opened, and files open now. Any thread. */
 void plog_store_stats(const struct plog_store *s, struct plog_store_stats *ret);

@@ -25,9 +25,13 @@ struct qlog {
         int fd; /* of the newest segment */
 };
 
+/* The first bytes of a segment that begins with entry @first_index, whose predecessor was of @prev_term. */
 void qlog_header_write(struct writer *w, int64_t first_index, int32_t prev_term);
+/* Where that segment lies. */
 void qlog_segment_path(const struct qlog *l, int64_t first_index, char ret_path[QLOG_PATH_SIZE]);
+/* Note a segment as the newest; no file is touched. NULL: out of memory. */
 struct qlog_segment *qlog_segment_add(struct qlog *l, int64_t first_index);
+/* Start the segment that the next entry goes into; its name and header are durable on 0. Else negative errno. */
 int qlog_roll(struct qlog *l);
 
 /* ---- pure reading of a segment's bytes ---- */

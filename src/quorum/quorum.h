@@ -97,4 +97,5 @@ struct quorum_stats {
         int64_t committed_index, applied_index, stored_index, log_first_index, log_bytes;
         uint64_t entries_written, groups_written, images_stored, bytes_pending;
 };
+/* Figures as they are now. On the quorum's loop. */
 void quorum_stats(const struct quorum *q, struct quorum_stats *ret);

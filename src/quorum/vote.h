@@ -25,6 +25,7 @@ enum {
 void vote_encode(const struct vote *v, uint8_t ret_bytes[VOTE_LEN]);
 int vote_decode(struct span bytes, struct vote *ret_vote);
 
+/* Blocks. Return: VOTE_OK, VOTE_E_MISSING, VOTE_E_DAMAGED or negative errno. */
 int vote_read(const char *path, struct vote *ret_vote);
 /* Durable when it returns 0. */
 int vote_write(const char *path, const struct vote *v);

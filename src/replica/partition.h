@@ -57,6 +57,7 @@ void partition_get_conf(struct partition *p, struct partition_conf *ret);
 /* A new leader epoch (KIP-101): written to the log's epoch history. */
 int partition_set_leader_epoch(struct partition *p, int32_t leader_epoch);
 
+/* What it was made with; the name lives as long as the partition. */
 const char *partition_topic_name(const struct partition *p);
 struct uuid partition_topic_id(const struct partition *p);
 int32_t partition_index(const struct partition *p);

@@ -5,6 +5,7 @@
 
 struct partition_table;
 
+/* Return: 0 or negative errno. */
 int partition_table_new(struct partition_table **ret_table);
 /* Every partition must have been taken out. NULL is fine. Returns NULL. */
 struct partition_table *partition_table_free(struct partition_table *t);

@@ -23,4 +23,5 @@ struct diag_limit {
         _Atomic int64_t next_ms;
         _Atomic unsigned dropped;
 };
+/* Inside of diag_limited(): one @limit for each call site. */
 void diag_limited_(struct diag_limit *limit, enum diag_level level, const char *fmt, ...) PRINTF_LIKE(3, 4);

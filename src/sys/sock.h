@@ -41,6 +41,7 @@ void sock_format(const struct sock_address *a, char ret_text[SOCK_TEXT_SIZE]);
 /* The same without port and brackets. */
 void sock_format_host(const struct sock_address *a, char ret_text[SOCK_TEXT_SIZE]);
 
+/* In host order. */
 uint16_t sock_address_port(const struct sock_address *a);
 
 /* 16 bytes that are equal for equal hosts whatever the port: IPv6, or IPv4 as ::ffff:a.b.c.d. */

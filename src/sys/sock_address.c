@@ -112,12 +112,12 @@ uint16_t sock_address_port(const struct sock_address *a)
 
 void sock_format_host(const struct sock_address *a, char ret_text[SOCK_TEXT_SIZE])
 {
-        const char *done;
+        const char *done = ret_text;
 
         if (a->any.sa_family == AF_INET)
                 done = inet_ntop(AF_INET, &a->v4.sin_addr, ret_text, SOCK_TEXT_SIZE);
         else if (a->any.sa_family != AF_INET6)
-                done = strcpy(ret_text, "?");
+                snprintf(ret_text, SOCK_TEXT_SIZE, "?");
         else if (IN6_IS_ADDR_V4MAPPED(&a->v6.sin6_addr))
                 done = inet_ntop(AF_INET, &a->v6.sin6_addr.s6_addr[12], ret_text, SOCK_TEXT_SIZE);
         else

@@ -33,10 +33,12 @@ struct wire_codec {
         int16_t flexible_from; /* INT16_MAX: never */
 };
 
+/* What X_decode(), X_size() and X_encode() of the generated headers do, for any message by its codec (README.md). */
 int wire_decode(const struct wire_codec *k, void *ret, struct cursor *c, int16_t version, struct arena *a);
 size_t wire_size(const struct wire_codec *k, const void *m, int16_t version);
 void wire_encode(const struct wire_codec *k, const void *m, struct writer *w, int16_t version);
 
+/* One field of the reader's version, from its cursor. What is malformed latches there and reads as zero or null. */
 bool wire_read_bool(struct wire_reader *r);
 int8_t wire_read_int8(struct wire_reader *r);
 int16_t wire_read_int16(struct wire_reader *r);
@@ -67,6 +69,7 @@ void *wire_read_optional(struct wire_reader *r, size_t size, wire_read_fn *fn);
 /* The tagged fields at the end of a struct; nothing when the version is not flexible. @fn may be NULL. */
 void wire_read_tags(struct wire_reader *r, wire_read_tag_fn *fn, void *ret_struct);
 
+/* One field of @o's version: counted, or written, as @o was set up. */
 void wire_put_bool(struct wire_out *o, bool v);
 void wire_put_int8(struct wire_out *o, int8_t v);
 void wire_put_int16(struct wire_out *o, int16_t v);
