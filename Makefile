@@ -61,6 +61,13 @@ test-tsan: ## the quick tests under ThreadSanitizer (clang), in build-tsan
 	@[ -d build-tsan ] || CC=clang meson setup build-tsan -Db_sanitize=thread -Db_lundef=false >/dev/null
 	@ninja -C build-tsan && meson test -C build-tsan --no-rebuild --suite quick --print-errorlogs
 
+lint: | deps ## the format, a build with clang, and what clang-tidy finds in src
+	@tools/install-deps tools/packages-lint.txt
+	@git ls-files 'src/*.[ch]' 'tests/*.[ch]' | xargs clang-format --dry-run -Werror
+	@[ -f build-clang/build.ninja ] || CC=clang meson setup build-clang >/dev/null
+	@ninja -C build-clang
+	@git ls-files 'src/*.c' | xargs -P $$(nproc) -n 4 clang-tidy-19 --quiet -p build-clang
+
 fmt: ## rewrite the C files in the project's format
 	@git ls-files 'src/*.[ch]' 'tests/*.[ch]' | xargs clang-format -i
 
@@ -68,4 +75,4 @@ docs: $(BUILD)/build.ninja ## make docs/PARAMETERS.md from the tables of src/con
 	@ninja -C $(BUILD) src/conf/gen-params-doc
 	@$(BUILD)/src/conf/gen-params-doc >docs/PARAMETERS.md.new && mv docs/PARAMETERS.md.new docs/PARAMETERS.md
 
-.PHONY: aarch64 all bench bench-limits demo deps docs fmt fuzz help run test test-asan test-clients test-tsan
+.PHONY: aarch64 all bench bench-limits demo deps docs fmt fuzz help lint run test test-asan test-clients test-tsan

@@ -1,5 +1,7 @@
 /* The node's metrics: what the modules count, gathered when somebody asks. */
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -160,7 +162,7 @@ static void write_process(struct strbuf *out)
         counter(out, "process_cpu_seconds_total", "Processor time of this process.",
                 (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6);
         if (file_read_whole("/proc/self/statm", 4096, &statm, &len) == 0)
-                sscanf(statm, "%*s %ld", &pages);
+                pages = strtol(statm + strcspn(statm, " "), NULL, 10); /* proc(5): the second number */
         gauge(out, "process_resident_memory_bytes", "Resident memory of this process.",
               (double)pages * (double)sysconf(_SC_PAGESIZE));
         (void)file_list("/proc/self/fd", count_one, &files); /* the folder's own descriptor is one of them */

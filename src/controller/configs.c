@@ -2,6 +2,7 @@
  * (KIP-339; AlterConfigs of old replaces the whole set). */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "conf/broker.h"
 #include "conf/limits.h"
@@ -29,13 +30,15 @@ static int group_conf_validate(struct str name, struct str value, struct strbuf 
 {
         for (size_t i = 0; i < ARRAY_LEN(group_configs); i++) {
                 long long v;
-                char text[24], end;
+                char text[24], *end;
 
                 if (!str_equal_c(name, group_configs[i].name))
                         continue;
                 snprintf(text, sizeof text, "%.*s", STR_FMT(value));
-                if (value.len && value.len < sizeof text && sscanf(text, "%lld%c", &v, &end) == 1 &&
-                    v >= group_configs[i].min && v <= group_configs[i].max)
+                errno = 0;
+                v = strtoll(text, &end, 10);
+                if (value.len && value.len < sizeof text && !*end && !errno && v >= group_configs[i].min &&
+                    v <= group_configs[i].max)
                         return 0;
                 strbuf_printf(why, "%.*s: is %.*s; right is a number of milliseconds from %lld to %lld", STR_FMT(name),
                               STR_FMT(value), (long long)group_configs[i].min, (long long)group_configs[i].max);

@@ -16,7 +16,7 @@ void groups_conf_init(struct groups_conf *conf)
                 .new_member_join_timeout_ms = 300000,
                 .group_size_max = 10000, /* Kafka has no bound; the leader's answer and the record hold all members */
                 .offset_metadata_len_max = 4096,
-                .offsets_retention_ms = 7ll * 24 * 3600 * 1000,
+                .offsets_retention_ms = 7LL * 24 * 3600 * 1000,
                 .offsets_check_interval_ms = 600000,
                 .member_metadata_len_max = 1 << 20, /* the record of the group must stay below a batch's limit */
                 .record_len_max = 32u << 20, /* a third of the topic's segments */

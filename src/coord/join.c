@@ -73,6 +73,7 @@ static void reply_as(struct group *g, struct group_member *m, struct coord_join 
 void join_reply_current(struct groups *gs, struct group *g, struct group_member *m, struct coord_join *rq,
                         bool with_members)
 {
+        assert(g->leader);
         reply_as(g, m, rq, g->leader->id, with_members);
 }
 
@@ -251,7 +252,6 @@ static void join_new(struct group *g, struct coord_join *rq)
 static void join_again(struct group *g, struct group_member *m, struct coord_join *rq)
 {
         bool same = member_has_protocols(m, rq->protocols, rq->protocols_count);
-
         switch (g->state) {
         case COORD_GROUP_PREPARING:
                 update_and_rebalance(g, m, rq);
@@ -290,10 +290,12 @@ static void join_known(struct group *g, struct coord_join *rq)
                 return;
         }
         outcome = group_check_member(g, rq->member_id, rq->instance_id);
-        if (outcome)
+        if (outcome) {
                 join_reply_error(g->owner, g, rq, rq->member_id, outcome);
-        else
-                join_again(g, m, rq);
+                return;
+        }
+        assert(m);
+        join_again(g, m, rq);
 }
 
 /* Would the group stay within its size? Members that have a place keep it; during the join phase places belong to those

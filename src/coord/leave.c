@@ -18,6 +18,7 @@ static int leave_one(struct group *g, const struct coord_leave_member *who, bool
                                 return outcome;
                 }
         }
+        assert(m);
         *joined_left |= !m->pending;
         group_remove_member(g, m);
         return COORD_OK;

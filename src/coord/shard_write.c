@@ -26,6 +26,7 @@ static int make_room(struct coord_shard *s)
 
         if (s->writes_count < s->writes_size)
                 return 0;
+        assert(s->writes_count == s->writes_size);
         writes = reallocarray(NULL, size, sizeof *writes);
         if (!writes)
                 return -ENOMEM;

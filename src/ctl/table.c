@@ -52,13 +52,15 @@ char *text_clean(char *text)
 static void cell_add(struct table *t, char *text)
 {
         unsigned column = (unsigned)(t->cells_count % t->columns_count);
+        char **cells = t->cells;
 
         if (t->cells_count == t->cells_size) {
                 t->cells_size = t->cells_size ? t->cells_size * 2 : 64;
-                t->cells = realloc(t->cells, t->cells_size * sizeof *t->cells);
+                cells = realloc(t->cells, t->cells_size * sizeof *t->cells);
         }
-        if (!t->cells || !text)
+        if (!cells || !text)
                 abort(); /* out of memory in a command that only prints */
+        t->cells = cells;
         t->cells[t->cells_count++] = text_clean(text);
         t->width[column] = MAX2(t->width[column], text_width(text));
 }

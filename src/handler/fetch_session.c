@@ -73,6 +73,7 @@ static int32_t epoch_next(int32_t epoch)
         return epoch == INT32_MAX ? 1 : epoch + 1;
 }
 
+/* NOLINTBEGIN(clang-analyzer-core.*): the analyzer does not follow uthash's links and the bytes of its keys. */
 static struct session_topic *topic_find(struct fetch_session *s, const struct fetch_topic_ref *ref)
 {
         struct session_topic *t;
@@ -108,7 +109,9 @@ static struct session_topic *topic_add(struct fetch_session *s, const struct fet
 
 static void topic_unuse(struct fetch_session *s, struct session_topic *t)
 {
-        if (t->uses && --t->uses)
+        if (t->uses)
+                t->uses--;
+        if (t->uses)
                 return;
         HASH_DEL(s->topics, t);
         free(t->name);
@@ -134,6 +137,8 @@ static void partition_drop(struct fetch_session *s, struct session_partition *p)
         s->partitions_count--;
         free(p);
 }
+
+/* NOLINTEND(clang-analyzer-core.*) */
 
 /* Add or change a partition as the client says. */
 static int partition_set(struct fetch_session *s, const struct fetch_item *item)

@@ -142,11 +142,12 @@ static int put_partition(struct meta_builder *b, struct meta_topic *t, const str
 
 static int apply_partition(struct meta_builder *b, const struct rec_partition *r)
 {
-        struct meta_topic *t;
+        struct meta_topic *t = NULL;
         int x = topic_to_write(b, r->topic_id, &t);
 
         if (x)
                 return x;
+        assert(t);
         if (r->partition < 0 || (uint32_t)r->partition != t->partitions_count)
                 return conflict(b, "partition %.*s-%d where %u is next", STR_FMT(t->name), r->partition,
                                 t->partitions_count);
@@ -167,11 +168,12 @@ static int apply_partition_change(struct meta_builder *b, const struct rec_parti
 {
         const struct meta_partition *old;
         struct rec_partition now;
-        struct meta_topic *t;
+        struct meta_topic *t = NULL;
         int x = topic_to_write(b, r->topic_id, &t);
 
         if (x)
                 return x;
+        assert(t);
         old = meta_topic_partition(t, r->partition);
         if (!old)
                 return conflict(b, "change of partition %.*s-%d, which is not there", STR_FMT(t->name), r->partition);

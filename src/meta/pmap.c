@@ -66,6 +66,7 @@ static int own(const struct pmap_ops *ops, struct pmap_node **slot)
 {
         struct pmap_node *n = *slot, *copy;
 
+        assert(n);
         if (atomic_load_explicit(&n->refs, memory_order_acquire) == 1)
                 return 0;
         copy = node_new(ops, n->value);

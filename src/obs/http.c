@@ -167,7 +167,7 @@ int http_server_new(const char *address, void (*answer)(void *owner, struct http
                     struct http_server **ret_server, uint16_t *ret_port)
 {
         struct http_server *s = calloc(1, sizeof *s);
-        uint16_t port;
+        uint16_t port = 0;
         int fd;
 
         if (!s)

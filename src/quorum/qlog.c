@@ -157,7 +157,10 @@ struct qlog *qlog_close(struct qlog *l)
 
 int64_t qlog_first_index(const struct qlog *l)
 {
-        return ilist_first(&l->segments, struct qlog_segment, link)->first_index;
+        const struct qlog_segment *oldest = ilist_first(&l->segments, struct qlog_segment, link);
+
+        assert(oldest);
+        return oldest->first_index;
 }
 
 int64_t qlog_last_index(const struct qlog *l)

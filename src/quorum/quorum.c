@@ -180,6 +180,7 @@ static void disk_done(struct io_job *job)
 /* Frame what waits as one group. Entries beyond a group's size wait for the next one. */
 static void take_group(struct quorum *q)
 {
+        const struct quorum_entry *first, *last;
         size_t size = 0;
         struct writer w;
 
@@ -196,9 +197,12 @@ static void take_group(struct quorum *q)
         if (!q->group_bytes)
                 quorum_die("no memory for %zu bytes of metadata log", size);
         w = writer_of(q->group_bytes, size);
-        q->group.first = ilist_first(&q->writing, struct quorum_entry, link)->e.index;
-        q->group.last = ilist_last(&q->writing, struct quorum_entry, link)->e.index;
-        q->group.last_term = ilist_last(&q->writing, struct quorum_entry, link)->e.term;
+        first = ilist_first(&q->writing, struct quorum_entry, link);
+        last = ilist_last(&q->writing, struct quorum_entry, link);
+        assert(first && last);
+        q->group.first = first->e.index;
+        q->group.last = last->e.index;
+        q->group.last_term = last->e.term;
         ilist_for_each (e, &q->writing, struct quorum_entry, link)
                 qlog_entry_write(&e->e, q->group.first, &w);
         q->group.bytes = span_of(q->group_bytes, size);
