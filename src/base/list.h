@@ -9,7 +9,10 @@ struct ilist {
         struct ilist *prev;
 };
 
-#define ILIST_INIT(name) { &(name), &(name) }
+#define ILIST_INIT(name) \
+        { \
+                &(name), &(name) \
+        }
 
 static inline void ilist_init(struct ilist *l)
 {
@@ -76,5 +79,4 @@ static inline void ilist_splice_back(struct ilist *to, struct ilist *from)
 /* The node may be unlinked inside the loop. */
 #define ilist_for_each(it, l, type, member) \
         for (type *it = ilist_entry((l)->next, type, member), *it##_next = ilist_entry(it->member.next, type, member); \
-             &it->member != (l); \
-             it = it##_next, it##_next = ilist_entry(it->member.next, type, member))
+             &it->member != (l); it = it##_next, it##_next = ilist_entry(it->member.next, type, member))

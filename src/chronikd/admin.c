@@ -67,8 +67,8 @@ static json_t *json_broker(const struct meta_broker *b)
 {
         const struct meta_endpoint *e = b->endpoints_count ? &b->endpoints[0] : NULL;
 
-        return json_pack("{s:i, s:b, s:o, s:o, s:i}", "id", b->id, "fenced", b->fenced, "rack", json_str(b->rack), "host",
-                         json_str(e ? e->host : STR_NULL), "port", e ? e->port : 0);
+        return json_pack("{s:i, s:b, s:o, s:o, s:i}", "id", b->id, "fenced", b->fenced, "rack", json_str(b->rack),
+                         "host", json_str(e ? e->host : STR_NULL), "port", e ? e->port : 0);
 }
 
 static void get_cluster(struct node *n, struct http_request *rq, const char *arg)
@@ -89,14 +89,15 @@ static void get_cluster(struct node *n, struct http_request *rq, const char *arg
                 live += !b->fenced;
                 json_array_append_new(brokers, json_broker(b));
         }
-        answer_json(rq, json_pack("{s:o, s:s, s:s, s:i, s:i, s:I, s:i, s:I, s:I, s:I, s:I, s:I, s:o}", "cluster_id",
-                                  json_str(image->cluster_id), "version", CHRONIK_VERSION, "health",
-                                  live == (int)image->brokers.count ? "ok" : "degraded", "controller",
-                                  controller.leader_id, "controller_term", controller.term, "metadata_index",
-                                  (json_int_t)image->index, "topics", (int)image->topics_by_name.count, "partitions",
-                                  (json_int_t)image->partitions_count, "groups", (json_int_t)groups.groups,
-                                  "group_members", (json_int_t)groups.members, "disk_free_bytes", (json_int_t)bytes_free,
-                                  "disk_size_bytes", (json_int_t)bytes_total, "nodes", brokers));
+        answer_json(rq,
+                    json_pack("{s:o, s:s, s:s, s:i, s:i, s:I, s:i, s:I, s:I, s:I, s:I, s:I, s:o}", "cluster_id",
+                              json_str(image->cluster_id), "version", CHRONIK_VERSION, "health",
+                              live == (int)image->brokers.count ? "ok" : "degraded", "controller", controller.leader_id,
+                              "controller_term", controller.term, "metadata_index", (json_int_t)image->index, "topics",
+                              (int)image->topics_by_name.count, "partitions", (json_int_t)image->partitions_count,
+                              "groups", (json_int_t)groups.groups, "group_members", (json_int_t)groups.members,
+                              "disk_free_bytes", (json_int_t)bytes_free, "disk_size_bytes", (json_int_t)bytes_total,
+                              "nodes", brokers));
         meta_image_unref(image);
 }
 
@@ -311,8 +312,9 @@ static void post_topics(struct node *n, struct http_request *rq, const char *nam
 static void delete_topic(struct node *n, struct http_request *rq, const char *name)
 {
         struct controller_delete_topic topic = { .name = str_of(name) };
-        struct controller_request ask = { .op = CONTROLLER_DELETE_TOPICS, .wait_applied = true, .items = &topic,
-                                          .items_count = 1 };
+        struct controller_request ask = {
+                .op = CONTROLLER_DELETE_TOPICS, .wait_applied = true, .items = &topic, .items_count = 1
+        };
         struct arena mem;
 
         arena_init(&mem, 0);

@@ -45,7 +45,8 @@ static bool goes_on(struct compactor *c)
 static bool is_hopeless(const struct compactor *c, struct partition *p)
 {
         for (unsigned i = 0; i < c->hopeless_count; i++)
-                if (uuid_equal(c->hopeless[i].topic_id, partition_topic_id(p)) && c->hopeless[i].index == partition_index(p))
+                if (uuid_equal(c->hopeless[i].topic_id, partition_topic_id(p)) &&
+                    c->hopeless[i].index == partition_index(p))
                         return true;
         return c->hopeless_count == ARRAY_LEN(c->hopeless); /* something is very wrong with the disk: leave it alone */
 }

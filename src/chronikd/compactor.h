@@ -21,9 +21,9 @@ struct compactor {
 
         struct io_job job;
         struct loop_timer timer;
-        struct partition *partition;  /* at work on it; counted */
+        struct partition *partition; /* at work on it; counted */
         struct plog_compaction *work;
-        int outcome;                  /* of the last step */
+        int outcome; /* of the last step */
         int64_t step_bytes, seen_bytes;
         /* Logs that cannot be compacted until the node starts again (damage, keys that do not fit), by their folder's
          * memory: a few, each reported once. */

@@ -164,7 +164,8 @@ void led_apply(struct led *led, const struct meta_delta *d)
                 const struct meta_topic *t;
 
                 led_conf_update(led);
-                pmap_for_each(it, t, &d->after->topics_by_name) topic_apply(led, t);
+                pmap_for_each (it, t, &d->after->topics_by_name)
+                        topic_apply(led, t);
         }
         /* First what goes: a topic that was made again under its name waits for the folder of the one before. */
         for (uint32_t i = 0; i < d->topics_count; i++)

@@ -8,30 +8,36 @@
 
 enum { SETS_MAX = 256 };
 
-static const char usage[] = "Usage: chronikd [OPTION]...\n"
-                            "Run one Chronik node. Without options: both roles, data in ./chronik-data, Kafka clients on\n"
-                            "127.0.0.1:9092, admin HTTP on 127.0.0.1:9644.\n\n"
-                            "  --config FILE            read parameters from a YAML file (docs/PARAMETERS.md)\n"
-                            "  --data-dir DIR           keep data here (server.data_dir)\n"
-                            "  --kafka HOST:PORT        serve Kafka clients here (server.kafka)\n"
-                            "  --admin HOST:PORT        serve metrics, health and chronik-ctl here (server.admin)\n"
-                            "  --set SECTION.KEY=VALUE  set any parameter; may be given several times\n"
-                            "  --check                  check the configuration, say what is wrong, and exit\n"
-                            "  --version                print the version\n"
-                            "  --help                   print this\n";
+static const char usage[] =
+        "Usage: chronikd [OPTION]...\n"
+        "Run one Chronik node. Without options: both roles, data in ./chronik-data, Kafka clients on\n"
+        "127.0.0.1:9092, admin HTTP on 127.0.0.1:9644.\n\n"
+        "  --config FILE            read parameters from a YAML file (docs/PARAMETERS.md)\n"
+        "  --data-dir DIR           keep data here (server.data_dir)\n"
+        "  --kafka HOST:PORT        serve Kafka clients here (server.kafka)\n"
+        "  --admin HOST:PORT        serve metrics, health and chronik-ctl here (server.admin)\n"
+        "  --set SECTION.KEY=VALUE  set any parameter; may be given several times\n"
+        "  --check                  check the configuration, say what is wrong, and exit\n"
+        "  --version                print the version\n"
+        "  --help                   print this\n";
 
 int main(int argc, char **argv)
 {
         enum { OPT_CONFIG = 1, OPT_DATA, OPT_KAFKA, OPT_ADMIN, OPT_SET, OPT_CHECK, OPT_VERSION, OPT_HELP };
         static const struct option options[] = {
-                { "config", required_argument, NULL, OPT_CONFIG }, { "data-dir", required_argument, NULL, OPT_DATA },
-                { "kafka", required_argument, NULL, OPT_KAFKA },   { "admin", required_argument, NULL, OPT_ADMIN },
-                { "set", required_argument, NULL, OPT_SET },       { "check", no_argument, NULL, OPT_CHECK },
-                { "version", no_argument, NULL, OPT_VERSION },     { "help", no_argument, NULL, OPT_HELP },
+                { "config", required_argument, NULL, OPT_CONFIG },
+                { "data-dir", required_argument, NULL, OPT_DATA },
+                { "kafka", required_argument, NULL, OPT_KAFKA },
+                { "admin", required_argument, NULL, OPT_ADMIN },
+                { "set", required_argument, NULL, OPT_SET },
+                { "check", no_argument, NULL, OPT_CHECK },
+                { "version", no_argument, NULL, OPT_VERSION },
+                { "help", no_argument, NULL, OPT_HELP },
                 { 0 },
         };
-        static const char *const keys[] = { [OPT_DATA] = "server.data_dir", [OPT_KAFKA] = "server.kafka",
-                                            [OPT_ADMIN] = "server.admin" };
+        static const char *const keys[] = {
+                [OPT_DATA] = "server.data_dir", [OPT_KAFKA] = "server.kafka", [OPT_ADMIN] = "server.admin"
+        };
         const char *sets[SETS_MAX], *config = NULL;
         struct strbuf errors = { 0 };
         char why[2048];

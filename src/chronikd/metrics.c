@@ -31,7 +31,8 @@ static void write_net(struct node *n, struct strbuf *out)
 
         net_server_stats(n->net, &s);
         gauge(out, "chronik_connections", "Client connections that are open.", (double)s.connections_open);
-        counter(out, "chronik_connections_total", "Client connections that were accepted.", (double)s.connections_total);
+        counter(out, "chronik_connections_total", "Client connections that were accepted.",
+                (double)s.connections_total);
         counter(out, "chronik_network_received_bytes_total", "Bytes read from clients.", (double)s.bytes_in);
         counter(out, "chronik_network_sent_bytes_total", "Bytes sent to clients.", (double)s.bytes_out);
         gauge(out, "chronik_request_memory_bytes", "Memory of requests that are being read or handled.",
@@ -50,8 +51,9 @@ static void write_net(struct node *n, struct strbuf *out)
         const struct {
                 const char *reason;
                 uint64_t n;
-        } reasons[] = { { "limit", s.closed_limit },     { "limit_per_ip", s.closed_per_ip }, { "idle", s.closed_idle },
-                        { "stalled", s.closed_stalled }, { "bad_frame", s.closed_bad_frame }, { "error", s.closed_error } };
+        } reasons[] = { { "limit", s.closed_limit },         { "limit_per_ip", s.closed_per_ip },
+                        { "idle", s.closed_idle },           { "stalled", s.closed_stalled },
+                        { "bad_frame", s.closed_bad_frame }, { "error", s.closed_error } };
         for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
                 expo_value(out, closed, "", (struct expo_label[]){ { "reason", str_of(reasons[i].reason) }, { 0 } },
                            (double)reasons[i].n);
@@ -79,7 +81,8 @@ static void write_compaction(struct node *n, struct strbuf *out)
 {
         const struct compactor *c = &n->compactor;
 
-        counter(out, "chronik_compactions_total", "Compactions of a log that were finished.", (double)atomic_load(&c->runs));
+        counter(out, "chronik_compactions_total", "Compactions of a log that were finished.",
+                (double)atomic_load(&c->runs));
         counter(out, "chronik_compaction_failures_total", "Compactions that failed; the reason is in the journal.",
                 (double)atomic_load(&c->failures));
         counter(out, "chronik_compaction_read_bytes_total", "Bytes that compaction read to write them again.",
@@ -133,8 +136,10 @@ static void write_lag(struct node *n, struct strbuf *out)
                         continue;
                 snprintf(index, sizeof index, "%d", item->partition);
                 expo_value(out, "chronik_consumer_lag", "",
-                           (struct expo_label[]){ { "group", item->group_id }, { "topic", item->topic },
-                                                  { "partition", str_of(index) }, { 0 } },
+                           (struct expo_label[]){ { "group", item->group_id },
+                                                  { "topic", item->topic },
+                                                  { "partition", str_of(index) },
+                                                  { 0 } },
                            (double)lag);
         }
         gauge(out, "chronik_consumer_lag_all", "Lag of all groups and partitions together.", (double)sum);
@@ -160,15 +165,18 @@ static void write_process(struct strbuf *out)
 
         getrusage(RUSAGE_SELF, &u);
         counter(out, "process_cpu_seconds_total", "Processor time of this process.",
-                (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6);
+                (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+                        (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6);
         if (file_read_whole("/proc/self/statm", 4096, &statm, &len) == 0)
                 pages = strtol(statm + strcspn(statm, " "), NULL, 10); /* proc(5): the second number */
         gauge(out, "process_resident_memory_bytes", "Resident memory of this process.",
               (double)pages * (double)sysconf(_SC_PAGESIZE));
         (void)file_list("/proc/self/fd", count_one, &files); /* the folder's own descriptor is one of them */
-        gauge(out, "process_open_fds", "Files and sockets that this process has open.", (double)MAX2(files - 1, INT64_C(0)));
+        gauge(out, "process_open_fds", "Files and sockets that this process has open.",
+              (double)MAX2(files - 1, INT64_C(0)));
         if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
-                gauge(out, "process_max_fds", "Most files and sockets that this process may open.", (double)limit.rlim_cur);
+                gauge(out, "process_max_fds", "Most files and sockets that this process may open.",
+                      (double)limit.rlim_cur);
 }
 
 void metrics_write(struct node *n, struct strbuf *out)
@@ -177,7 +185,8 @@ void metrics_write(struct node *n, struct strbuf *out)
 
         controller_status(n->controller, &controller);
         expo_family(out, "chronik_build_info", "gauge", "Always 1; the version is in the label.");
-        expo_value(out, "chronik_build_info", "", (struct expo_label[]){ { "version", STR_LIT(CHRONIK_VERSION) }, { 0 } }, 1);
+        expo_value(out, "chronik_build_info", "",
+                   (struct expo_label[]){ { "version", STR_LIT(CHRONIK_VERSION) }, { 0 } }, 1);
         gauge(out, "chronik_ready", "1 when this node serves.", atomic_load(&n->ready) && !atomic_load(&n->stopping));
         gauge(out, "chronik_active_controller", "1 on the node whose controller decides.", controller.active);
         handler_expose(n->handler, out);

@@ -29,7 +29,8 @@ void controller_leases_fini(struct controller_leases *l)
         *l = (struct controller_leases){ 0 };
 }
 
-int controller_leases_start(struct controller_leases *l, const struct meta_image *image, int64_t now_ms, int64_t timeout_ms)
+int controller_leases_start(struct controller_leases *l, const struct meta_image *image, int64_t now_ms,
+                            int64_t timeout_ms)
 {
         const struct meta_broker *b;
 
@@ -96,8 +97,10 @@ static bool features_fit(struct decision *d, struct controller_register_broker *
                 }
                 if (f->level >= low && f->level <= high)
                         continue;
-                decision_refuse(d, &rb->result, CONTROLLER_E_FEATURE, "The cluster works with %.*s at level %d; broker %d can do %d "
-                                "to %d. Install a program that can.", STR_FMT(f->name), f->level, rb->broker.broker_id, low, high);
+                decision_refuse(d, &rb->result, CONTROLLER_E_FEATURE,
+                                "The cluster works with %.*s at level %d; broker %d can do %d "
+                                "to %d. Install a program that can.",
+                                STR_FMT(f->name), f->level, rb->broker.broker_id, low, high);
                 return false;
         }
         return true;
@@ -115,8 +118,10 @@ static bool directories_are_its_own(struct decision *d, struct controller_regist
                                 if (!uuid_equal(b->directories[i], rb->broker.directories[k]))
                                         continue;
                                 uuid_format(b->directories[i], text);
-                                decision_refuse(d, &rb->result, CONTROLLER_E_BROKER_DUPLICATE, "Data folder %s of broker %d is "
-                                                "registered by broker %d: one of them is a copy.", text, rb->broker.broker_id, b->id);
+                                decision_refuse(d, &rb->result, CONTROLLER_E_BROKER_DUPLICATE,
+                                                "Data folder %s of broker %d is "
+                                                "registered by broker %d: one of them is a copy.",
+                                                text, rb->broker.broker_id, b->id);
                                 return false;
                         }
         }
@@ -136,22 +141,27 @@ static bool is_held_by_another(struct decision *d, const struct meta_broker *b)
         return false;
 }
 
-static bool registration_is_fine(struct decision *d, struct controller_register_broker *rb, const struct meta_broker *old)
+static bool registration_is_fine(struct decision *d, struct controller_register_broker *rb,
+                                 const struct meta_broker *old)
 {
         const struct meta_image *image = decision_image(d);
 
         if (!str_is_null(rb->cluster_id) && !str_equal(rb->cluster_id, image->cluster_id)) {
-                decision_refuse(d, &rb->result, CONTROLLER_E_CLUSTER, "Broker %d belongs to cluster %.*s; this is cluster %.*s.",
-                                rb->broker.broker_id, STR_FMT(rb->cluster_id), STR_FMT(image->cluster_id));
+                decision_refuse(d, &rb->result, CONTROLLER_E_CLUSTER,
+                                "Broker %d belongs to cluster %.*s; this is cluster %.*s.", rb->broker.broker_id,
+                                STR_FMT(rb->cluster_id), STR_FMT(image->cluster_id));
                 return false;
         }
         if (rb->broker.broker_id < 0 || rb->broker.endpoints_count < 1) {
-                decision_refuse(d, &rb->result, CONTROLLER_E_INVALID, "A broker has an id of 0 or more and at least one endpoint.");
+                decision_refuse(d, &rb->result, CONTROLLER_E_INVALID,
+                                "A broker has an id of 0 or more and at least one endpoint.");
                 return false;
         }
         if (old && is_held_by_another(d, old)) {
-                decision_refuse(d, &rb->result, CONTROLLER_E_BROKER_DUPLICATE, "Another process is registered as broker %d and is "
-                                "alive; give each node an id of its own.", old->id);
+                decision_refuse(d, &rb->result, CONTROLLER_E_BROKER_DUPLICATE,
+                                "Another process is registered as broker %d and is "
+                                "alive; give each node an id of its own.",
+                                old->id);
                 return false;
         }
         return features_fit(d, rb) && directories_are_its_own(d, rb);
@@ -186,7 +196,8 @@ void decide_register_broker(struct decision *d, struct controller_register_broke
         if (old)
                 elect_after_restart(d, rb->broker.broker_id, clean);
         rb->epoch = d->index;
-        *lease = (struct controller_lease){ .broker_id = rb->broker.broker_id, .epoch = d->index,
+        *lease = (struct controller_lease){ .broker_id = rb->broker.broker_id,
+                                            .epoch = d->index,
                                             .until_ms = d->now_ms + d->rules->session_timeout_ms };
 }
 
@@ -199,12 +210,14 @@ void decide_heartbeat(struct decision *d, struct controller_heartbeat *h)
 
         h->result = (struct controller_result){ CONTROLLER_OK, STR_NULL };
         if (!b) {
-                decision_refuse(d, &h->result, CONTROLLER_E_BROKER_UNKNOWN, "Broker %d is not registered.", h->broker_id);
+                decision_refuse(d, &h->result, CONTROLLER_E_BROKER_UNKNOWN, "Broker %d is not registered.",
+                                h->broker_id);
                 return;
         }
         if (b->epoch != h->broker_epoch) {
-                decision_refuse(d, &h->result, CONTROLLER_E_BROKER_EPOCH, "Broker %d is registered with epoch %lld, not %lld.",
-                                h->broker_id, (long long)b->epoch, (long long)h->broker_epoch);
+                decision_refuse(d, &h->result, CONTROLLER_E_BROKER_EPOCH,
+                                "Broker %d is registered with epoch %lld, not %lld.", h->broker_id, (long long)b->epoch,
+                                (long long)h->broker_epoch);
                 return;
         }
         lease = controller_lease_get(d->leases, b->id);
@@ -212,7 +225,9 @@ void decide_heartbeat(struct decision *d, struct controller_heartbeat *h)
                 d->failed = -ENOMEM;
                 return;
         }
-        *lease = (struct controller_lease){ .broker_id = b->id, .heard = true, .epoch = b->epoch,
+        *lease = (struct controller_lease){ .broker_id = b->id,
+                                            .heard = true,
+                                            .epoch = b->epoch,
                                             .until_ms = d->now_ms + d->rules->session_timeout_ms };
         h->caught_up = h->applied_index >= b->epoch;
         h->fenced = b->fenced;
@@ -242,7 +257,8 @@ void decide_unregister_broker(struct decision *d, struct controller_unregister_b
 
         u->result = (struct controller_result){ CONTROLLER_OK, STR_NULL };
         if (!b) {
-                decision_refuse(d, &u->result, CONTROLLER_E_BROKER_UNKNOWN, "Broker %d is not registered.", u->broker_id);
+                decision_refuse(d, &u->result, CONTROLLER_E_BROKER_UNKNOWN, "Broker %d is not registered.",
+                                u->broker_id);
                 return;
         }
         meta_record_init(&r, META_BROKER_REMOVE);

@@ -54,11 +54,13 @@ static bool judged(struct decision *d, int r, struct strbuf *why, struct control
         if (r < 0)
                 d->failed = r;
         else if (r)
-                decision_refuse(d, result, CONTROLLER_E_CONFIG, "%s", why->data ? why->data : "A configuration is wrong.");
+                decision_refuse(d, result, CONTROLLER_E_CONFIG, "%s",
+                                why->data ? why->data : "A configuration is wrong.");
         return !r;
 }
 
-bool judge_topic_configs(struct decision *d, const struct conf_pair *pairs, size_t count, struct controller_result *result)
+bool judge_topic_configs(struct decision *d, const struct conf_pair *pairs, size_t count,
+                         struct controller_result *result)
 {
         CLEANUP(strbuf_finip) struct strbuf why = { 0 };
         struct topic_conf defaults;
@@ -141,22 +143,26 @@ static bool resource_is_there(struct decision *d, struct controller_alter_config
         case META_RESOURCE_TOPIC:
                 if (meta_image_topic(image, a->name))
                         return true;
-                decision_refuse(d, &a->result, CONTROLLER_E_TOPIC_UNKNOWN, "There is no topic '%.*s'.", STR_FMT(a->name));
+                decision_refuse(d, &a->result, CONTROLLER_E_TOPIC_UNKNOWN, "There is no topic '%.*s'.",
+                                STR_FMT(a->name));
                 return false;
         case META_RESOURCE_BROKER:
                 if (!a->name.len || (broker_of(a->name) >= 0 && meta_image_broker(image, broker_of(a->name))))
                         return true;
-                decision_refuse(d, &a->result, CONTROLLER_E_BROKER_UNKNOWN, "There is no broker '%.*s'.", STR_FMT(a->name));
+                decision_refuse(d, &a->result, CONTROLLER_E_BROKER_UNKNOWN, "There is no broker '%.*s'.",
+                                STR_FMT(a->name));
                 return false;
         case META_RESOURCE_GROUP:
                 if (a->name.len && a->name.len <= LIMIT_GROUP_ID_LEN)
                         return true;
-                decision_refuse(d, &a->result, CONTROLLER_E_INVALID, "A group's name has 1 to %d bytes.", LIMIT_GROUP_ID_LEN);
+                decision_refuse(d, &a->result, CONTROLLER_E_INVALID, "A group's name has 1 to %d bytes.",
+                                LIMIT_GROUP_ID_LEN);
                 return false;
         default:
-                decision_refuse(d, &a->result, CONTROLLER_E_RESOURCE, "Resources of type %d have no configuration that can be "
-                                "altered; topics (%d), brokers (%d) and groups (%d) have.", a->type, META_RESOURCE_TOPIC,
-                                META_RESOURCE_BROKER, META_RESOURCE_GROUP);
+                decision_refuse(d, &a->result, CONTROLLER_E_RESOURCE,
+                                "Resources of type %d have no configuration that can be "
+                                "altered; topics (%d), brokers (%d) and groups (%d) have.",
+                                a->type, META_RESOURCE_TOPIC, META_RESOURCE_BROKER, META_RESOURCE_GROUP);
                 return false;
         }
 }
@@ -177,8 +183,9 @@ static int layers_of(struct decision *d, struct str broker, struct conf_layers *
         return broker_conf_derive(&l, ret_now, NULL);
 }
 
-static int edit_list(struct decision *d, const struct controller_alter_configs *a, const struct controller_config_change *c,
-                     const struct set *set, struct str *ret_value, struct strbuf *why)
+static int edit_list(struct decision *d, const struct controller_alter_configs *a,
+                     const struct controller_config_change *c, const struct set *set, struct str *ret_value,
+                     struct strbuf *why)
 {
         enum conf_edit edit = c->op == CONTROLLER_CONFIG_APPEND ? CONF_EDIT_APPEND : CONF_EDIT_SUBTRACT;
         struct conf_pairs pairs = { set->at, set->count };
@@ -240,8 +247,9 @@ static bool change(struct decision *d, struct controller_alter_configs *a, const
         if (!judged(d, r, &why, &a->result))
                 return false;
         if (value.len > VALUE_LEN_MAX) {
-                decision_refuse(d, &a->result, CONTROLLER_E_CONFIG, "%.*s: the value would have %zu bytes; at most %d are kept.",
-                                STR_FMT(c->name), value.len, VALUE_LEN_MAX);
+                decision_refuse(d, &a->result, CONTROLLER_E_CONFIG,
+                                "%.*s: the value would have %zu bytes; at most %d are kept.", STR_FMT(c->name),
+                                value.len, VALUE_LEN_MAX);
                 return false;
         }
         set_put(set, c->name, value);
@@ -281,7 +289,8 @@ static void emit_difference(struct decision *d, const struct controller_alter_co
                 if (!set_find(set, before->at[i].name))
                         emit_config(d, a, before->at[i].name, STR_NULL);
         for (size_t i = 0; i < set->count; i++) {
-                const struct conf_pair *old = conf_pairs_find((struct conf_pairs){ before->at, before->count }, set->at[i].name);
+                const struct conf_pair *old =
+                        conf_pairs_find((struct conf_pairs){ before->at, before->count }, set->at[i].name);
 
                 if (!old || !str_equal(old->value, set->at[i].value))
                         emit_config(d, a, set->at[i].name, set->at[i].value);

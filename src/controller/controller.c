@@ -340,7 +340,8 @@ static void activate(struct controller *c)
 {
         decided_reset(c);
         if (!cluster_is_ours(c, c->decided)) {
-                diag(DIAG_ERROR, "controller: the metadata is of cluster %.*s, but the configuration says %s; correct one of them",
+                diag(DIAG_ERROR,
+                     "controller: the metadata is of cluster %.*s, but the configuration says %s; correct one of them",
                      STR_FMT(c->decided->cluster_id), c->cluster_id);
                 _exit(70);
         }
@@ -462,7 +463,8 @@ static int open_quorum(struct controller *c, const struct controller_config *cfg
                 return r;
         image = quorum_image(c->quorum);
         if (!cluster_is_ours(c, image)) {
-                snprintf(why, why_size, "metadata folder %s is of cluster %.*s, but the configuration says %s; correct one of them",
+                snprintf(why, why_size,
+                         "metadata folder %s is of cluster %.*s, but the configuration says %s; correct one of them",
                          cfg->dir, STR_FMT(image->cluster_id), c->cluster_id);
                 return QUORUM_E_REFUSED;
         }

@@ -13,10 +13,10 @@ struct controller_config {
         int32_t node_id;
         const struct conf *conf; /* a reference is taken */
         struct iopool *pool;
-        struct str cluster_id;                     /* of a new cluster, or to be checked; null: any. Borrowed likewise */
+        struct str cluster_id; /* of a new cluster, or to be checked; null: any. Borrowed likewise */
         const struct controller_feature *features; /* must stay */
         size_t features_count;
-        int64_t session_timeout_ms; /* 0: 9 s */
+        int64_t session_timeout_ms;  /* 0: 9 s */
         struct quorum_config quorum; /* limits and step only; the rest is filled in. All zero is fine */
 };
 

@@ -31,8 +31,8 @@ void decision_emit(struct decision *d, const struct meta_record *r)
         d->failed = x;
 }
 
-void decision_refuse(struct decision *d, struct controller_result *result, enum controller_outcome outcome, const char *fmt,
-                     ...)
+void decision_refuse(struct decision *d, struct controller_result *result, enum controller_outcome outcome,
+                     const char *fmt, ...)
 {
         char text[512];
         va_list ap;
@@ -87,10 +87,13 @@ int decision_run(struct decision *d, struct controller_request *rq)
 {
         run_items(d, rq);
         if (d->failed == -E2BIG)
-                decision_refuse(d, &rq->result, CONTROLLER_E_TOO_LARGE, "The request would change more than one request "
-                                "may (%u MiB of metadata); ask for less at a time.", META_PAYLOAD_LEN_MAX >> 20);
+                decision_refuse(d, &rq->result, CONTROLLER_E_TOO_LARGE,
+                                "The request would change more than one request "
+                                "may (%u MiB of metadata); ask for less at a time.",
+                                META_PAYLOAD_LEN_MAX >> 20);
         else if (d->failed)
-                decision_refuse(d, &rq->result, CONTROLLER_E_NO_MEMORY, "The controller has no memory for this request.");
+                decision_refuse(d, &rq->result, CONTROLLER_E_NO_MEMORY,
+                                "The controller has no memory for this request.");
         else
                 rq->result = (struct controller_result){ CONTROLLER_OK, STR_NULL };
         return d->failed;

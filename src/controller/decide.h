@@ -71,8 +71,8 @@ int decision_expire_leases(struct decision *d, int64_t *ret_next_ms);
 /* Emit one record; a failure latches. */
 void decision_emit(struct decision *d, const struct meta_record *r);
 /* Fill a result in; the text is formatted into the decision's memory. */
-void decision_refuse(struct decision *d, struct controller_result *result, enum controller_outcome outcome, const char *fmt,
-                     ...) PRINTF_LIKE(4, 5);
+void decision_refuse(struct decision *d, struct controller_result *result, enum controller_outcome outcome,
+                     const char *fmt, ...) PRINTF_LIKE(4, 5);
 
 /* One decision each: check the request against the image, emit the records that fulfil it, fill its result in. What is
  * refused emits nothing. @validate_only: answer as if, and emit nothing. */

@@ -10,7 +10,8 @@
 #include "controller/decide.h"
 
 /* The first live replica among @ids, or META_NO_NODE. */
-static int32_t first_live(const struct meta_image *image, const struct meta_partition *p, const int32_t *ids, size_t count)
+static int32_t first_live(const struct meta_image *image, const struct meta_partition *p, const int32_t *ids,
+                          size_t count)
 {
         for (uint32_t i = 0; i < p->replicas_count; i++) {
                 int32_t id = meta_partition_replicas(p)[i];
@@ -88,7 +89,8 @@ static void each_partition(struct decision *d, int32_t broker_id, int how,
         pmap_fini(&topics);
 }
 
-static void loss(struct decision *d, const struct meta_topic *t, const struct meta_partition *p, int32_t broker_id, int how)
+static void loss(struct decision *d, const struct meta_topic *t, const struct meta_partition *p, int32_t broker_id,
+                 int how)
 {
         partition_after_loss(d, t, p, broker_id, (enum alone)how);
 }
@@ -106,7 +108,8 @@ void elect_after_restart(struct decision *d, int32_t broker_id, bool clean)
         each_partition(d, broker_id, clean ? ALONE_STAYS : ALONE_STAYS_NEW_EPOCH, loss);
 }
 
-static void gain(struct decision *d, const struct meta_topic *t, const struct meta_partition *p, int32_t broker_id, int how)
+static void gain(struct decision *d, const struct meta_topic *t, const struct meta_partition *p, int32_t broker_id,
+                 int how)
 {
         const struct meta_image *image = decision_image(d);
         struct meta_record r;

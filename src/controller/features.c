@@ -12,12 +12,14 @@ void decide_allocate_ids(struct decision *d, struct controller_allocate_ids *a)
 
         a->result = (struct controller_result){ CONTROLLER_OK, STR_NULL };
         if (!b) {
-                decision_refuse(d, &a->result, CONTROLLER_E_BROKER_UNKNOWN, "Broker %d is not registered.", a->broker_id);
+                decision_refuse(d, &a->result, CONTROLLER_E_BROKER_UNKNOWN, "Broker %d is not registered.",
+                                a->broker_id);
                 return;
         }
         if (b->epoch != a->broker_epoch) {
-                decision_refuse(d, &a->result, CONTROLLER_E_BROKER_EPOCH, "Broker %d is registered with epoch %lld, not %lld.",
-                                a->broker_id, (long long)b->epoch, (long long)a->broker_epoch);
+                decision_refuse(d, &a->result, CONTROLLER_E_BROKER_EPOCH,
+                                "Broker %d is registered with epoch %lld, not %lld.", a->broker_id, (long long)b->epoch,
+                                (long long)a->broker_epoch);
                 return;
         }
         if (image->next_producer_id > INT64_MAX - IDS_PER_BLOCK) {
@@ -78,14 +80,16 @@ void decide_update_feature(struct decision *d, struct controller_update_feature 
                 return;
         }
         if (f->level < now && !f->allow_downgrade) {
-                decision_refuse(d, &f->result, CONTROLLER_E_FEATURE, "%s is at level %d; going down to %d must be asked for as a "
-                                "downgrade.", known->name, now, f->level);
+                decision_refuse(d, &f->result, CONTROLLER_E_FEATURE,
+                                "%s is at level %d; going down to %d must be asked for as a "
+                                "downgrade.",
+                                known->name, now, f->level);
                 return;
         }
         lacking = broker_without(decision_image(d), f->name, f->level);
         if (lacking) {
-                decision_refuse(d, &f->result, CONTROLLER_E_FEATURE, "Broker %d cannot do %s at level %d.", lacking->id, known->name,
-                                f->level);
+                decision_refuse(d, &f->result, CONTROLLER_E_FEATURE, "Broker %d cannot do %s at level %d.", lacking->id,
+                                known->name, f->level);
                 return;
         }
         if (validate_only || f->level == now)

@@ -10,21 +10,21 @@
 /* Of a request as a whole, or of one item of it. */
 enum controller_outcome {
         CONTROLLER_OK,
-        CONTROLLER_E_NOT_ACTIVE,    /* this node is not the active controller */
-        CONTROLLER_E_LOST,          /* it stopped being that before the outcome was known */
-        CONTROLLER_E_BUSY,          /* too much is on its way; try again */
-        CONTROLLER_E_TOO_LARGE,     /* more than one request may change at once */
+        CONTROLLER_E_NOT_ACTIVE, /* this node is not the active controller */
+        CONTROLLER_E_LOST,       /* it stopped being that before the outcome was known */
+        CONTROLLER_E_BUSY,       /* too much is on its way; try again */
+        CONTROLLER_E_TOO_LARGE,  /* more than one request may change at once */
         CONTROLLER_E_NO_MEMORY,
         CONTROLLER_E_INVALID,       /* the request contradicts itself */
         CONTROLLER_E_TOPIC_NAME,    /* not a name a topic can have */
         CONTROLLER_E_TOPIC_EXISTS,  /* or one whose name would be the same in metrics */
         CONTROLLER_E_TOPIC_UNKNOWN, /* no topic of that name */
         CONTROLLER_E_TOPIC_ID_UNKNOWN,
-        CONTROLLER_E_PARTITIONS,    /* not a possible number of partitions */
-        CONTROLLER_E_REPLICATION,   /* not a possible replication factor */
-        CONTROLLER_E_ASSIGNMENT,    /* not a possible assignment of replicas */
-        CONTROLLER_E_CONFIG,        /* unknown, read-only or wrong configuration */
-        CONTROLLER_E_RESOURCE,      /* no such broker or resource type to configure */
+        CONTROLLER_E_PARTITIONS,  /* not a possible number of partitions */
+        CONTROLLER_E_REPLICATION, /* not a possible replication factor */
+        CONTROLLER_E_ASSIGNMENT,  /* not a possible assignment of replicas */
+        CONTROLLER_E_CONFIG,      /* unknown, read-only or wrong configuration */
+        CONTROLLER_E_RESOURCE,    /* no such broker or resource type to configure */
         CONTROLLER_E_BROKER_UNKNOWN,
         CONTROLLER_E_BROKER_EPOCH,     /* of an older registration */
         CONTROLLER_E_BROKER_DUPLICATE, /* another process has this id, and its lease is valid */
@@ -68,7 +68,8 @@ struct controller_delete_topic {
 struct controller_create_partitions {
         struct str name;
         int32_t count; /* in all, afterwards */
-        const struct controller_assignment *assignments; /* of the new ones in order (their partition is not read); NULL: chosen */
+        const struct controller_assignment
+                *assignments; /* of the new ones in order (their partition is not read); NULL: chosen */
         int32_t assignments_count;
         struct controller_result result;
 };
@@ -111,10 +112,10 @@ struct controller_allocate_ids {
 /* ---- brokers ---- */
 
 struct controller_register_broker {
-        struct rec_broker broker;  /* epoch, fenced and in_shutdown are not read. Initialise with rec_broker_init() */
-        struct str cluster_id;     /* null: not checked */
-        int64_t previous_epoch;    /* of the registration that ended in a clean stop, -1: the last stop was not clean */
-        int64_t epoch;             /* out */
+        struct rec_broker broker; /* epoch, fenced and in_shutdown are not read. Initialise with rec_broker_init() */
+        struct str cluster_id;    /* null: not checked */
+        int64_t previous_epoch;   /* of the registration that ended in a clean stop, -1: the last stop was not clean */
+        int64_t epoch;            /* out */
         struct controller_result result;
 };
 

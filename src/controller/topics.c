@@ -9,7 +9,8 @@
 
 static bool name_char_is_fine(char c)
 {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
+               c == '-';
 }
 
 static bool refuse_name(struct decision *d, struct str name, struct controller_result *result)
@@ -19,15 +20,18 @@ static bool refuse_name(struct decision *d, struct str name, struct controller_r
                 return true;
         }
         if (name.len > LIMIT_TOPIC_NAME_LEN) {
-                decision_refuse(d, result, CONTROLLER_E_TOPIC_NAME, "A topic name can have %d characters, this one has %zu.",
-                                LIMIT_TOPIC_NAME_LEN, name.len);
+                decision_refuse(d, result, CONTROLLER_E_TOPIC_NAME,
+                                "A topic name can have %d characters, this one has %zu.", LIMIT_TOPIC_NAME_LEN,
+                                name.len);
                 return true;
         }
         for (size_t i = 0; i < name.len; i++) {
                 if (name_char_is_fine(name.p[i]))
                         continue;
-                decision_refuse(d, result, CONTROLLER_E_TOPIC_NAME, "Topic name '%.*s' has a character other than letters, "
-                                "digits, '.', '_' and '-'.", STR_FMT(name));
+                decision_refuse(d, result, CONTROLLER_E_TOPIC_NAME,
+                                "Topic name '%.*s' has a character other than letters, "
+                                "digits, '.', '_' and '-'.",
+                                STR_FMT(name));
                 return true;
         }
         if (str_equal_c(name, ".") || str_equal_c(name, "..")) {
@@ -35,7 +39,8 @@ static bool refuse_name(struct decision *d, struct str name, struct controller_r
                 return true;
         }
         if (str_equal_c(name, "__cluster_metadata")) {
-                decision_refuse(d, result, CONTROLLER_E_TOPIC_NAME, "'%.*s' is the name of the metadata log.", STR_FMT(name));
+                decision_refuse(d, result, CONTROLLER_E_TOPIC_NAME, "'%.*s' is the name of the metadata log.",
+                                STR_FMT(name));
                 return true;
         }
         return false;
@@ -84,14 +89,15 @@ static const struct meta_topic *colliding_topic(const struct meta_image *image, 
 struct plan {
         int32_t partitions_count;
         int32_t replicas_count;
-        int32_t *replicas; /* replicas_count to a partition, one after the other */
+        int32_t *replicas;                               /* replicas_count to a partition, one after the other */
         const struct controller_assignment *assignments; /* or these, when not NULL */
         int32_t assignments_count;
 };
 
 static void plan_get(const struct plan *p, int32_t i, const int32_t **ret_replicas, int32_t *ret_count)
 {
-        *ret_replicas = p->assignments ? p->assignments[i].replicas : p->replicas + (size_t)i * (size_t)p->replicas_count;
+        *ret_replicas =
+                p->assignments ? p->assignments[i].replicas : p->replicas + (size_t)i * (size_t)p->replicas_count;
         *ret_count = p->assignments ? p->assignments[i].replicas_count : p->replicas_count;
 }
 
@@ -138,11 +144,14 @@ static bool plan_choose(struct decision *d, struct plan *p, struct controller_re
                 return false;
         }
         pmap_for_each (it, b, &image->brokers)
-                brokers[i++] = (struct placement_broker){ .id = b->id, .rack = b->rack,
+                brokers[i++] = (struct placement_broker){ .id = b->id,
+                                                          .rack = b->rack,
                                                           .can_lead = !b->fenced && !b->in_shutdown };
         if ((size_t)p->replicas_count > count) {
-                decision_refuse(d, result, CONTROLLER_E_REPLICATION, "Replication factor %d is more than the %zu broker%s "
-                                "that are registered.", p->replicas_count, count, count == 1 ? "" : "s");
+                decision_refuse(d, result, CONTROLLER_E_REPLICATION,
+                                "Replication factor %d is more than the %zu broker%s "
+                                "that are registered.",
+                                p->replicas_count, count, count == 1 ? "" : "s");
                 return false;
         }
         if (count > 1) /* with one there is nothing to choose */
@@ -151,7 +160,8 @@ static bool plan_choose(struct decision *d, struct plan *p, struct controller_re
                 if (placement_choose(brokers, count, (size_t)p->replicas_count, d->random,
                                      p->replicas + (size_t)k * (size_t)p->replicas_count))
                         continue;
-                decision_refuse(d, result, CONTROLLER_E_REPLICATION, "No broker can lead a partition now: all are fenced or "
+                decision_refuse(d, result, CONTROLLER_E_REPLICATION,
+                                "No broker can lead a partition now: all are fenced or "
                                 "stopping.");
                 return false;
         }
@@ -164,30 +174,38 @@ static bool assignment_is_fine(struct decision *d, const struct controller_assig
         bool can_lead = false;
 
         if (a->replicas_count < 1) {
-                decision_refuse(d, result, CONTROLLER_E_ASSIGNMENT, "The assignment of partition %d has no replicas.", partition);
+                decision_refuse(d, result, CONTROLLER_E_ASSIGNMENT, "The assignment of partition %d has no replicas.",
+                                partition);
                 return false;
         }
         if (a->replicas_count != replicas_count) {
-                decision_refuse(d, result, CONTROLLER_E_ASSIGNMENT, "The assignment of partition %d has %d replicas where others "
-                                "have %d.", partition, a->replicas_count, replicas_count);
+                decision_refuse(d, result, CONTROLLER_E_ASSIGNMENT,
+                                "The assignment of partition %d has %d replicas where others "
+                                "have %d.",
+                                partition, a->replicas_count, replicas_count);
                 return false;
         }
         for (int32_t i = 0; i < a->replicas_count; i++) {
                 if (!meta_image_broker(decision_image(d), a->replicas[i])) {
-                        decision_refuse(d, result, CONTROLLER_E_ASSIGNMENT, "The assignment of partition %d names broker %d, which "
-                                        "is not registered.", partition, a->replicas[i]);
+                        decision_refuse(d, result, CONTROLLER_E_ASSIGNMENT,
+                                        "The assignment of partition %d names broker %d, which "
+                                        "is not registered.",
+                                        partition, a->replicas[i]);
                         return false;
                 }
                 if (meta_ids_contain(a->replicas, (size_t)i, a->replicas[i])) {
-                        decision_refuse(d, result, CONTROLLER_E_ASSIGNMENT, "The assignment of partition %d names broker %d twice.",
-                                        partition, a->replicas[i]);
+                        decision_refuse(d, result, CONTROLLER_E_ASSIGNMENT,
+                                        "The assignment of partition %d names broker %d twice.", partition,
+                                        a->replicas[i]);
                         return false;
                 }
                 can_lead |= meta_image_broker_is_live(decision_image(d), a->replicas[i]);
         }
         if (!can_lead)
-                decision_refuse(d, result, CONTROLLER_E_ASSIGNMENT, "All brokers in the assignment of partition %d are fenced or "
-                                "stopping.", partition);
+                decision_refuse(d, result, CONTROLLER_E_ASSIGNMENT,
+                                "All brokers in the assignment of partition %d are fenced or "
+                                "stopping.",
+                                partition);
         return can_lead;
 }
 
@@ -239,12 +257,16 @@ static bool plan_new_topic(struct decision *d, struct controller_create_topic *t
                 return false;
         }
         if (t->replication_factor < -1 || t->replication_factor == 0) {
-                decision_refuse(d, &t->result, CONTROLLER_E_REPLICATION, "A replication factor is 1 or more, or -1 for the "
-                                "default, not %d.", t->replication_factor);
+                decision_refuse(d, &t->result, CONTROLLER_E_REPLICATION,
+                                "A replication factor is 1 or more, or -1 for the "
+                                "default, not %d.",
+                                t->replication_factor);
                 return false;
         }
-        p->partitions_count = t->partitions_count == -1 ? (int32_t)d->rules->conf->topics.num_partitions : t->partitions_count;
-        p->replicas_count = t->replication_factor == -1 ? (int32_t)d->rules->conf->replication.factor : t->replication_factor;
+        p->partitions_count =
+                t->partitions_count == -1 ? (int32_t)d->rules->conf->topics.num_partitions : t->partitions_count;
+        p->replicas_count =
+                t->replication_factor == -1 ? (int32_t)d->rules->conf->replication.factor : t->replication_factor;
         return plan_choose(d, p, &t->result);
 }
 
@@ -255,7 +277,8 @@ static bool plan_assigned_topic(struct decision *d, struct controller_create_top
         struct controller_assignment *ordered;
 
         if (t->partitions_count != -1 || t->replication_factor != -1) {
-                decision_refuse(d, &t->result, CONTROLLER_E_INVALID, "With an assignment of replicas the number of partitions and "
+                decision_refuse(d, &t->result, CONTROLLER_E_INVALID,
+                                "With an assignment of replicas the number of partitions and "
                                 "the replication factor must be -1.");
                 return false;
         }
@@ -273,16 +296,20 @@ static bool plan_assigned_topic(struct decision *d, struct controller_create_top
                 const struct controller_assignment *a = &t->assignments[i];
 
                 if (a->partition < 0 || a->partition >= count || ordered[a->partition].replicas_count) {
-                        decision_refuse(d, &t->result, CONTROLLER_E_ASSIGNMENT, "The assignment must name each partition from 0 to "
-                                        "%d once.", count - 1);
+                        decision_refuse(d, &t->result, CONTROLLER_E_ASSIGNMENT,
+                                        "The assignment must name each partition from 0 to "
+                                        "%d once.",
+                                        count - 1);
                         return false;
                 }
                 if (!assignment_is_fine(d, a, a->partition, t->assignments[0].replicas_count, &t->result))
                         return false;
                 ordered[a->partition] = *a;
         }
-        *p = (struct plan){ .partitions_count = count, .replicas_count = t->assignments[0].replicas_count,
-                            .assignments = ordered, .assignments_count = count };
+        *p = (struct plan){ .partitions_count = count,
+                            .replicas_count = t->assignments[0].replicas_count,
+                            .assignments = ordered,
+                            .assignments_count = count };
         return true;
 }
 
@@ -331,13 +358,16 @@ void decide_create_topic(struct decision *d, struct controller_create_topic *t, 
         if (refuse_name(d, t->name, &t->result))
                 return;
         if (meta_image_topic(decision_image(d), t->name)) {
-                decision_refuse(d, &t->result, CONTROLLER_E_TOPIC_EXISTS, "Topic '%.*s' already exists.", STR_FMT(t->name));
+                decision_refuse(d, &t->result, CONTROLLER_E_TOPIC_EXISTS, "Topic '%.*s' already exists.",
+                                STR_FMT(t->name));
                 return;
         }
         other = colliding_topic(decision_image(d), t->name);
         if (other) {
-                decision_refuse(d, &t->result, CONTROLLER_E_TOPIC_NAME, "Topic '%.*s' collides with existing topic '%.*s': '.' and "
-                                "'_' are the same in metrics.", STR_FMT(t->name), STR_FMT(other->name));
+                decision_refuse(d, &t->result, CONTROLLER_E_TOPIC_NAME,
+                                "Topic '%.*s' collides with existing topic '%.*s': '.' and "
+                                "'_' are the same in metrics.",
+                                STR_FMT(t->name), STR_FMT(other->name));
                 return;
         }
         if (!judge_topic_configs(d, t->configs, (size_t)t->configs_count, &t->result))
@@ -357,16 +387,18 @@ void decide_create_topic(struct decision *d, struct controller_create_topic *t, 
 void decide_delete_topic(struct decision *d, struct controller_delete_topic *t)
 {
         const struct meta_image *image = decision_image(d);
-        const struct meta_topic *topic = str_is_null(t->name) ? meta_image_topic_by_id(image, t->id)
-                                                              : meta_image_topic(image, t->name);
+        const struct meta_topic *topic =
+                str_is_null(t->name) ? meta_image_topic_by_id(image, t->id) : meta_image_topic(image, t->name);
         struct meta_record r;
 
         t->result = (struct controller_result){ CONTROLLER_OK, STR_NULL };
         if (!topic) {
                 if (str_is_null(t->name))
-                        decision_refuse(d, &t->result, CONTROLLER_E_TOPIC_ID_UNKNOWN, "There is no topic with this id.");
+                        decision_refuse(d, &t->result, CONTROLLER_E_TOPIC_ID_UNKNOWN,
+                                        "There is no topic with this id.");
                 else
-                        decision_refuse(d, &t->result, CONTROLLER_E_TOPIC_UNKNOWN, "There is no topic '%.*s'.", STR_FMT(t->name));
+                        decision_refuse(d, &t->result, CONTROLLER_E_TOPIC_UNKNOWN, "There is no topic '%.*s'.",
+                                        STR_FMT(t->name));
                 return;
         }
         t->id = topic->id;
@@ -381,7 +413,8 @@ void decide_delete_topic(struct decision *d, struct controller_delete_topic *t)
 
 /* ---- create partitions ---- */
 
-static bool plan_more(struct decision *d, struct controller_create_partitions *c, const struct meta_topic *t, struct plan *p)
+static bool plan_more(struct decision *d, struct controller_create_partitions *c, const struct meta_topic *t,
+                      struct plan *p)
 {
         /* Partition 0 says how many copies the topic's partitions have. */
         p->replicas_count = meta_topic_partition(t, 0)->replicas_count;
@@ -395,7 +428,8 @@ static bool plan_more(struct decision *d, struct controller_create_partitions *c
         }
         p->assignments = c->assignments;
         for (int32_t i = 0; i < c->assignments_count; i++)
-                if (!assignment_is_fine(d, &c->assignments[i], (int32_t)t->partitions_count + i, p->replicas_count, &c->result))
+                if (!assignment_is_fine(d, &c->assignments[i], (int32_t)t->partitions_count + i, p->replicas_count,
+                                        &c->result))
                         return false;
         return true;
 }
@@ -409,18 +443,23 @@ void decide_create_partitions(struct decision *d, struct controller_create_parti
 
         c->result = (struct controller_result){ CONTROLLER_OK, STR_NULL };
         if (!t) {
-                decision_refuse(d, &c->result, CONTROLLER_E_TOPIC_UNKNOWN, "There is no topic '%.*s'.", STR_FMT(c->name));
+                decision_refuse(d, &c->result, CONTROLLER_E_TOPIC_UNKNOWN, "There is no topic '%.*s'.",
+                                STR_FMT(c->name));
                 return;
         }
         if (c->count <= (int32_t)t->partitions_count || c->count > LIMIT_PARTITIONS_PER_TOPIC) {
                 if (c->count == (int32_t)t->partitions_count)
-                        decision_refuse(d, &c->result, CONTROLLER_E_PARTITIONS, "Topic already has %d partition(s).", c->count);
+                        decision_refuse(d, &c->result, CONTROLLER_E_PARTITIONS, "Topic already has %d partition(s).",
+                                        c->count);
                 else if (c->count > LIMIT_PARTITIONS_PER_TOPIC)
-                        decision_refuse(d, &c->result, CONTROLLER_E_PARTITIONS, "A topic can have 1 to %d partitions, not %d.",
-                                        LIMIT_PARTITIONS_PER_TOPIC, c->count);
+                        decision_refuse(d, &c->result, CONTROLLER_E_PARTITIONS,
+                                        "A topic can have 1 to %d partitions, not %d.", LIMIT_PARTITIONS_PER_TOPIC,
+                                        c->count);
                 else
-                        decision_refuse(d, &c->result, CONTROLLER_E_PARTITIONS, "Topic '%.*s' has %u partition(s); %d would not be "
-                                        "an increase.", STR_FMT(c->name), t->partitions_count, c->count);
+                        decision_refuse(d, &c->result, CONTROLLER_E_PARTITIONS,
+                                        "Topic '%.*s' has %u partition(s); %d would not be "
+                                        "an increase.",
+                                        STR_FMT(c->name), t->partitions_count, c->count);
                 return;
         }
         if (!plan_more(d, c, t, &p) || validate_only)

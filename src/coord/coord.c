@@ -16,7 +16,7 @@ struct coord_home {
         unsigned index;
         struct coord_shard **shards; /* by partition index / loops_count; NULL where nothing is led */
         size_t shards_size;
-        unsigned shards_count;       /* with those that are closing */
+        unsigned shards_count; /* with those that are closing */
         bool stopped;
 };
 

@@ -13,7 +13,7 @@
 struct coord;
 
 struct coord_config {
-        struct loop **loops;       /* borrowed for the coordinator's life */
+        struct loop **loops; /* borrowed for the coordinator's life */
         unsigned loops_count;
         struct iopool *pool;
         struct groups_conf groups; /* groups_conf_init(); hash_seed and new_uuid are set by coord_new() */

@@ -54,7 +54,7 @@ void groups_describe(struct groups *gs, struct coord_describe *rq)
         rq->ret_members = ARENA_NEW_ARRAY(&rq->rq.arena, struct coord_described_member, g->members_count);
         failed |= !rq->ret_members;
         if (!failed)
-                ilist_for_each(m, &g->members, struct group_member, link)
+                ilist_for_each (m, &g->members, struct group_member, link)
                         describe_member(rq, m, &rq->ret_members[i++], &failed);
         rq->ret_members_count = i;
         group_reply(gs, g, &rq->rq, failed ? -ENOMEM : COORD_OK);
@@ -108,7 +108,7 @@ void groups_list(struct groups *gs, struct coord_list *rq)
         bool failed = false;
 
         if (is_wanted(rq->types_mask, COORD_GROUP_CLASSIC))
-                ilist_for_each(g, &gs->all, struct group, link)
+                ilist_for_each (g, &gs->all, struct group, link)
                         if (is_wanted(rq->states_mask, g->state) && !failed)
                                 failed = list_group(rq, g);
         groups_reply(gs, &rq->rq, failed ? -ENOMEM : rq->rq.outcome, 0);
@@ -143,7 +143,7 @@ static bool snapshot_group(struct coord_snapshot *rq, struct group *g)
         if (ilist_is_empty(&g->topics_list))
                 return false;
         group_id = keep(&rq->rq, g->id, &failed);
-        ilist_for_each(t, &g->topics_list, struct group_topic, link) {
+        ilist_for_each (t, &g->topics_list, struct group_topic, link) {
                 struct str topic = keep(&rq->rq, t->name, &failed);
 
                 for (size_t i = 0; i < t->offsets_count && !failed; i++)
@@ -156,7 +156,7 @@ void groups_snapshot(struct groups *gs, struct coord_snapshot *rq)
 {
         bool failed = false;
 
-        ilist_for_each(g, &gs->all, struct group, link)
+        ilist_for_each (g, &gs->all, struct group, link)
                 if (!failed)
                         failed = snapshot_group(rq, g);
         groups_reply(gs, &rq->rq, failed ? -ENOMEM : rq->rq.outcome, 0);
@@ -174,7 +174,7 @@ void groups_delete(struct groups *gs, struct coord_delete *rq)
                 group_reply(gs, g, &rq->rq, COORD_E_NON_EMPTY_GROUP);
                 return;
         }
-        ilist_for_each(t, &g->topics_list, struct group_topic, link)
+        ilist_for_each (t, &g->topics_list, struct group_topic, link)
                 for (size_t i = 0; i < t->offsets_count; i++)
                         if (offset_latest(t->offsets[i]))
                                 group_remove_offset(g, t->offsets[i]);

@@ -34,7 +34,7 @@ static bool is_expired(const struct group *g, const struct offset_version *v)
 /* Return: true when no offset is left. */
 bool group_expire_offsets(struct group *g)
 {
-        ilist_for_each(t, &g->topics_list, struct group_topic, link) {
+        ilist_for_each (t, &g->topics_list, struct group_topic, link) {
                 if (group_is_subscribed(g, t->name))
                         continue;
                 for (size_t i = 0; i < t->offsets_count; i++) {
@@ -64,7 +64,8 @@ void groups_expiry_due(void *arg, struct timer *t)
 
         if (!gs->expiry_left)
                 gs->expiry_left = gs->stats.groups;
-        for (unsigned i = 0; i < SCAN_GROUPS_MAX && gs->expiry_left && gs->acts->records_count < SCAN_RECORDS_MAX; i++) {
+        for (unsigned i = 0; i < SCAN_GROUPS_MAX && gs->expiry_left && gs->acts->records_count < SCAN_RECORDS_MAX;
+             i++) {
                 struct group *g = ilist_first(&gs->all, struct group, link);
 
                 gs->expiry_left--;

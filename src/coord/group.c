@@ -215,7 +215,7 @@ int64_t group_rebalance_timeout_ms(const struct group *g)
 {
         int64_t most = 0;
 
-        ilist_for_each(m, &g->members, struct group_member, link)
+        ilist_for_each (m, &g->members, struct group_member, link)
                 most = MAX2(most, (int64_t)m->rebalance_timeout_ms);
         return most;
 }
@@ -253,7 +253,7 @@ void group_record(struct group *g)
                 groups_fail(gs, -ENOMEM);
                 return;
         }
-        ilist_for_each(m, &g->members, struct group_member, link)
+        ilist_for_each (m, &g->members, struct group_member, link)
                 fill_member(m, g->protocol_name, &v.members[i++]);
         v.members_count = i;
         if (records_encode_group(&v, &gs->acts->arena, &value) ||

@@ -23,9 +23,9 @@ struct group_member {
         struct timer session;
         struct str id, instance_id, client_id, client_host; /* each allocated for itself */
         int32_t session_timeout_ms, rebalance_timeout_ms;
-        struct coord_protocol *protocols;                   /* one allocation with names and metadata */
+        struct coord_protocol *protocols; /* one allocation with names and metadata */
         int32_t protocols_count;
-        struct span assignment;                             /* allocated */
+        struct span assignment; /* allocated */
         struct coord_join *await_join;
         struct coord_sync *await_sync;
         bool pending;      /* has only its id so far (KIP-394) */
@@ -35,7 +35,7 @@ struct group_member {
 };
 
 struct group_protocol {
-        struct str name; /* allocated */
+        struct str name;        /* allocated */
         unsigned members_count; /* that have it */
         unsigned votes;         /* of the last group_select_protocol() */
 };
@@ -65,19 +65,19 @@ struct group_topic {
         struct map_node node;
         struct ilist link;
         struct group *group;
-        struct str name;                /* allocated */
-        struct group_offset **offsets;  /* by partition */
+        struct str name;               /* allocated */
+        struct group_offset **offsets; /* by partition */
         size_t offsets_count, offsets_size;
 };
 
 struct group {
         struct map_node node;
-        struct ilist link;              /* groups.all */
-        struct ilist dead;              /* groups.dead */
+        struct ilist link; /* groups.all */
+        struct ilist dead; /* groups.dead */
         struct groups *owner;
         struct str id;
         enum coord_group_state state, prev_state;
-        int64_t state_since_ms;         /* wall clock; -1 unknown (old records) */
+        int64_t state_since_ms; /* wall clock; -1 unknown (old records) */
         int32_t generation;
         struct str protocol_type, protocol_name; /* allocated; null when there is none */
         struct group_member *leader;
@@ -86,17 +86,17 @@ struct group {
         unsigned members_count, joining_count, pending_count, pending_sync_count;
         struct group_protocol *protocols;
         unsigned protocols_count, protocols_size;
-        bool subscribed_known;          /* to the topics in: */
-        struct map subscribed;          /* struct subscribed_topic */
-        bool new_member_added;          /* extends the initial delay */
-        bool has_record;                /* its GroupMetadata is in the log */
-        bool waits_initially;           /* join_timer is the initial delay */
+        bool subscribed_known; /* to the topics in: */
+        struct map subscribed; /* struct subscribed_topic */
+        bool new_member_added; /* extends the initial delay */
+        bool has_record;       /* its GroupMetadata is in the log */
+        bool waits_initially;  /* join_timer is the initial delay */
         int64_t initial_delay_ms, initial_remaining_ms;
         struct timer join_timer, sync_timer;
         struct map topics;
         struct ilist topics_list;
-        size_t offsets_count;           /* not removed */
-        uint64_t state_seq;             /* last write of its metadata */
+        size_t offsets_count; /* not removed */
+        uint64_t state_seq;   /* last write of its metadata */
 };
 
 struct subscribed_topic {
@@ -112,11 +112,11 @@ struct groups {
         struct ilist doomed;
         struct timer_heap timers;
         struct timer expiry;
-        size_t expiry_left;             /* groups of the running scan */
+        size_t expiry_left; /* groups of the running scan */
         uint64_t write_seq, committed_seq;
         struct coord_time now;
-        struct coord_actions *acts;     /* of the event in hand */
-        int err;                        /* latched: the machine is to be dropped */
+        struct coord_actions *acts; /* of the event in hand */
+        int err;                    /* latched: the machine is to be dropped */
         struct coord_stats stats;
 };
 

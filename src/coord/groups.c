@@ -19,7 +19,7 @@ void groups_conf_init(struct groups_conf *conf)
                 .offsets_retention_ms = 7LL * 24 * 3600 * 1000,
                 .offsets_check_interval_ms = 600000,
                 .member_metadata_len_max = 1 << 20, /* the record of the group must stay below a batch's limit */
-                .record_len_max = 32u << 20, /* a third of the topic's segments */
+                .record_len_max = 32u << 20,        /* a third of the topic's segments */
                 .memory_max = 256u << 20,
         };
 }
@@ -45,7 +45,7 @@ struct groups *groups_free(struct groups *gs)
 {
         if (!gs)
                 return NULL;
-        ilist_for_each(g, &gs->all, struct group, link)
+        ilist_for_each (g, &gs->all, struct group, link)
                 groups_remove(gs, g);
         timer_heap_fini(&gs->timers);
         map_fini(&gs->by_id);
@@ -239,7 +239,7 @@ int groups_tick(struct groups *gs, struct coord_time now, struct coord_actions *
 int groups_topic_deleted(struct groups *gs, struct str topic, struct coord_time now, struct coord_actions *acts)
 {
         begin(gs, now, acts);
-        ilist_for_each(g, &gs->all, struct group, link) {
+        ilist_for_each (g, &gs->all, struct group, link) {
                 struct group_topic *t = group_find_topic(g, topic);
 
                 for (size_t i = 0; t && i < t->offsets_count; i++)
@@ -252,10 +252,10 @@ int groups_topic_deleted(struct groups *gs, struct str topic, struct coord_time 
 int groups_loaded(struct groups *gs, struct coord_time now, struct coord_actions *acts)
 {
         begin(gs, now, acts);
-        ilist_for_each(g, &gs->all, struct group, link) {
+        ilist_for_each (g, &gs->all, struct group, link) {
                 if (group_compute_subscribed(g))
                         groups_fail(gs, -ENOMEM);
-                ilist_for_each(m, &g->members, struct group_member, link)
+                ilist_for_each (m, &g->members, struct group_member, link)
                         member_reset_session(m);
                 /* The limit may be lower than when the group was written: its members have to join again. */
                 if (g->members_count > gs->conf.group_size_max)
@@ -288,8 +288,8 @@ static void give_up(struct groups *gs, struct coord_request *rq, int outcome)
 void groups_abort(struct groups *gs, int outcome, struct coord_actions *acts)
 {
         begin(gs, gs->now, acts);
-        ilist_for_each(g, &gs->all, struct group, link) {
-                ilist_for_each(m, &g->members, struct group_member, link) {
+        ilist_for_each (g, &gs->all, struct group, link) {
+                ilist_for_each (m, &g->members, struct group_member, link) {
                         if (m->await_join)
                                 give_up(gs, &TAKE_PTR(m->await_join)->rq, outcome);
                         if (m->await_sync)

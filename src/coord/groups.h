@@ -18,17 +18,17 @@ struct groups;
 struct groups_conf {
         int32_t session_timeout_min_ms;
         int32_t session_timeout_max_ms;
-        int32_t initial_rebalance_delay_ms;  /* a group that was empty waits so long for more members */
-        int32_t new_member_join_timeout_ms;  /* a first join that waits longer is given up (its client is gone) */
-        uint32_t group_size_max;             /* members of one group */
-        uint32_t offset_metadata_len_max;    /* UTF-16 units, as Kafka counts */
+        int32_t initial_rebalance_delay_ms; /* a group that was empty waits so long for more members */
+        int32_t new_member_join_timeout_ms; /* a first join that waits longer is given up (its client is gone) */
+        uint32_t group_size_max;            /* members of one group */
+        uint32_t offset_metadata_len_max;   /* UTF-16 units, as Kafka counts */
         int64_t offsets_retention_ms;
         int64_t offsets_check_interval_ms;
-        size_t member_metadata_len_max;      /* bytes of all protocols of one member */
-        size_t record_len_max;               /* bytes of a group's record: it must fit into a segment of the log */
-        size_t memory_max;                   /* bytes of this machine's state; joins and commits beyond are refused */
+        size_t member_metadata_len_max; /* bytes of all protocols of one member */
+        size_t record_len_max;          /* bytes of a group's record: it must fit into a segment of the log */
+        size_t memory_max;              /* bytes of this machine's state; joins and commits beyond are refused */
         uint64_t hash_seed;
-        struct uuid (*new_uuid)(void *arg);  /* chance, for member ids */
+        struct uuid (*new_uuid)(void *arg); /* chance, for member ids */
         void *new_uuid_arg;
 };
 

@@ -45,7 +45,7 @@ static bool list_members(struct group *g, struct coord_join *rq)
         rq->ret_members = ARENA_NEW_ARRAY(&rq->rq.arena, struct coord_join_member, g->members_count);
         if (!rq->ret_members)
                 return true;
-        ilist_for_each(m, &g->members, struct group_member, link)
+        ilist_for_each (m, &g->members, struct group_member, link)
                 rq->ret_members[i++] = (struct coord_join_member){
                         .member_id = keep(&rq->rq, m->id, &failed),
                         .instance_id = keep(&rq->rq, m->instance_id, &failed),
@@ -176,10 +176,9 @@ static struct str make_member_id(struct groups *gs, struct coord_join *rq)
         struct str name = str_is_null(rq->instance_id) ? rq->client_id : rq->instance_id;
         const uint8_t *b = u.b;
 
-        return arena_printf(&rq->rq.arena,
-                            "%.*s-%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", STR_FMT(name),
-                            b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13],
-                            b[14], b[15]);
+        return arena_printf(&rq->rq.arena, "%.*s-%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+                            STR_FMT(name), b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11],
+                            b[12], b[13], b[14], b[15]);
 }
 
 /* A static member is back under a new id: it takes the place of its former self, whose requests are fenced. */

@@ -17,11 +17,11 @@ struct coord_record {
 };
 
 struct coord_actions {
-        struct ilist replies;    /* coord_request.link, in order */
+        struct ilist replies; /* coord_request.link, in order */
         struct coord_record *records, **records_tail;
         size_t records_count;
-        uint64_t seq;            /* number of this write, when there are records */
-        struct arena arena;      /* memory of the records */
+        uint64_t seq;       /* number of this write, when there are records */
+        struct arena arena; /* memory of the records */
 };
 
 static inline void coord_actions_init(struct coord_actions *a)

@@ -48,8 +48,8 @@ struct group_member *member_free(struct group_member *m)
 
 static void charge(struct group_member *m)
 {
-        size_t memory = sizeof *m + m->id.len + m->instance_id.len + m->client_id.len + m->client_host.len +
-                        m->assignment.len;
+        size_t memory =
+                sizeof *m + m->id.len + m->instance_id.len + m->client_id.len + m->client_host.len + m->assignment.len;
 
         for (int32_t i = 0; i < m->protocols_count; i++)
                 memory += sizeof *m->protocols + m->protocols[i].name.len + m->protocols[i].metadata.len;

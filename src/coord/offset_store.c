@@ -238,7 +238,7 @@ void group_drop_offset(struct group_offset *o)
 
 void group_drop_offsets(struct group *g)
 {
-        ilist_for_each(t, &g->topics_list, struct group_topic, link) {
+        ilist_for_each (t, &g->topics_list, struct group_topic, link) {
                 for (size_t i = 0; i < t->offsets_count; i++)
                         free_offset(t->offsets[i]);
                 drop_topic(t);

@@ -161,12 +161,12 @@ static int fetch_all(struct coord_offset_fetch *rq, struct group *g)
         rq->items_count = 0;
         if (!g)
                 return 0;
-        ilist_for_each(t, &g->topics_list, struct group_topic, link)
+        ilist_for_each (t, &g->topics_list, struct group_topic, link)
                 count += t->offsets_count;
         rq->items = ARENA_NEW_ARRAY(&rq->rq.arena, struct coord_fetch_item, count);
         if (!rq->items)
                 return -ENOMEM;
-        ilist_for_each(t, &g->topics_list, struct group_topic, link)
+        ilist_for_each (t, &g->topics_list, struct group_topic, link)
                 if (fetch_topic(rq, t))
                         return -ENOMEM;
         return 0;

@@ -102,7 +102,7 @@ struct str group_select_protocol(struct group *g)
 
         for (unsigned i = 0; i < g->protocols_count; i++)
                 g->protocols[i].votes = 0;
-        ilist_for_each(m, &g->members, struct group_member, link) {
+        ilist_for_each (m, &g->members, struct group_member, link) {
                 struct group_protocol *p = vote(g, m);
 
                 if (p)
@@ -199,7 +199,7 @@ int group_compute_subscribed(struct group *g)
         group_clear_subscribed(g);
         if (!group_is_consumer(g) || (g->members_count && str_is_null(g->protocol_name)))
                 return 0;
-        ilist_for_each(m, &g->members, struct group_member, link) {
+        ilist_for_each (m, &g->members, struct group_member, link) {
                 int r = add_subscription(g, member_metadata(m, g->protocol_name));
 
                 if (r) {

@@ -8,7 +8,7 @@ static bool elect_joined_leader(struct group *g)
 {
         if (g->leader && g->leader->await_join)
                 return true;
-        ilist_for_each(m, &g->members, struct group_member, link)
+        ilist_for_each (m, &g->members, struct group_member, link)
                 if (m->await_join) {
                         g->leader = m;
                         return true;
@@ -20,7 +20,7 @@ static bool elect_joined_leader(struct group *g)
  * (KIP-345). */
 static void drop_absent(struct group *g)
 {
-        ilist_for_each(m, &g->members, struct group_member, link)
+        ilist_for_each (m, &g->members, struct group_member, link)
                 if (!m->await_join && str_is_null(m->instance_id))
                         group_remove_member(g, m);
 }
@@ -33,14 +33,14 @@ static void next_generation(struct group *g)
                 groups_fail(g->owner, -ENOMEM);
         group_set_state(g, g->members_count ? COORD_GROUP_COMPLETING : COORD_GROUP_EMPTY);
         g->pending_sync_count = 0;
-        ilist_for_each(m, &g->members, struct group_member, link)
+        ilist_for_each (m, &g->members, struct group_member, link)
                 m->pending_sync = false;
         g->owner->stats.rebalances++;
 }
 
 static void answer_joined(struct group *g)
 {
-        ilist_for_each(m, &g->members, struct group_member, link) {
+        ilist_for_each (m, &g->members, struct group_member, link) {
                 struct coord_join *rq = TAKE_PTR(m->await_join);
 
                 m->pending_sync = true;
@@ -110,7 +110,7 @@ void group_join_due(void *arg, struct timer *t)
 /* Those who wait for an assignment of the generation that ends now must join again. */
 static void refuse_syncs(struct group *g)
 {
-        ilist_for_each(m, &g->members, struct group_member, link) {
+        ilist_for_each (m, &g->members, struct group_member, link) {
                 if (member_set_assignment(m, SPAN_NULL))
                         groups_fail(g->owner, -ENOMEM);
                 if (m->await_sync) {

@@ -86,8 +86,7 @@ static int start(struct arena *a, size_t len, int16_t version, struct writer *re
         return 0;
 }
 
-int records_encode_offset_key(struct str group, struct str topic, int32_t partition, struct arena *a,
-                              struct span *ret)
+int records_encode_offset_key(struct str group, struct str topic, int32_t partition, struct arena *a, struct span *ret)
 {
         struct offset_commit_key key = { .group = group, .topic = topic, .partition = partition };
         struct writer w;

@@ -21,7 +21,7 @@ enum records_kind {
 struct records_key {
         enum records_kind kind;
         struct str group;
-        struct str topic;   /* RECORDS_OFFSET */
+        struct str topic; /* RECORDS_OFFSET */
         int32_t partition;
 };
 
@@ -31,8 +31,7 @@ int records_decode_offset(struct span value, struct arena *a, struct offset_comm
 int records_decode_group(struct span value, struct arena *a, struct group_metadata_value *ret);
 
 /* Return: 0, RECORDS_E_TOO_LARGE, -ENOMEM. */
-int records_encode_offset_key(struct str group, struct str topic, int32_t partition, struct arena *a,
-                              struct span *ret);
+int records_encode_offset_key(struct str group, struct str topic, int32_t partition, struct arena *a, struct span *ret);
 int records_encode_group_key(struct str group, struct arena *a, struct span *ret);
 /* Version 3, or 1 when an expiry time is given (only OffsetCommit versions 2 to 4 have one). */
 int records_encode_offset(const struct offset_commit_value *v, struct arena *a, struct span *ret);

@@ -14,26 +14,25 @@
 /* Outcomes of requests and of their items. A negative errno means that this node failed (memory). */
 enum coord_outcome {
         COORD_OK,
-        COORD_E_NOT_COORDINATOR,      /* this node does not lead the group's partition (any more) */
-        COORD_E_LOADING,              /* it does, and still reads it */
-        COORD_E_NOT_AVAILABLE,        /* try again: the write is not confirmed in time, or the group is being removed */
+        COORD_E_NOT_COORDINATOR, /* this node does not lead the group's partition (any more) */
+        COORD_E_LOADING,         /* it does, and still reads it */
+        COORD_E_NOT_AVAILABLE,   /* try again: the write is not confirmed in time, or the group is being removed */
         COORD_E_INVALID_GROUP_ID,
         COORD_E_GROUP_NOT_FOUND,
         COORD_E_NON_EMPTY_GROUP,
         COORD_E_UNKNOWN_MEMBER,
-        COORD_E_MEMBER_ID_REQUIRED,   /* join again with the member id of this answer (KIP-394) */
-        COORD_E_FENCED_INSTANCE,      /* another member took the group instance id over (KIP-345) */
+        COORD_E_MEMBER_ID_REQUIRED, /* join again with the member id of this answer (KIP-394) */
+        COORD_E_FENCED_INSTANCE,    /* another member took the group instance id over (KIP-345) */
         COORD_E_ILLEGAL_GENERATION,
         COORD_E_REBALANCING,
         COORD_E_INCONSISTENT_PROTOCOL,
         COORD_E_INVALID_SESSION_TIMEOUT,
         COORD_E_GROUP_FULL,
-        COORD_E_METADATA_TOO_LARGE,   /* the metadata of one committed offset */
-        COORD_E_SUBSCRIBED,           /* offsets of a topic that the group is subscribed to are not deleted */
-        COORD_E_TOO_LARGE,            /* a text, a subscription or the record that would hold it passes our limits */
-        COORD_E_NO_ROOM,              /* the node's bound for group state is reached */
+        COORD_E_METADATA_TOO_LARGE, /* the metadata of one committed offset */
+        COORD_E_SUBSCRIBED,         /* offsets of a topic that the group is subscribed to are not deleted */
+        COORD_E_TOO_LARGE,          /* a text, a subscription or the record that would hold it passes our limits */
+        COORD_E_NO_ROOM,            /* the node's bound for group state is reached */
 };
-
 
 enum coord_op {
         COORD_JOIN,
@@ -76,19 +75,19 @@ struct coord;
 struct coord_request {
         uint32_t magic;
         enum coord_op op;
-        struct str group_id;    /* not used by COORD_LIST and COORD_SNAPSHOT */
+        struct str group_id; /* not used by COORD_LIST and COORD_SNAPSHOT */
         struct loop *reply_loop;
         /* On @reply_loop's thread. May free the request. */
         void (*done)(struct coord_request *rq);
-        int outcome;            /* enum coord_outcome or negative errno */
-        struct arena arena;     /* memory of the answer */
+        int outcome;        /* enum coord_outcome or negative errno */
+        struct arena arena; /* memory of the answer */
         /* The coordinator's, from submit until done(): */
         struct mail mail;
         struct ilist link;
-        uint64_t need_seq;      /* the write that must be committed before this answer may leave */
+        uint64_t need_seq; /* the write that must be committed before this answer may leave */
         int64_t deadline_ms;
         struct coord *coord;
-        unsigned hop;           /* the partition, or the loop that is visited */
+        unsigned hop; /* the partition, or the loop that is visited */
 };
 
 static inline void coord_request_init(struct coord_request *rq, enum coord_op op, struct str group_id)
@@ -122,11 +121,11 @@ struct coord_join {
         struct str instance_id; /* null: a dynamic member */
         struct str client_id, client_host;
         int32_t session_timeout_ms;
-        int32_t rebalance_timeout_ms;  /* version 0 has none: the session timeout */
+        int32_t rebalance_timeout_ms; /* version 0 has none: the session timeout */
         struct str protocol_type;
         const struct coord_protocol *protocols;
         int32_t protocols_count;
-        bool require_member_id; /* version 4 and later (KIP-394) */
+        bool require_member_id;   /* version 4 and later (KIP-394) */
         bool can_skip_assignment; /* version 9 and later (KIP-814) */
         /* Answer. @ret_member_id is set for refusals too: the id that was sent, or the one to come back with. */
         int32_t ret_generation;
@@ -160,9 +159,9 @@ struct coord_heartbeat {
 };
 
 struct coord_leave_member {
-        struct str member_id;   /* empty: the member that has @instance_id (administrative removal) */
+        struct str member_id; /* empty: the member that has @instance_id (administrative removal) */
         struct str instance_id;
-        struct str reason;      /* for diagnostics (KIP-800); may be null */
+        struct str reason; /* for diagnostics (KIP-800); may be null */
         int ret_outcome;
 };
 
@@ -185,7 +184,7 @@ struct coord_commit_item {
 
 struct coord_offset_commit {
         struct coord_request rq;
-        int32_t generation;   /* -1 with an empty member id: a consumer without group membership */
+        int32_t generation; /* -1 with an empty member id: a consumer without group membership */
         struct str member_id, instance_id;
         int64_t retention_ms; /* -1: the node's */
         struct coord_commit_item *items;
@@ -195,15 +194,15 @@ struct coord_offset_commit {
 struct coord_fetch_item {
         struct str topic;
         int32_t partition;
-        int64_t ret_offset;       /* -1: nothing is committed; that is no error */
+        int64_t ret_offset; /* -1: nothing is committed; that is no error */
         int32_t ret_leader_epoch;
-        struct str ret_metadata;  /* empty, never null */
+        struct str ret_metadata; /* empty, never null */
         int ret_outcome;
 };
 
 struct coord_offset_fetch {
         struct coord_request rq;
-        bool all;                 /* every committed offset: @items is filled by the answer, grouped by topic */
+        bool all; /* every committed offset: @items is filled by the answer, grouped by topic */
         struct coord_fetch_item *items;
         int32_t items_count;
 };

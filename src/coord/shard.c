@@ -161,7 +161,7 @@ void shard_fail(struct coord_shard *s, int outcome)
 
 static void drop_deleted_topics(struct coord_shard *s)
 {
-        ilist_for_each(t, &s->deleted_topics, struct deleted_topic, link) {
+        ilist_for_each (t, &s->deleted_topics, struct deleted_topic, link) {
                 ilist_unlink(&t->link);
                 free(t);
         }
@@ -177,7 +177,7 @@ void shard_activate(struct coord_shard *s)
         coord_actions_init(&acts);
         r = s->args.ops->loaded(s->machine, shard_now(s), &acts);
         shard_act(s, &acts, r);
-        ilist_for_each(t, &s->deleted_topics, struct deleted_topic, link)
+        ilist_for_each (t, &s->deleted_topics, struct deleted_topic, link)
                 if (s->state == SHARD_ACTIVE)
                         coord_shard_topic_deleted(s, (struct str){ t->name, t->len });
         if (s->state == SHARD_ACTIVE)

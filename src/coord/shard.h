@@ -14,15 +14,15 @@
 struct coord_shard;
 
 struct coord_shard_args {
-        const char *name;            /* for diagnostics: TOPIC-PARTITION; copied */
+        const char *name; /* for diagnostics: TOPIC-PARTITION; copied */
         int32_t index;
         struct loop *loop;
         struct iopool *pool;
         struct partition *partition; /* reference taken over on success */
         const struct coord_machine_ops *ops;
-        const void *machine_arg;     /* for ops->new; kept */
-        int64_t commit_timeout_ms;   /* answers that wait longer for their write are given up */
-        _Atomic uint64_t *stats;     /* COORD_STATS_COUNT sums over all shards, kept up to date */
+        const void *machine_arg;   /* for ops->new; kept */
+        int64_t commit_timeout_ms; /* answers that wait longer for their write are given up */
+        _Atomic uint64_t *stats;   /* COORD_STATS_COUNT sums over all shards, kept up to date */
         /* After coord_shard_close(), when nothing of it runs any more: it is freed right after. */
         void (*gone)(void *arg, struct coord_shard *s);
         void *gone_arg;

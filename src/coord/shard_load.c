@@ -97,7 +97,10 @@ static void load_run(struct io_job *job)
 static void load_failed(struct coord_shard *s, int r)
 {
         diag(DIAG_ERROR, "%s: cannot be read at offset %lld (%s); its groups are not served until it can", s->name,
-             (long long)s->load_offset, r < 0 ? strerror(-r) : r == PLOG_E_DAMAGED ? "damaged on disk" : "log closed");
+             (long long)s->load_offset,
+             r < 0                 ? strerror(-r)
+             : r == PLOG_E_DAMAGED ? "damaged on disk"
+                                   : "log closed");
         shard_fail(s, COORD_E_NOT_COORDINATOR);
 }
 
@@ -141,7 +144,7 @@ void shard_load(struct coord_shard *s)
 
         assert(!s->machine && !s->load_runs && !s->wait_runs);
         shard_set_state(s, SHARD_LOADING);
-        r = s->args.ops->new(s->args.machine_arg, &s->machine);
+        r = s->args.ops->new (s->args.machine_arg, &s->machine);
         if (r) {
                 load_failed(s, r);
                 return;

@@ -8,8 +8,8 @@ enum shard_state {
         SHARD_LOADING,    /* a job of the pool reads the log */
         SHARD_CONFIRMING, /* all is read; waits until all of it is below the high watermark */
         SHARD_ACTIVE,
-        SHARD_FAILED,     /* no machine; will load again */
-        SHARD_CLOSING,    /* waits for its job or its mail */
+        SHARD_FAILED,  /* no machine; will load again */
+        SHARD_CLOSING, /* waits for its job or its mail */
 };
 
 struct shard_write {
@@ -45,10 +45,10 @@ struct coord_shard {
         /* Writing. */
         struct partition_wait wait;
         bool wait_runs;
-        struct shard_write *writes;  /* ring, oldest first */
+        struct shard_write *writes; /* ring, oldest first */
         size_t writes_first, writes_count, writes_size;
         uint64_t committed_seq;
-        struct ilist held;           /* answers, coord_request.link */
+        struct ilist held; /* answers, coord_request.link */
 };
 
 static inline struct coord_time shard_now(const struct coord_shard *s)

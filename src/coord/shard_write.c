@@ -69,14 +69,16 @@ static int append_batch(struct coord_shard *s, struct batch_builder *b, int64_t 
         return 0;
 }
 
-static int append_all(struct coord_shard *s, struct batch_builder *b, const struct coord_record *records, int64_t now_ms,
-                      int64_t *ret_end_offset)
+static int append_all(struct coord_shard *s, struct batch_builder *b, const struct coord_record *records,
+                      int64_t now_ms, int64_t *ret_end_offset)
 {
         int64_t delta = 0;
         int r;
 
         for (const struct coord_record *rec = records; rec; rec = rec->next) {
-                struct batch_record br = { .offset = delta++, .timestamp = now_ms, .key = rec->key, .value = rec->value };
+                struct batch_record br = {
+                        .offset = delta++, .timestamp = now_ms, .key = rec->key, .value = rec->value
+                };
 
                 r = batch_builder_add(b, &br);
                 if (r)

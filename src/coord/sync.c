@@ -44,7 +44,7 @@ void group_sync_due(void *arg, struct timer *t)
         struct group *g = container_of(t, struct group, sync_timer);
 
         assert(g->state == COORD_GROUP_COMPLETING || g->state == COORD_GROUP_STABLE);
-        ilist_for_each(m, &g->members, struct group_member, link)
+        ilist_for_each (m, &g->members, struct group_member, link)
                 if (m->pending_sync)
                         group_remove_member(g, m);
         group_rebalance(g);
@@ -59,7 +59,7 @@ static void park(struct group_member *m, struct coord_sync *rq)
 
 static void assign(struct group *g, const struct coord_sync *rq)
 {
-        ilist_for_each(m, &g->members, struct group_member, link)
+        ilist_for_each (m, &g->members, struct group_member, link)
                 (void)member_set_assignment(m, SPAN_NULL); /* takes no memory */
         for (int32_t i = 0; i < rq->assignments_count; i++) {
                 struct group_member *m = group_find_member(g, rq->assignments[i].member_id);
@@ -74,7 +74,7 @@ static void complete_sync(struct group *g, const struct coord_sync *rq)
         assign(g, rq);
         group_set_state(g, COORD_GROUP_STABLE);
         group_record(g);
-        ilist_for_each(m, &g->members, struct group_member, link)
+        ilist_for_each (m, &g->members, struct group_member, link)
                 if (m->await_sync) {
                         sync_reply(g->owner, m, COORD_OK);
                         member_reset_session(m); /* it could not send heartbeats while it waited */
@@ -87,7 +87,7 @@ static bool too_large(const struct group *g, const struct coord_sync *rq)
 {
         size_t len = 0;
 
-        ilist_for_each(m, &g->members, struct group_member, link)
+        ilist_for_each (m, &g->members, struct group_member, link)
                 len += m->memory;
         for (int32_t i = 0; i < rq->assignments_count; i++)
                 len += rq->assignments[i].data.len;

@@ -85,14 +85,14 @@ int cluster_info(struct ctl *c, const char *arg)
         (void)arg;
         if (!ask(c, "GET", "/v1/cluster", NULL, NULL, &info, &status))
                 return status;
-        printf("cluster      %s\nversion      %s\nhealth       %s\n", text_of(info, "cluster_id"), text_of(info, "version"),
-               text_of(info, "health"));
-        printf("controller   node %" JSON_INTEGER_FORMAT ", term %" JSON_INTEGER_FORMAT "\n", number_of(info, "controller"),
-               number_of(info, "controller_term"));
-        printf("topics       %" JSON_INTEGER_FORMAT " with %" JSON_INTEGER_FORMAT " partitions\n", number_of(info, "topics"),
-               number_of(info, "partitions"));
-        printf("groups       %" JSON_INTEGER_FORMAT " with %" JSON_INTEGER_FORMAT " members\n", number_of(info, "groups"),
-               number_of(info, "group_members"));
+        printf("cluster      %s\nversion      %s\nhealth       %s\n", text_of(info, "cluster_id"),
+               text_of(info, "version"), text_of(info, "health"));
+        printf("controller   node %" JSON_INTEGER_FORMAT ", term %" JSON_INTEGER_FORMAT "\n",
+               number_of(info, "controller"), number_of(info, "controller_term"));
+        printf("topics       %" JSON_INTEGER_FORMAT " with %" JSON_INTEGER_FORMAT " partitions\n",
+               number_of(info, "topics"), number_of(info, "partitions"));
+        printf("groups       %" JSON_INTEGER_FORMAT " with %" JSON_INTEGER_FORMAT " members\n",
+               number_of(info, "groups"), number_of(info, "group_members"));
         printf("disk         %s free of %s\n\n", table_bytes(number_of(info, "disk_free_bytes"), a),
                table_bytes(number_of(info, "disk_size_bytes"), b));
         t = table_new(titles, ARRAY_LEN(titles));
@@ -168,8 +168,8 @@ int topic_get(struct ctl *c, const char *arg)
 
         if (!ask(c, "GET", "/v1/topics/", arg, NULL, &topic, &status))
                 return status;
-        printf("topic        %s\nid           %s\npartitions   %" JSON_INTEGER_FORMAT "\nreplicas     %" JSON_INTEGER_FORMAT
-               "\noffsets      %" JSON_INTEGER_FORMAT "\nsize         %s\n",
+        printf("topic        %s\nid           %s\npartitions   %" JSON_INTEGER_FORMAT
+               "\nreplicas     %" JSON_INTEGER_FORMAT "\noffsets      %" JSON_INTEGER_FORMAT "\nsize         %s\n",
                text_of(topic, "name"), text_of(topic, "id"), number_of(topic, "partitions"),
                number_of(topic, "replication_factor"), number_of(topic, "offsets"),
                table_bytes(number_of(topic, "size_bytes"), size));
@@ -282,7 +282,8 @@ int group_get(struct ctl *c, const char *arg)
         if (!ask(c, "GET", "/v1/groups/", arg, NULL, &group, &status))
                 return status;
         printf("group        %s\nstate        %s\nassignor     %s\ngeneration   %" JSON_INTEGER_FORMAT "\n",
-               text_of(group, "name"), text_of(group, "state"), text_of(group, "assignor"), number_of(group, "generation"));
+               text_of(group, "name"), text_of(group, "state"), text_of(group, "assignor"),
+               number_of(group, "generation"));
         print_members(group);
         print_offsets(group);
         json_decref(group);

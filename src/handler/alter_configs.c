@@ -46,7 +46,8 @@ static void answer(struct alter_op *op)
         for (int32_t i = 0; i < n; i++) {
                 const struct altered *a = &op->rows[i];
 
-                inc.responses[i] = (struct incremental_alter_configs_response_resource){ a->error, a->text, a->type, a->name };
+                inc.responses[i] =
+                        (struct incremental_alter_configs_response_resource){ a->error, a->text, a->type, a->name };
                 old.responses[i] = (struct alter_configs_response_resource){ a->error, a->text, a->type, a->name };
                 if (a->error)
                         handler_count_error(rq, a->error);
@@ -116,7 +117,8 @@ static struct str changes_fault(struct rq *rq, const struct controller_config_ch
 
         for (int32_t i = 0; i < count; i++) {
                 if ((int)c[i].op < CONTROLLER_CONFIG_SET || (int)c[i].op > CONTROLLER_CONFIG_SUBTRACT)
-                        return RQ_TEXT(rq, "%.*s: operation %d is not known; 0 sets, 1 deletes, 2 appends, 3 subtracts.",
+                        return RQ_TEXT(rq,
+                                       "%.*s: operation %d is not known; 0 sets, 1 deletes, 2 appends, 3 subtracts.",
                                        STR_FMT(c[i].name), (int)c[i].op);
                 if (c[i].op != CONTROLLER_CONFIG_DELETE && !c[i].value.p)
                         return RQ_TEXT(rq, "%.*s: a null value is no value; to go back to the default delete it.",
@@ -137,8 +139,9 @@ static void add_item(struct alter_op *op, int32_t row, struct controller_config_
         if (op->named_twice[row])
                 a->text = RQ_TEXT(op->rq, "The resource is named twice in this request; name it once.");
         else if (a->type != RESOURCE_TOPIC && a->type != RESOURCE_BROKER)
-                a->text = RQ_TEXT(op->rq, "Resource type %d has no configurations here; topics (2) and brokers (4) have.",
-                                  a->type);
+                a->text =
+                        RQ_TEXT(op->rq, "Resource type %d has no configurations here; topics (2) and brokers (4) have.",
+                                a->type);
         else
                 a->text = changes_fault(op->rq, changes, count);
         if (a->text.p) {
@@ -147,7 +150,11 @@ static void add_item(struct alter_op *op, int32_t row, struct controller_config_
         }
         op->row_of_item[op->items_count] = row;
         op->items[op->items_count++] = (struct controller_alter_configs){
-                .type = a->type, .name = a->name, .replace = !op->incremental, .changes = changes, .changes_count = count,
+                .type = a->type,
+                .name = a->name,
+                .replace = !op->incremental,
+                .changes = changes,
+                .changes_count = count,
         };
 }
 
@@ -197,7 +204,8 @@ void handler_incremental_alter_configs(struct rq *rq)
                 return;
         }
         for (int32_t i = 0; i < req.resources_count; i++)
-                op->rows[i] = (struct altered){ .type = req.resources[i].resource_type, .name = req.resources[i].resource_name };
+                op->rows[i] = (struct altered){ .type = req.resources[i].resource_type,
+                                                .name = req.resources[i].resource_name };
         if (!find_named_twice(op)) {
                 rq_close_nomem(rq);
                 return;
@@ -213,7 +221,8 @@ void handler_incremental_alter_configs(struct rq *rq)
                 }
                 for (int32_t k = 0; k < in->configs_count; k++)
                         c[k] = (struct controller_config_change){
-                                in->configs[k].name, (enum controller_config_op)in->configs[k].config_operation,
+                                in->configs[k].name,
+                                (enum controller_config_op)in->configs[k].config_operation,
                                 in->configs[k].value,
                         };
                 add_item(op, i, c, in->configs_count);
@@ -237,7 +246,8 @@ void handler_alter_configs(struct rq *rq)
                 return;
         }
         for (int32_t i = 0; i < req.resources_count; i++)
-                op->rows[i] = (struct altered){ .type = req.resources[i].resource_type, .name = req.resources[i].resource_name };
+                op->rows[i] = (struct altered){ .type = req.resources[i].resource_type,
+                                                .name = req.resources[i].resource_name };
         if (!find_named_twice(op)) {
                 rq_close_nomem(rq);
                 return;

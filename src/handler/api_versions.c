@@ -60,7 +60,9 @@ static bool fill_features(struct rq *rq, struct api_versions_response *rsp)
         while ((f = pmap_next(&it)))
                 rsp->finalized_features[rsp->finalized_features_count++] =
                         (struct api_versions_response_finalized_feature){
-                                .name = f->name, .max_version_level = f->level, .min_version_level = f->level,
+                                .name = f->name,
+                                .max_version_level = f->level,
+                                .min_version_level = f->level,
                         };
         rsp->finalized_features_epoch = rq->image->index;
         return true;

@@ -41,12 +41,12 @@ enum {
 
 struct handler_api {
         int16_t key;
-        int16_t version_min, version_max;            /* implemented */
-        int16_t advertised_min;                      /* may be lower than version_min: see Produce */
+        int16_t version_min, version_max; /* implemented */
+        int16_t advertised_min;           /* may be lower than version_min: see Produce */
         const char *name;
         void (*fn)(struct rq *rq);
-        const struct wire_api *wire;                 /* flexible versions */
-        unsigned number;                             /* row in the table: index of counters */
+        const struct wire_api *wire; /* flexible versions */
+        unsigned number;             /* row in the table: index of counters */
 };
 
 /*      key                            min max advertised min, function */

@@ -45,8 +45,14 @@ void ask_submit(struct rq *rq, struct ask *a, enum controller_op op, void *items
 {
         arena_init(&a->mem, 0);
         a->rq = (struct controller_request){
-                .op = op, .validate_only = validate_only, .wait_applied = true, .reply_loop = rq_loop(rq), .done = done,
-                .mem = &a->mem, .items = items, .items_count = count,
+                .op = op,
+                .validate_only = validate_only,
+                .wait_applied = true,
+                .reply_loop = rq_loop(rq),
+                .done = done,
+                .mem = &a->mem,
+                .items = items,
+                .items_count = count,
         };
         controller_submit(rq->h->deps.controller, &a->rq);
 }

@@ -6,7 +6,7 @@
 
 /* A partition as clients see it. Arrays are borrowed from the request's image or live in its arena. */
 struct partition_told {
-        int16_t error;         /* LEADER_NOT_AVAILABLE (or LISTENER_NOT_FOUND) when clients can reach no leader */
+        int16_t error; /* LEADER_NOT_AVAILABLE (or LISTENER_NOT_FOUND) when clients can reach no leader */
         int32_t leader, leader_epoch;
         int32_t *replicas, *isr, *offline;
         int32_t replicas_count, isr_count, offline_count;

@@ -62,7 +62,10 @@ static bool add_item(struct more_op *op, const struct create_partitions_request_
         }
         op->rows[op->items_count++] = row;
         *item = (struct controller_create_partitions){
-                .name = in->name, .count = in->count, .assignments = a, .assignments_count = MAX2(in->assignments_count, 0),
+                .name = in->name,
+                .count = in->count,
+                .assignments = a,
+                .assignments_count = MAX2(in->assignments_count, 0),
         };
         return true;
 }

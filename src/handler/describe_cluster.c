@@ -15,8 +15,7 @@ static bool fill_brokers(struct rq *rq, bool with_fenced, struct describe_cluste
         if (!rsp->brokers)
                 return false;
         pmap_for_each (it, b, &rq->image->brokers) {
-                const struct meta_endpoint *e =
-                        meta_broker_endpoint(b, str_of(net_conn_listener(rq->net.conn)));
+                const struct meta_endpoint *e = meta_broker_endpoint(b, str_of(net_conn_listener(rq->net.conn)));
                 struct describe_cluster_response_broker *out;
 
                 if (!e || (b->fenced && !with_fenced))
@@ -47,8 +46,8 @@ void handler_describe_cluster(struct rq *rq)
         if (req.endpoint_type != ENDPOINT_BROKERS) {
                 rsp.error_code = req.endpoint_type == ENDPOINT_CONTROLLERS ? KERR_MISMATCHED_ENDPOINT_TYPE
                                                                            : KERR_UNSUPPORTED_ENDPOINT_TYPE;
-                rsp.error_message = RQ_TEXT(rq, "This listener serves brokers (endpoint type 1), not type %d.",
-                                            req.endpoint_type);
+                rsp.error_message =
+                        RQ_TEXT(rq, "This listener serves brokers (endpoint type 1), not type %d.", req.endpoint_type);
                 handler_count_error(rq, rsp.error_code);
         } else {
                 if (!fill_brokers(rq, req.include_fenced_brokers, &rsp)) {

@@ -12,7 +12,9 @@ static bool fill_synonyms(struct rq *rq, const struct conf_entry *e, struct desc
                 return false;
         for (unsigned i = 0; i < e->synonym_count; i++)
                 out->synonyms[out->synonyms_count++] = (struct describe_configs_response_synonym){
-                        .name = e->synonyms[i].name, .value = e->synonyms[i].value, .source = (int8_t)e->synonyms[i].source,
+                        .name = e->synonyms[i].name,
+                        .value = e->synonyms[i].value,
+                        .source = (int8_t)e->synonyms[i].source,
                 };
         return true;
 }
@@ -94,24 +96,26 @@ static int describe(struct rq *rq, const struct describe_configs_request *req,
                 if (!meta_image_topic(rq->image, in->resource_name)) {
                         bool valid = meta_topic_name_is_valid(in->resource_name);
 
-                        out->error_code = refuse(rq, out,
-                                                 valid ? KERR_UNKNOWN_TOPIC_OR_PARTITION : KERR_INVALID_TOPIC_EXCEPTION,
-                                                 STR_NULL);
+                        out->error_code =
+                                refuse(rq, out, valid ? KERR_UNKNOWN_TOPIC_OR_PARTITION : KERR_INVALID_TOPIC_EXCEPTION,
+                                       STR_NULL);
                         return 0;
                 }
                 r = config_of_topic(rq, in->resource_name, in->configuration_keys, count, &entries);
         } else if (in->resource_type == RESOURCE_BROKER) {
                 if (!is_this_broker(rq, in->resource_name)) {
-                        out->error_code = refuse(rq, out, KERR_INVALID_REQUEST,
-                                                 RQ_TEXT(rq, "This is broker %d: ask broker %.*s for its configuration.",
-                                                         rq->h->deps.node_id, STR_FMT(in->resource_name)));
+                        out->error_code =
+                                refuse(rq, out, KERR_INVALID_REQUEST,
+                                       RQ_TEXT(rq, "This is broker %d: ask broker %.*s for its configuration.",
+                                               rq->h->deps.node_id, STR_FMT(in->resource_name)));
                         return 0;
                 }
                 r = broker_entries(rq, in->resource_name, in->configuration_keys, count, &entries);
         } else {
                 out->error_code = refuse(rq, out, KERR_INVALID_REQUEST,
-                                         RQ_TEXT(rq, "Resource type %d has no configurations here; topics (2) and brokers "
-                                                     "(4) have.",
+                                         RQ_TEXT(rq,
+                                                 "Resource type %d has no configurations here; topics (2) and brokers "
+                                                 "(4) have.",
                                                  in->resource_type));
                 return 0;
         }

@@ -30,8 +30,8 @@ static void add_partition(struct page *pg, const struct meta_partition *p,
         out->replica_nodes_count = told.replicas_count;
         out->isr_nodes = told.isr;
         out->isr_nodes_count = told.isr_count;
-        out->eligible_leader_replicas = arena_memdup(&pg->rq->arena, meta_partition_elr(p),
-                                                     p->elr_count * sizeof(int32_t));
+        out->eligible_leader_replicas =
+                arena_memdup(&pg->rq->arena, meta_partition_elr(p), p->elr_count * sizeof(int32_t));
         out->eligible_leader_replicas_count = p->elr_count;
         out->last_known_elr = arena_memdup(&pg->rq->arena, meta_partition_last_known_elr(p),
                                            p->last_known_elr_count * sizeof(int32_t));
@@ -90,8 +90,8 @@ static void add_unknown(struct page *pg, struct str name)
 
         describe_topic_partitions_response_topic_init(out);
         out->name = name;
-        out->error_code = meta_topic_name_is_valid(name) ? KERR_UNKNOWN_TOPIC_OR_PARTITION
-                                                         : KERR_INVALID_TOPIC_EXCEPTION;
+        out->error_code =
+                meta_topic_name_is_valid(name) ? KERR_UNKNOWN_TOPIC_OR_PARTITION : KERR_INVALID_TOPIC_EXCEPTION;
         handler_count_error(pg->rq, out->error_code);
 }
 
@@ -123,13 +123,13 @@ static void add_named(struct page *pg, struct describe_topic_partitions_request 
 
 static void add_all(struct page *pg, const struct describe_topic_partitions_request *req)
 {
-        struct pmap_iter it =
-                meta_image_topics_from(pg->rq->image, req->cursor ? req->cursor->topic_name : STR_NULL);
+        struct pmap_iter it = meta_image_topics_from(pg->rq->image, req->cursor ? req->cursor->topic_name : STR_NULL);
         const struct meta_topic *t;
 
         while (!pg->full && !pg->nomem && (t = pmap_next(&it)))
                 add_topic(pg, t,
-                          req->cursor && str_equal(t->name, req->cursor->topic_name) ? req->cursor->partition_index : 0);
+                          req->cursor && str_equal(t->name, req->cursor->topic_name) ? req->cursor->partition_index
+                                                                                     : 0);
 }
 
 /* A cursor is one of ours: a place in one of the topics asked for. */

@@ -29,15 +29,15 @@ struct fetch_op {
         struct rq *rq;
         struct fetch_request req;
         struct fetch_plan plan;
-        struct fetch_work *works;  /* one per item of the plan */
+        struct fetch_work *works; /* one per item of the plan */
         int64_t deadline_ms;
         struct loop_timer timer;
-        unsigned waits_count;      /* mails that will still come */
+        unsigned waits_count; /* mails that will still come */
         int64_t parked_at_ns;
         struct io_job job;
         bool may_block, late;
-        bool full;                 /* the answer takes no more records, however few min_bytes are there */
-        int outcome;               /* of the read on the pool */
+        bool full;   /* the answer takes no more records, however few min_bytes are there */
+        int outcome; /* of the read on the pool */
 };
 
 /* ---- reading ---- */
@@ -206,7 +206,8 @@ static void fill_partition(struct fetch_op *op, struct fetch_item *item, struct 
                 ret->diverging_epoch.epoch = item->diverging_epoch;
                 ret->diverging_epoch.end_offset = item->diverging_end_offset;
         }
-        if (work->partition && (item->error == KERR_FENCED_LEADER_EPOCH || item->error == KERR_NOT_LEADER_OR_FOLLOWER)) {
+        if (work->partition &&
+            (item->error == KERR_FENCED_LEADER_EPOCH || item->error == KERR_NOT_LEADER_OR_FOLLOWER)) {
                 struct partition_view view;
 
                 partition_view(work->partition, &view);
@@ -216,8 +217,11 @@ static void fill_partition(struct fetch_op *op, struct fetch_item *item, struct 
         if (!work->slice.len)
                 return;
         work->file = (struct rq_file){
-                .fd = work->slice.fd, .pos = work->slice.pos, .len = work->slice.len,
-                .release = slice_release_pin, .release_arg = work->slice.pin,
+                .fd = work->slice.fd,
+                .pos = work->slice.pos,
+                .len = work->slice.len,
+                .release = slice_release_pin,
+                .release_arg = work->slice.pin,
         };
         ret->records = (struct wire_records){ .len = work->slice.len, .ext = &work->file };
         work->slice.len = 0; /* the response owns it now */
@@ -420,8 +424,13 @@ static bool request_flatten(struct rq *rq, const struct fetch_request *req, stru
         if (!items || !forgets)
                 return false;
         *ret = (struct fetch_session_request){
-                .session_id = req->session_id, .epoch = req->session_epoch, .by_id = by_id,
-                .items = items, .items_count = items_count, .forgets = forgets, .forgets_count = forgets_count,
+                .session_id = req->session_id,
+                .epoch = req->session_epoch,
+                .by_id = by_id,
+                .items = items,
+                .items_count = items_count,
+                .forgets = forgets,
+                .forgets_count = forgets_count,
         };
         for (int32_t i = 0; i < req->topics_count; i++) {
                 const struct fetch_request_topic *t = &req->topics[i];
@@ -461,7 +470,8 @@ static void works_start(struct fetch_op *op)
                 item->work = work;
                 item->diverging_epoch = -1;
                 item->high_watermark = item->stable_offset = item->start_offset = -1;
-                item->error = resolve_partition(op->rq, item->topic.id, item->topic.name, item->index, &work->partition);
+                item->error =
+                        resolve_partition(op->rq, item->topic.id, item->topic.name, item->index, &work->partition);
         }
 }
 

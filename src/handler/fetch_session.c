@@ -20,15 +20,15 @@ enum {
 
 struct session_topic {
         struct uuid id;
-        char *name;             /* NULL when by id */
+        char *name; /* NULL when by id */
         size_t name_len;
         unsigned uses;
-        UT_hash_handle hh;      /* by id or by name */
+        UT_hash_handle hh; /* by id or by name */
 };
 
 struct partition_key {
         struct session_topic *topic;
-        int64_t index;          /* wide, so that the key has no padding */
+        int64_t index; /* wide, so that the key has no padding */
 };
 
 struct session_partition {
@@ -41,25 +41,25 @@ struct session_partition {
 };
 
 struct fetch_session {
-        struct ilist lru;       /* oldest use first; cache's lock */
-        unsigned refs;          /* cache's lock */
-        bool cached;            /* cache's lock */
+        struct ilist lru; /* oldest use first; cache's lock */
+        unsigned refs;    /* cache's lock */
+        bool cached;      /* cache's lock */
         int32_t id;
         bool by_id;
         int64_t used_ms, created_ms; /* cache's lock */
         UT_hash_handle hh;
 
-        pthread_mutex_t lock;   /* guards all below */
-        int32_t epoch;          /* expected next */
+        pthread_mutex_t lock; /* guards all below */
+        int32_t epoch;        /* expected next */
         struct session_topic *topics;
         struct session_partition *partitions;
         struct ilist order;
         size_t partitions_count;
-        size_t counted;         /* partitions as counted in the cache's total; cache's lock */
+        size_t counted; /* partitions as counted in the cache's total; cache's lock */
 };
 
 struct fetch_sessions {
-        pthread_mutex_t lock;   /* guards all below; taken before a session's lock, never while one is held */
+        pthread_mutex_t lock; /* guards all below; taken before a session's lock, never while one is held */
         struct fetch_session *by_id;
         struct ilist lru;
         unsigned slots, count;

@@ -30,16 +30,16 @@ struct fetch_item {
         int32_t index;
         int32_t current_leader_epoch; /* -1: no check */
         int64_t fetch_offset;
-        int32_t last_fetched_epoch;   /* -1: none */
+        int32_t last_fetched_epoch; /* -1: none */
         int32_t max_bytes;
         /* Filled by the fetch: */
-        int16_t error;                /* Kafka's code */
+        int16_t error; /* Kafka's code */
         int64_t high_watermark, stable_offset, start_offset;
-        int32_t diverging_epoch;      /* -1: none */
+        int32_t diverging_epoch; /* -1: none */
         int64_t diverging_end_offset;
         size_t records_len;
-        void *work;                   /* the fetch's own */
-        bool include;                 /* set by fetch_session_finish(): the response holds this partition */
+        void *work;   /* the fetch's own */
+        bool include; /* set by fetch_session_finish(): the response holds this partition */
 };
 
 struct fetch_forget {
@@ -48,7 +48,7 @@ struct fetch_forget {
 };
 
 struct fetch_session_request {
-        int32_t session_id, epoch;    /* as in the request: epoch 0 starts anew, -1 ends */
+        int32_t session_id, epoch; /* as in the request: epoch 0 starts anew, -1 ends */
         bool by_id;
         const struct fetch_item *items; /* what the request names */
         size_t items_count;
@@ -57,10 +57,10 @@ struct fetch_session_request {
 };
 
 struct fetch_plan {
-        struct fetch_item *items;     /* all that is to be read, in serving order; in the arena */
+        struct fetch_item *items; /* all that is to be read, in serving order; in the arena */
         size_t items_count;
         bool incremental;
-        bool may_create;              /* the client asked for a new session */
+        bool may_create; /* the client asked for a new session */
         bool by_id;
         struct fetch_session *session; /* held until fetch_session_finish() */
 };

@@ -40,8 +40,8 @@ static void find_one(struct find_op *op, struct str key, struct find_coordinator
         find_coordinator_response_coordinator_init(out);
         out->key = key;
         if (op->req.key_type != KEY_GROUP) {
-                find_fail(op, out, op->req.key_type == KEY_TRANSACTION ? KERR_COORDINATOR_NOT_AVAILABLE
-                                                                       : KERR_INVALID_REQUEST,
+                find_fail(op, out,
+                          op->req.key_type == KEY_TRANSACTION ? KERR_COORDINATOR_NOT_AVAILABLE : KERR_INVALID_REQUEST,
                           op->req.key_type == KEY_TRANSACTION ? "Transactions are not served by this cluster."
                                                               : "The key type is not known.");
                 return;

@@ -88,8 +88,8 @@ static bool fill_single(struct fetch_offsets_op *op, struct offset_fetch_respons
                 offset_fetch_response_topic_init(t);
                 t->name = g->topics[i].name;
                 t->partitions_count = g->topics[i].partitions_count;
-                t->partitions = ARENA_NEW_ARRAY(&op->rq->arena, struct offset_fetch_response_partition,
-                                                t->partitions_count);
+                t->partitions =
+                        ARENA_NEW_ARRAY(&op->rq->arena, struct offset_fetch_response_partition, t->partitions_count);
                 if (!t->partitions)
                         return false;
                 for (int32_t k = 0; k < t->partitions_count; k++) {
@@ -120,8 +120,8 @@ static bool fill_errors_v1(struct fetch_offsets_op *op, struct offset_fetch_resp
 
                 offset_fetch_response_group_topic_init(t);
                 t->name = in->name;
-                t->partitions = ARENA_NEW_ARRAY(a, struct offset_fetch_response_group_partition,
-                                                in->partition_indexes_count);
+                t->partitions =
+                        ARENA_NEW_ARRAY(a, struct offset_fetch_response_group_partition, in->partition_indexes_count);
                 if (!t->partitions)
                         return false;
                 for (int32_t k = 0; k < in->partition_indexes_count; k++) {
@@ -218,12 +218,14 @@ static bool group_items(struct fetch_group *g)
         for (int32_t i = 0; i < in->topics_count; i++)
                 count += (size_t)in->topics[i].partition_indexes_count;
         g->ask.items = ARENA_NEW_ARRAY(&rq->arena, struct coord_fetch_item, count);
-        g->out.topics = ARENA_NEW_ARRAY(&rq->arena, struct offset_fetch_response_group_topic, MAX2(in->topics_count, 0));
+        g->out.topics =
+                ARENA_NEW_ARRAY(&rq->arena, struct offset_fetch_response_group_topic, MAX2(in->topics_count, 0));
         if (!g->ask.items || !g->out.topics)
                 return false;
         for (int32_t i = 0; i < in->topics_count; i++) {
                 const struct offset_fetch_request_group_topic *t = &in->topics[i];
-                const struct meta_topic *known = rq->version >= 10 ? meta_image_topic_by_id(rq->image, t->topic_id) : NULL;
+                const struct meta_topic *known =
+                        rq->version >= 10 ? meta_image_topic_by_id(rq->image, t->topic_id) : NULL;
 
                 if (rq->version >= 10 && !known) {
                         if (!add_unknown_id(g, t))
@@ -232,7 +234,8 @@ static bool group_items(struct fetch_group *g)
                 }
                 for (int32_t k = 0; k < t->partition_indexes_count; k++)
                         g->ask.items[g->ask.items_count++] = (struct coord_fetch_item){
-                                .topic = known ? known->name : t->name, .partition = t->partition_indexes[k],
+                                .topic = known ? known->name : t->name,
+                                .partition = t->partition_indexes[k],
                         };
         }
         return true;
@@ -248,8 +251,8 @@ static bool single_to_groups(struct fetch_offsets_op *op)
         offset_fetch_request_group_init(g);
         g->group_id = op->req.group_id;
         g->topics_count = op->req.topics_count;
-        g->topics = ARENA_NEW_ARRAY(&op->rq->arena, struct offset_fetch_request_group_topic,
-                                    MAX2(op->req.topics_count, 0));
+        g->topics =
+                ARENA_NEW_ARRAY(&op->rq->arena, struct offset_fetch_request_group_topic, MAX2(op->req.topics_count, 0));
         if (!g->topics)
                 return false;
         for (int32_t i = 0; i < op->req.topics_count; i++) {

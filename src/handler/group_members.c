@@ -239,12 +239,11 @@ void handler_leave_group(struct rq *rq)
                 return;
         }
         for (int32_t i = 0; i < op->ask.members_count; i++)
-                op->ask.members[i] =
-                        rq->version < 3 ? (struct coord_leave_member){ .member_id = op->req.member_id }
-                                        : (struct coord_leave_member){
-                                                  .member_id = op->req.members[i].member_id,
-                                                  .instance_id = op->req.members[i].group_instance_id,
-                                                  .reason = op->req.members[i].reason,
-                                          };
+                op->ask.members[i] = rq->version < 3 ? (struct coord_leave_member){ .member_id = op->req.member_id }
+                                                     : (struct coord_leave_member){
+                                                               .member_id = op->req.members[i].member_id,
+                                                               .instance_id = op->req.members[i].group_instance_id,
+                                                               .reason = op->req.members[i].reason,
+                                                       };
         group_ask(rq, &op->ask.rq, leave_done);
 }

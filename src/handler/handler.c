@@ -4,8 +4,12 @@
 #include "handler/internal.h"
 
 #define API_ROW(NAME, min, max, advertised, function) \
-        { .key = KAPI_##NAME, .version_min = min, .version_max = max, .advertised_min = advertised, \
-          .name = #NAME, .fn = handler_##function },
+        { .key = KAPI_##NAME, \
+          .version_min = min, \
+          .version_max = max, \
+          .advertised_min = advertised, \
+          .name = #NAME, \
+          .fn = handler_##function },
 static struct handler_api apis[] = { HANDLER_APIS(API_ROW) };
 
 const struct handler_api *handler_api_find(int16_t key)
@@ -72,6 +76,8 @@ void handler_set_coord(struct handler *h, struct coord *coord)
 struct net_ops handler_net_ops(void)
 {
         return (struct net_ops){
-                .request_size = sizeof(struct rq), .request = handler_request, .can_overlap = handler_can_overlap,
+                .request_size = sizeof(struct rq),
+                .request = handler_request,
+                .can_overlap = handler_can_overlap,
         };
 }

@@ -20,14 +20,14 @@ struct handler {
         pthread_mutex_t ids_lock; /* guards the block of producer ids */
         int64_t ids_next, ids_end;
 
-        struct stats_shard *stats;     /* one for each reactor */
-        struct image_reader *readers;  /* likewise (image.c) */
-        atomic_uint readers_left;      /* at the stop */
+        struct stats_shard *stats;    /* one for each reactor */
+        struct image_reader *readers; /* likewise (image.c) */
+        atomic_uint readers_left;     /* at the stop */
         struct loop *stopped_loop;
         void (*stopped)(void *arg);
         void *stopped_arg;
         struct mail stopped_mail;
-        _Atomic uint32_t *errors;  /* by row of the API table and error code (stats.c) */
+        _Atomic uint32_t *errors; /* by row of the API table and error code (stats.c) */
 };
 
 /* What a client may do when nobody is refused anything: bits numbered as Kafka's AclOperation (KIP-430). */

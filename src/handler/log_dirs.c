@@ -14,8 +14,7 @@ struct log_dirs_op {
 static void add_partition(struct log_dirs_op *op, const struct meta_topic *t, int32_t index,
                           struct describe_log_dirs_response_topic *out)
 {
-        CLEANUP(partition_unrefp) struct partition *p =
-                partition_table_find(op->rq->h->deps.partitions, t->id, index);
+        CLEANUP(partition_unrefp) struct partition *p = partition_table_find(op->rq->h->deps.partitions, t->id, index);
         struct describe_log_dirs_response_partition *part;
         struct plog_ends ends;
 
@@ -74,8 +73,7 @@ static void add_topics(struct log_dirs_op *op, struct describe_log_dirs_response
 static void job_run(struct io_job *job)
 {
         struct log_dirs_op *op = container_of(job, struct log_dirs_op, job);
-        struct describe_log_dirs_response_dir *dir =
-                ARENA_NEW(&op->rq->arena, struct describe_log_dirs_response_dir);
+        struct describe_log_dirs_response_dir *dir = ARENA_NEW(&op->rq->arena, struct describe_log_dirs_response_dir);
         const char *path = op->rq->h->deps.conf->server.data_dir;
         uint64_t bytes_free, bytes_total;
 

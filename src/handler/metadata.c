@@ -132,7 +132,7 @@ static bool add_named(struct metadata_op *op, struct metadata_response *rsp)
                 metadata_response_topic_init(out);
                 out->name = name;
                 out->topic_id = in->topic_id;
-                out->error_code = !name.p                            ? error
+                out->error_code = !name.p                           ? error
                                   : !meta_topic_name_is_valid(name) ? KERR_INVALID_TOPIC_EXCEPTION
                                                                     : create_error(op, name);
                 handler_count_error(rq, out->error_code);
@@ -161,7 +161,7 @@ static void created(struct controller_request *crq)
 {
         struct metadata_op *op = container_of(crq, struct metadata_op, ask.rq);
 
-        ask_fini(&op->ask); /* the texts of the results are not told */
+        ask_fini(&op->ask);             /* the texts of the results are not told */
         if (handler_image_take(op->rq)) /* with what was created */
                 answer(op);
         else
@@ -179,7 +179,9 @@ static bool creates_fill(struct metadata_op *op)
                 if (name.p && meta_topic_name_is_valid(name) && !meta_image_topic(op->rq->image, name) &&
                     !meta_topic_is_internal(name))
                         op->creates[op->creates_count++] = (struct controller_create_topic){
-                                .name = name, .partitions_count = -1, .replication_factor = -1,
+                                .name = name,
+                                .partitions_count = -1,
+                                .replication_factor = -1,
                         };
         }
         return true;

@@ -26,8 +26,8 @@ struct produce_op {
         struct produce_request req;
         struct produce_response rsp;
         struct produce_wait *waits;
-        size_t waits_total;        /* set up */
-        size_t waits_count;        /* mails that will still come */
+        size_t waits_total; /* set up */
+        size_t waits_count; /* mails that will still come */
         bool has_error;
         bool late;
         struct loop_timer timer;
@@ -178,13 +178,15 @@ static int16_t produce_partition(struct produce_op *op, const struct produce_req
         struct batch_header h;
         struct span batch;
         int64_t end_offset = 0;
-        int16_t error = resolve_partition(op->rq, topic->topic_id, op->rq->version >= 13 ? STR_NULL : topic->name, in->index, &p);
+        int16_t error = resolve_partition(op->rq, topic->topic_id, op->rq->version >= 13 ? STR_NULL : topic->name,
+                                          in->index, &p);
         int r;
 
         if (error)
                 return error;
         if (meta_topic_is_internal(str_of(partition_topic_name(p))))
-                return refuse(op->rq, ret, KERR_INVALID_TOPIC_EXCEPTION, "Internal topics are written by the node alone.");
+                return refuse(op->rq, ret, KERR_INVALID_TOPIC_EXCEPTION,
+                              "Internal topics are written by the node alone.");
         r = batch_single(span_of(in->records.data, in->records.len), &batch, &h);
         if (r)
                 return refuse(op->rq, ret, error_of_batch(r),
@@ -337,8 +339,8 @@ static bool op_topic(struct produce_op *op, const struct produce_request_topic *
                 produce_response_partition_init(p);
                 p->index = in->partition_data[k].index;
                 p->base_offset = -1;
-                p->error_code = acks_ok ? produce_partition(op, in, &in->partition_data[k], p)
-                                        : KERR_INVALID_REQUIRED_ACKS;
+                p->error_code =
+                        acks_ok ? produce_partition(op, in, &in->partition_data[k], p) : KERR_INVALID_REQUIRED_ACKS;
                 if (p->error_code) {
                         op->has_error = true;
                         handler_count_error(op->rq, p->error_code);

@@ -66,8 +66,9 @@ int16_t error_of_log(int outcome)
         case -EROFS:
                 return KERR_KAFKA_STORAGE_ERROR;
         default:
-                diag_limited(DIAG_WARN, "a partition's log answered %d, for which clients have no better code than "
-                                        "UNKNOWN_SERVER_ERROR",
+                diag_limited(DIAG_WARN,
+                             "a partition's log answered %d, for which clients have no better code than "
+                             "UNKNOWN_SERVER_ERROR",
                              outcome);
                 return KERR_UNKNOWN_SERVER_ERROR;
         }

@@ -8,8 +8,8 @@
 #include "sys/diag.h"
 
 enum {
-        HEADER_LEN_MIN = 8,           /* api key, version, correlation id */
-        ARENA_PER_FRAME_BYTE = 64,    /* a decoded request is at most so many times its frame */
+        HEADER_LEN_MIN = 8,        /* api key, version, correlation id */
+        ARENA_PER_FRAME_BYTE = 64, /* a decoded request is at most so many times its frame */
         ARENA_MIN = 1 << 20,
         ARENA_ANSWER_MAX = 512 << 20, /* DescribeConfigs of 10,000 topics takes some 150 MiB */
         DETACH_LEN_MAX = 64 * 1024,
@@ -63,8 +63,8 @@ void rq_reply_none(struct rq *rq)
 
 void rq_close(struct rq *rq, const char *reason)
 {
-        diag_limited(DIAG_INFO, "client %s: %s (%s version %d); its connection is closed",
-                     net_conn_peer(rq->net.conn), reason, rq->api ? rq->api->name : "unknown API", rq->version);
+        diag_limited(DIAG_INFO, "client %s: %s (%s version %d); its connection is closed", net_conn_peer(rq->net.conn),
+                     reason, rq->api ? rq->api->name : "unknown API", rq->version);
         handler_count_done(rq);
         rq_fini(rq);
         net_reply_close(&rq->net, reason);
@@ -72,8 +72,9 @@ void rq_close(struct rq *rq, const char *reason)
 
 void rq_close_nomem(struct rq *rq)
 {
-        diag_limited(DIAG_ERROR, "out of memory while answering %s of client %s; its connection is closed. "
-                                 "Lower performance.buffer_memory or give the service more memory",
+        diag_limited(DIAG_ERROR,
+                     "out of memory while answering %s of client %s; its connection is closed. "
+                     "Lower performance.buffer_memory or give the service more memory",
                      rq->api ? rq->api->name : "a request", net_conn_peer(rq->net.conn));
         rq_close(rq, "out of memory");
 }
@@ -120,12 +121,20 @@ static unsigned pieces_cut(const struct rq_out *out, struct net_piece *pieces)
                 if (x->pos > from)
                         pieces[n++] = (struct net_piece){ .data = out->buf + from, .fd = -1, .len = x->pos - from };
                 pieces[n++] = (struct net_piece){
-                        .fd = f->fd, .pos = f->pos, .len = f->len, .release = f->release, .release_arg = f->release_arg,
+                        .fd = f->fd,
+                        .pos = f->pos,
+                        .len = f->len,
+                        .release = f->release,
+                        .release_arg = f->release_arg,
                 };
                 from = x->pos;
         }
         pieces[n++] = (struct net_piece){
-                .data = out->buf + from, .fd = -1, .len = out->size - from, .release = free, .release_arg = out->buf,
+                .data = out->buf + from,
+                .fd = -1,
+                .len = out->size - from,
+                .release = free,
+                .release_arg = out->buf,
         };
         return n;
 }

@@ -23,9 +23,9 @@ struct rq {
         struct str client_id; /* null when not given; borrowed from the frame copy in the arena */
         struct cursor in;     /* what follows the header */
         struct arena arena;
-        bool counted;         /* by handler_count_start() */
-        int64_t parked_ns;    /* time spent waiting for news that the client asked to wait for; no latency of ours */
-        struct meta_image *image; /* metadata as of the request's arrival; held until the answer */
+        bool counted;      /* by handler_count_start() */
+        int64_t parked_ns; /* time spent waiting for news that the client asked to wait for; no latency of ours */
+        struct meta_image *image;      /* metadata as of the request's arrival; held until the answer */
         struct image_hold *image_hold; /* what holds it (image.c) */
 };
 
@@ -47,8 +47,7 @@ struct rq_file {
 
 /* Parse the rest of the frame into *@ret (of struct @type); when it is malformed the connection is closed, as Kafka
  * does, and the macro gives false: the handler returns at once. */
-#define RQ_DECODE(rq, type, ret) \
-        rq_decoded((rq), type##_decode((ret), &(rq)->in, (rq)->version, &(rq)->arena))
+#define RQ_DECODE(rq, type, ret) rq_decoded((rq), type##_decode((ret), &(rq)->in, (rq)->version, &(rq)->arena))
 bool rq_decoded(struct rq *rq, int outcome);
 
 /* Answer with *@msg (of struct @type). @rq is gone afterwards. */

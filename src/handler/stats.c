@@ -127,9 +127,10 @@ static void expose_errors(const struct handler *h, struct strbuf *out)
 
                         if (n)
                                 expo_value(out, "chronik_request_errors_total", "",
-                                           (struct expo_label[]){ { "api", str_of(apis[i].wire->name) },
-                                                                  { "error", str_of(wire_error_name((int16_t)(e + ERROR_MIN))) },
-                                                                  { 0 } },
+                                           (struct expo_label[]){
+                                                   { "api", str_of(apis[i].wire->name) },
+                                                   { "error", str_of(wire_error_name((int16_t)(e + ERROR_MIN))) },
+                                                   { 0 } },
                                            n);
                 }
 }
@@ -155,15 +156,17 @@ void handler_expose(struct handler *h, struct strbuf *out)
         expose_latency(h, out, "chronik_produce_latency_seconds",
                        "Time from a whole Produce request to its answer; quantiles of the last minute.",
                        offsetof(struct stats_shard, produce));
-        expose_latency(h, out, "chronik_fetch_latency_seconds",
-                       "Time from a whole Fetch request to its answer without the time it asked to wait; quantiles of the "
-                       "last minute.",
-                       offsetof(struct stats_shard, fetch));
+        expose_latency(
+                h, out, "chronik_fetch_latency_seconds",
+                "Time from a whole Fetch request to its answer without the time it asked to wait; quantiles of the "
+                "last minute.",
+                offsetof(struct stats_shard, fetch));
         expo_family(out, "chronik_appended_records_total", "counter", "Records that clients produced.");
         expo_value(out, "chronik_appended_records_total", "", NULL,
                    (double)sum(h, offsetof(struct stats_shard, records_in)));
         expo_family(out, "chronik_appended_bytes_total", "counter", "Bytes of record batches that clients produced.");
-        expo_value(out, "chronik_appended_bytes_total", "", NULL, (double)sum(h, offsetof(struct stats_shard, bytes_in)));
+        expo_value(out, "chronik_appended_bytes_total", "", NULL,
+                   (double)sum(h, offsetof(struct stats_shard, bytes_in)));
         expo_family(out, "chronik_fetch_sessions", "gauge", "Incremental fetch sessions that are remembered.");
         expo_value(out, "chronik_fetch_sessions", "", NULL, fetch_sessions_count(h->sessions));
 }

@@ -81,8 +81,7 @@ static int apply_topic(struct meta_builder *b, const struct rec_topic *r)
 
 static int apply_topic_remove(struct meta_builder *b, const struct rec_topic_remove *r)
 {
-        CLEANUP(meta_topic_unrefp) struct meta_topic *t =
-                meta_topic_ref(meta_image_topic_by_id(b->next, r->topic_id));
+        CLEANUP(meta_topic_unrefp) struct meta_topic *t = meta_topic_ref(meta_image_topic_by_id(b->next, r->topic_id));
         struct meta_resource_key key = { META_RESOURCE_TOPIC, STR_NULL };
         int x;
 
@@ -123,10 +122,10 @@ static int topic_to_write(struct meta_builder *b, struct uuid id, struct meta_to
 /* Counts fit the object's 16 bits, and each replica has its directory or none has. */
 static bool partition_is_sane(const struct rec_partition *r)
 {
-        return r->replicas_count > 0 && r->replicas_count <= INT16_MAX && r->isr_count >= 0 && r->isr_count <= INT16_MAX &&
-               r->elr_count >= 0 && r->elr_count <= INT16_MAX && r->last_known_elr_count >= 0 &&
-               r->last_known_elr_count <= INT16_MAX && r->adding_count >= 0 && r->adding_count <= INT16_MAX &&
-               r->removing_count >= 0 && r->removing_count <= INT16_MAX &&
+        return r->replicas_count > 0 && r->replicas_count <= INT16_MAX && r->isr_count >= 0 &&
+               r->isr_count <= INT16_MAX && r->elr_count >= 0 && r->elr_count <= INT16_MAX &&
+               r->last_known_elr_count >= 0 && r->last_known_elr_count <= INT16_MAX && r->adding_count >= 0 &&
+               r->adding_count <= INT16_MAX && r->removing_count >= 0 && r->removing_count <= INT16_MAX &&
                (r->directories_count == r->replicas_count || r->directories_count == 0);
 }
 

@@ -83,7 +83,8 @@ int meta_topic_diff(const struct meta_topic *before, const struct meta_topic *af
                     int (*fn)(void *arg, const struct meta_partition *before, const struct meta_partition *after),
                     void *arg)
 {
-        uint32_t before_count = before ? before->partitions_count : 0, after_count = after ? after->partitions_count : 0;
+        uint32_t before_count = before ? before->partitions_count : 0,
+                 after_count = after ? after->partitions_count : 0;
 
         for (uint32_t i = 0; i < MAX2(before_count, after_count); i++) {
                 const struct meta_partition *b = i < before_count ? meta_topic_partition(before, (int32_t)i) : NULL;

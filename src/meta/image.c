@@ -55,8 +55,8 @@ bool meta_image_broker_is_live(const struct meta_image *i, int32_t id)
 
 static bool partition_equal(const struct meta_partition *a, const struct meta_partition *b)
 {
-        size_t ids = (size_t)a->replicas_count + a->isr_count + a->elr_count + a->last_known_elr_count + a->adding_count +
-                     a->removing_count;
+        size_t ids = (size_t)a->replicas_count + a->isr_count + a->elr_count + a->last_known_elr_count +
+                     a->adding_count + a->removing_count;
 
         return a->index == b->index && a->leader == b->leader && a->leader_epoch == b->leader_epoch &&
                a->partition_epoch == b->partition_epoch && a->replicas_count == b->replicas_count &&

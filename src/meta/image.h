@@ -7,9 +7,9 @@
 
 struct meta_image {
         atomic_uint refs;
-        uint64_t edit; /* generation: larger than that of every image it was made from */
-        int64_t index; /* of the last entry applied; 0: none */
-        int32_t term;  /* of that entry: the "metadata epoch" */
+        uint64_t edit;         /* generation: larger than that of every image it was made from */
+        int64_t index;         /* of the last entry applied; 0: none */
+        int32_t term;          /* of that entry: the "metadata epoch" */
         struct str cluster_id; /* null until the cluster's first record */
         char *cluster_id_text;
         int64_t next_producer_id;
@@ -44,7 +44,8 @@ static inline struct meta_broker *meta_image_broker(const struct meta_image *i, 
         return pmap_get(&i->brokers, &id);
 }
 
-static inline struct meta_configs *meta_image_configs(const struct meta_image *i, enum meta_resource type, struct str name)
+static inline struct meta_configs *meta_image_configs(const struct meta_image *i, enum meta_resource type,
+                                                      struct str name)
 {
         struct meta_resource_key key = { (int8_t)type, name };
 

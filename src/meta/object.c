@@ -379,15 +379,15 @@ struct meta_configs *meta_configs_with(const struct meta_configs *from, struct m
         c->count = 0;
         c->key = (struct meta_resource_key){ key.type, put_text(&at, key.name) };
         for (i = 0; i < old && str_compare(from->items[i].name, name) < 0; i++)
-                c->items[c->count++] = (struct meta_config){ put_text(&at, from->items[i].name),
-                                                             put_text(&at, from->items[i].value) };
+                c->items[c->count++] =
+                        (struct meta_config){ put_text(&at, from->items[i].name), put_text(&at, from->items[i].value) };
         if (!str_is_null(value))
                 c->items[c->count++] = (struct meta_config){ put_text(&at, name), put_text(&at, value) };
         if (i < old && str_equal(from->items[i].name, name))
                 i++;
         for (; i < old; i++)
-                c->items[c->count++] = (struct meta_config){ put_text(&at, from->items[i].name),
-                                                             put_text(&at, from->items[i].value) };
+                c->items[c->count++] =
+                        (struct meta_config){ put_text(&at, from->items[i].name), put_text(&at, from->items[i].value) };
         return c;
 }
 
@@ -464,7 +464,8 @@ static int compare_resource(const void *a, const void *b)
                 ref(&((type *)value)->refs); \
         } \
         static void ops_name##_unref(void *value); \
-        const struct pmap_ops meta_##ops_name##_ops = { ops_name##_key, compare_fn, ops_name##_ref, ops_name##_unref }; \
+        const struct pmap_ops meta_##ops_name##_ops = { ops_name##_key, compare_fn, ops_name##_ref, \
+                                                        ops_name##_unref }; \
         static void ops_name##_unref(void *value)
 
 MAP_OPS(topics_by_name, struct meta_topic, name, compare_text)

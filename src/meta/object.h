@@ -70,8 +70,8 @@ bool meta_ids_contain(const int32_t *ids, size_t count, int32_t id);
 
 struct meta_chunk {
         atomic_uint refs;
-        uint32_t size;      /* places */
-        uint64_t edit;      /* generation that may still write it */
+        uint32_t size; /* places */
+        uint64_t edit; /* generation that may still write it */
         struct meta_partition *parts[];
 };
 

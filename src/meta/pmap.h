@@ -70,7 +70,8 @@ static inline struct pmap_iter pmap_iter_start(const struct pmap *m)
 /* Call @fn for each key whose value is not the same object in @a and @b, in key order; the side that lacks it is NULL.
  * Subtrees that both share are skipped unread, so that the cost is that of the differences. A non-zero return of @fn ends
  * it and is returned. */
-int pmap_diff(const struct pmap *a, const struct pmap *b, int (*fn)(void *arg, void *value_a, void *value_b), void *arg);
+int pmap_diff(const struct pmap *a, const struct pmap *b, int (*fn)(void *arg, void *value_a, void *value_b),
+              void *arg);
 
 /* Check order, balance and count; for tests. */
 bool pmap_is_sound(const struct pmap *m);

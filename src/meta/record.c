@@ -47,8 +47,8 @@ KIND_FUNCTIONS(cluster)
 #undef KIND_FUNCTIONS
 
 #define KIND(X, x, text) \
-        [META_##X] = { text, REC_##X##_VERSION_MIN, REC_##X##_VERSION_MAX, x##_init_any, x##_decode_any, x##_size_any, \
-                       x##_encode_any }
+        [META_##X] = { text,           REC_##X##_VERSION_MIN, REC_##X##_VERSION_MAX, x##_init_any, \
+                       x##_decode_any, x##_size_any,          x##_encode_any }
 static const struct record_kind kinds[META_RECORD_TYPE_END] = {
         KIND(TOPIC, topic, "topic"),
         KIND(TOPIC_REMOVE, topic_remove, "topic removal"),

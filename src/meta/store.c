@@ -21,7 +21,14 @@
 #define KEY_LEN_MAX 511 /* LMDB's */
 
 /* First byte of a key. In the order in which loading must meet them: a partition needs its topic. */
-enum row { ROW_HEAD = 'a', ROW_FEATURE = 'f', ROW_BROKER = 'g', ROW_TOPIC = 't', ROW_PARTITION = 'u', ROW_CONFIG = 'v' };
+enum row {
+        ROW_HEAD = 'a',
+        ROW_FEATURE = 'f',
+        ROW_BROKER = 'g',
+        ROW_TOPIC = 't',
+        ROW_PARTITION = 'u',
+        ROW_CONFIG = 'v'
+};
 
 struct meta_store {
         MDB_env *env;

@@ -14,8 +14,8 @@ enum {
 };
 
 struct meta_store_config {
-        const char *dir;         /* folder of the store; made when missing. Borrowed for the call */
-        size_t map_len_initial;  /* address space to start with, 0 for the usual; grows by itself */
+        const char *dir;        /* folder of the store; made when missing. Borrowed for the call */
+        size_t map_len_initial; /* address space to start with, 0 for the usual; grows by itself */
 };
 
 /* Open and load. @ret_image: what the store holds (index 0 when it is new), one reference.

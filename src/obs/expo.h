@@ -13,4 +13,5 @@ struct expo_label {
 };
 
 /* One series of the family that was begun last. @suffix: "" or "_sum" or "_count"; @labels may be NULL. */
-void expo_value(struct strbuf *out, const char *name, const char *suffix, const struct expo_label *labels, double value);
+void expo_value(struct strbuf *out, const char *name, const char *suffix, const struct expo_label *labels,
+                double value);

@@ -9,16 +9,16 @@
 #include "base/macros.h"
 
 enum {
-        LATENCY_SUB_BITS = 4,                     /* 16 buckets to an octave */
-        LATENCY_OCTAVES = 28,                     /* from 1 us to 134 s and a last one for all beyond */
+        LATENCY_SUB_BITS = 4, /* 16 buckets to an octave */
+        LATENCY_OCTAVES = 28, /* from 1 us to 134 s and a last one for all beyond */
         LATENCY_BUCKETS = LATENCY_OCTAVES << LATENCY_SUB_BITS,
-        LATENCY_SLICES = 7,                       /* of LATENCY_SLICE_MS each; the oldest is being cleared */
+        LATENCY_SLICES = 7, /* of LATENCY_SLICE_MS each; the oldest is being cleared */
         LATENCY_SLICE_MS = 10000,
 };
 
 struct latency {
-        _Atomic uint64_t count, sum_ns;           /* since the start */
-        _Atomic int64_t slice_number;             /* time / LATENCY_SLICE_MS of the slice written last */
+        _Atomic uint64_t count, sum_ns; /* since the start */
+        _Atomic int64_t slice_number;   /* time / LATENCY_SLICE_MS of the slice written last */
         _Atomic uint32_t slices[LATENCY_SLICES][LATENCY_BUCKETS];
 };
 
@@ -27,7 +27,7 @@ void latency_record(struct latency *l, int64_t duration_ns, int64_t now_ms);
 
 /* Several writers' counts laid over each other. */
 struct latency_view {
-        uint64_t count, sum_ns;          /* since the start */
+        uint64_t count, sum_ns; /* since the start */
         uint64_t window_count;
         uint64_t window[LATENCY_BUCKETS];
 };

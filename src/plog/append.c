@@ -81,8 +81,10 @@ static int write_failed(struct plog *pl, struct segment *s, int error)
 
         if (no_room && !file_truncate(s->dirty_fd, s->size)) {
                 s->reserved_end = s->size;
-                diag_limited(DIAG_ERROR, "%s: no room on the file system of %s; appends are refused until there is some: "
-                             "lower retention, delete topics or enlarge the volume", pl->name, pl->dir);
+                diag_limited(DIAG_ERROR,
+                             "%s: no room on the file system of %s; appends are refused until there is some: "
+                             "lower retention, delete topics or enlarge the volume",
+                             pl->name, pl->dir);
                 return -ENOSPC;
         }
         plog_fail(pl, "write", error);

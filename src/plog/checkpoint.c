@@ -82,10 +82,10 @@ static bool slot_decode(const struct disk_checkpoint *d, struct checkpoint *ret)
                 .segments_crc = be32toh(d->segments_crc),
                 .cleaned_end = FROM64(d->cleaned_end),
         };
-        return ret->cleaned_end >= 0 && ret->start_offset >= 0 && ret->end_offset >= ret->start_offset && ret->end_offset <= PLOG_OFFSET_MAX &&
-               ret->segment_base >= -1 && ret->segment_base <= ret->end_offset && ret->segment_pos >= 0 &&
-               ret->snapshot_offset >= -1 && ret->snapshot_offset <= ret->end_offset && ret->damaged_from >= 0 &&
-               ret->damaged_to >= ret->damaged_from && ret->damaged_to <= ret->end_offset;
+        return ret->cleaned_end >= 0 && ret->start_offset >= 0 && ret->end_offset >= ret->start_offset &&
+               ret->end_offset <= PLOG_OFFSET_MAX && ret->segment_base >= -1 && ret->segment_base <= ret->end_offset &&
+               ret->segment_pos >= 0 && ret->snapshot_offset >= -1 && ret->snapshot_offset <= ret->end_offset &&
+               ret->damaged_from >= 0 && ret->damaged_to >= ret->damaged_from && ret->damaged_to <= ret->end_offset;
 }
 
 int checkpoint_read(const char *dir, struct checkpoint *ret)
@@ -156,7 +156,8 @@ static int standing_take(struct plog *pl, struct standing *ret)
                                   .appended_len = pl->appended_len };
         if (s && s->size) {
                 plog_path(pl->dir, s->base_offset, INDEX_SUFFIX, path);
-                (void)index_spill(&s->index, pl->store->files, path); /* what is not written is found again by reading */
+                (void)index_spill(&s->index, pl->store->files,
+                                  path); /* what is not written is found again by reading */
                 ret->c.segment_base = s->base_offset;
                 ret->c.segment_pos = s->size;
                 ret->c.max_timestamp = s->max_timestamp;

@@ -33,7 +33,7 @@ struct plog_compaction {
         enum phase phase;
         struct segment **segments; /* that may be rewritten, oldest first; counted */
         size_t segments_count;
-        size_t at;                 /* being read */
+        size_t at; /* being read */
         size_t group_first, group_end;
         int64_t dirty_from;
         int64_t segment_bytes, index_interval_bytes;
@@ -41,10 +41,10 @@ struct plog_compaction {
         struct keymap map;
         struct compact_rules rules;
         struct input in;
-        struct segment out;        /* no more than a place to count: what the new segment will be */
-        int out_fd;                /* -1: none */
+        struct segment out; /* no more than a place to count: what the new segment will be */
+        int out_fd;         /* -1: none */
         int64_t written;
-        struct strbuf buf;         /* not written yet */
+        struct strbuf buf; /* not written yet */
         struct plog_compact_result result;
 };
 
@@ -52,10 +52,10 @@ struct plog_compaction {
 
 static int state_of(const struct plog *pl)
 {
-        return pl->state == PLOG_CLOSED          ? PLOG_E_CLOSED
-               : pl->state == PLOG_FAILED        ? PLOG_E_FAILED
+        return pl->state == PLOG_CLOSED            ? PLOG_E_CLOSED
+               : pl->state == PLOG_FAILED          ? PLOG_E_FAILED
                : pl->damaged_to > pl->damaged_from ? PLOG_E_DAMAGED
-                                                 : 0;
+                                                   : 0;
 }
 
 static void segments_unref(struct segment **list, size_t count)
@@ -207,7 +207,8 @@ int plog_compact_begin(struct plog *pl, const struct plog_compact_args *args, st
                 return -ENOMEM;
         c->out_fd = -1;
         c->pl = plog_ref(pl);
-        r = take_cleanable(pl, args->now_ms, args->below_offset, &c->segments, &c->segments_count, &c->dirty_from, &oldest_ms);
+        r = take_cleanable(pl, args->now_ms, args->below_offset, &c->segments, &c->segments_count, &c->dirty_from,
+                           &oldest_ms);
         if (!r && oldest_ms == INT64_MAX)
                 r = PLOG_E_NOT_FOUND;
         if (!r)
@@ -308,8 +309,11 @@ static int input_need(struct input *in, int fd, int64_t end, size_t need, const 
 
 static int damaged(struct plog_compaction *c, const struct segment *s)
 {
-        diag(DIAG_ERROR, "%s: segment %020lld.log is damaged at position %lld: the log is not compacted; check the disk and restore it "
-             "from a replica", c->pl->name, (long long)s->base_offset, (long long)c->in.pos);
+        diag(DIAG_ERROR,
+             "%s: segment %020lld.log is damaged at position %lld: the log is not compacted; check the disk and "
+             "restore it "
+             "from a replica",
+             c->pl->name, (long long)s->base_offset, (long long)c->in.pos);
         return PLOG_E_DAMAGED;
 }
 
@@ -382,9 +386,11 @@ static int map_step(struct plog_compaction *c, int64_t *left)
         while (*left > 0 && (r = next_batch(c, s, fd, &h, &batch)) == 1) {
                 r = batch_last_offset(&h) < c->dirty_from ? 0 : map_batch(c, &h, batch);
                 if (r == KEYMAP_FULL && h.base_offset <= c->dirty_from) {
-                        diag(DIAG_ERROR, "%s: the batch at offset %lld alone has more keys than %zu bytes of memory can note: the log is "
-                             "not compacted; raise storage.compaction_memory_bytes", c->pl->name, (long long)h.base_offset,
-                             c->map_bytes_max);
+                        diag(DIAG_ERROR,
+                             "%s: the batch at offset %lld alone has more keys than %zu bytes of memory can note: the "
+                             "log is "
+                             "not compacted; raise storage.compaction_memory_bytes",
+                             c->pl->name, (long long)h.base_offset, c->map_bytes_max);
                         r = -ENOBUFS;
                 } else if (r == KEYMAP_FULL) {
                         /* What is in the map of this batch already does no harm: it is newer than all that it covers. */
@@ -437,8 +443,12 @@ static int out_begin(struct plog_compaction *c)
         c->out_fd = file_open(path, O_RDWR | O_CREAT | O_TRUNC);
         if (c->out_fd < 0)
                 return c->out_fd;
-        c->out = (struct segment){ .base_offset = first->base_offset, .next_offset = first->base_offset, .dirty_fd = -1,
-                                   .max_timestamp = -1, .max_timestamp_offset = -1, .first_timestamp = -1 };
+        c->out = (struct segment){ .base_offset = first->base_offset,
+                                   .next_offset = first->base_offset,
+                                   .dirty_fd = -1,
+                                   .max_timestamp = -1,
+                                   .max_timestamp_offset = -1,
+                                   .first_timestamp = -1 };
         c->written = 0;
         c->buf.len = 0;
         return 0;
@@ -457,8 +467,8 @@ static bool group_take(struct plog_compaction *c)
                 const struct segment *s = c->segments[c->group_end];
 
                 size += s->size;
-                if (c->group_end > c->group_first &&
-                    (size > c->segment_bytes || s->next_offset - base > INT32_MAX || s->base_offset >= c->rules.mapped_to))
+                if (c->group_end > c->group_first && (size > c->segment_bytes || s->next_offset - base > INT32_MAX ||
+                                                      s->base_offset >= c->rules.mapped_to))
                         break;
         }
         c->at = c->group_first;
@@ -472,7 +482,8 @@ static int emit(struct plog_compaction *c, struct span bytes)
         int r = batch_parse_header(bytes, &h);
 
         assert(!r && batch_len(&h) == bytes.len);
-        segment_account(&c->out, c->pl->store->files, c->pl->dir, c->index_interval_bytes, &h, INDEX_SUFFIX CLEAN_SUFFIX);
+        segment_account(&c->out, c->pl->store->files, c->pl->dir, c->index_interval_bytes, &h,
+                        INDEX_SUFFIX CLEAN_SUFFIX);
         return c->buf.len >= WRITE_LEN ? out_flush(c) : 0;
 }
 
@@ -543,7 +554,8 @@ static int group_finish(struct plog_compaction *c)
         }
         r = out_seal(c);
         for (size_t i = 0; !r && i < count; i++)
-                r = segment_times(c->pl, old[i], &now_first, &now_last); /* its index must be loaded before it is replaced */
+                r = segment_times(c->pl, old[i], &now_first,
+                                  &now_last); /* its index must be loaded before it is replaced */
         if (r)
                 return r;
         pthread_mutex_lock(&c->pl->work);

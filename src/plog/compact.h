@@ -9,11 +9,11 @@
 #include "plog/plog.h"
 
 struct plog_dirt {
-        int64_t clean_bytes;  /* compacted before */
-        int64_t dirty_bytes;  /* may be compacted, and was not yet */
-        int64_t oldest_ms;    /* time of the first segment that was not; INT64_MAX when there is none */
-        double share;         /* dirty bytes of all, 0 to 1 */
-        bool due;             /* by the log's min_cleanable_ratio or max_compaction_lag_ms */
+        int64_t clean_bytes; /* compacted before */
+        int64_t dirty_bytes; /* may be compacted, and was not yet */
+        int64_t oldest_ms;   /* time of the first segment that was not; INT64_MAX when there is none */
+        double share;        /* dirty bytes of all, 0 to 1 */
+        bool due;            /* by the log's min_cleanable_ratio or max_compaction_lag_ms */
 };
 
 /* How much there is to be done. Blocks. Return: 0; PLOG_E_CLOSED, PLOG_E_FAILED; PLOG_E_DAMAGED when the log holds damage
@@ -22,8 +22,8 @@ int plog_dirt(struct plog *pl, int64_t now_ms, int64_t below_offset, struct plog
 
 struct plog_compact_args {
         int64_t now_ms;
-        int64_t below_offset;  /* high watermark */
-        size_t map_bytes_max;  /* memory for keys; with more keys than fit the rest waits for the next time */
+        int64_t below_offset; /* high watermark */
+        size_t map_bytes_max; /* memory for keys; with more keys than fit the rest waits for the next time */
 };
 
 struct plog_compaction;
@@ -38,7 +38,7 @@ int plog_compact_begin(struct plog *pl, const struct plog_compact_args *args, st
 int plog_compact_step(struct plog_compaction *c, int64_t len);
 
 struct plog_compact_result {
-        int64_t bytes_read;     /* of the second part */
+        int64_t bytes_read; /* of the second part */
         int64_t bytes_written;
         int64_t keys;
         int64_t cleaned_offset; /* up to here no key is superseded by another one below it */

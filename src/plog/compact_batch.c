@@ -130,7 +130,8 @@ static int rewrite(const struct compact_rules *rules, struct span batch, const s
         return r > 0 ? COMPACT_DAMAGED : r ? r : COMPACT_REWRITTEN;
 }
 
-int compact_batch(const struct compact_rules *rules, struct span batch, const struct batch_header *h, struct strbuf *out)
+int compact_batch(const struct compact_rules *rules, struct span batch, const struct batch_header *h,
+                  struct strbuf *out)
 {
         struct tally t = { 0 };
         bool set_horizon;

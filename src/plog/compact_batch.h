@@ -7,7 +7,7 @@
 #include "wire/batch.h"
 
 struct compact_rules {
-        const struct keymap *map;      /* newest offset of every key that was written in mapped_from..mapped_to-1 */
+        const struct keymap *map; /* newest offset of every key that was written in mapped_from..mapped_to-1 */
         int64_t mapped_to;
         int64_t now_ms;
         int64_t delete_retention_ms;   /* how long a tombstone stays after what it deleted has gone */
@@ -16,7 +16,7 @@ struct compact_rules {
 };
 
 enum {
-        COMPACT_SAME,    /* the batch stays as it is */
+        COMPACT_SAME,      /* the batch stays as it is */
         COMPACT_REWRITTEN, /* what is left was appended to @out */
         COMPACT_GONE,
         COMPACT_DAMAGED, /* it cannot be read */
@@ -29,7 +29,8 @@ enum {
  *   - the last batch of a producer stays, without records if need be, so that its sequence is known;
  *   - control batches stay.
  * Return: an outcome above; -ENOMEM, -EIO. */
-int compact_batch(const struct compact_rules *rules, struct span batch, const struct batch_header *h, struct strbuf *out);
+int compact_batch(const struct compact_rules *rules, struct span batch, const struct batch_header *h,
+                  struct strbuf *out);
 
 /* Append @h without records: it holds the place of its offsets. Return: 0 or -ENOMEM. */
 int compact_batch_empty(const struct batch_header *h, struct strbuf *out);

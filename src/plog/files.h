@@ -20,7 +20,7 @@ struct files {
 /* Opaque in plog.h: a pin is the file itself, with one more pin and one more reference. */
 struct plog_pin {
         atomic_uint refs;
-        atomic_int pins; /* -1: closed; changed from and to it only under files.lock */
+        atomic_int pins;  /* -1: closed; changed from and to it only under files.lock */
         atomic_bool used; /* second chance */
         int fd;
         struct files *files;

@@ -14,8 +14,8 @@
 #include "sys/file.h"
 
 enum {
-        FLUSH_WORKERS_MAX = 4,  /* pool threads that sync side by side */
-        LOGS_PER_WORKER = 4,    /* below this many logs one more thread does not pay */
+        FLUSH_WORKERS_MAX = 4, /* pool threads that sync side by side */
+        LOGS_PER_WORKER = 4,   /* below this many logs one more thread does not pay */
 };
 
 void plog_fail(struct plog *pl, const char *what, int error)
@@ -23,8 +23,10 @@ void plog_fail(struct plog *pl, const char *what, int error)
         if (pl->state != PLOG_OPEN)
                 return;
         pl->state = PLOG_FAILED;
-        diag(DIAG_ERROR, "%s: %s in %s failed: %s; the log is read-only up to offset %lld: check the disk, then restart the "
-             "node to recover what is on it", pl->name, what, pl->dir, strerror(-error), (long long)pl->durable_end);
+        diag(DIAG_ERROR,
+             "%s: %s in %s failed: %s; the log is read-only up to offset %lld: check the disk, then restart the "
+             "node to recover what is on it",
+             pl->name, what, pl->dir, strerror(-error), (long long)pl->durable_end);
 }
 
 /* ---- one log ---- */
@@ -305,7 +307,7 @@ static unsigned round_begin(struct flusher *f)
 
         assert(!f->workers && ilist_is_empty(&f->round));
         ilist_splice_back(&f->round, &f->waiting);
-        ilist_for_each(pl, &f->round, struct plog, flush_link)
+        ilist_for_each (pl, &f->round, struct plog, flush_link)
                 if (++logs >= FLUSH_WORKERS_MAX * LOGS_PER_WORKER)
                         break;
         f->workers = MIN2((logs + LOGS_PER_WORKER - 1) / LOGS_PER_WORKER, (unsigned)FLUSH_WORKERS_MAX);
@@ -390,7 +392,7 @@ void flush_tick(struct plog_store *st, int64_t now_mono_ms)
         /* Each is taken off the list, looked at under its own lock (which comes first), and put back when not due. */
         ilist_init(&look);
         pthread_mutex_lock(&f->lock);
-        ilist_for_each(pl, &f->relaxed, struct plog, relaxed_link)
+        ilist_for_each (pl, &f->relaxed, struct plog, relaxed_link)
                 plog_ref(pl);
         ilist_splice_back(&look, &f->relaxed);
         pthread_mutex_unlock(&f->lock);

@@ -38,7 +38,7 @@ enum {
 #define SEGMENT_SUFFIX ".log"
 #define INDEX_SUFFIX ".index"
 #define SNAPSHOT_SUFFIX ".snapshot"
-#define DELETED_SUFFIX ".deleted"  /* a file whose removal is due */
+#define DELETED_SUFFIX ".deleted"    /* a file whose removal is due */
 #define DELETED_DIR_SUFFIX "-delete" /* a log's folder whose removal is due */
 
 struct disk_store_meta {
@@ -160,7 +160,7 @@ struct disk_checkpoint {
         uint32_t index_count;
         uint32_t index_crc;
         int64_t snapshot_offset; /* producer state to start from; -1: none was needed */
-        int64_t damaged_from; /* offsets that are lost on this disk; equal: none */
+        int64_t damaged_from;    /* offsets that are lost on this disk; equal: none */
         int64_t damaged_to;
         uint32_t segments_count; /* that hold something, and the crc of their names (8 bytes each) */
         uint32_t segments_crc;

@@ -39,7 +39,8 @@ void holes_mark(struct plog *pl, int64_t from, int64_t to)
 {
         if (pl->damaged_from < pl->damaged_to && pl->damaged_from <= from && pl->damaged_to >= to)
                 return; /* known from before, and told then */
-        diag(DIAG_ERROR, "%s: offsets %lld to %lld are missing from %s although they were on stable storage; reads there are "
+        diag(DIAG_ERROR,
+             "%s: offsets %lld to %lld are missing from %s although they were on stable storage; reads there are "
              "refused: restore the segment's file and restart, or give them up by deleting all records below %lld",
              pl->name, (long long)from, (long long)to - 1, pl->dir, (long long)to);
         if (pl->damaged_from < pl->damaged_to) {

@@ -173,8 +173,8 @@ int index_search_tail(const struct index *ix, struct index_key key, struct index
 static int read_entries(int fd, uint32_t first, uint32_t count, bool nowait, struct disk_index_entry *ret)
 {
         size_t len = count * sizeof *ret;
-        ssize_t n = nowait ? file_pread_nowait(fd, ret, len, entry_pos(first)) :
-                             file_pread(fd, ret, len, entry_pos(first));
+        ssize_t n =
+                nowait ? file_pread_nowait(fd, ret, len, entry_pos(first)) : file_pread(fd, ret, len, entry_pos(first));
 
         if (n == -EOPNOTSUPP && nowait)
                 n = -EAGAIN;

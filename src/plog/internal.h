@@ -44,11 +44,11 @@ struct segment {
         int64_t jitter_ms;
         int64_t since_entry_len; /* bytes since the last index entry */
         bool sealed;
-        bool summary_known;  /* the three timestamps are right (of a sealed segment they are in the index's footer) */
-        bool index_checked;  /* a sealed segment's index was compared with its CRC in this run */
-        bool index_filed;    /* ... has its footer on disk */
-        bool retired;        /* replaced by compaction: its files have lost their names and stay open (swap.c) */
-        int dirty_fd;        /* pinned while anything is unsynced: closing a file may lose its write error; else -1 */
+        bool summary_known; /* the three timestamps are right (of a sealed segment they are in the index's footer) */
+        bool index_checked; /* a sealed segment's index was compared with its CRC in this run */
+        bool index_filed;   /* ... has its footer on disk */
+        bool retired;       /* replaced by compaction: its files have lost their names and stay open (swap.c) */
+        int dirty_fd;       /* pinned while anything is unsynced: closing a file may lose its write error; else -1 */
         struct index index;
         void *snapshot; /* producer state at the roll, until it is written */
         size_t snapshot_len;
@@ -93,18 +93,18 @@ struct plog {
         struct producers producers;
         struct recent recent;
         struct plog_listener listener;
-        uint64_t cuts; /* truncations so far: a reader that saw nonsense looks again */
+        uint64_t cuts;  /* truncations so far: a reader that saw nonsense looks again */
         bool dir_dirty; /* names were made in the folder (or the folder itself) and not synced */
         bool epochs_dirty;
-        int64_t cleaned_end; /* compaction has seen everything below */
+        int64_t cleaned_end;              /* compaction has seen everything below */
         int64_t damaged_from, damaged_to; /* offsets that are lost on this disk; equal: none */
 
         /* plog.work */
         uint64_t checkpoint_sequence;
-        int64_t checkpoint_end;   /* durable end that it says */
+        int64_t checkpoint_end; /* durable end that it says */
         int64_t checkpoint_start;
-        int64_t checkpoint_ms;    /* monotonic */
-        int64_t checkpoint_size;  /* bytes appended when it was made */
+        int64_t checkpoint_ms;       /* monotonic */
+        int64_t checkpoint_size;     /* bytes appended when it was made */
         int64_t checkpoint_snapshot; /* offset of the snapshot it names; -1 */
         bool meta_written;
 
@@ -132,7 +132,7 @@ struct flusher {
         struct ilist waiting; /* logs that asked for a sync; each holds a reference */
         struct ilist round;   /* being synced */
         struct ilist relaxed;
-        unsigned workers;     /* pool jobs of this round */
+        unsigned workers; /* pool jobs of this round */
         struct flush_worker *jobs;
 };
 
@@ -144,7 +144,7 @@ struct plog_store {
         struct uuid dir_id;
         bool was_clean;
         bool begun;             /* logs may change from now on: the mark that was found is gone. Under lock */
-        atomic_bool unclean; /* a log could not be closed as it should: no mark of a clean stop */
+        atomic_bool unclean;    /* a log could not be closed as it should: no mark of a clean stop */
         int64_t was_note, note; /* with the mark of a clean stop: found, and to be left */
         int64_t preallocate_step_len;
         struct flusher flusher;
@@ -205,7 +205,9 @@ int segment_seek(struct plog *pl, struct segment *s, struct index_key key, bool 
 static inline struct walk_range segment_range(const struct segment *s, const struct index_entry *from, int64_t size,
                                               int64_t end_offset)
 {
-        return (struct walk_range){ .pos = from->pos, .end = size, .first_offset = s->base_offset + from->rel_offset,
+        return (struct walk_range){ .pos = from->pos,
+                                    .end = size,
+                                    .first_offset = s->base_offset + from->rel_offset,
                                     .end_offset = end_offset };
 }
 /* The same from its first byte. */
@@ -285,7 +287,8 @@ int plog_recover(struct plog *pl);
 int producers_recover(struct plog *pl, int64_t offset, int64_t known_empty, struct producers *ret);
 /* Call @fn for the header of each batch that has an offset from @from up to below @to. Blocks; plog.work held or the log
  * not yet known. Ends quietly at damage. Return: 0, what @fn returned, negative errno. */
-int plog_replay(struct plog *pl, int64_t from, int64_t to, int (*fn)(void *arg, const struct batch_header *h), void *arg);
+int plog_replay(struct plog *pl, int64_t from, int64_t to, int (*fn)(void *arg, const struct batch_header *h),
+                void *arg);
 
 /* ---- store.c ---- */
 

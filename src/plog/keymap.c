@@ -26,7 +26,8 @@ int keymap_init(struct keymap *m, size_t bytes_max)
 {
         uint8_t key[16];
         size_t hash_len = 16;
-        OSSL_PARAM params[] = { OSSL_PARAM_construct_size_t(OSSL_MAC_PARAM_SIZE, &hash_len), OSSL_PARAM_construct_end() };
+        OSSL_PARAM params[] = { OSSL_PARAM_construct_size_t(OSSL_MAC_PARAM_SIZE, &hash_len),
+                                OSSL_PARAM_construct_end() };
         EVP_MAC *mac = EVP_MAC_fetch(NULL, "SIPHASH", NULL);
 
         *m = (struct keymap){ .size = SIZE_MIN, .size_max = SIZE_MIN };

@@ -124,7 +124,8 @@ static int check_meta(struct plog *pl, const struct plog_open_args *args)
         plog_path_of(pl->dir, PARTITION_META_NAME, path);
         if (!r)
                 return write_meta(args, path);
-        diag(DIAG_ERROR, "%s: the folder %s belongs to another topic or partition (%s): move it away", pl->name, pl->dir,
+        diag(DIAG_ERROR, "%s: the folder %s belongs to another topic or partition (%s): move it away", pl->name,
+             pl->dir,
              good ? "its partition.meta says so" : "its partition.meta is missing, damaged or of another version");
         return -EUCLEAN;
 }
@@ -255,8 +256,8 @@ int plog_delete(struct plog *pl)
         name = strrchr(pl->dir, '/');
         r = plog_store_discard(pl->store, name ? name + 1 : pl->dir, delay_ms);
         if (r)
-                diag(DIAG_ERROR, "%s: cannot rename the folder %s of the deleted log: %s; the next start tries again", pl->name,
-                     pl->dir, strerror(-r));
+                diag(DIAG_ERROR, "%s: cannot rename the folder %s of the deleted log: %s; the next start tries again",
+                     pl->name, pl->dir, strerror(-r));
         pthread_mutex_unlock(&pl->work);
         plog_unref(pl);
         return r;

@@ -24,51 +24,52 @@ struct plog_store; /* store.h: what all logs of a node share: descriptors, flush
 /* ---- settings (a resolved topic configuration) ---- */
 
 struct plog_conf {
-        int64_t segment_bytes;        /* roll when the next batch would pass it */
-        int64_t segment_ms;           /* roll when the first batch of the segment is older (by record time) */
+        int64_t segment_bytes; /* roll when the next batch would pass it */
+        int64_t segment_ms;    /* roll when the first batch of the segment is older (by record time) */
         int64_t segment_jitter_ms;
         int64_t index_interval_bytes; /* one index entry per so many bytes */
         int64_t retention_ms;         /* -1: no limit */
         int64_t retention_bytes;      /* -1: no limit */
         int64_t file_delete_delay_ms;
         bool cleanup_delete, cleanup_compact;
-        bool flush_before_ack;        /* the durable end counts for acknowledgements: the flusher syncs at once */
-        int64_t flush_ms;             /* relaxed logs only: most time data stays unsynced */
-        int64_t flush_messages;       /* relaxed logs only: most records that stay unsynced */
-        int64_t min_compaction_lag_ms, max_compaction_lag_ms; /* compaction leaves younger records; is due for older ones */
-        double min_cleanable_ratio;   /* compaction is due when this share of the log is new */
-        int64_t delete_retention_ms;  /* compaction keeps a tombstone so long */
-        int64_t producer_expiry_ms;   /* producer state older than this is forgotten */
+        bool flush_before_ack;  /* the durable end counts for acknowledgements: the flusher syncs at once */
+        int64_t flush_ms;       /* relaxed logs only: most time data stays unsynced */
+        int64_t flush_messages; /* relaxed logs only: most records that stay unsynced */
+        int64_t min_compaction_lag_ms,
+                max_compaction_lag_ms; /* compaction leaves younger records; is due for older ones */
+        double min_cleanable_ratio;    /* compaction is due when this share of the log is new */
+        int64_t delete_retention_ms;   /* compaction keeps a tombstone so long */
+        int64_t producer_expiry_ms;    /* producer state older than this is forgotten */
 };
 
 /* ---- outcomes ---- */
 
 enum {
         PLOG_OK,
-        PLOG_E_OUT_OF_ORDER_SEQUENCE, /* idempotence: gap */
-        PLOG_E_INVALID_PRODUCER_EPOCH,/* idempotence: epoch older than the one known */
-        PLOG_E_DUPLICATE,             /* idempotence: one of the last five batches; result filled as at first */
-        PLOG_E_SEGMENT_LIMIT,         /* batch larger than segment_bytes */
-        PLOG_E_OUT_OF_RANGE,          /* offset below start or above end */
-        PLOG_E_NOT_FOUND,             /* no record at or after that time; no such epoch */
-        PLOG_E_FAILED,                /* a write or sync failed: read-only up to the durable end */
-        PLOG_E_CLOSED,                /* closed or deleted meanwhile */
-        PLOG_E_DAMAGED,               /* bytes on disk do not match their CRC */
+        PLOG_E_OUT_OF_ORDER_SEQUENCE,  /* idempotence: gap */
+        PLOG_E_INVALID_PRODUCER_EPOCH, /* idempotence: epoch older than the one known */
+        PLOG_E_DUPLICATE,              /* idempotence: one of the last five batches; result filled as at first */
+        PLOG_E_SEGMENT_LIMIT,          /* batch larger than segment_bytes */
+        PLOG_E_OUT_OF_RANGE,           /* offset below start or above end */
+        PLOG_E_NOT_FOUND,              /* no record at or after that time; no such epoch */
+        PLOG_E_FAILED,                 /* a write or sync failed: read-only up to the durable end */
+        PLOG_E_CLOSED,                 /* closed or deleted meanwhile */
+        PLOG_E_DAMAGED,                /* bytes on disk do not match their CRC */
 };
 
 /* ---- append ---- */
 
 struct plog_append_args {
-        uint8_t *batch;        /* one whole v2 batch, validated; base offset and leader epoch are written into it */
+        uint8_t *batch; /* one whole v2 batch, validated; base offset and leader epoch are written into it */
         size_t len;
         int32_t leader_epoch;
-        int64_t now_ms;        /* wall clock */
+        int64_t now_ms; /* wall clock */
         /* From the validated batch, so that it is not looked for again: */
         int64_t max_timestamp;
         int64_t max_timestamp_offset_delta; /* of the record that has it; -1 unknown (compressed, not looked at) */
         /* Offset to keep when the batch has one already (a replica's copy); -1: give the next. */
         int64_t keep_base_offset;
-        bool check_sequence;   /* idempotence rules on (clients); off for replicas' copies and coordinators */
+        bool check_sequence; /* idempotence rules on (clients); off for replicas' copies and coordinators */
 };
 
 struct plog_append_result {
@@ -91,17 +92,17 @@ int plog_append(struct plog *pl, const struct plog_append_args *args, struct plo
 struct plog_slice {
         int fd;
         int64_t pos;
-        size_t len;              /* 0: nothing to read below the bound */
-        int64_t first_offset;    /* base offset of the first batch */
-        int64_t next_offset;     /* offset after the last batch */
+        size_t len;           /* 0: nothing to read below the bound */
+        int64_t first_offset; /* base offset of the first batch */
+        int64_t next_offset;  /* offset after the last batch */
         struct plog_pin *pin;
 };
 
 struct plog_read_args {
-        int64_t from_offset;     /* the batch that holds it (or the first one after it) comes first, whole */
-        int64_t below_offset;    /* only batches whose last offset is below this (high watermark, stable offset, end) */
-        size_t len_max;          /* whole batches up to so many bytes */
-        bool at_least_one;       /* give the first batch even when it is longer than len_max */
+        int64_t from_offset;  /* the batch that holds it (or the first one after it) comes first, whole */
+        int64_t below_offset; /* only batches whose last offset is below this (high watermark, stable offset, end) */
+        size_t len_max;       /* whole batches up to so many bytes */
+        bool at_least_one;    /* give the first batch even when it is longer than len_max */
 };
 
 /* Find what to send; reads batch headers through the page cache, no record bytes. At most one segment at a time.
@@ -175,9 +176,9 @@ void plog_set_listener(struct plog *pl, struct plog_listener listener);
 /* ---- life ---- */
 
 struct plog_open_args {
-        const char *dir;         /* folder of this log, made when missing: DATA/TOPIC-PARTITION */
-        const char *name;        /* for diagnostics: TOPIC-PARTITION */
-        struct uuid topic_id;    /* written into the folder at creation; another id found there is refused (-EUCLEAN) */
+        const char *dir;      /* folder of this log, made when missing: DATA/TOPIC-PARTITION */
+        const char *name;     /* for diagnostics: TOPIC-PARTITION */
+        struct uuid topic_id; /* written into the folder at creation; another id found there is refused (-EUCLEAN) */
         int32_t partition;
         struct plog_conf conf;
 };

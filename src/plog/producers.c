@@ -103,8 +103,8 @@ int producer_check(const struct producer *producer, const struct batch_header *h
                 return h->base_sequence == 0 ? PLOG_OK : PLOG_E_OUT_OF_ORDER_SEQUENCE; /* 21 */
         if (producer->batch_count)
                 last = producer->batches[producer->batch_count - 1].last_sequence;
-        return h->base_sequence == (last < 0 ? 0 : batch_sequence_add(last, 1)) ? PLOG_OK :
-                                                                                PLOG_E_OUT_OF_ORDER_SEQUENCE;
+        return h->base_sequence == (last < 0 ? 0 : batch_sequence_add(last, 1)) ? PLOG_OK
+                                                                                : PLOG_E_OUT_OF_ORDER_SEQUENCE;
 }
 
 void producer_note(struct producer *producer, const struct batch_header *h, int64_t now_ms)
@@ -222,8 +222,8 @@ static int decode_one(struct producers *p, const struct disk_producer *d)
                 b->last_offset = (int64_t)be64toh((uint64_t)d->batches[i].last_offset);
                 b->timestamp = (int64_t)be64toh((uint64_t)d->batches[i].timestamp);
                 /* Sequences run on at 0 behind 2^31-1, so the count of records is their distance in 31 bits. */
-                b->first_offset = b->last_offset - (int64_t)(((uint32_t)b->last_sequence - (uint32_t)b->first_sequence) &
-                                                             INT32_MAX);
+                b->first_offset = b->last_offset -
+                                  (int64_t)(((uint32_t)b->last_sequence - (uint32_t)b->first_sequence) & INT32_MAX);
         }
         return 0;
 }

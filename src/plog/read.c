@@ -7,10 +7,10 @@
 /* What was decided under the lock; the rest is done without it. */
 struct plan {
         struct segment *segment;
-        int64_t size;      /* of whole batches in the segment, when looked at */
+        int64_t size;       /* of whole batches in the segment, when looked at */
         int64_t end_offset; /* behind them */
         uint64_t cuts;
-        bool done;         /* the answer was in memory */
+        bool done; /* the answer was in memory */
 };
 
 static void slice_add(struct plog_slice *s, int64_t pos, int64_t len, int64_t base_offset, int64_t next_offset)
@@ -176,9 +176,10 @@ static int judge_damage(struct plog *pl, const struct plan *plan, int64_t offset
         pthread_mutex_unlock(&pl->lock);
         if (cut)
                 return -EAGAIN;
-        diag_limited(DIAG_ERROR, "%s: the segment of base offset %lld is damaged near offset %lld; reads there are refused: "
-                     "restore it from a replica or move consumers past it", pl->name,
-                     (long long)plan->segment->base_offset, (long long)offset);
+        diag_limited(DIAG_ERROR,
+                     "%s: the segment of base offset %lld is damaged near offset %lld; reads there are refused: "
+                     "restore it from a replica or move consumers past it",
+                     pl->name, (long long)plan->segment->base_offset, (long long)offset);
         return PLOG_E_DAMAGED;
 }
 
@@ -250,7 +251,9 @@ int plog_read(struct plog *pl, const struct plog_read_args *args, bool may_block
 
         assert(pl->magic == PLOG_MAGIC);
         do {
-                s = (struct plog_slice){ .fd = -1, .first_offset = args->from_offset, .next_offset = args->from_offset };
+                s = (struct plog_slice){ .fd = -1,
+                                         .first_offset = args->from_offset,
+                                         .next_offset = args->from_offset };
                 r = read_once(pl, args, may_block, &s);
         } while (r == -EAGAIN && may_block && ++tries < 3);
         if (!r)

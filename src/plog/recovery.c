@@ -23,8 +23,8 @@ struct recovery {
         int64_t now_ms;
         int64_t *bases, *snapshots;
         size_t bases_count, bases_size, snapshots_count, snapshots_size;
-        size_t scan_from; /* subscript of the first segment that is read */
-        int64_t scan_pos; /* in it */
+        size_t scan_from;  /* subscript of the first segment that is read */
+        int64_t scan_pos;  /* in it */
         int64_t known_end; /* durable for certain */
         int64_t scanned_len, cut_len;
         bool changed;
@@ -118,8 +118,8 @@ static int load_segments(struct recovery *rc)
                 r = file_info(path, &info);
                 if (r)
                         return r;
-                if (!info.size || (i + 1 < rc->bases_count && rc->have_checkpoint &&
-                                   rc->bases[i + 1] <= rc->c.start_offset)) {
+                if (!info.size ||
+                    (i + 1 < rc->bases_count && rc->have_checkpoint && rc->bases[i + 1] <= rc->c.start_offset)) {
                         remove_segment_files(pl, rc->bases[i]);
                         continue;
                 }
@@ -149,10 +149,12 @@ static int check_active(struct recovery *rc)
             (rc->bases_count &&
              bsearch(&c->segment_base, rc->bases, rc->bases_count, sizeof *rc->bases, compare_offsets)))
                 return 0;
-        diag(DIAG_ERROR, "%s: segment %020lld.log, which was being written, is missing from %s: records up to offset %lld, and "
-             "maybe more, were acknowledged. The partition is not served: restore the file and restart; or accept the loss "
-             "by making an empty file of that name", rc->pl->name, (long long)c->segment_base, rc->pl->dir,
-             (long long)c->end_offset - 1);
+        diag(DIAG_ERROR,
+             "%s: segment %020lld.log, which was being written, is missing from %s: records up to offset %lld, and "
+             "maybe more, were acknowledged. The partition is not served: restore the file and restart; or accept the "
+             "loss "
+             "by making an empty file of that name",
+             rc->pl->name, (long long)c->segment_base, rc->pl->dir, (long long)c->end_offset - 1);
         return -EUCLEAN;
 }
 
@@ -222,7 +224,8 @@ static int walk_segment(struct plog *pl, struct segment *s, int64_t from, int64_
         return r == -EUCLEAN ? 0 : r;
 }
 
-int plog_replay(struct plog *pl, int64_t from, int64_t to, int (*fn)(void *arg, const struct batch_header *h), void *arg)
+int plog_replay(struct plog *pl, int64_t from, int64_t to, int (*fn)(void *arg, const struct batch_header *h),
+                void *arg)
 {
         ptrdiff_t i = MAX2(segments_find(pl, from), (ptrdiff_t)0);
 
@@ -362,7 +365,8 @@ static int adopt_active(struct recovery *rc, struct segment *s)
         while ((r = walk_next(&w, &h, &pos)) > 0)
                 segment_note(pl, s, &h);
         pin_file_unpin(s->file);
-        if (r == -EUCLEAN || s->size != rc->c.segment_pos) { /* damage inside; the checkpoint still says where it ends */
+        if (r == -EUCLEAN ||
+            s->size != rc->c.segment_pos) { /* damage inside; the checkpoint still says where it ends */
                 index_fini(&s->index);
                 s->size = rc->c.segment_pos;
                 s->next_offset = rc->c.end_offset;
@@ -444,8 +448,9 @@ static int scan(struct recovery *rc)
                                 holes_mark(pl, before, s->base_offset);
                                 rc->changed = true;
                         } else {
-                                diag(DIAG_NOTICE, "%s: segment %020lld.log does not follow the one before and is dropped",
-                                     pl->name, (long long)s->base_offset);
+                                diag(DIAG_NOTICE,
+                                     "%s: segment %020lld.log does not follow the one before and is dropped", pl->name,
+                                     (long long)s->base_offset);
                                 remove_segment_files(pl, s->base_offset);
                                 segment_unref(s);
                                 memmove(&pl->segments[rc->scan_from], &pl->segments[rc->scan_from + 1],
@@ -534,14 +539,15 @@ static int recover_inner(struct recovery *rc)
         if (r)
                 return r;
         rc->changed |= pl->damaged_from != rc->c.damaged_from || pl->damaged_to != rc->c.damaged_to;
-        scan_offset = rc->scan_pos ? rc->c.end_offset :
-                      rc->scan_from < pl->segments_count ? pl->segments[rc->scan_from]->base_offset : rc->known_end;
+        scan_offset = rc->scan_pos                         ? rc->c.end_offset
+                      : rc->scan_from < pl->segments_count ? pl->segments[rc->scan_from]->base_offset
+                                                           : rc->known_end;
         r = epochs_load(&pl->epochs, pl->dir, &rc->epochs_found);
         if (!r)
-                r = producers_recover(pl, scan_offset,
-                                      rc->have_checkpoint && rc->c.snapshot_offset < 0 ?
-                                              MIN2(rc->c.end_offset, scan_offset) : -1,
-                                      &pl->producers);
+                r = producers_recover(
+                        pl, scan_offset,
+                        rc->have_checkpoint && rc->c.snapshot_offset < 0 ? MIN2(rc->c.end_offset, scan_offset) : -1,
+                        &pl->producers);
         if (!r)
                 r = scan(rc);
         if (r)

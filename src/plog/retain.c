@@ -53,8 +53,9 @@ static int expired_by_time(struct plog *pl, struct segment *s, int64_t now_ms, b
  * as in Kafka. */
 static int count_removable(struct plog *pl, int64_t now_ms, int64_t below_offset, size_t *ret_count)
 {
-        int64_t surplus = pl->conf.cleanup_delete && pl->conf.retention_bytes >= 0 ?
-                                  pl->size_bytes - pl->conf.retention_bytes : -1;
+        int64_t surplus = pl->conf.cleanup_delete && pl->conf.retention_bytes >= 0
+                                  ? pl->size_bytes - pl->conf.retention_bytes
+                                  : -1;
         size_t i;
 
         for (i = 0; i < pl->segments_count; i++) {
@@ -144,8 +145,10 @@ static int delete_records(struct plog *pl, int64_t offset)
 
         pthread_mutex_lock(&pl->lock);
         before = pl->start;
-        r = pl->state == PLOG_CLOSED ? PLOG_E_CLOSED : pl->state == PLOG_FAILED ? PLOG_E_FAILED :
-            offset > pl->end ? PLOG_E_OUT_OF_RANGE : 0;
+        r = pl->state == PLOG_CLOSED   ? PLOG_E_CLOSED
+            : pl->state == PLOG_FAILED ? PLOG_E_FAILED
+            : offset > pl->end         ? PLOG_E_OUT_OF_RANGE
+                                       : 0;
         pthread_mutex_unlock(&pl->lock);
         if (r || offset <= before)
                 return r;
@@ -292,8 +295,13 @@ static int truncate_to(struct plog *pl, int64_t offset)
         if (pl->damaged_from >= pl->damaged_to)
                 pl->damaged_from = pl->damaged_to = 0;
         pl->cleaned_end = MIN2(pl->cleaned_end, pl->end);
-        c = (struct checkpoint){ .start_offset = pl->start, .end_offset = pl->durable_end, .segment_base = -1,
-                                 .snapshot_offset = 0, .cleaned_end = pl->cleaned_end, .damaged_from = pl->damaged_from, .damaged_to = pl->damaged_to };
+        c = (struct checkpoint){ .start_offset = pl->start,
+                                 .end_offset = pl->durable_end,
+                                 .segment_base = -1,
+                                 .snapshot_offset = 0,
+                                 .cleaned_end = pl->cleaned_end,
+                                 .damaged_from = pl->damaged_from,
+                                 .damaged_to = pl->damaged_to };
         if (keep && pl->durable_end == pl->end)
                 c.segment_base = pl->segments[keep - 1]->base_offset;
         c.segment_pos = c.segment_base >= 0 ? pos : 0;

@@ -105,8 +105,8 @@ bool segment_must_roll(const struct plog *pl, const struct segment *s, const str
         if (s->size + batch_size(h) > pl->conf.segment_bytes || index_count(&s->index) >= INDEX_ENTRIES_MAX ||
             batch_last_offset(h) - s->base_offset > INT32_MAX)
                 return true;
-        age_ms = s->first_timestamp >= 0 && h->max_timestamp >= 0 ? h->max_timestamp - s->first_timestamp :
-                                                                    now_ms - s->created_ms;
+        age_ms = s->first_timestamp >= 0 && h->max_timestamp >= 0 ? h->max_timestamp - s->first_timestamp
+                                                                  : now_ms - s->created_ms;
         return age_ms > pl->conf.segment_ms - s->jitter_ms;
 }
 

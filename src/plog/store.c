@@ -34,7 +34,8 @@ struct look {
 
 static bool is_ours_without_meta(const char *name)
 {
-        return name[0] == '.' || !strcmp(name, "lost+found") || !strncmp(name, STORE_META_NAME, strlen(STORE_META_NAME));
+        return name[0] == '.' || !strcmp(name, "lost+found") ||
+               !strncmp(name, STORE_META_NAME, strlen(STORE_META_NAME));
 }
 
 static int look_at(void *arg, const char *name)
@@ -72,8 +73,10 @@ static int meta_load(struct plog_store *s, const char **ret_why)
         if (r == -ENOENT) {
                 r = file_list(s->dir, look_at, &look);
                 if (r >= 0 && look.foreign) {
-                        *ret_why = why("data folder %s holds other things and no chronik.meta: choose an empty folder, or "
-                                       "restore chronik.meta if the data is ours", s->dir, 0);
+                        *ret_why =
+                                why("data folder %s holds other things and no chronik.meta: choose an empty folder, or "
+                                    "restore chronik.meta if the data is ours",
+                                    s->dir, 0);
                         return PLOG_STORE_E_FOREIGN;
                 }
                 return r < 0 ? r : meta_create(s, path);
@@ -84,13 +87,17 @@ static int meta_load(struct plog_store *s, const char **ret_why)
                 memcpy(&m, data, sizeof m);
         if (len != sizeof m || be32toh(m.magic) != STORE_META_MAGIC ||
             be32toh(m.crc) != crc32c(0, &m, offsetof(struct disk_store_meta, crc))) {
-                *ret_why = why("data folder %s has a chronik.meta that is damaged or not ours: restore it or choose another "
-                               "folder", s->dir, 0);
+                *ret_why = why(
+                        "data folder %s has a chronik.meta that is damaged or not ours: restore it or choose another "
+                        "folder",
+                        s->dir, 0);
                 return PLOG_STORE_E_FOREIGN;
         }
         if (be32toh(m.version) != FORMAT_VERSION) {
-                *ret_why = why("data folder %s was written in another format version: start the program that wrote it, or "
-                               "choose another folder", s->dir, 0);
+                *ret_why =
+                        why("data folder %s was written in another format version: start the program that wrote it, or "
+                            "choose another folder",
+                            s->dir, 0);
                 return PLOG_STORE_E_FOREIGN;
         }
         memcpy(s->dir_id.b, m.dir_id, sizeof m.dir_id);
@@ -141,7 +148,8 @@ int store_begin(struct plog_store *s)
 
 static int leave_clean_mark(struct plog_store *s)
 {
-        struct disk_store_clean mark = { .magic = htobe32(STORE_CLEAN_MAGIC), .note = (int64_t)htobe64((uint64_t)s->note) };
+        struct disk_store_clean mark = { .magic = htobe32(STORE_CLEAN_MAGIC),
+                                         .note = (int64_t)htobe64((uint64_t)s->note) };
         char path[PLOG_PATH_MAX];
 
         mark.crc = htobe32(crc32c(0, &mark, offsetof(struct disk_store_clean, crc)));
@@ -161,9 +169,10 @@ int plog_store_bind(struct plog_store *s, struct str cluster_id, const char **re
         if (r == -ENOENT)
                 r = file_replace(path, span_of(cluster_id.p, cluster_id.len));
         else if (!r && !str_equal(cluster_id, (struct str){ data, len })) {
-                snprintf(why_buf, sizeof why_buf, "data folder %s holds the logs of cluster %.*s, and the metadata is of cluster "
-                         "%.*s: restore that cluster's metadata, or move the folder away", s->dir, (int)len, data,
-                         STR_FMT(cluster_id));
+                snprintf(why_buf, sizeof why_buf,
+                         "data folder %s holds the logs of cluster %.*s, and the metadata is of cluster "
+                         "%.*s: restore that cluster's metadata, or move the folder away",
+                         s->dir, (int)len, data, STR_FMT(cluster_id));
                 *ret_why = why_buf;
                 return PLOG_STORE_E_FOREIGN;
         }
@@ -216,8 +225,9 @@ static int store_open_folder(struct plog_store *s, const char **ret_why)
         plog_path_of(s->dir, STORE_LOCK_NAME, path);
         s->lock_fd = file_lock(path);
         if (s->lock_fd == -EWOULDBLOCK) {
-                *ret_why = why("data folder %s is used by another process: stop it, or give this one a folder of its own",
-                               s->dir, 0);
+                *ret_why =
+                        why("data folder %s is used by another process: stop it, or give this one a folder of its own",
+                            s->dir, 0);
                 return PLOG_STORE_E_LOCKED;
         }
         r = s->lock_fd < 0 ? s->lock_fd : meta_load(s, ret_why);
@@ -277,7 +287,8 @@ static void remove_now(const char *path)
         if (r == -ENOTDIR)
                 r = file_unlink(path);
         if (r)
-                diag_limited(DIAG_WARN, "cannot remove %s: %s; it is tried again at the next start", path, strerror(-r));
+                diag_limited(DIAG_WARN, "cannot remove %s: %s; it is tried again at the next start", path,
+                             strerror(-r));
 }
 
 /* Remove what is due. */
@@ -287,7 +298,7 @@ static void remove_due(struct plog_store *s, int64_t now_mono_ms)
                 struct removal *due = NULL;
 
                 pthread_mutex_lock(&s->lock);
-                ilist_for_each(m, &s->removals, struct removal, link)
+                ilist_for_each (m, &s->removals, struct removal, link)
                         if (m->due_mono_ms <= now_mono_ms) {
                                 due = m;
                                 ilist_unlink(&m->link);
@@ -320,7 +331,8 @@ struct plog_store *plog_store_close(struct plog_store *s)
         assert(ilist_is_empty(&s->logs));
         remove_due(s, INT64_MAX);
         if (s->begun && !atomic_load(&s->unclean))
-                (void)leave_clean_mark(s); /* without it the next start looks at every log's tail, and finds it in order */
+                (void)leave_clean_mark(
+                        s); /* without it the next start looks at every log's tail, and finds it in order */
         flusher_fini(&s->flusher);
         store_free(s);
         return NULL;
@@ -453,7 +465,7 @@ void plog_store_tick(struct plog_store *s, int64_t now_mono_ms)
         flush_tick(s, now_mono_ms);
         pthread_mutex_lock(&s->lock);
         if (!s->housekeeping)
-                ilist_for_each(m, &s->removals, struct removal, link)
+                ilist_for_each (m, &s->removals, struct removal, link)
                         if (m->due_mono_ms <= now_mono_ms) {
                                 submit = s->housekeeping = true;
                                 break;

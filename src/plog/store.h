@@ -9,16 +9,16 @@
 struct plog_store;
 
 struct plog_store_config {
-        const char *dir;               /* the data folder; made when missing */
+        const char *dir; /* the data folder; made when missing */
         struct iopool *pool;
-        unsigned files_open_max;       /* descriptors kept open over all logs (least recently used are closed) */
-        int64_t preallocate_step_len;  /* blocks are reserved ahead in steps of so many bytes; 0 off */
+        unsigned files_open_max;      /* descriptors kept open over all logs (least recently used are closed) */
+        int64_t preallocate_step_len; /* blocks are reserved ahead in steps of so many bytes; 0 off */
 };
 
 enum {
         PLOG_STORE_OK,
-        PLOG_STORE_E_LOCKED,   /* another process uses the folder */
-        PLOG_STORE_E_FOREIGN,  /* the folder holds something else, or another format version */
+        PLOG_STORE_E_LOCKED,  /* another process uses the folder */
+        PLOG_STORE_E_FOREIGN, /* the folder holds something else, or another format version */
         PLOG_STORE_E_READONLY,
 };
 

@@ -141,8 +141,10 @@ int swap_redo(const char *dir, const char *log_name)
                 plog_path(dir, d.base_offset, SEGMENT_SUFFIX, placed);
                 if (size_of(clean) == d.size || (size_of(clean) == -ENOENT && size_of(placed) == d.size))
                         return finish(dir, d.base_offset, d.end_offset);
-                diag(DIAG_ERROR, "%s: %s says that segment %020lld was to be replaced, and the new one is not as it says; the old "
-                     "ones are kept", log_name, dir, (long long)d.base_offset);
+                diag(DIAG_ERROR,
+                     "%s: %s says that segment %020lld was to be replaced, and the new one is not as it says; the old "
+                     "ones are kept",
+                     log_name, dir, (long long)d.base_offset);
         }
         r = file_list(dir, sweep_one, &left);
         if (r)
@@ -237,7 +239,8 @@ static void replace(struct plog *pl, struct segment **old, size_t count, struct 
         for (size_t k = 0; k < count; k++)
                 pl->size_bytes -= old[k]->size;
         pl->segments[i] = s;
-        memmove(&pl->segments[i + 1], &pl->segments[i + count], (pl->segments_count - i - count) * sizeof pl->segments[0]);
+        memmove(&pl->segments[i + 1], &pl->segments[i + count],
+                (pl->segments_count - i - count) * sizeof pl->segments[0]);
         pl->segments_count -= count - 1;
         pthread_mutex_unlock(&pl->lock);
         for (size_t k = 0; k < count; k++)

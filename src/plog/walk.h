@@ -22,8 +22,8 @@ static inline bool batch_read(const uint8_t *p, struct batch_header *ret)
 /* Headers only: small reads through the page cache, larger ones while batches are small. */
 struct walk {
         int fd;
-        int64_t pos; /* of the next batch */
-        int64_t end; /* of whole batches */
+        int64_t pos;         /* of the next batch */
+        int64_t end;         /* of whole batches */
         int64_t next_offset; /* the next batch does not begin below */
         int64_t end_offset;  /* no batch reaches this */
         bool nowait;

@@ -56,4 +56,5 @@ struct qlog_scan {
 };
 
 /* Read the entries of one segment (header included in @bytes). Return: 0, or what @fn returned. */
-int qlog_scan_entries(struct span bytes, struct qlog_scan *scan, int (*fn)(void *arg, const struct qlog_entry *e), void *arg);
+int qlog_scan_entries(struct span bytes, struct qlog_scan *scan, int (*fn)(void *arg, const struct qlog_entry *e),
+                      void *arg);

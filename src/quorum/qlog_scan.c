@@ -75,7 +75,8 @@ static bool synced_after(struct span bytes, size_t pos, int64_t index)
         return false;
 }
 
-int qlog_scan_entries(struct span bytes, struct qlog_scan *scan, int (*fn)(void *arg, const struct qlog_entry *e), void *arg)
+int qlog_scan_entries(struct span bytes, struct qlog_scan *scan, int (*fn)(void *arg, const struct qlog_entry *e),
+                      void *arg)
 {
         struct qlog_entry e;
         int64_t group;
@@ -131,7 +132,8 @@ static int note_file(void *arg, const char *name)
         char rest[8];
 
         if (sscanf(name, "%20lld%7s", &first, rest) != 2 || strcmp(rest, ".qlog") || strlen(name) != 25 || first < 1)
-                return refuse(rc, QLOG_E_FOREIGN, "%s/%s is no file of a metadata log; move it elsewhere", rc->log->dir, name);
+                return refuse(rc, QLOG_E_FOREIGN, "%s/%s is no file of a metadata log; move it elsewhere", rc->log->dir,
+                              name);
         ilist_for_each (s, &rc->log->segments, struct qlog_segment, link) {
                 if (s->first_index > first) {
                         struct qlog_segment *n = malloc(sizeof *n);
@@ -200,8 +202,10 @@ static int recover_segment(struct recovery *rc, struct qlog_segment *s, const ch
         if (scan.pos == bytes.len)
                 return 0;
         if (scan.synced_after || s->link.next != &l->segments)
-                return refuse(rc, QLOG_E_DAMAGED, "%s is damaged at byte %zu (index %lld), before entries that were synced; "
-                              "restore it from another controller", path, scan.pos, (long long)scan.next_index);
+                return refuse(rc, QLOG_E_DAMAGED,
+                              "%s is damaged at byte %zu (index %lld), before entries that were synced; "
+                              "restore it from another controller",
+                              path, scan.pos, (long long)scan.next_index);
         return cut_tail(rc, s, path, scan.pos, bytes.len);
 }
 
@@ -254,8 +258,10 @@ int qlog_open(const struct qlog_config *cfg, int (*fn)(void *arg, const struct q
                 return refuse(&rc, r, "%s cannot be made: %s", cfg->dir, strerror(-r));
         r = file_list(cfg->dir, note_file, &rc);
         if (!r && ilist_is_empty(&l->segments) && !cfg->may_create)
-                return refuse(&rc, QLOG_E_DAMAGED, "%s holds no metadata log although this node had one; restore it from "
-                              "another controller", cfg->dir);
+                return refuse(&rc, QLOG_E_DAMAGED,
+                              "%s holds no metadata log although this node had one; restore it from "
+                              "another controller",
+                              cfg->dir);
         if (!r)
                 r = recover(&rc);
         if (r)

@@ -77,8 +77,9 @@ static void apply(struct quorum *q)
                 if (!r && e->e.type == QLOG_RECORDS)
                         r = meta_builder_apply_entry(&b, e->e.payload, e->e.index);
                 else if (!r && e->e.type != QLOG_NOOP)
-                        quorum_die("entry %lld of the log has type %d, which only a newer program knows; install it again",
-                                   (long long)e->e.index, e->e.type);
+                        quorum_die(
+                                "entry %lld of the log has type %d, which only a newer program knows; install it again",
+                                (long long)e->e.index, e->e.type);
                 if (r > 0)
                         quorum_die("entry %lld of the log cannot be applied: %s", (long long)e->e.index, b.why);
                 if (r < 0)
@@ -224,9 +225,7 @@ static void disk_kick(struct quorum *q)
 
 static int append_entry(struct quorum *q, uint8_t type, struct span payload, struct quorum_proposal *p)
 {
-        struct qlog_entry e = {
-                .index = q->last_index + 1, .term = q->vote.term, .type = type, .payload = payload
-        };
+        struct qlog_entry e = { .index = q->last_index + 1, .term = q->vote.term, .type = type, .payload = payload };
         struct quorum_entry *n = quorum_entry_new(q, &e);
 
         if (!n)
@@ -335,7 +334,7 @@ void quorum_stop_continue(struct quorum *q)
         if (q->state != QUORUM_STOPPING || q->vote_busy || q->disk_busy || q->store_busy ||
             !ilist_is_empty(&q->unwritten))
                 return;
-        if ( q->stored_index < q->image->index) {
+        if (q->stored_index < q->image->index) {
                 quorum_store_kick(q, true);
                 return;
         }

@@ -21,9 +21,9 @@ struct quorum_config {
         int32_t node_id;
         struct loop *loop;
         struct iopool *pool;
-        int64_t segment_len;         /* of the log; 0: default */
-        int64_t store_after_bytes;   /* write the image when the log has grown by so much since; 0: 1 MiB */
-        int64_t store_after_ms;      /* or so long after the first change that it lacks; 0: 5 s */
+        int64_t segment_len;       /* of the log; 0: default */
+        int64_t store_after_bytes; /* write the image when the log has grown by so much since; 0: 1 MiB */
+        int64_t store_after_ms;    /* or so long after the first change that it lacks; 0: 5 s */
         /* Told after each durable step, on a pool thread; may be NULL. For tests and the flight recorder. */
         void (*step)(void *arg, const char *what);
         void *step_arg;
@@ -33,9 +33,9 @@ struct quorum_config {
 enum {
         QUORUM_OK,
         QUORUM_E_NOT_LEADER, /* this node does not lead, or not in that term */
-        QUORUM_E_LOST,       /* leadership or the node ended before the commit was known: it may or may not be committed */
-        QUORUM_E_FULL,       /* too much is on its way; try again after some completions */
-        QUORUM_E_REFUSED,    /* the folder cannot be used as it is; @why says what and what to do */
+        QUORUM_E_LOST,    /* leadership or the node ended before the commit was known: it may or may not be committed */
+        QUORUM_E_FULL,    /* too much is on its way; try again after some completions */
+        QUORUM_E_REFUSED, /* the folder cannot be used as it is; @why says what and what to do */
 };
 
 struct quorum_role {

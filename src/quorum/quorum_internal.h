@@ -17,7 +17,7 @@ enum quorum_state { QUORUM_CLOSED, QUORUM_VOTING, QUORUM_LEADING, QUORUM_STOPPIN
 /* An entry in memory: from proposal (or from the log, at start) until it is applied. */
 struct quorum_entry {
         struct ilist link;
-        struct qlog_entry e; /* payload is owned */
+        struct qlog_entry e;              /* payload is owned */
         struct quorum_proposal *proposal; /* NULL: nobody waits */
 };
 
@@ -38,7 +38,7 @@ struct quorum {
         struct ilist written;   /* durable here, not yet committed */
         int64_t last_index;     /* of the newest entry, written or not */
         int64_t commit_index;
-        int64_t term_start;     /* index of this term's no-op */
+        int64_t term_start; /* index of this term's no-op */
         size_t pending_bytes;
 
         struct io_job vote_job;

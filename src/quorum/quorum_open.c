@@ -40,11 +40,14 @@ static int lock_folder(struct opening *o)
                 return refuse(o, r, "metadata folder %s cannot be made: %s", q->cfg.dir, strerror(-r));
         q->lock_fd = file_lock(path_of(o, "lock"));
         if (q->lock_fd == -EWOULDBLOCK)
-                return refuse(o, QUORUM_E_REFUSED, "metadata folder %s is used by another process; stop that one, or give "
-                              "this one a folder of its own", q->cfg.dir);
+                return refuse(o, QUORUM_E_REFUSED,
+                              "metadata folder %s is used by another process; stop that one, or give "
+                              "this one a folder of its own",
+                              q->cfg.dir);
         if (q->lock_fd < 0)
-                return refuse(o, q->lock_fd, "metadata folder %s cannot be locked: %s; it must be writable for this user",
-                              q->cfg.dir, strerror(-q->lock_fd));
+                return refuse(o, q->lock_fd,
+                              "metadata folder %s cannot be locked: %s; it must be writable for this user", q->cfg.dir,
+                              strerror(-q->lock_fd));
         return 0;
 }
 
@@ -60,17 +63,23 @@ static int open_vote(struct opening *o, bool *ret_is_new)
         r = vote_read(q->vote_path, &q->vote);
         *ret_is_new = r == VOTE_E_MISSING;
         if (r == VOTE_E_MISSING) {
-                q->vote = (struct vote){ .node_id = q->cfg.node_id, .directory = random_uuid(), .voted_for = META_NO_NODE };
+                q->vote = (struct vote){ .node_id = q->cfg.node_id,
+                                         .directory = random_uuid(),
+                                         .voted_for = META_NO_NODE };
                 return 0;
         }
         if (r == VOTE_E_DAMAGED)
-                return refuse(o, QUORUM_E_REFUSED, "%s is damaged or of another program; remove the node from the quorum and "
-                              "add it again with an empty folder", q->vote_path);
+                return refuse(o, QUORUM_E_REFUSED,
+                              "%s is damaged or of another program; remove the node from the quorum and "
+                              "add it again with an empty folder",
+                              q->vote_path);
         if (r)
                 return refuse(o, r, "%s cannot be read: %s", q->vote_path, strerror(-r));
         if (q->vote.node_id != q->cfg.node_id)
-                return refuse(o, QUORUM_E_REFUSED, "metadata folder %s belongs to node %d, this is node %d; set server.node_id "
-                              "or the folder right", q->cfg.dir, q->vote.node_id, q->cfg.node_id);
+                return refuse(o, QUORUM_E_REFUSED,
+                              "metadata folder %s belongs to node %d, this is node %d; set server.node_id "
+                              "or the folder right",
+                              q->cfg.dir, q->vote.node_id, q->cfg.node_id);
         return 0;
 }
 
@@ -81,8 +90,10 @@ static int check_new(struct opening *o)
 
         if (!q->stored_index && qlog_last_index(q->log) == 0)
                 return 0;
-        return refuse(o, QUORUM_E_REFUSED, "metadata folder %s has a log but no vote file; restore it, or remove the node from "
-                      "the quorum and add it again with an empty folder", q->cfg.dir);
+        return refuse(o, QUORUM_E_REFUSED,
+                      "metadata folder %s has a log but no vote file; restore it, or remove the node from "
+                      "the quorum and add it again with an empty folder",
+                      q->cfg.dir);
 }
 
 static int open_store(struct opening *o)
@@ -96,8 +107,9 @@ static int open_store(struct opening *o)
                 q->stored_index = q->image->index;
                 return 0;
         }
-        refuse(o, r, "metadata image %s %s; move it elsewhere and restore the folder from a backup or another controller", dir,
-               why);
+        refuse(o, r,
+               "metadata image %s %s; move it elsewhere and restore the folder from a backup or another controller",
+               dir, why);
         return r < 0 ? r : QUORUM_E_REFUSED;
 }
 
@@ -130,12 +142,15 @@ static int open_log(struct opening *o, bool is_new)
         if (r)
                 return r < 0 ? r : QUORUM_E_REFUSED;
         if (qlog_first_index(q->log) > q->stored_index + 1)
-                return refuse(o, QUORUM_E_REFUSED, "metadata log in %s begins at %lld, but the image ends at %lld: they do not "
-                              "belong together", q->cfg.dir, (long long)qlog_first_index(q->log),
-                              (long long)q->stored_index);
+                return refuse(o, QUORUM_E_REFUSED,
+                              "metadata log in %s begins at %lld, but the image ends at %lld: they do not "
+                              "belong together",
+                              q->cfg.dir, (long long)qlog_first_index(q->log), (long long)q->stored_index);
         if (qlog_last_index(q->log) < q->stored_index)
-                return refuse(o, QUORUM_E_REFUSED, "metadata log in %s ends at %lld, but the image holds %lld: part of the log "
-                              "is missing", q->cfg.dir, (long long)qlog_last_index(q->log), (long long)q->stored_index);
+                return refuse(o, QUORUM_E_REFUSED,
+                              "metadata log in %s ends at %lld, but the image holds %lld: part of the log "
+                              "is missing",
+                              q->cfg.dir, (long long)qlog_last_index(q->log), (long long)q->stored_index);
         q->last_index = qlog_last_index(q->log);
         q->commit_index = q->stored_index;
         q->log_first_index = qlog_first_index(q->log);
@@ -174,7 +189,8 @@ int quorum_open(const struct quorum_config *cfg, const struct quorum_events *eve
                 r = check_new(&o);
         if (r) {
                 if (!why[0])
-                        refuse(&o, r, "metadata folder %s cannot be opened: %s", cfg->dir, strerror(r < 0 ? -r : EINVAL));
+                        refuse(&o, r, "metadata folder %s cannot be opened: %s", cfg->dir,
+                               strerror(r < 0 ? -r : EINVAL));
                 return r;
         }
         *ret_quorum = TAKE_PTR(q);

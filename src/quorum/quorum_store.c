@@ -39,7 +39,8 @@ void quorum_store_kick(struct quorum *q, bool now)
                 return;
         if (!now && q->bytes_since_store < after_bytes) {
                 if (!loop_timer_is_active(&q->store_timer))
-                        loop_timer_start(&q->store_timer, q->cfg.store_after_ms ? q->cfg.store_after_ms : STORE_AFTER_MS);
+                        loop_timer_start(&q->store_timer,
+                                         q->cfg.store_after_ms ? q->cfg.store_after_ms : STORE_AFTER_MS);
                 return;
         }
         loop_timer_stop(&q->store_timer);

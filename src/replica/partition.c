@@ -31,7 +31,7 @@ struct partition {
         bool closed;
         struct ilist acks;   /* PARTITION_WAIT_ACK by offset, smallest first */
         struct ilist locals; /* PARTITION_WAIT_LOCAL likewise */
-        struct ilist datas; /* PARTITION_WAIT_DATA, no order: nearly all wait at the end */
+        struct ilist datas;  /* PARTITION_WAIT_DATA, no order: nearly all wait at the end */
 };
 
 /* What this node promises to hold: on stable storage, or written where the topic asks for no more. */

@@ -16,22 +16,22 @@ enum {
         PARTITION_OK = 0,
         /* Positive outcomes of plog_append() are passed on unchanged (PLOG_E_...); these come on top. */
         PARTITION_E_NOT_LEADER = 100,
-        PARTITION_E_FENCED_EPOCH,   /* the caller's leader epoch is older than ours */
-        PARTITION_E_UNKNOWN_EPOCH,  /* the caller's leader epoch is newer than ours */
+        PARTITION_E_FENCED_EPOCH,        /* the caller's leader epoch is older than ours */
+        PARTITION_E_UNKNOWN_EPOCH,       /* the caller's leader epoch is newer than ours */
         PARTITION_E_NOT_ENOUGH_REPLICAS, /* before the append: the ISR is below the minimum */
 };
 
 /* What the topic's configuration says of records and acknowledgements. Small: copied for each produce. */
 struct partition_conf {
         int32_t min_insync_replicas;
-        int32_t replicas_count;       /* the minimum in sync is never more than this */
-        bool flush_before_ack;        /* acknowledged means on stable storage */
-        bool compacted;               /* records need a key */
-        bool deletable;               /* cleanup.policy holds delete: DeleteRecords is allowed */
-        bool log_append_time;         /* the broker's clock goes into the batch */
-        int32_t max_message_bytes;    /* largest batch, as stored */
+        int32_t replicas_count;    /* the minimum in sync is never more than this */
+        bool flush_before_ack;     /* acknowledged means on stable storage */
+        bool compacted;            /* records need a key */
+        bool deletable;            /* cleanup.policy holds delete: DeleteRecords is allowed */
+        bool log_append_time;      /* the broker's clock goes into the batch */
+        int32_t max_message_bytes; /* largest batch, as stored */
         int64_t timestamp_before_max_ms, timestamp_after_max_ms;
-        int8_t compression;           /* codec to store in; -1: the producer's */
+        int8_t compression; /* codec to store in; -1: the producer's */
         int32_t compression_level;
 };
 
@@ -40,7 +40,7 @@ struct partition_open_args {
         struct uuid topic_id;
         int32_t index;
         int32_t leader_epoch;
-        struct plog *log;          /* reference taken over */
+        struct plog *log; /* reference taken over */
         struct partition_conf conf;
 };
 
@@ -71,11 +71,11 @@ void partition_start_moved(struct partition *p);
 struct partition_view {
         int64_t start_offset;
         int64_t high_watermark;
-        int64_t stable_offset;  /* last stable offset (read_committed may read below it); never above high_watermark */
+        int64_t stable_offset; /* last stable offset (read_committed may read below it); never above high_watermark */
         int64_t end_offset;
         int32_t leader_epoch;
         bool closed;
-        bool failed;            /* the log is read-only after a write error */
+        bool failed; /* the log is read-only after a write error */
 };
 void partition_view(struct partition *p, struct partition_view *ret);
 

@@ -7,7 +7,15 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { FILES_MAX = 40, CHANGES_MAX = 10, FILE_LEN_MAX = 1 << 17, LEFT_CLOSED = 0, LEFT_CRASHED, LEFT_EMPTY, LEFT_COUNT };
+enum {
+        FILES_MAX = 40,
+        CHANGES_MAX = 10,
+        FILE_LEN_MAX = 1 << 17,
+        LEFT_CLOSED = 0,
+        LEFT_CRASHED,
+        LEFT_EMPTY,
+        LEFT_COUNT
+};
 
 #define NOW_MS 1700000000000
 
@@ -95,12 +103,19 @@ static void folder_write(const struct folder *fo, const char *dir)
 static int log_open(const char *dir, struct plog **ret)
 {
         return plog_open(store,
-                         &(struct plog_open_args){ .dir = dir, .name = "t-0", .topic_id = { { 1, 2, 3 } },
-                                                   .conf = { .segment_bytes = 1200, .segment_ms = INT64_MAX / 4,
-                                                             .index_interval_bytes = 100, .retention_ms = -1,
-                                                             .retention_bytes = -1, .cleanup_delete = true,
-                                                             .flush_before_ack = true, .flush_ms = INT64_MAX,
-                                                             .flush_messages = INT64_MAX, .producer_expiry_ms = 1000 } },
+                         &(struct plog_open_args){ .dir = dir,
+                                                   .name = "t-0",
+                                                   .topic_id = { { 1, 2, 3 } },
+                                                   .conf = { .segment_bytes = 1200,
+                                                             .segment_ms = INT64_MAX / 4,
+                                                             .index_interval_bytes = 100,
+                                                             .retention_ms = -1,
+                                                             .retention_bytes = -1,
+                                                             .cleanup_delete = true,
+                                                             .flush_before_ack = true,
+                                                             .flush_ms = INT64_MAX,
+                                                             .flush_messages = INT64_MAX,
+                                                             .producer_expiry_ms = 1000 } },
                          ret);
 }
 
@@ -120,13 +135,18 @@ static int log_append(struct plog *pl, int i, struct plog_append_result *ret)
         }
         batch_builder_init(&b, &a);
         for (int k = 0; k < 2; k++)
-                assert(!batch_builder_add(&b, &(struct batch_record){ .offset = k, .timestamp = NOW_MS + i * 10 + k,
+                assert(!batch_builder_add(&b, &(struct batch_record){ .offset = k,
+                                                                      .timestamp = NOW_MS + i * 10 + k,
                                                                       .value = span_of(value, sizeof value) }));
         assert(!batch_builder_finish(&b, &out));
         batch_builder_fini(&b);
         r = plog_append(pl,
-                        &(struct plog_append_args){ .batch = (uint8_t *)out.data, .len = out.len, .leader_epoch = i / 6,
-                                                    .now_ms = NOW_MS + i * 10, .keep_base_offset = -1 }, ret);
+                        &(struct plog_append_args){ .batch = (uint8_t *)out.data,
+                                                    .len = out.len,
+                                                    .leader_epoch = i / 6,
+                                                    .now_ms = NOW_MS + i * 10,
+                                                    .keep_base_offset = -1 },
+                        ret);
         strbuf_fini(&out);
         return r;
 }
@@ -173,7 +193,8 @@ static void set_up(void)
 
         snprintf(dir, sizeof dir, "%s/store", fuzz_dir_get());
         assert(!iopool_new(1, &pool));
-        assert(!plog_store_open(&(struct plog_store_config){ .dir = dir, .pool = pool, .files_open_max = 8 }, &store, &why));
+        assert(!plog_store_open(&(struct plog_store_config){ .dir = dir, .pool = pool, .files_open_max = 8 }, &store,
+                                &why));
         snprintf(dir, sizeof dir, "%s/template", fuzz_dir_get());
         make_templates(dir);
 }
@@ -193,8 +214,9 @@ static void mend(struct file *f)
                 const char *suffix;
                 void (*fn)(uint8_t *bytes, size_t len);
         } menders[] = {
-                { SEGMENT_SUFFIX, mend_batches }, { INDEX_SUFFIX, mend_index }, { SNAPSHOT_SUFFIX, mend_snapshot },
-                { EPOCHS_NAME, mend_epochs }, { CHECKPOINT_NAME, mend_checkpoint }, { PARTITION_META_NAME, mend_meta },
+                { SEGMENT_SUFFIX, mend_batches },     { INDEX_SUFFIX, mend_index },
+                { SNAPSHOT_SUFFIX, mend_snapshot },   { EPOCHS_NAME, mend_epochs },
+                { CHECKPOINT_NAME, mend_checkpoint }, { PARTITION_META_NAME, mend_meta },
         };
 
         for (size_t i = 0; i < ARRAY_LEN(menders); i++)
@@ -204,8 +226,17 @@ static void mend(struct file *f)
 
 static void set_number(struct file *f, size_t pos, uint8_t which)
 {
-        static const uint64_t numbers[] = { 0, 1, UINT64_MAX, INT64_MAX, (uint64_t)INT64_MAX - 1, INT32_MAX, UINT32_MAX,
-                                            (uint64_t)INT64_MIN, 1u << 31, 42, 0x7fffffff00000000 };
+        static const uint64_t numbers[] = { 0,
+                                            1,
+                                            UINT64_MAX,
+                                            INT64_MAX,
+                                            (uint64_t)INT64_MAX - 1,
+                                            INT32_MAX,
+                                            UINT32_MAX,
+                                            (uint64_t)INT64_MIN,
+                                            1u << 31,
+                                            42,
+                                            0x7fffffff00000000 };
         uint8_t be[8];
 
         store_be64(be, numbers[which % ARRAY_LEN(numbers)]);
@@ -284,9 +315,9 @@ static bool change(struct folder *fo, struct cursor *c)
 
 struct content {
         struct plog_ends ends;
-        int64_t read_to;  /* where reading stopped */
-        uint32_t crc;     /* of what was read */
-        int stopped_by;   /* outcome */
+        int64_t read_to; /* where reading stopped */
+        uint32_t crc;    /* of what was read */
+        int stopped_by;  /* outcome */
 };
 
 /* Whole batches, in order, none below @at. A long slice is vouched for by the index: what the headers in the middle say is
@@ -324,8 +355,12 @@ static struct content read_log(struct plog *pl, size_t len_max)
         for (;;) {
                 struct plog_slice s;
 
-                r = plog_read(pl, &(struct plog_read_args){ .from_offset = at, .below_offset = INT64_MAX,
-                                                            .len_max = len_max, .at_least_one = true }, true, &s);
+                r = plog_read(pl,
+                              &(struct plog_read_args){ .from_offset = at,
+                                                        .below_offset = INT64_MAX,
+                                                        .len_max = len_max,
+                                                        .at_least_one = true },
+                              true, &s);
                 if (r == PLOG_E_DAMAGED && at >= pl->damaged_from && at < pl->damaged_to) {
                         at = pl->damaged_to; /* said to be lost; behind it the log goes on */
                         continue;
@@ -366,8 +401,10 @@ static void append_more(struct plog *pl)
         if (r)
                 return;
         assert(res.base_offset == before.end_offset);
-        r = plog_read(pl, &(struct plog_read_args){ .from_offset = res.base_offset, .below_offset = INT64_MAX,
-                                                    .len_max = 1 << 20 }, true, &s);
+        r = plog_read(pl,
+                      &(struct plog_read_args){
+                              .from_offset = res.base_offset, .below_offset = INT64_MAX, .len_max = 1 << 20 },
+                      true, &s);
         assert(!r && s.len && s.first_offset == res.base_offset && s.next_offset == res.last_offset + 1);
         plog_slice_release(&s);
         wait_durable(pl);

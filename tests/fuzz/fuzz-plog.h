@@ -88,8 +88,9 @@ static inline void mend_index(uint8_t *bytes, size_t len)
 static inline void mend_epochs(uint8_t *bytes, size_t len)
 {
         if (len >= sizeof(struct disk_epochs_header))
-                store_be32(bytes + offsetof(struct disk_epochs_header, crc),
-                           crc32c(0, bytes + sizeof(struct disk_epochs_header), len - sizeof(struct disk_epochs_header)));
+                store_be32(
+                        bytes + offsetof(struct disk_epochs_header, crc),
+                        crc32c(0, bytes + sizeof(struct disk_epochs_header), len - sizeof(struct disk_epochs_header)));
 }
 
 static inline void mend_snapshot(uint8_t *bytes, size_t len)

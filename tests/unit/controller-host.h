@@ -46,9 +46,13 @@ static inline int host_open(struct host *h, struct quorum_config quorum, char *w
         assert(!iopool_new(2, &h->pool));
         assert(!loop_new("answers", &h->loop));
         assert(!loop_start_thread(h->loop));
-        r = controller_new(&(struct controller_config){ .dir = h->dir, .node_id = 1, .conf = h->conf, .pool = h->pool,
+        r = controller_new(&(struct controller_config){ .dir = h->dir,
+                                                        .node_id = 1,
+                                                        .conf = h->conf,
+                                                        .pool = h->pool,
                                                         .features = host_features,
-                                                        .features_count = ARRAY_LEN(host_features), .quorum = quorum },
+                                                        .features_count = ARRAY_LEN(host_features),
+                                                        .quorum = quorum },
                            &h->c, why, why_size);
         return r ? r : controller_start(h->c);
 }
@@ -139,7 +143,9 @@ static inline int64_t host_add_broker(struct host *h, int32_t id, int64_t previo
 
 static inline enum controller_outcome host_create_topic(struct host *h, const char *name, int32_t partitions)
 {
-        struct controller_create_topic t = { .name = str_of(name), .partitions_count = partitions, .replication_factor = -1 };
+        struct controller_create_topic t = { .name = str_of(name),
+                                             .partitions_count = partitions,
+                                             .replication_factor = -1 };
         struct controller_request rq = { .op = CONTROLLER_CREATE_TOPICS, .create_topics = &t };
 
         return host_ask(h, &rq) ? rq.result.outcome : t.result.outcome;

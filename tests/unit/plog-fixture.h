@@ -93,10 +93,10 @@ static inline struct plog *fixture_open(struct fixture *f, const char *name)
 /* ---- batches ---- */
 
 struct batch_want {
-        int32_t count;       /* records; 0: 1 */
+        int32_t count; /* records; 0: 1 */
         size_t value_len;
-        uint8_t fill;        /* byte of the values */
-        int64_t timestamp;   /* of the first record; the others follow by 1 ms */
+        uint8_t fill;      /* byte of the values */
+        int64_t timestamp; /* of the first record; the others follow by 1 ms */
         int codec;
         int64_t producer_id; /* 0: none */
         int16_t producer_epoch;
@@ -124,9 +124,10 @@ static inline struct strbuf batch_make(const struct batch_want *w)
         batch_builder_init(&b, &a);
         for (int32_t i = 0; i < (w->count ? w->count : 1); i++)
                 CU_ASSERT_EQUAL_FATAL(
-                        batch_builder_add(&b, &(struct batch_record){ .offset = i,
-                                                                      .timestamp = w->timestamp ? w->timestamp + i : NOW_MS,
-                                                                      .value = span_of(value, w->value_len) }),
+                        batch_builder_add(&b,
+                                          &(struct batch_record){ .offset = i,
+                                                                  .timestamp = w->timestamp ? w->timestamp + i : NOW_MS,
+                                                                  .value = span_of(value, w->value_len) }),
                         0);
         CU_ASSERT_EQUAL_FATAL(batch_builder_finish(&b, &out), 0);
         batch_builder_fini(&b);
@@ -187,8 +188,9 @@ static inline int64_t read_all(struct plog *pl, int64_t from, size_t len_max, in
 
         for (;;) {
                 struct plog_slice s;
-                struct plog_read_args args = { .from_offset = at, .below_offset = INT64_MAX, .len_max = len_max,
-                                               .at_least_one = true };
+                struct plog_read_args args = {
+                        .from_offset = at, .below_offset = INT64_MAX, .len_max = len_max, .at_least_one = true
+                };
                 struct batch_header h;
                 struct batch_iter it;
                 struct span b;

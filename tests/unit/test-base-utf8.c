@@ -63,7 +63,8 @@ static void test_clean(void)
         struct strbuf out = { 0 };
 
         CU_ASSERT(utf8_is_valid(STR_LIT("")));
-        CU_ASSERT(utf8_is_valid(STR_LIT("gr\xc3\xb6\xc3\x9f" "e")));
+        CU_ASSERT(utf8_is_valid(STR_LIT("gr\xc3\xb6\xc3\x9f"
+                                        "e")));
         CU_ASSERT(!utf8_is_valid(STR_LIT("a\xff")));
         utf8_add_clean(&out, STR_LIT("a\xff\xc3\xb6\xc0\x80\xe2\x82"));
         CU_ASSERT_STRING_EQUAL(out.data, "a\xef\xbf\xbd\xc3\xb6\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd");

@@ -174,8 +174,8 @@ static void test_addresses(void)
         CU_ASSERT(conf_host_is_wildcard("0.0.0.0") && conf_host_is_wildcard("::") && conf_host_is_wildcard(""));
         CU_ASSERT(conf_host_is_wildcard("0") && conf_host_is_wildcard("00.0.0.0") && conf_host_is_wildcard("0::0") &&
                   conf_host_is_wildcard("::ffff:0.0.0.0"));
-        CU_ASSERT(!conf_host_is_wildcard("10.0.0.1") && !conf_host_is_wildcard("::1") && !conf_host_is_wildcard("0.example") &&
-                  !conf_host_is_wildcard("::ffff:10.0.0.0"));
+        CU_ASSERT(!conf_host_is_wildcard("10.0.0.1") && !conf_host_is_wildcard("::1") &&
+                  !conf_host_is_wildcard("0.example") && !conf_host_is_wildcard("::ffff:10.0.0.0"));
 }
 
 static void test_names(void)

@@ -105,8 +105,13 @@ static void test_wait_for_subscriber(void)
         struct follower f = { .host = &h, .may_ack = true };
         struct controller_create_topic t = { .name = STR_LIT("late"), .partitions_count = 1, .replication_factor = 1 };
         atomic_bool answered = false;
-        struct controller_request rq = { .op = CONTROLLER_CREATE_TOPICS, .create_topics = &t, .items_count = 1,
-                                         .wait_applied = true, .done = late_answer, .arg = &answered, .mem = &h.mem };
+        struct controller_request rq = { .op = CONTROLLER_CREATE_TOPICS,
+                                         .create_topics = &t,
+                                         .items_count = 1,
+                                         .wait_applied = true,
+                                         .done = late_answer,
+                                         .arg = &answered,
+                                         .mem = &h.mem };
 
         host_dir(&h, "wait");
         CU_ASSERT_EQUAL_FATAL(host_open(&h, (struct quorum_config){ 0 }, why, sizeof why), 0);

@@ -6,7 +6,8 @@
 #include "controller/decide.h"
 #include "unit.h"
 
-static const struct controller_feature features[] = { { "metadata.version", 1, 20, 20 }, { "transaction.version", 0, 2, 2 } };
+static const struct controller_feature features[] = { { "metadata.version", 1, 20, 20 },
+                                                      { "transaction.version", 0, 2, 2 } };
 
 /* What a test stands in. */
 static struct conf *conf;
@@ -24,8 +25,9 @@ static void setup(void)
         CLEANUP(strbuf_finip) struct strbuf errors = { 0 };
 
         assert(!conf_parse("t", STR_NULL, NULL, 0, &machine, &conf, &errors));
-        rules = (struct controller_rules){ .conf = conf, .node_id = 1, .features = features, .features_count = 2,
-                                           .session_timeout_ms = 9000 };
+        rules = (struct controller_rules){
+                .conf = conf, .node_id = 1, .features = features, .features_count = 2, .session_timeout_ms = 9000
+        };
         source.state = 42;
         arena_init(&mem, 0);
         image = meta_image_new_empty();
@@ -42,8 +44,12 @@ static void teardown(void)
 
 static void start(struct decision *d)
 {
-        *d = (struct decision){ .rules = &rules, .leases = &leases, .now_ms = now_ms, .index = image->index + 1,
-                                .random = &source, .mem = &mem };
+        *d = (struct decision){ .rules = &rules,
+                                .leases = &leases,
+                                .now_ms = now_ms,
+                                .index = image->index + 1,
+                                .random = &source,
+                                .mem = &mem };
         assert(!decision_init(d, image));
 }
 
@@ -68,7 +74,9 @@ static void commit(struct decision *d)
 
 static void ask(enum controller_op op, void *items, uint32_t count, bool validate_only)
 {
-        struct controller_request rq = { .op = op, .items = items, .items_count = count, .validate_only = validate_only };
+        struct controller_request rq = {
+                .op = op, .items = items, .items_count = count, .validate_only = validate_only
+        };
         struct decision d;
 
         start(&d);
@@ -110,8 +118,9 @@ static struct controller_register_broker registration(int32_t id, uint8_t incarn
 
 static enum controller_outcome beat(int32_t id, bool want_fence, bool want_shutdown)
 {
-        struct controller_heartbeat h = { .broker_id = id, .want_fence = want_fence, .want_shutdown = want_shutdown,
-                                          .applied_index = image->index };
+        struct controller_heartbeat h = {
+                .broker_id = id, .want_fence = want_fence, .want_shutdown = want_shutdown, .applied_index = image->index
+        };
         const struct meta_broker *b = meta_image_broker(image, id);
 
         h.broker_epoch = b ? b->epoch : -1;
@@ -137,7 +146,8 @@ static void brokers(int32_t count)
 
 static struct controller_create_topic create(const char *name, int32_t partitions, int16_t factor)
 {
-        struct controller_create_topic t = { .name = str_of(name), .partitions_count = partitions,
+        struct controller_create_topic t = { .name = str_of(name),
+                                             .partitions_count = partitions,
                                              .replication_factor = factor };
 
         ask(CONTROLLER_CREATE_TOPICS, &t, 1, false);
@@ -205,10 +215,14 @@ static void test_topic_counts(void)
                 int16_t factor;
                 enum controller_outcome want;
         } counts[] = {
-                { 0, 1, CONTROLLER_E_PARTITIONS },      { -2, 1, CONTROLLER_E_PARTITIONS },
-                { 10001, 1, CONTROLLER_E_PARTITIONS },  { INT32_MAX, 1, CONTROLLER_E_PARTITIONS },
-                { 1, 0, CONTROLLER_E_REPLICATION },     { 1, -2, CONTROLLER_E_REPLICATION },
-                { 1, 4, CONTROLLER_E_REPLICATION },     { 1, INT16_MAX, CONTROLLER_E_REPLICATION },
+                { 0, 1, CONTROLLER_E_PARTITIONS },
+                { -2, 1, CONTROLLER_E_PARTITIONS },
+                { 10001, 1, CONTROLLER_E_PARTITIONS },
+                { INT32_MAX, 1, CONTROLLER_E_PARTITIONS },
+                { 1, 0, CONTROLLER_E_REPLICATION },
+                { 1, -2, CONTROLLER_E_REPLICATION },
+                { 1, 4, CONTROLLER_E_REPLICATION },
+                { 1, INT16_MAX, CONTROLLER_E_REPLICATION },
                 { 7, 3, CONTROLLER_OK },
         };
         static const struct controller_assignment nobody;
@@ -225,8 +239,9 @@ static void test_topic_counts(void)
         CU_ASSERT_EQUAL(part("t", 0)->leader, meta_partition_replicas(part("t", 0))[0]);
         CU_ASSERT(uuid_equal(meta_partition_directories(part("t", 0))[0], dirs[part("t", 0)->leader]));
         CU_ASSERT(part("t", 0)->leader_epoch == 0 && part("t", 0)->partition_epoch == 0);
-        t = (struct controller_create_topic){ .name = STR_LIT("empty"), .partitions_count = 2, .replication_factor = 1,
-                                              .assignments = &nobody }; /* an empty list of assignments is none */
+        t = (struct controller_create_topic){
+                .name = STR_LIT("empty"), .partitions_count = 2, .replication_factor = 1, .assignments = &nobody
+        }; /* an empty list of assignments is none */
         ask(CONTROLLER_CREATE_TOPICS, &t, 1, false);
         CU_ASSERT_EQUAL(t.result.outcome, CONTROLLER_OK);
         CU_ASSERT(part("empty", 1) && part("empty", 1)->replicas_count == 1);
@@ -274,8 +289,10 @@ static void test_manual_assignment(void)
         setup();
         brokers(2);
         for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-                t = (struct controller_create_topic){ .name = STR_LIT("m"), .partitions_count = cases[i].partitions,
-                                                      .replication_factor = -1, .assignments = cases[i].a,
+                t = (struct controller_create_topic){ .name = STR_LIT("m"),
+                                                      .partitions_count = cases[i].partitions,
+                                                      .replication_factor = -1,
+                                                      .assignments = cases[i].a,
                                                       .assignments_count = 2 };
                 ask(CONTROLLER_CREATE_TOPICS, &t, 1, false);
                 CU_ASSERT_EQUAL(t.result.outcome, cases[i].want);
@@ -284,7 +301,9 @@ static void test_manual_assignment(void)
         CU_ASSERT_EQUAL(part("m", 1)->leader, 2);
         CU_ASSERT_EQUAL(t.replication_factor, 2);
         beat(2, true, false); /* fenced: it may hold a replica, but not alone */
-        t = (struct controller_create_topic){ .name = STR_LIT("n"), .partitions_count = -1, .replication_factor = -1,
+        t = (struct controller_create_topic){ .name = STR_LIT("n"),
+                                              .partitions_count = -1,
+                                              .replication_factor = -1,
                                               .assignments = &(struct controller_assignment){ 0, r21, 2 },
                                               .assignments_count = 1 };
         ask(CONTROLLER_CREATE_TOPICS, &t, 1, false);
@@ -317,15 +336,18 @@ static void test_topic_configs(void)
         brokers(1);
         for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
                 char name[8];
-                struct controller_create_topic t = { .partitions_count = 1, .replication_factor = 1,
-                                                     .configs = &cases[i].pair, .configs_count = 1 };
+                struct controller_create_topic t = {
+                        .partitions_count = 1, .replication_factor = 1, .configs = &cases[i].pair, .configs_count = 1
+                };
 
                 snprintf(name, sizeof name, "c%zu", i);
                 t.name = str_of(name);
                 ask(CONTROLLER_CREATE_TOPICS, &t, 1, false);
                 CU_ASSERT_EQUAL(t.result.outcome, cases[i].want);
-                CU_ASSERT(cases[i].want || str_equal(meta_configs_get(meta_image_configs(image, META_RESOURCE_TOPIC, t.name),
-                                                                      cases[i].pair.name), cases[i].pair.value));
+                CU_ASSERT(cases[i].want ||
+                          str_equal(meta_configs_get(meta_image_configs(image, META_RESOURCE_TOPIC, t.name),
+                                                     cases[i].pair.name),
+                                    cases[i].pair.value));
         }
         teardown();
 }
@@ -360,18 +382,24 @@ static void test_create_partitions(void)
                 const struct controller_assignment *a;
                 enum controller_outcome want;
         } cases[] = {
-                { "nope", 5, NULL, CONTROLLER_E_TOPIC_UNKNOWN }, { "p", 3, NULL, CONTROLLER_E_PARTITIONS },
-                { "p", 2, NULL, CONTROLLER_E_PARTITIONS },       { "p", -1, NULL, CONTROLLER_E_PARTITIONS },
-                { "p", 10001, NULL, CONTROLLER_E_PARTITIONS },   { "p", 5, &one, CONTROLLER_E_ASSIGNMENT },
-                { "p", 4, &one, CONTROLLER_OK },                 { "p", 6, NULL, CONTROLLER_OK },
+                { "nope", 5, NULL, CONTROLLER_E_TOPIC_UNKNOWN },
+                { "p", 3, NULL, CONTROLLER_E_PARTITIONS },
+                { "p", 2, NULL, CONTROLLER_E_PARTITIONS },
+                { "p", -1, NULL, CONTROLLER_E_PARTITIONS },
+                { "p", 10001, NULL, CONTROLLER_E_PARTITIONS },
+                { "p", 5, &one, CONTROLLER_E_ASSIGNMENT },
+                { "p", 4, &one, CONTROLLER_OK },
+                { "p", 6, NULL, CONTROLLER_OK },
         };
 
         setup();
         brokers(2);
         create("p", 3, 1);
         for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-                struct controller_create_partitions c = { .name = str_of(cases[i].name), .count = cases[i].count,
-                                                          .assignments = cases[i].a, .assignments_count = !!cases[i].a };
+                struct controller_create_partitions c = { .name = str_of(cases[i].name),
+                                                          .count = cases[i].count,
+                                                          .assignments = cases[i].a,
+                                                          .assignments_count = !!cases[i].a };
 
                 ask(CONTROLLER_CREATE_PARTITIONS, &c, 1, true);
                 CU_ASSERT_EQUAL(c.result.outcome, cases[i].want);
@@ -396,7 +424,8 @@ static void test_too_large(void)
         brokers(1);
         for (int i = 0; i < 30; i++) {
                 snprintf(names[i], 8, "big%d", i);
-                t[i] = (struct controller_create_topic){ .name = str_of(names[i]), .partitions_count = 10000,
+                t[i] = (struct controller_create_topic){ .name = str_of(names[i]),
+                                                         .partitions_count = 10000,
                                                          .replication_factor = 1 };
         }
         start(&d);
@@ -408,11 +437,12 @@ static void test_too_large(void)
 
 /* ---- configurations ---- */
 
-static struct controller_result alter(int8_t type, const char *name, bool replace, const struct controller_config_change *c,
-                                      int32_t count)
+static struct controller_result alter(int8_t type, const char *name, bool replace,
+                                      const struct controller_config_change *c, int32_t count)
 {
-        struct controller_alter_configs a = { .type = type, .name = str_of(name), .replace = replace, .changes = c,
-                                              .changes_count = count };
+        struct controller_alter_configs a = {
+                .type = type, .name = str_of(name), .replace = replace, .changes = c, .changes_count = count
+        };
 
         ask(CONTROLLER_ALTER_CONFIGS, &a, 1, false);
         return a.result;
@@ -420,8 +450,9 @@ static struct controller_result alter(int8_t type, const char *name, bool replac
 
 static bool config_is(int8_t type, const char *resource, const char *name, const char *value)
 {
-        return str_equal(meta_configs_get(meta_image_configs(image, (enum meta_resource)type, str_of(resource)), str_of(name)),
-                         str_of(value));
+        return str_equal(
+                meta_configs_get(meta_image_configs(image, (enum meta_resource)type, str_of(resource)), str_of(name)),
+                str_of(value));
 }
 
 #define CH(o, n, v) ((struct controller_config_change){ str_of(n), CONTROLLER_CONFIG_##o, str_of(v) })
@@ -475,13 +506,18 @@ static void test_alter_other_resources(void)
         CU_ASSERT_EQUAL(alter(4, "", false, &CH(SET, "min.insync.replicas", "2"), 1).outcome, CONTROLLER_OK);
         CU_ASSERT_EQUAL(alter(4, "1", false, &CH(SET, "min.insync.replicas", "1"), 1).outcome, CONTROLLER_OK);
         CU_ASSERT(config_is(4, "", "min.insync.replicas", "2") && config_is(4, "1", "min.insync.replicas", "1"));
-        CU_ASSERT_EQUAL(alter(4, "2", false, &CH(SET, "min.insync.replicas", "1"), 1).outcome, CONTROLLER_E_BROKER_UNKNOWN);
-        CU_ASSERT_EQUAL(alter(4, "01", false, &CH(SET, "min.insync.replicas", "1"), 1).outcome, CONTROLLER_E_BROKER_UNKNOWN);
+        CU_ASSERT_EQUAL(alter(4, "2", false, &CH(SET, "min.insync.replicas", "1"), 1).outcome,
+                        CONTROLLER_E_BROKER_UNKNOWN);
+        CU_ASSERT_EQUAL(alter(4, "01", false, &CH(SET, "min.insync.replicas", "1"), 1).outcome,
+                        CONTROLLER_E_BROKER_UNKNOWN);
         CU_ASSERT_EQUAL(alter(4, "1", false, &CH(SET, "node.id", "4"), 1).outcome, CONTROLLER_E_CONFIG); /* read only */
-        CU_ASSERT_EQUAL(alter(32, "g", false, &CH(SET, "consumer.session.timeout.ms", "50000"), 1).outcome, CONTROLLER_OK);
-        CU_ASSERT_EQUAL(alter(32, "g", false, &CH(SET, "consumer.session.timeout.ms", "soon"), 1).outcome, CONTROLLER_E_CONFIG);
+        CU_ASSERT_EQUAL(alter(32, "g", false, &CH(SET, "consumer.session.timeout.ms", "50000"), 1).outcome,
+                        CONTROLLER_OK);
+        CU_ASSERT_EQUAL(alter(32, "g", false, &CH(SET, "consumer.session.timeout.ms", "soon"), 1).outcome,
+                        CONTROLLER_E_CONFIG);
         CU_ASSERT_EQUAL(alter(32, "g", false, &CH(SET, "colour", "red"), 1).outcome, CONTROLLER_E_CONFIG);
-        CU_ASSERT_EQUAL(alter(32, "", false, &CH(SET, "consumer.session.timeout.ms", "1"), 1).outcome, CONTROLLER_E_INVALID);
+        CU_ASSERT_EQUAL(alter(32, "", false, &CH(SET, "consumer.session.timeout.ms", "1"), 1).outcome,
+                        CONTROLLER_E_INVALID);
         teardown();
 }
 
@@ -610,7 +646,8 @@ static void test_shutdown_and_unregister(void)
         CU_ASSERT_EQUAL(u.result.outcome, CONTROLLER_OK);
         CU_ASSERT_PTR_NULL(meta_image_broker(image, 2));
         for (int32_t i = 0; i < 4; i++)
-                CU_ASSERT_EQUAL(part("alone", i)->leader, meta_partition_replicas(part("alone", i))[0] == 2 ? META_NO_NODE : 1);
+                CU_ASSERT_EQUAL(part("alone", i)->leader,
+                                meta_partition_replicas(part("alone", i))[0] == 2 ? META_NO_NODE : 1);
         ask(CONTROLLER_UNREGISTER_BROKER, &u, 1, false);
         CU_ASSERT_EQUAL(u.result.outcome, CONTROLLER_E_BROKER_UNKNOWN);
         teardown();
@@ -660,7 +697,8 @@ static void test_features(void)
         brokers(1);
         CU_ASSERT_EQUAL(meta_image_feature_level(image, STR_LIT("metadata.version")), 20);
         for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-                struct controller_update_feature f = { .name = str_of(cases[i].name), .level = cases[i].level,
+                struct controller_update_feature f = { .name = str_of(cases[i].name),
+                                                       .level = cases[i].level,
                                                        .allow_downgrade = cases[i].down };
 
                 ask(CONTROLLER_UPDATE_FEATURES, &f, 1, false);
@@ -677,7 +715,8 @@ static void test_producer_ids(void)
 
         setup();
         brokers(1);
-        a[0] = a[1] = (struct controller_allocate_ids){ .broker_id = 1, .broker_epoch = meta_image_broker(image, 1)->epoch };
+        a[0] = a[1] =
+                (struct controller_allocate_ids){ .broker_id = 1, .broker_epoch = meta_image_broker(image, 1)->epoch };
         ask(CONTROLLER_ALLOCATE_IDS, a, 2, false);
         CU_ASSERT(a[0].first == 0 && a[0].count == 1000 && a[1].first == 1000);
         CU_ASSERT_EQUAL(image->next_producer_id, 2000);

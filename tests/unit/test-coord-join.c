@@ -44,7 +44,7 @@ static void test_pending_member_expires(void)
         JOIN(&w, "a", .require_id = true);
         w.trace[0] = 0;
         CU_ASSERT_EQUAL(state(&w), COORD_GROUP_EMPTY);
-        pass(&w, 10000); /* its session time-out */
+        pass(&w, 10000);                              /* its session time-out */
         CU_ASSERT_EQUAL(state(&w), COORD_GROUP_DEAD); /* nothing is left of the group */
         JOIN(&w, "a", .require_id = true);
         EXPECT(&w, "a:join UNKNOWN");
@@ -263,7 +263,8 @@ static void test_record_bound(void)
                 "012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901"
                 "012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901"
                 "012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901"
-                "012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901");
+                "01234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890"
+                "1");
         EXPECT(&w, "a:sync TOO_LARGE");
         sync_as(&w, "a", 1, "a=x"); /* nothing was changed by it */
         EXPECT(&w, "+group gen=1 [ a=x ] a:sync OK 'x'");

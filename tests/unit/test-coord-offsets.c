@@ -59,8 +59,9 @@ static void test_metadata_limit(void)
 {
         char text[4 * 4096 + 1];
         struct coord_commit_item items[3];
-        struct coord_offset_commit c = { .generation = -1, .member_id = STR_LIT(""), .retention_ms = -1, .items = items,
-                                         .items_count = 3 };
+        struct coord_offset_commit c = {
+                .generation = -1, .member_id = STR_LIT(""), .retention_ms = -1, .items = items, .items_count = 3
+        };
         struct world w;
 
         world_init(&w);
@@ -298,8 +299,9 @@ static void test_expiry_of_unsubscribed_topics(void)
 static void test_retention_of_a_commit(void)
 {
         struct coord_commit_item item = { .topic = STR_LIT("t"), .offset = 5 };
-        struct coord_offset_commit c = { .generation = -1, .member_id = STR_LIT(""), .retention_ms = 1000, .items = &item,
-                                         .items_count = 1 };
+        struct coord_offset_commit c = {
+                .generation = -1, .member_id = STR_LIT(""), .retention_ms = 1000, .items = &item, .items_count = 1
+        };
         struct world w;
 
         world_init(&w);

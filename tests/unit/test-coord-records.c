@@ -28,11 +28,11 @@ static void test_offset_key(void)
 static void test_offset_value(void)
 {
         struct span v3 = BYTES(0, 3, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 7, 0, 2, 'h', 'i', 0, 0, 1, 0, 0, 0, 0, 9);
-        struct span v1 = BYTES(0, 1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 2, 'h', 'i', 0, 0, 1, 0, 0, 0, 0, 9, 0, 0, 1, 0, 0, 0, 0,
-                               10);
+        struct span v1 =
+                BYTES(0, 1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 2, 'h', 'i', 0, 0, 1, 0, 0, 0, 0, 9, 0, 0, 1, 0, 0, 0, 0, 10);
         struct span v0 = BYTES(0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 2, 'h', 'i', 0, 0, 1, 0, 0, 0, 0, 9);
-        struct span v4 = BYTES(0, 4, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 7, 3, 'h', 'i', 0, 0, 1, 0, 0, 0, 0, 9, 1, 0, 16, 1,
-                               2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16);
+        struct span v4 = BYTES(0, 4, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 7, 3, 'h', 'i', 0, 0, 1, 0, 0, 0, 0, 9, 1, 0, 16,
+                               1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16);
         struct offset_commit_value v;
         struct span have;
         struct arena a;
@@ -57,9 +57,9 @@ static void test_offset_value(void)
 static void test_group(void)
 {
         struct span key = BYTES(0, 2, 0, 1, 'g'), have;
-        struct span v3 = BYTES(0, 3, 0, 8, 'c', 'o', 'n', 's', 'u', 'm', 'e', 'r', 0, 0, 0, 2, 0, 5, 'r', 'a', 'n', 'g', 'e',
-                               0, 1, 'm', 0, 0, 0, 0, 0, 0, 0, 77, 0, 0, 0, 1, 0, 1, 'm', 0, 2, 'i', '1', 0, 1, 'c', 0, 2,
-                               '/', 'h', 0, 0, 0, 60, 0, 0, 0, 10, 0, 0, 0, 2, 8, 9, 0, 0, 0, 1, 5);
+        struct span v3 = BYTES(0, 3, 0, 8, 'c', 'o', 'n', 's', 'u', 'm', 'e', 'r', 0, 0, 0, 2, 0, 5, 'r', 'a', 'n', 'g',
+                               'e', 0, 1, 'm', 0, 0, 0, 0, 0, 0, 0, 77, 0, 0, 0, 1, 0, 1, 'm', 0, 2, 'i', '1', 0, 1,
+                               'c', 0, 2, '/', 'h', 0, 0, 0, 60, 0, 0, 0, 10, 0, 0, 0, 2, 8, 9, 0, 0, 0, 1, 5);
         struct span empty = BYTES(0, 3, 0, 0, 0, 0, 0, 2, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 77, 0, 0, 0, 0);
         struct group_metadata_value v;
         struct records_key k;
@@ -108,9 +108,9 @@ static void test_places(void)
         CU_ASSERT_EQUAL(coord_partition_of(STR_LIT("a"), 50), 97 % 50);
         CU_ASSERT_EQUAL(coord_partition_of(STR_LIT("my-group"), 50), 12);
         CU_ASSERT_EQUAL(coord_partition_of(STR_LIT("console-consumer-12345"), 50), 6);
-        CU_ASSERT_EQUAL(coord_partition_of(STR_LIT("polygenelubricants"), 50), 0); /* the hash is Integer.MIN_VALUE */
+        CU_ASSERT_EQUAL(coord_partition_of(STR_LIT("polygenelubricants"), 50), 0);  /* the hash is Integer.MIN_VALUE */
         CU_ASSERT_EQUAL(coord_partition_of(STR_LIT("gr\xc3\xbc\xc3\x9f"), 50), 12); /* "grüß" */
-        CU_ASSERT_EQUAL(coord_partition_of(STR_LIT("\xf0\x9f\x98\x80"), 50), 49);  /* U+1F600: two units */
+        CU_ASSERT_EQUAL(coord_partition_of(STR_LIT("\xf0\x9f\x98\x80"), 50), 49);   /* U+1F600: two units */
         CU_ASSERT_EQUAL(utf16_len(STR_LIT("a\xc3\xbc\xe2\x82\xac\xf0\x9f\x98\x80")), 5);
         CU_ASSERT_EQUAL(utf16_len(STR_LIT("\xff\xc3")), 2);
 }
@@ -142,7 +142,8 @@ static void test_timers(void)
                 while ((due = timer_pop_due(&h, now)))
                         CU_ASSERT_FATAL(due->wanted_ms <= now && !timer_is_set(due));
                 for (int k = 0; k < 200; k++)
-                        CU_ASSERT_FATAL(!timer_is_set(&t[k]) || (t[k].wanted_ms > now && timer_next_ms(&h) <= t[k].wanted_ms));
+                        CU_ASSERT_FATAL(!timer_is_set(&t[k]) ||
+                                        (t[k].wanted_ms > now && timer_next_ms(&h) <= t[k].wanted_ms));
         }
         timer_heap_fini(&h);
 }

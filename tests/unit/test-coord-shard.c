@@ -33,7 +33,7 @@ static void move_hw(struct partition *p)
         plog_ends(p->log, &e);
         if (!p->stalled)
                 p->hw = e.end_offset;
-        ilist_for_each(w, &p->waits, struct partition_wait, link)
+        ilist_for_each (w, &p->waits, struct partition_wait, link)
                 if (w->offset <= p->hw)
                         tell(w, 0);
 }
@@ -126,7 +126,7 @@ static void set_append_fails(struct partition *p, int outcome)
 static void lose_leadership(struct partition *p)
 {
         pthread_mutex_lock(&p->lock);
-        ilist_for_each(w, &p->waits, struct partition_wait, link)
+        ilist_for_each (w, &p->waits, struct partition_wait, link)
                 tell(w, PARTITION_E_NOT_LEADER);
         pthread_mutex_unlock(&p->lock);
 }
@@ -292,9 +292,12 @@ static int call(struct node *n, struct coord_request *rq)
 static void init_commit(struct coord_offset_commit *rq, struct coord_commit_item *item, const char *group,
                         int64_t offset)
 {
-        *item = (struct coord_commit_item){ .topic = STR_LIT("t"), .partition = 1, .offset = offset, .leader_epoch = 3 };
-        *rq = (struct coord_offset_commit){ .generation = -1, .member_id = STR_LIT(""), .retention_ms = -1,
-                                            .items = item, .items_count = 1 };
+        *item = (struct coord_commit_item){
+                .topic = STR_LIT("t"), .partition = 1, .offset = offset, .leader_epoch = 3
+        };
+        *rq = (struct coord_offset_commit){
+                .generation = -1, .member_id = STR_LIT(""), .retention_ms = -1, .items = item, .items_count = 1
+        };
         coord_request_init(&rq->rq, COORD_OFFSET_COMMIT, str_of(group));
 }
 
@@ -324,9 +327,13 @@ static struct coord_protocol range = { .name = { "range", 5 } };
 
 static void init_join(struct coord_join *rq, const char *group)
 {
-        *rq = (struct coord_join){ .client_id = STR_LIT("c"), .client_host = STR_LIT("/h"),
-                                   .session_timeout_ms = 10000, .rebalance_timeout_ms = 10000,
-                                   .protocol_type = STR_LIT("consumer"), .protocols = &range, .protocols_count = 1 };
+        *rq = (struct coord_join){ .client_id = STR_LIT("c"),
+                                   .client_host = STR_LIT("/h"),
+                                   .session_timeout_ms = 10000,
+                                   .rebalance_timeout_ms = 10000,
+                                   .protocol_type = STR_LIT("consumer"),
+                                   .protocols = &range,
+                                   .protocols_count = 1 };
         coord_request_init(&rq->rq, COORD_JOIN, str_of(group));
 }
 

@@ -175,9 +175,25 @@ static void say_record(struct world *w, const struct coord_record *r)
 static const char *outcome_name(int outcome)
 {
         static const char *const names[] = {
-                "OK", "NOT_COORDINATOR", "LOADING", "NOT_AVAILABLE", "INVALID_GROUP_ID", "NOT_FOUND", "NON_EMPTY",
-                "UNKNOWN", "ID_REQUIRED", "FENCED", "ILLEGAL_GENERATION", "REBALANCING", "INCONSISTENT", "SESSION",
-                "FULL", "METADATA_TOO_LARGE", "SUBSCRIBED", "TOO_LARGE", "NO_ROOM",
+                "OK",
+                "NOT_COORDINATOR",
+                "LOADING",
+                "NOT_AVAILABLE",
+                "INVALID_GROUP_ID",
+                "NOT_FOUND",
+                "NON_EMPTY",
+                "UNKNOWN",
+                "ID_REQUIRED",
+                "FENCED",
+                "ILLEGAL_GENERATION",
+                "REBALANCING",
+                "INCONSISTENT",
+                "SESSION",
+                "FULL",
+                "METADATA_TOO_LARGE",
+                "SUBSCRIBED",
+                "TOO_LARGE",
+                "NO_ROOM",
         };
 
         return outcome < 0 ? "ERRNO" : names[outcome];
@@ -270,7 +286,7 @@ static void settle(struct world *w, struct coord_actions *acts)
         }
         if (acts->records_count)
                 w->written = acts->seq;
-        ilist_for_each(rq, &acts->replies, struct coord_request, link)
+        ilist_for_each (rq, &acts->replies, struct coord_request, link)
                 learn_id(w, (struct asked *)rq);
         while ((l = ilist_pop_front(&acts->replies))) {
                 struct asked *q = (struct asked *)ilist_entry(l, struct coord_request, link);
@@ -380,7 +396,7 @@ static struct span subscription(uint8_t *buf, const char *topic)
 }
 
 struct how {
-        const char *instance; /* static member */
+        const char *instance;  /* static member */
         const char *protocols; /* "range,roundrobin" */
         const char *topic;
         const char *type;
@@ -472,8 +488,12 @@ static void delete_group(struct world *w)
 static int commit(struct world *w, const char *tag, int generation, const char *topic, int32_t partition,
                   int64_t offset)
 {
-        struct coord_commit_item item = { .topic = str_of(topic), .partition = partition, .offset = offset,
-                                          .leader_epoch = 3, .metadata = STR_LIT("note"), .ret_outcome = -1 };
+        struct coord_commit_item item = { .topic = str_of(topic),
+                                          .partition = partition,
+                                          .offset = offset,
+                                          .leader_epoch = 3,
+                                          .metadata = STR_LIT("note"),
+                                          .ret_outcome = -1 };
         struct coord_offset_commit c = { 0 };
         int outcome;
 

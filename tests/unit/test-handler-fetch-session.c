@@ -31,7 +31,9 @@ static void client_fini(struct client *c)
 /* Names are spelt anew for each item: the session must not rely on the request's memory. */
 static struct fetch_item item_of(const struct client *c, char topic, int32_t index)
 {
-        struct fetch_item item = { .index = index, .current_leader_epoch = -1, .last_fetched_epoch = -1, .max_bytes = 1000 };
+        struct fetch_item item = {
+                .index = index, .current_leader_epoch = -1, .last_fetched_epoch = -1, .max_bytes = 1000
+        };
 
         if (c->by_id)
                 item.topic.id.b[0] = (uint8_t)topic;
@@ -53,8 +55,9 @@ static int begin(struct client *c, int32_t id, int32_t epoch, const char *want, 
 {
         struct fetch_item items[64];
         struct fetch_forget forgets[64];
-        struct fetch_session_request rq = { .session_id = id, .epoch = epoch, .by_id = c->by_id, .items = items,
-                                            .forgets = forgets };
+        struct fetch_session_request rq = {
+                .session_id = id, .epoch = epoch, .by_id = c->by_id, .items = items, .forgets = forgets
+        };
         struct fetch_item gone[64];
         int r;
 
@@ -255,9 +258,10 @@ static void test_remembers_settings(void)
         item.last_fetched_epoch = 4;
         item.max_bytes = 123;
         CU_ASSERT_EQUAL(fetch_session_begin(c.cache,
-                                            &(struct fetch_session_request){ .session_id = id, .epoch = 1, .items = &item,
-                                                                             .items_count = 1 },
-                                            &c.arena, c.now_ms, &c.plan), 0);
+                                            &(struct fetch_session_request){
+                                                    .session_id = id, .epoch = 1, .items = &item, .items_count = 1 },
+                                            &c.arena, c.now_ms, &c.plan),
+                        0);
         item_free(&item);
         answer_quietly(&c);
         finish(&c, out);

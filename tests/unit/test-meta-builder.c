@@ -85,16 +85,24 @@ static bool step_topic(struct model *m, int t, struct meta_record *r, char name[
                 r->config.resource_name = topic_name(t, name);
                 r->config.name = STR_LIT("retention.ms");
                 if (mt->config >= 0)
-                        r->config.value = (struct str){ "0123456789012345678901234567890123456789012345678901234567890123456789"
-                                                        "012345678901234567890123456789", (size_t)mt->config };
+                        r->config.value =
+                                (struct str){ "0123456789012345678901234567890123456789012345678901234567890123456789"
+                                              "012345678901234567890123456789",
+                                              (size_t)mt->config };
         } else if (what < 12 && mt->parts_count < PARTS) {
                 struct model_part *p = &mt->parts[mt->parts_count];
 
                 *p = (struct model_part){ .leader = 1, .isr_count = 3 };
                 meta_record_init(r, META_PARTITION);
-                r->partition = (struct rec_partition){ .topic_id = topic_id(m, t), .partition = mt->parts_count++, .leader = 1,
-                                                       .replicas = replicas, .replicas_count = 3, .isr = replicas,
-                                                       .isr_count = 3, .directories = dirs, .directories_count = 3 };
+                r->partition = (struct rec_partition){ .topic_id = topic_id(m, t),
+                                                       .partition = mt->parts_count++,
+                                                       .leader = 1,
+                                                       .replicas = replicas,
+                                                       .replicas_count = 3,
+                                                       .isr = replicas,
+                                                       .isr_count = 3,
+                                                       .directories = dirs,
+                                                       .directories_count = 3 };
         } else if (mt->parts_count) {
                 int32_t index = (int32_t)rng((unsigned)mt->parts_count);
                 struct model_part *p = &mt->parts[index];
@@ -184,8 +192,9 @@ static bool topic_matches(const struct model *m, const struct meta_image *i, int
                 const struct meta_partition *p = meta_topic_partition(is, k);
 
                 if (!p || p->index != k || p->leader != want->parts[k].leader ||
-                    p->leader_epoch != want->parts[k].leader_epoch || p->partition_epoch != want->parts[k].partition_epoch ||
-                    p->isr_count != want->parts[k].isr_count || p->replicas_count != 3)
+                    p->leader_epoch != want->parts[k].leader_epoch ||
+                    p->partition_epoch != want->parts[k].partition_epoch || p->isr_count != want->parts[k].isr_count ||
+                    p->replicas_count != 3)
                         return false;
         }
         return !meta_topic_partition(is, want->parts_count) && !meta_topic_partition(is, -1);
@@ -209,7 +218,8 @@ static bool matches(const struct model *m, const struct meta_image *i)
                         return false;
         }
         return topics == i->topics_by_name.count && topics == i->topics_by_id.count && parts == i->partitions_count &&
-               i->next_producer_id == m->next_id && meta_image_feature_level(i, STR_LIT("metadata.version")) == m->level &&
+               i->next_producer_id == m->next_id &&
+               meta_image_feature_level(i, STR_LIT("metadata.version")) == m->level &&
                pmap_is_sound(&i->topics_by_name) && pmap_is_sound(&i->topics_by_id);
 }
 
@@ -226,7 +236,8 @@ static bool delta_is_right(const struct model *a, const struct model *b, struct 
                 removed += !d->topics[i].after;
         }
         for (int t = 0; t < TOPICS; t++) {
-                bool same = a->topics[t].there && b->topics[t].there && a->topics[t].incarnation == b->topics[t].incarnation;
+                bool same = a->topics[t].there && b->topics[t].there &&
+                            a->topics[t].incarnation == b->topics[t].incarnation;
 
                 want_created += b->topics[t].there && !same;
                 want_removed += a->topics[t].there && !same;
@@ -248,8 +259,8 @@ static void run_seed(uint64_t seed, const char *dir)
         kept_model = model;
         kept = meta_image_ref(image);
         file_remove_tree(dir);
-        ok = !meta_store_open(&(struct meta_store_config){ .dir = dir, .map_len_initial = 32 << 10 }, &store, &stored, why,
-                              sizeof why);
+        ok = !meta_store_open(&(struct meta_store_config){ .dir = dir, .map_len_initial = 32 << 10 }, &store, &stored,
+                              why, sizeof why);
         for (int64_t index = 1; index <= 150 && ok; index++) {
                 struct meta_batch batch = { 0 };
                 struct meta_builder b, from_bytes;
@@ -291,7 +302,8 @@ static void run_seed(uint64_t seed, const char *dir)
                         ok &= !meta_store_commit(store, image) && meta_store_index(store) >= at;
                         store = meta_store_close(store);
                         stored = meta_image_unref(stored);
-                        ok &= !meta_store_open(&(struct meta_store_config){ .dir = dir }, &store, &stored, why, sizeof why);
+                        ok &= !meta_store_open(&(struct meta_store_config){ .dir = dir }, &store, &stored, why,
+                                               sizeof why);
                         ok = ok && meta_image_equal(stored, image) && stored->index == index && stored->term == 1;
                 }
         }
@@ -358,8 +370,10 @@ static void test_frames(void)
                 { "\x00\x00\x0a\x00\x63\x00\x00\x00\x00", 9, META_E_UNKNOWN },
                 { "\x00\x00\x0a\x00\x00\xff\xff\xff\xff", 9, META_E_MALFORMED },
                 { "\x00\x00\x0a\x00\x00\x00\x00\x00\x05\x02x\x00\x01\x00", 14, META_OK },
-                { "\x00\x00\x0a\x00\x00\x00\x00\x00\x06\x02x\x00\x01\x00\x00", 15, META_E_MALFORMED }, /* a byte too many */
-                { "\x00\x00\x0a\x00\x00\x00\x00\x00\x08\x02x\x00\x01\x01\x07\x01\x55", 17, META_OK }, /* a field of later */
+                { "\x00\x00\x0a\x00\x00\x00\x00\x00\x06\x02x\x00\x01\x00\x00", 15,
+                  META_E_MALFORMED }, /* a byte too many */
+                { "\x00\x00\x0a\x00\x00\x00\x00\x00\x08\x02x\x00\x01\x01\x07\x01\x55", 17,
+                  META_OK }, /* a field of later */
         };
         CLEANUP(meta_image_unrefp) struct meta_image *empty = meta_image_new_empty();
 
@@ -367,7 +381,8 @@ static void test_frames(void)
                 struct meta_builder b;
 
                 meta_builder_init(&b, empty);
-                CU_ASSERT_EQUAL(meta_builder_apply_entry(&b, span_of(frames[i].bytes, frames[i].len), 1), frames[i].want);
+                CU_ASSERT_EQUAL(meta_builder_apply_entry(&b, span_of(frames[i].bytes, frames[i].len), 1),
+                                frames[i].want);
                 meta_builder_fini(&b);
         }
 }
@@ -392,8 +407,12 @@ static void test_memory(void)
                 CU_ASSERT_EQUAL_FATAL(meta_builder_apply(&b, &r, 1), 0);
                 struct uuid id = r.topic.topic_id;
                 meta_record_init(&r, META_PARTITION);
-                r.partition = (struct rec_partition){ .topic_id = id, .replicas = &replica, .replicas_count = 1,
-                                                      .isr = &replica, .isr_count = 1, .directories = &dir,
+                r.partition = (struct rec_partition){ .topic_id = id,
+                                                      .replicas = &replica,
+                                                      .replicas_count = 1,
+                                                      .isr = &replica,
+                                                      .isr_count = 1,
+                                                      .directories = &dir,
                                                       .directories_count = 1 };
                 CU_ASSERT_EQUAL_FATAL(meta_builder_apply(&b, &r, 1), 0);
         }

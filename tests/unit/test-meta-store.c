@@ -13,8 +13,8 @@ static char dir[64], why[256];
 
 static int store_open(size_t map_len, struct meta_store **ret_store, struct meta_image **ret_image)
 {
-        return meta_store_open(&(struct meta_store_config){ .dir = dir, .map_len_initial = map_len }, ret_store, ret_image, why,
-                               sizeof why);
+        return meta_store_open(&(struct meta_store_config){ .dir = dir, .map_len_initial = map_len }, ret_store,
+                               ret_image, why, sizeof why);
 }
 
 static void fresh(void)
@@ -63,7 +63,9 @@ static void test_grows(void)
 
 static void test_long_names(void)
 {
-        CLEANUP(meta_image_unrefp) struct meta_image *empty = meta_image_new_empty(), *image = NULL, *back = NULL, *none = NULL;
+        CLEANUP(meta_image_unrefp)
+        struct meta_image *empty = meta_image_new_empty(),
+                          *image = NULL, *back = NULL, *none = NULL;
         CLEANUP(meta_store_closep) struct meta_store *s = NULL;
         struct meta_builder b;
         char name[1000];
@@ -110,8 +112,9 @@ static void test_foreign(void)
 
         fresh();
         file_mkdirs(dir);
-        CU_ASSERT_FATAL(!mdb_env_create(&env) && !mdb_env_open(env, dir, 0, 0640) && !mdb_txn_begin(env, NULL, 0, &txn) &&
-                        !mdb_dbi_open(txn, NULL, 0, &dbi) && !mdb_put(txn, dbi, &key, &value, 0) && !mdb_txn_commit(txn));
+        CU_ASSERT_FATAL(!mdb_env_create(&env) && !mdb_env_open(env, dir, 0, 0640) &&
+                        !mdb_txn_begin(env, NULL, 0, &txn) && !mdb_dbi_open(txn, NULL, 0, &dbi) &&
+                        !mdb_put(txn, dbi, &key, &value, 0) && !mdb_txn_commit(txn));
         mdb_env_close(env);
         CU_ASSERT_EQUAL(store_open(0, &s, &i), META_STORE_E_FOREIGN);
         CU_ASSERT_PTR_NOT_NULL(strstr(why, "something else"));

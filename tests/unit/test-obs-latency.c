@@ -64,7 +64,8 @@ static void test_text(void)
         struct strbuf b = { 0 };
 
         expo_family(&b, "x_total", "counter", "Help.");
-        expo_value(&b, "x_total", "", (struct expo_label[]){ { "a", STR_LIT("q\"b\\s\nn") }, { "b", STR_LIT("") }, { 0 } }, 3);
+        expo_value(&b, "x_total", "",
+                   (struct expo_label[]){ { "a", STR_LIT("q\"b\\s\nn") }, { "b", STR_LIT("") }, { 0 } }, 3);
         expo_value(&b, "x_total", "", NULL, 0.25);
         expo_value(&b, "x_total", "", NULL, NAN);
         CU_ASSERT_STRING_EQUAL(b.data, "# HELP x_total Help.\n# TYPE x_total counter\n"

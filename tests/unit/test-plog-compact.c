@@ -29,7 +29,8 @@ struct put {
 };
 
 /* Append one batch; @producer_id 0: none. */
-static void append_puts(struct plog *pl, const struct put *puts, int count, int codec, int64_t producer_id, int32_t sequence)
+static void append_puts(struct plog *pl, const struct put *puts, int count, int codec, int64_t producer_id,
+                        int32_t sequence)
 {
         struct batch_build_args a = batch_build_args();
         struct batch_builder b;
@@ -50,11 +51,13 @@ static void append_puts(struct plog *pl, const struct put *puts, int count, int 
                 memset(value, 'v', sizeof value);
                 snprintf(value, sizeof value, "value-%d", puts[i].value);
                 CU_ASSERT_EQUAL_FATAL(
-                        batch_builder_add(&b, &(struct batch_record){
-                                                      .offset = i,
-                                                      .timestamp = NOW_MS + model.end + i,
-                                                      .key = span_of(key, strlen(key)),
-                                                      .value = puts[i].value < 0 ? SPAN_NULL : span_of(value, sizeof value) }),
+                        batch_builder_add(&b,
+                                          &(struct batch_record){ .offset = i,
+                                                                  .timestamp = NOW_MS + model.end + i,
+                                                                  .key = span_of(key, strlen(key)),
+                                                                  .value = puts[i].value < 0
+                                                                                   ? SPAN_NULL
+                                                                                   : span_of(value, sizeof value) }),
                         0);
                 model.at[model.end + i].key = puts[i].key;
                 model.at[model.end + i].value = puts[i].value;
@@ -62,8 +65,10 @@ static void append_puts(struct plog *pl, const struct put *puts, int count, int 
         CU_ASSERT_EQUAL_FATAL(batch_builder_finish(&b, &out), 0);
         batch_builder_fini(&b);
         CU_ASSERT_EQUAL_FATAL(plog_append(pl,
-                                          &(struct plog_append_args){ .batch = (uint8_t *)out.data, .len = out.len,
-                                                                      .now_ms = NOW_MS, .keep_base_offset = -1,
+                                          &(struct plog_append_args){ .batch = (uint8_t *)out.data,
+                                                                      .len = out.len,
+                                                                      .now_ms = NOW_MS,
+                                                                      .keep_base_offset = -1,
                                                                       .check_sequence = producer_id != 0 },
                                           &res),
                               0);
@@ -127,8 +132,11 @@ static struct found *find_all(struct plog *pl)
                 struct span b;
                 uint8_t *buf;
 
-                CU_ASSERT_EQUAL_FATAL(plog_read(pl, &(struct plog_read_args){ .from_offset = at, .below_offset = INT64_MAX,
-                                                                              .len_max = 5000, .at_least_one = true },
+                CU_ASSERT_EQUAL_FATAL(plog_read(pl,
+                                                &(struct plog_read_args){ .from_offset = at,
+                                                                          .below_offset = INT64_MAX,
+                                                                          .len_max = 5000,
+                                                                          .at_least_one = true },
                                                 true, &s),
                                       0);
                 if (!s.len)
@@ -169,7 +177,8 @@ static void check_compacted(const struct found *f, int64_t cleaned, bool tombsto
 
 static struct plog_compact_result compact_with(struct plog *pl, size_t memory, int64_t now_ms, int64_t step_len)
 {
-        struct plog_compact_args args = { .now_ms = now_ms, .below_offset = ends_of(pl).durable_end_offset,
+        struct plog_compact_args args = { .now_ms = now_ms,
+                                          .below_offset = ends_of(pl).durable_end_offset,
                                           .map_bytes_max = memory };
         struct plog_compact_result res = { 0 };
         struct plog_compaction *c;
@@ -300,7 +309,8 @@ static void test_producers(void)
         pl = fixture_open(&f, "t-0");
         CU_ASSERT_EQUAL(append_want(pl, &(struct batch_want){ .producer_id = 77, .sequence = 5 }, &res),
                         PLOG_E_OUT_OF_ORDER_SEQUENCE);
-        CU_ASSERT_EQUAL(append_want(pl, &(struct batch_want){ .producer_id = 77, .sequence = 1 }, &res), PLOG_E_DUPLICATE);
+        CU_ASSERT_EQUAL(append_want(pl, &(struct batch_want){ .producer_id = 77, .sequence = 1 }, &res),
+                        PLOG_E_DUPLICATE);
         CU_ASSERT_EQUAL(res.base_offset, first + 1);
         plog_close(pl);
         fixture_fini(&f);
@@ -340,9 +350,10 @@ static void test_reader(void)
         for (int i = 0; i < 40; i++)
                 put_one(pl, i % 2, i);
         wait_durable(pl);
-        CU_ASSERT_EQUAL_FATAL(plog_read(pl, &(struct plog_read_args){ .from_offset = 0, .below_offset = 40, .len_max = 1 << 20 },
-                                        true, &s),
-                              0);
+        CU_ASSERT_EQUAL_FATAL(
+                plog_read(pl, &(struct plog_read_args){ .from_offset = 0, .below_offset = 40, .len_max = 1 << 20 },
+                          true, &s),
+                0);
         before = malloc(s.len);
         after = malloc(s.len);
         CU_ASSERT_EQUAL(plog_slice_copy(&s, before), 0);
@@ -600,7 +611,8 @@ static void test_keymap(void)
         for (int k = 1; k < i - 1; k++) {
                 key_format(k, key);
                 CU_ASSERT_EQUAL_FATAL(keymap_get(&m, span_of(key, strlen(key))), k);
-                CU_ASSERT_EQUAL_FATAL(keymap_put(&m, span_of(key, strlen(key)), k + 10000), 0); /* known ones fit always */
+                CU_ASSERT_EQUAL_FATAL(keymap_put(&m, span_of(key, strlen(key)), k + 10000),
+                                      0); /* known ones fit always */
                 CU_ASSERT_EQUAL_FATAL(keymap_get(&m, span_of(key, strlen(key))), k + 10000);
         }
         key_format(i - 1, key);

@@ -8,7 +8,7 @@ enum { BATCHES = 30, SEGMENTS_MAX = 20 };
 
 struct scene {
         struct fixture f;
-        char left[300]; /* the data folder as it was left */
+        char left[300];                 /* the data folder as it was left */
         int64_t base[SEGMENTS_MAX + 1]; /* of each segment, and the end */
         int segments;
 };
@@ -67,9 +67,14 @@ static void scene_init(struct scene *s, enum left left, int closed_at)
                         plog_close(pl);
                         pl = fixture_open(&s->f, "t-0");
                 }
-                CU_ASSERT_EQUAL_FATAL(append_want(pl, &(struct batch_want){ .count = 2, .value_len = 100, .producer_id = 7,
-                                                                            .sequence = i * 2, .leader_epoch = i / 10 },
-                                                  &res), 0);
+                CU_ASSERT_EQUAL_FATAL(append_want(pl,
+                                                  &(struct batch_want){ .count = 2,
+                                                                        .value_len = 100,
+                                                                        .producer_id = 7,
+                                                                        .sequence = i * 2,
+                                                                        .leader_epoch = i / 10 },
+                                                  &res),
+                                      0);
                 wait_durable(pl);
         }
         usleep(20000); /* the flusher may still write its checkpoint */
@@ -99,8 +104,11 @@ static void scene_fini(struct scene *s)
 
 static int read_at(struct plog *pl, int64_t from, struct plog_slice *ret)
 {
-        return plog_read(pl, &(struct plog_read_args){ .from_offset = from, .below_offset = INT64_MAX, .len_max = 4000,
-                                                       .at_least_one = true }, true, ret);
+        return plog_read(
+                pl,
+                &(struct plog_read_args){
+                        .from_offset = from, .below_offset = INT64_MAX, .len_max = 4000, .at_least_one = true },
+                true, ret);
 }
 
 /* Every record outside [from, to) is read, every one inside is refused. */

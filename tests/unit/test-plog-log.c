@@ -42,7 +42,9 @@ static void test_read_bounds(void)
         for (int round = 0; round < 2; round++) { /* the second time from disk, without memory of the tail */
                 for (int64_t from = 0; from < 600; from += 37)
                         for (int64_t below = from; below <= 600; below += 53) {
-                                struct plog_read_args a = { .from_offset = from, .below_offset = below, .len_max = 5000,
+                                struct plog_read_args a = { .from_offset = from,
+                                                            .below_offset = below,
+                                                            .len_max = 5000,
                                                             .at_least_one = true };
 
                                 CU_ASSERT_EQUAL_FATAL(plog_read(pl, &a, true, &s), 0);
@@ -60,12 +62,15 @@ static void test_read_bounds(void)
                                 PLOG_E_OUT_OF_RANGE);
                 CU_ASSERT_EQUAL(plog_read(pl, &(struct plog_read_args){ .from_offset = -1 }, true, &s),
                                 PLOG_E_OUT_OF_RANGE);
-                CU_ASSERT_EQUAL(plog_read(pl, &(struct plog_read_args){ .from_offset = 600, .below_offset = 600 }, true,
-                                          &s), 0);
+                CU_ASSERT_EQUAL(
+                        plog_read(pl, &(struct plog_read_args){ .from_offset = 600, .below_offset = 600 }, true, &s),
+                        0);
                 CU_ASSERT_EQUAL(s.len, 0);
                 /* A limit below the first batch: nothing, or that batch when asked so. */
-                CU_ASSERT_EQUAL(plog_read(pl, &(struct plog_read_args){ .from_offset = 10, .below_offset = 600,
-                                                                        .len_max = 10 }, true, &s), 0);
+                CU_ASSERT_EQUAL(
+                        plog_read(pl, &(struct plog_read_args){ .from_offset = 10, .below_offset = 600, .len_max = 10 },
+                                  true, &s),
+                        0);
                 CU_ASSERT_EQUAL(s.len, 0);
                 plog_close(pl);
                 pl = fixture_open(&f, "t-0");

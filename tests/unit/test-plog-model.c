@@ -23,8 +23,11 @@ static uint32_t pick(uint32_t below)
 static void step_append(struct model *m, struct plog *pl)
 {
         struct plog_append_result res;
-        struct batch_want w = { .count = 1 + (int32_t)pick(5), .value_len = pick(600), .fill = (uint8_t)pick(256),
-                                .timestamp = NOW_MS + m->end * 10 - pick(200), .codec = pick(4) ? 0 : CODEC_LZ4 };
+        struct batch_want w = { .count = 1 + (int32_t)pick(5),
+                                .value_len = pick(600),
+                                .fill = (uint8_t)pick(256),
+                                .timestamp = NOW_MS + m->end * 10 - pick(200),
+                                .codec = pick(4) ? 0 : CODEC_LZ4 };
 
         if (m->count == MODEL_MAX)
                 return;
@@ -86,9 +89,13 @@ static void compare_read(const struct model *m, struct plog *pl)
         struct plog_slice s;
         int i = first_batch_at(m, from), k = i;
 
-        CU_ASSERT_EQUAL_FATAL(plog_read(pl, &(struct plog_read_args){ .from_offset = from, .below_offset = below,
-                                                                      .len_max = 1 << 20, .at_least_one = true },
-                                        true, &s), 0);
+        CU_ASSERT_EQUAL_FATAL(plog_read(pl,
+                                        &(struct plog_read_args){ .from_offset = from,
+                                                                  .below_offset = below,
+                                                                  .len_max = 1 << 20,
+                                                                  .at_least_one = true },
+                                        true, &s),
+                              0);
         while (k < m->count && m->batches[k].last < below)
                 k++;
         if (k == i || from == m->end) {
@@ -96,7 +103,8 @@ static void compare_read(const struct model *m, struct plog *pl)
                 return;
         }
         if (!s.len)
-                fprintf(stderr, "nothing from %lld below %lld, log %lld to %lld\n", (long long)from, (long long)below, (long long)m->start, (long long)m->end);
+                fprintf(stderr, "nothing from %lld below %lld, log %lld to %lld\n", (long long)from, (long long)below,
+                        (long long)m->start, (long long)m->end);
         CU_ASSERT_FATAL(s.len > 0);
         CU_ASSERT_EQUAL_FATAL(s.first_offset, m->batches[i].base);
         CU_ASSERT_FATAL(s.next_offset <= m->batches[k - 1].last + 1); /* less at the end of a segment */

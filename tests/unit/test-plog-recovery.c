@@ -6,7 +6,7 @@ enum { BATCHES = 40, BATCH_RECORDS = 2 };
 
 struct scene {
         struct fixture f;
-        char crashed[300]; /* data folder as the crash left it */
+        char crashed[300];        /* data folder as the crash left it */
         int64_t pos[BATCHES + 1]; /* of each batch in the only segment */
 };
 
@@ -113,7 +113,9 @@ static void test_torn_at_every_byte(void)
         for (int64_t end = s.pos[BATCHES - 2]; end <= s.pos[BATCHES]; end++) {
                 harm(&s, end, 0, 0);
                 uncheckpoint(&s);
-                expect_batches(&s, end == s.pos[BATCHES] ? BATCHES : end >= s.pos[BATCHES - 1] ? BATCHES - 1 : BATCHES - 2);
+                expect_batches(&s, end == s.pos[BATCHES]       ? BATCHES
+                                   : end >= s.pos[BATCHES - 1] ? BATCHES - 1
+                                                               : BATCHES - 2);
         }
         scene_fini(&s);
 }
@@ -178,11 +180,17 @@ static void test_below_checkpoint_is_not_cut(void)
         for (int round = 0; round < 2; round++) {
                 pl = fixture_open(&g, "t-0");
                 CU_ASSERT_EQUAL(ends_of(pl).end_offset, CUT * BATCH_RECORDS + round);
-                CU_ASSERT_EQUAL(plog_read(pl, &(struct plog_read_args){ .from_offset = (CUT - 5) * BATCH_RECORDS,
-                                                                        .below_offset = INT64_MAX, .len_max = 1000 },
-                                          true, &sl), PLOG_E_DAMAGED);
-                CU_ASSERT_EQUAL(plog_read(pl, &(struct plog_read_args){ .from_offset = 0, .below_offset = INT64_MAX,
-                                                                        .len_max = 1 << 20 }, true, &sl), 0);
+                CU_ASSERT_EQUAL(plog_read(pl,
+                                          &(struct plog_read_args){ .from_offset = (CUT - 5) * BATCH_RECORDS,
+                                                                    .below_offset = INT64_MAX,
+                                                                    .len_max = 1000 },
+                                          true, &sl),
+                                PLOG_E_DAMAGED);
+                CU_ASSERT_EQUAL(plog_read(pl,
+                                          &(struct plog_read_args){
+                                                  .from_offset = 0, .below_offset = INT64_MAX, .len_max = 1 << 20 },
+                                          true, &sl),
+                                0);
                 CU_ASSERT_EQUAL(sl.next_offset, (CUT - 5) * BATCH_RECORDS);
                 plog_slice_release(&sl);
                 CU_ASSERT_EQUAL(append_simple(pl, 1, 10, 'z'), CUT * BATCH_RECORDS + round);
@@ -273,10 +281,16 @@ static void test_side_files(void)
         for (int i = 0; i < 100; i++, records += 2) {
                 struct plog_append_result res;
 
-                CU_ASSERT_EQUAL_FATAL(append_want(pl, &(struct batch_want){ .count = 2, .value_len = 100,
-                                                                            .fill = (uint8_t)i, .producer_id = 7,
-                                                                            .sequence = i * 2, .leader_epoch = i / 30,
-                                                                            .timestamp = NOW_MS + i * 10 }, &res), 0);
+                CU_ASSERT_EQUAL_FATAL(append_want(pl,
+                                                  &(struct batch_want){ .count = 2,
+                                                                        .value_len = 100,
+                                                                        .fill = (uint8_t)i,
+                                                                        .producer_id = 7,
+                                                                        .sequence = i * 2,
+                                                                        .leader_epoch = i / 30,
+                                                                        .timestamp = NOW_MS + i * 10 },
+                                                  &res),
+                                      0);
         }
         wait_durable(pl);
         snprintf(crashed, sizeof crashed, "%.250s.crash", f.dir);

@@ -48,8 +48,9 @@ static int see(void *arg, const struct qlog_entry *e)
 static int open_log(struct qlog **ret_log, struct seen *seen, int64_t from, bool may_create)
 {
         *seen = (struct seen){ from, true };
-        return qlog_open(&(struct qlog_config){ .dir = dir, .segment_len = 600, .first_index = from, .may_create = may_create },
-                         see, seen, ret_log, why, sizeof why);
+        return qlog_open(
+                &(struct qlog_config){ .dir = dir, .segment_len = 600, .first_index = from, .may_create = may_create },
+                see, seen, ret_log, why, sizeof why);
 }
 
 /* Append entries first..last as one group. */
@@ -60,7 +61,9 @@ static int append(struct qlog *l, int64_t first, int64_t last)
         struct qlog_group g = { .first = first, .last = last, .last_term = (int32_t)(1 + last / 20) };
 
         for (int64_t i = first; i <= last; i++) {
-                struct qlog_entry e = { .index = i, .term = (int32_t)(1 + i / 20), .type = i % 20 ? QLOG_RECORDS : QLOG_NOOP };
+                struct qlog_entry e = { .index = i,
+                                        .term = (int32_t)(1 + i / 20),
+                                        .type = i % 20 ? QLOG_RECORDS : QLOG_NOOP };
 
                 e.payload = span_of(payload, payload_of(i, payload));
                 qlog_entry_write(&e, first, &w);
@@ -233,7 +236,8 @@ static void test_missing_and_foreign(void)
         CU_ASSERT_EQUAL(open_log(&l, &seen, 1, false), QLOG_E_DAMAGED); /* it must have had one */
         make_log(path, first_name);
         file_unlink(path);
-        CU_ASSERT_EQUAL(open_log(&l, &seen, 1, false), 0); /* truncated: whether that may be is for who knows the store */
+        CU_ASSERT_EQUAL(open_log(&l, &seen, 1, false),
+                        0); /* truncated: whether that may be is for who knows the store */
         CU_ASSERT(qlog_first_index(l) > 1);
         qlog_close(l);
         fresh("missing");
@@ -253,7 +257,10 @@ static void test_missing_and_foreign(void)
 
 static void test_vote(void)
 {
-        struct vote v = { .node_id = 3, .directory = { { 1, 2, 3 } }, .term = 77, .voted_for = 5,
+        struct vote v = { .node_id = 3,
+                          .directory = { { 1, 2, 3 } },
+                          .term = 77,
+                          .voted_for = 5,
                           .voted_for_directory = { { 4, 5, 6 } } };
         uint8_t bytes[VOTE_LEN];
         struct vote back;
@@ -266,7 +273,8 @@ static void test_vote(void)
         CU_ASSERT_EQUAL(vote_write(path, &v), 0);
         CU_ASSERT_EQUAL(vote_read(path, &back), 0);
         CU_ASSERT(back.node_id == 3 && back.term == 77 && back.voted_for == 5);
-        CU_ASSERT(uuid_equal(back.directory, v.directory) && uuid_equal(back.voted_for_directory, v.voted_for_directory));
+        CU_ASSERT(uuid_equal(back.directory, v.directory) &&
+                  uuid_equal(back.voted_for_directory, v.voted_for_directory));
         vote_encode(&v, bytes);
         for (size_t i = 0; i < VOTE_LEN; i++) {
                 bytes[i] ^= 1;

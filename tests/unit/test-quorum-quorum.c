@@ -30,8 +30,9 @@ static char why[512];
 
 static struct quorum_config small(struct killer *k)
 {
-        return (struct quorum_config){ .segment_len = 600, .store_after_bytes = 300, .store_after_ms = 20, .step = step,
-                                       .step_arg = k };
+        return (struct quorum_config){
+                .segment_len = 600, .store_after_bytes = 300, .store_after_ms = 20, .step = step, .step_arg = k
+        };
 }
 
 static void tell(int fd, char what, int64_t n)
@@ -204,7 +205,8 @@ static void test_refused_folders(void)
         snprintf(path, sizeof path, "%s/vote", h.dir);
         file_replace(path, span_of("nonsense", 8));
         refused("damaged");
-        file_unlink(path); /* without a vote but with an image: a log is there, a vote in an old term could be repeated */
+        file_unlink(
+                path); /* without a vote but with an image: a log is there, a vote in an old term could be repeated */
         refused("vote");
 
         used_folder();
@@ -220,8 +222,9 @@ static void test_other_node(void)
         struct quorum_events events = { 0 };
 
         used_folder();
-        CU_ASSERT_EQUAL(quorum_open(&(struct quorum_config){ .dir = h.dir, .node_id = 2 }, &events, NULL, &q, why, sizeof why),
-                        QUORUM_E_REFUSED);
+        CU_ASSERT_EQUAL(
+                quorum_open(&(struct quorum_config){ .dir = h.dir, .node_id = 2 }, &events, NULL, &q, why, sizeof why),
+                QUORUM_E_REFUSED);
         CU_ASSERT_PTR_NOT_NULL(strstr(why, "node 1, this is node 2"));
         file_remove_tree(h.dir);
 }

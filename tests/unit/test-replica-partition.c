@@ -101,17 +101,26 @@ struct scene {
 
 static struct partition_conf conf_durable(void)
 {
-        return (struct partition_conf){ .min_insync_replicas = 1, .replicas_count = 1, .flush_before_ack = true,
-                                        .deletable = true, .max_message_bytes = 1 << 20, .compression = -1 };
+        return (struct partition_conf){ .min_insync_replicas = 1,
+                                        .replicas_count = 1,
+                                        .flush_before_ack = true,
+                                        .deletable = true,
+                                        .max_message_bytes = 1 << 20,
+                                        .compression = -1 };
 }
 
 static struct partition *open_partition(struct plog *log, const struct partition_conf *conf)
 {
         struct partition *p = NULL;
 
-        CU_ASSERT_EQUAL_FATAL(partition_new(&(struct partition_open_args){ .topic_name = "t", .topic_id = topic_id,
-                                                                           .index = 0, .leader_epoch = 5,
-                                                                           .log = plog_ref(log), .conf = *conf }, &p), 0);
+        CU_ASSERT_EQUAL_FATAL(partition_new(&(struct partition_open_args){ .topic_name = "t",
+                                                                           .topic_id = topic_id,
+                                                                           .index = 0,
+                                                                           .leader_epoch = 5,
+                                                                           .log = plog_ref(log),
+                                                                           .conf = *conf },
+                                            &p),
+                              0);
         return p;
 }
 
@@ -171,7 +180,10 @@ static void set_relaxed(struct scene *s, bool relaxed)
 static int append_need(struct partition *p, bool need_min_isr, struct plog_append_result *ret)
 {
         struct strbuf b = batch_make(&(struct batch_want){ .count = 2, .value_len = 20 });
-        struct plog_append_args args = { .batch = (uint8_t *)b.data, .len = b.len, .now_ms = NOW_MS, .leader_epoch = 99,
+        struct plog_append_args args = { .batch = (uint8_t *)b.data,
+                                         .len = b.len,
+                                         .now_ms = NOW_MS,
+                                         .leader_epoch = 99,
                                          .keep_base_offset = 12345 };
         int r = partition_append(p, &args, need_min_isr, ret);
 
@@ -541,7 +553,7 @@ static void test_epochs(void)
         CU_ASSERT_EQUAL(partition_check_epoch(s.p, 0), PARTITION_E_FENCED_EPOCH);
         CU_ASSERT_EQUAL(partition_check_epoch(s.p, 6), PARTITION_E_UNKNOWN_EPOCH);
         CU_ASSERT_EQUAL(append_need(s.p, false, &res), 0);
-        CU_ASSERT_EQUAL(res.base_offset, 0); /* what the caller asked for (12345) is the leader's to say */
+        CU_ASSERT_EQUAL(res.base_offset, 0);         /* what the caller asked for (12345) is the leader's to say */
         CU_ASSERT_EQUAL(plog_epoch_at(s.log, 0), 5); /* not the caller's 99 */
         CU_ASSERT_EQUAL(partition_set_leader_epoch(s.p, 7), 0);
         CU_ASSERT_EQUAL(partition_set_leader_epoch(s.p, 6), 0); /* never back */
@@ -613,7 +625,8 @@ static uint32_t chance(struct storm_loop *sl)
 
 static void storm_arm(struct storm_waiter *w)
 {
-        static const enum partition_wait_kind kinds[] = { PARTITION_WAIT_ACK, PARTITION_WAIT_LOCAL, PARTITION_WAIT_DATA };
+        static const enum partition_wait_kind kinds[] = { PARTITION_WAIT_ACK, PARTITION_WAIT_LOCAL,
+                                                          PARTITION_WAIT_DATA };
 
         w->armed = true;
         w->home->arms++;
@@ -641,7 +654,8 @@ static void storm_told(struct loop *l, struct mail *m)
         sl->wrong += !w->armed || loop_current() != sl->loop ||
                      (w->wait.outcome && w->wait.outcome != PARTITION_E_NOT_LEADER);
         /* Whoever was told of an end may rely on it. */
-        sl->wrong += !w->wait.outcome && w->wait.kind != PARTITION_WAIT_DATA && w->next > view_of(sl->storm->p).high_watermark;
+        sl->wrong += !w->wait.outcome && w->wait.kind != PARTITION_WAIT_DATA &&
+                     w->next > view_of(sl->storm->p).high_watermark;
         w->armed = false;
         sl->told++;
         if (w->wait.outcome) {

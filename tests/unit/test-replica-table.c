@@ -19,8 +19,11 @@ static struct uuid id_of(int topic)
 
 static struct partition *make(struct plog *log, int topic, int32_t index)
 {
-        struct partition_open_args args = { .topic_name = "t", .topic_id = id_of(topic), .index = index,
-                                            .log = plog_ref(log), .conf = { .replicas_count = 1 } };
+        struct partition_open_args args = { .topic_name = "t",
+                                            .topic_id = id_of(topic),
+                                            .index = index,
+                                            .log = plog_ref(log),
+                                            .conf = { .replicas_count = 1 } };
         struct partition *p = NULL;
 
         CU_ASSERT_EQUAL_FATAL(partition_new(&args, &p), 0);
@@ -113,7 +116,8 @@ static void *find_and_visit(void *arg)
         struct crowd *c = arg;
 
         for (unsigned i = 0; !atomic_load(&c->over); i++) {
-                struct partition *p = partition_table_find(c->table, id_of((int)(i % TOPICS)), (int32_t)(i % PARTITIONS));
+                struct partition *p =
+                        partition_table_find(c->table, id_of((int)(i % TOPICS)), (int32_t)(i % PARTITIONS));
                 struct partition_view view;
 
                 if (p) {
