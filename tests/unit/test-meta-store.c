@@ -64,8 +64,7 @@ static void test_grows(void)
 static void test_long_names(void)
 {
         CLEANUP(meta_image_unrefp)
-        struct meta_image *empty = meta_image_new_empty(),
-                          *image = NULL, *back = NULL, *none = NULL;
+        struct meta_image *empty = meta_image_new_empty(), *image = NULL, *back = NULL, *none = NULL;
         CLEANUP(meta_store_closep) struct meta_store *s = NULL;
         struct meta_builder b;
         char name[1000];
