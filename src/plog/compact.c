@@ -590,8 +590,8 @@ static int compaction_finish(struct plog_compaction *c)
 static int rewrite_segment(struct plog_compaction *c, int64_t *left)
 {
         struct segment *s = c->segments[c->at];
-        struct batch_header h;
-        struct span batch;
+        struct batch_header h = { 0 };
+        struct span batch = SPAN_NULL;
         int fd = pin_file_pin(s->file, 0), r = 1;
 
         if (fd < 0)
