@@ -18,6 +18,11 @@ void arena_init(struct arena *a, size_t limit)
         *a = (struct arena){ .limit = limit };
 }
 
+void arena_init_shared(struct arena *a, size_t limit, struct budget *shared, size_t free_len)
+{
+        *a = (struct arena){ .limit = limit, .shared = shared, .free_len = free_len };
+}
+
 void arena_fini(struct arena *a)
 {
         while (a->blocks) {
@@ -26,7 +31,20 @@ void arena_fini(struct arena *a)
                 free(a->blocks);
                 a->blocks = older;
         }
-        a->used = 0;
+        if (a->taken)
+                budget_give(a->shared, a->taken);
+        a->used = a->taken = 0;
+}
+
+/* The first blocks cost the others nothing: small requests never touch the shared count. */
+static bool arena_take(struct arena *a, size_t size)
+{
+        if (!a->shared || a->used + size <= a->free_len)
+                return true;
+        if (!budget_try_take(a->shared, size))
+                return false;
+        a->taken += size;
+        return true;
 }
 
 static struct arena_block *arena_grow(struct arena *a, size_t size)
@@ -36,7 +54,9 @@ static struct arena_block *arena_grow(struct arena *a, size_t size)
 
         want = MIN2(want, (size_t)BLOCK_MAX);
         want = MAX2(want, size);
-        b = malloc(sizeof *b + want);
+        if (!arena_take(a, want))
+                return NULL;
+        b = malloc(sizeof *b + want); /* what was taken is given back with the rest */
         if (!b)
                 return NULL;
         b->size = want;

@@ -2,6 +2,7 @@
  * An arena has a limit, so that what a peer makes us decode is bounded whatever its frame claims. */
 #pragma once
 
+#include "base/budget.h"
 #include "base/macros.h"
 #include "base/span.h"
 
@@ -11,10 +12,16 @@ struct arena {
         struct arena_block *blocks; /* newest first */
         size_t used;                /* bytes handed out */
         size_t limit;               /* 0: none */
+        struct budget *shared;      /* NULL: none. What was taken from it is given back at the end */
+        size_t free_len, taken;
 };
 
 /* Start an arena in place. @limit: most bytes it may hand out, 0 for no limit. Allocates nothing yet. */
 void arena_init(struct arena *a, size_t limit);
+
+/* The same for one of many arenas: memory beyond the first @free_len bytes of each is taken from @shared, which outlives
+ * the arena; when that is used up the arena gives no more. */
+void arena_init_shared(struct arena *a, size_t limit, struct budget *shared, size_t free_len);
 
 /* Free everything that was handed out; @a can be used again. Keeps nothing. */
 void arena_fini(struct arena *a);

@@ -39,10 +39,11 @@ int main(int argc, char **argv)
                 [OPT_DATA] = "server.data_dir", [OPT_KAFKA] = "server.kafka", [OPT_ADMIN] = "server.admin"
         };
         const char *sets[SETS_MAX], *config = NULL;
+        char *made[SETS_MAX];
         struct strbuf errors = { 0 };
         char why[2048];
         struct conf *conf;
-        size_t count = 0;
+        size_t count = 0, made_count = 0;
         bool check = false;
         int opt, r;
 
@@ -64,13 +65,15 @@ int main(int argc, char **argv)
                 else if (opt == OPT_SET)
                         sets[count++] = optarg;
                 else if (asprintf(&text, "%s=%s", keys[opt], optarg) >= 0)
-                        sets[count++] = text;
+                        sets[count++] = made[made_count++] = text;
         }
         if (optind < argc) {
                 fprintf(stderr, "chronikd: unexpected argument '%s'. Try 'chronikd --help'.\n", argv[optind]);
                 return 2;
         }
         r = conf_load(config, sets, count, NULL, &conf, &errors);
+        for (size_t i = 0; i < made_count; i++)
+                free(made[i]);
         if (r) {
                 fputs(errors.data ? errors.data : strerror(-r), stderr);
                 return 1;

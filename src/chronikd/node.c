@@ -85,6 +85,7 @@ static void coord_is_stopped(void *arg)
 {
         struct node *n = arg;
 
+        handler_drain(n->handler);
         n->net_stopped.fn = net_is_stopped;
         net_server_stop(n->net, STOP_MS, n->loop, &n->net_stopped);
 }
@@ -203,6 +204,12 @@ static void address_format(struct conf_addr a, char *text, size_t size)
         snprintf(text, size, strchr(a.host, ':') ? "[%s]:%u" : "%s:%u", a.host, a.port);
 }
 
+/* Why an address cannot be listened on. */
+static const char *why_not(int error)
+{
+        return error == -ENOENT ? "no such host is known" : strerror(-error);
+}
+
 static int node_listen_admin(struct node *n)
 {
         struct conf_addr at = n->conf->server.admin;
@@ -213,7 +220,7 @@ static int node_listen_admin(struct node *n)
         r = http_server_new(n->admin, admin_answer, n, &n->http, &port);
         if (r) {
                 diag(DIAG_ERROR, "cannot serve on server.admin %s: %s. Choose another address with --admin HOST:PORT",
-                     n->admin, strerror(-r));
+                     n->admin, why_not(r));
                 return 1;
         }
         at.port = port;
@@ -288,7 +295,7 @@ static int node_serve(struct node *n)
                 r = net_server_listen(n->net, "PLAINTEXT", address, &n->port);
         if (r) {
                 diag(DIAG_ERROR, "cannot serve on server.kafka %s: %s. Choose another address with --kafka HOST:PORT",
-                     address, strerror(-r));
+                     address, why_not(r));
                 return 1;
         }
         return 0;

@@ -397,7 +397,8 @@ static void evaluate(struct fetch_op *op)
                 return;
         }
         if (has_error || op->late || op->full || op->plan.items_count == 0 || (int64_t)len >= enough ||
-            clock_mono_ms() >= op->deadline_ms || net_conn_is_gone(op->rq->net.conn)) {
+            clock_mono_ms() >= op->deadline_ms || atomic_load(&op->rq->h->stopping) ||
+            net_conn_is_gone(op->rq->net.conn)) {
                 answer(op);
                 return;
         }

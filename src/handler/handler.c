@@ -3,6 +3,9 @@
 
 #include "handler/internal.h"
 
+/* A decoded request is larger than its frame: at most so many times performance.buffer_memory for all together. */
+enum { DECODED_PER_BUFFER_BYTE = 2 };
+
 #define API_ROW(NAME, min, max, advertised, function) \
         { .key = KAPI_##NAME, \
           .version_min = min, \
@@ -34,6 +37,7 @@ int handler_new(const struct handler_deps *deps, struct handler **ret_handler)
         if (!h)
                 return -ENOMEM;
         h->deps = *deps;
+        budget_init(&h->decode_budget, (size_t)deps->conf->performance.buffer_memory * DECODED_PER_BUFFER_BYTE);
         pthread_mutex_init(&h->ids_lock, NULL);
         r = stats_init(h, deps->reactors_count);
         if (!r)
@@ -66,6 +70,20 @@ struct handler *handler_free(struct handler *h)
         pthread_mutex_destroy(&h->ids_lock);
         free(h);
         return NULL;
+}
+
+static int wake(void *arg, struct partition *p)
+{
+        (void)arg;
+        partition_wake(p);
+        return 0;
+}
+
+void handler_drain(struct handler *h)
+{
+        atomic_store(&h->stopping, true);
+        (void)partition_table_visit(h->deps.partitions, wake,
+                                    NULL); /* when memory is out they wait to their time's end */
 }
 
 void handler_set_coord(struct handler *h, struct coord *coord)

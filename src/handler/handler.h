@@ -29,6 +29,9 @@ int handler_new(const struct handler_deps *deps, struct handler **ret_handler);
 /* No request may be in work any more. NULL is fine. Returns NULL. */
 struct handler *handler_free(struct handler *h);
 
+/* The node stops: fetches that wait for data are answered with what there is, now and from now on. Any thread. */
+void handler_drain(struct handler *h);
+
 /* The group coordinator lives on the reactors, so it comes after them: set once, before anything listens. */
 void handler_set_coord(struct handler *h, struct coord *coord);
 

@@ -16,6 +16,8 @@
 struct handler {
         struct handler_deps deps;
         struct fetch_sessions *sessions;
+        struct budget decode_budget; /* decoded requests and their answers, but for a little of each */
+        atomic_bool stopping;        /* nothing is parked any more */
 
         pthread_mutex_t ids_lock; /* guards the block of producer ids */
         int64_t ids_next, ids_end;

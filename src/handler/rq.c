@@ -11,6 +11,7 @@ enum {
         HEADER_LEN_MIN = 8,        /* api key, version, correlation id */
         ARENA_PER_FRAME_BYTE = 64, /* a decoded request is at most so many times its frame */
         ARENA_MIN = 1 << 20,
+        ARENA_FREE_LEN = 64 << 10,    /* of each request, before it takes from what all requests may have together */
         ARENA_ANSWER_MAX = 512 << 20, /* DescribeConfigs of 10,000 topics takes some 150 MiB */
         DETACH_LEN_MAX = 64 * 1024,
 };
@@ -202,7 +203,8 @@ void handler_request(void *owner, struct net_request *net)
 
         rq->h = owner;
         rq->in = cursor_of(net->body);
-        arena_init(&rq->arena, ARENA_MIN + net->body.len * ARENA_PER_FRAME_BYTE);
+        arena_init_shared(&rq->arena, ARENA_MIN + net->body.len * ARENA_PER_FRAME_BYTE, &rq->h->decode_budget,
+                          ARENA_FREE_LEN);
         key = cursor_be16s(&rq->in);
         rq->version = cursor_be16s(&rq->in);
         rq->correlation_id = cursor_be32s(&rq->in);

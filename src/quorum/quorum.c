@@ -25,6 +25,18 @@ void quorum_die(const char *fmt, ...)
         _exit(70);
 }
 
+void quorum_die_io(const char *path, int error)
+{
+        if (error == -ENOSPC || error == -EDQUOT) {
+                diag(DIAG_ERROR,
+                     "metadata: %s cannot be written: %s; ending. Free space there and start again: nothing that was "
+                     "acknowledged is lost",
+                     path, strerror(-error));
+                _exit(70);
+        }
+        quorum_die("%s cannot be written: %s; check the disk", path, strerror(-error));
+}
+
 void quorum_step(struct quorum *q, const char *what)
 {
         if (q->cfg.step)
@@ -162,7 +174,7 @@ static void disk_done(struct io_job *job)
         struct quorum *q = container_of(job, struct quorum, disk_job);
 
         if (q->disk_result)
-                quorum_die("the log in %s/log cannot be written: %s", q->cfg.dir, strerror(-q->disk_result));
+                quorum_die_io(q->cfg.dir, q->disk_result);
         q->disk_busy = false;
         q->drop_below = 0;
         q->log_first_index = qlog_first_index(q->log);
@@ -253,7 +265,7 @@ static void vote_done(struct io_job *job)
         struct quorum *q = container_of(job, struct quorum, vote_job);
 
         if (q->vote_result)
-                quorum_die("%s cannot be written: %s", q->vote_path, strerror(-q->vote_result));
+                quorum_die_io(q->vote_path, q->vote_result);
         q->vote_busy = false;
         q->term_start = q->last_index + 1;
         if (append_entry(q, QLOG_NOOP, SPAN_NULL, NULL))

@@ -74,6 +74,8 @@ struct quorum_entry *quorum_entry_new(struct quorum *q, const struct qlog_entry 
 
 /* Ends the process: see quorum.h. */
 __attribute__((noreturn, format(printf, 1, 2))) void quorum_die(const char *fmt, ...);
+/* The same after a failed write; says what the operator can do about it. */
+_Noreturn void quorum_die_io(const char *path, int error);
 void quorum_step(struct quorum *q, const char *what);
 
 /* The store has not everything that was applied: see that it gets it, now or in a while. */

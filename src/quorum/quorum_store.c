@@ -21,7 +21,7 @@ static void store_done(struct io_job *job)
         struct quorum *q = container_of(job, struct quorum, store_job);
 
         if (q->store_result)
-                quorum_die("the image in %s/image cannot be written: %s", q->cfg.dir, strerror(-q->store_result));
+                quorum_die_io(q->cfg.dir, q->store_result);
         q->store_busy = false;
         q->stored_index = q->store_image->index;
         q->images_stored++;

@@ -225,6 +225,16 @@ void partition_start_moved(struct partition *p)
         on_durable(p, p->log);
 }
 
+void partition_wake(struct partition *p)
+{
+        struct ilist told = ILIST_INIT(told);
+
+        pthread_mutex_lock(&p->lock);
+        all_end(&p->datas, 0, &told);
+        pthread_mutex_unlock(&p->lock);
+        waits_post(&told);
+}
+
 int partition_set_leader_epoch(struct partition *p, int32_t leader_epoch)
 {
         int r = 0;

@@ -65,6 +65,8 @@ struct plog *partition_log(struct partition *p); /* borrowed while the partition
 
 /* DeleteRecords is allowed for topics whose cleanup.policy holds delete. */
 bool partition_is_deletable(struct partition *p);
+/* Those who wait for data look again, whether there is any or not. */
+void partition_wake(struct partition *p);
 /* The log's start was moved from outside: tells those who wait below it. */
 void partition_start_moved(struct partition *p);
 

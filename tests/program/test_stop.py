@@ -119,7 +119,7 @@ class Stop(ProgramCase):
         for client in clients:
             self.addCleanup(client.close)
         for client in clients[:5]:
-            client.send("Fetch", 12, max_wait_ms=1000, min_bytes=1 << 20, max_bytes=1 << 26, topics=[
+            client.send("Fetch", 12, max_wait_ms=60000, min_bytes=1 << 20, max_bytes=1 << 26, topics=[
                 {"topic": "t", "partitions": [{"partition": 9, "partition_max_bytes": 1 << 20}]}])
         for client in clients[5:10]:
             client.send_raw(b"\0\0\1\0half")

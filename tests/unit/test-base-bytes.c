@@ -157,6 +157,28 @@ static void test_list(void)
         CU_ASSERT(ilist_is_empty(&l));
 }
 
+/* Arenas that share: what is beyond the free part of each counts, and comes back. */
+static void test_arena_shared(void)
+{
+        struct arena a, b;
+        struct budget all;
+
+        budget_init(&all, 100000);
+        arena_init_shared(&a, 0, &all, 4096);
+        arena_init_shared(&b, 0, &all, 4096);
+        CU_ASSERT_PTR_NOT_NULL(arena_alloc(&a, 1000));
+        CU_ASSERT_EQUAL(atomic_load(&all.used), 0);
+        CU_ASSERT_PTR_NOT_NULL(arena_alloc(&a, 60000));
+        CU_ASSERT(atomic_load(&all.used) >= 60000);
+        CU_ASSERT_PTR_NULL(arena_alloc(&b, 60000));
+        CU_ASSERT_PTR_NOT_NULL(arena_alloc(&b, 1000)); /* small ones go on */
+        arena_fini(&a);
+        CU_ASSERT_EQUAL(atomic_load(&all.used), 0);
+        CU_ASSERT_PTR_NOT_NULL(arena_alloc(&b, 60000));
+        arena_fini(&b);
+        CU_ASSERT_EQUAL(atomic_load(&all.used), 0);
+}
+
 static const struct unit_case cases[] = {
         { "cursor latches the first failure", test_cursor_latches },
         { "array count is checked before memory", test_array_fits },
@@ -166,5 +188,6 @@ static const struct unit_case cases[] = {
         { "budget refuses, oversize runs alone", test_budget },
         { "strbuf grows", test_strbuf },
         { "list splices in order", test_list },
+        { "arenas that share", test_arena_shared },
 };
 UNIT_MAIN("base", cases)
