@@ -3,8 +3,9 @@
 
 #include "handler/internal.h"
 
-/* A decoded request is larger than its frame: at most so many times performance.buffer_memory for all together. */
-enum { DECODED_PER_BUFFER_BYTE = 2 };
+/* A decoded request is larger than its frame: for all together at most so many times performance.buffer_memory, but enough
+ * for one request of many names where that is small. */
+enum { DECODED_PER_BUFFER_BYTE = 2, DECODED_LEN_MIN = 64 << 20 };
 
 #define API_ROW(NAME, min, max, advertised, function) \
         { .key = KAPI_##NAME, \
@@ -37,7 +38,8 @@ int handler_new(const struct handler_deps *deps, struct handler **ret_handler)
         if (!h)
                 return -ENOMEM;
         h->deps = *deps;
-        budget_init(&h->decode_budget, (size_t)deps->conf->performance.buffer_memory * DECODED_PER_BUFFER_BYTE);
+        budget_init(&h->decode_budget, MAX2((size_t)deps->conf->performance.buffer_memory * DECODED_PER_BUFFER_BYTE,
+                                            (size_t)DECODED_LEN_MIN));
         pthread_mutex_init(&h->ids_lock, NULL);
         r = stats_init(h, deps->reactors_count);
         if (!r)
