@@ -5,7 +5,7 @@
 
 /* A decoded request is larger than its frame: for all together at most so many times performance.buffer_memory, but enough
  * for one request of many names where that is small. */
-enum { DECODED_PER_BUFFER_BYTE = 2, DECODED_LEN_MIN = 64 << 20 };
+enum { DECODED_PER_BUFFER_BYTE = 2, DECODED_LEN_MIN = 128 << 20 };
 
 #define API_ROW(NAME, min, max, advertised, function) \
         { .key = KAPI_##NAME, \
