@@ -178,6 +178,17 @@ void led_apply(struct led *led, const struct meta_delta *d)
         led_report(led);
 }
 
+void led_retry(struct led *led)
+{
+        const struct meta_topic *t;
+
+        if (!led->failed || led->closed)
+                return;
+        led->failed = false;
+        pmap_for_each (it, t, &led->image->topics_by_name)
+                topic_apply(led, t);
+}
+
 static int close_one(void *arg, struct partition *p)
 {
         led_reconcile(arg, str_of(partition_topic_name(p)), partition_topic_id(p), partition_index(p));

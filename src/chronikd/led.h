@@ -35,6 +35,7 @@ struct led {
         struct ilist queue;         /* of them those that may run and do not yet */
         unsigned jobs_running;
         int64_t reported_index;
+        bool failed;               /* a log could not be opened: tried again by led_retry() */
         void (*closed)(void *arg); /* set: closing */
 };
 
@@ -47,6 +48,9 @@ void led_fini(struct led *led);
  * after an unclean stop the folders of logs that it does not know are removed: the node died between the deletion of a
  * topic and that of its files. */
 void led_apply(struct led *led, const struct meta_delta *d);
+
+/* Now and then: try again to open what could not be opened (a full disk may have room again). */
+void led_retry(struct led *led);
 
 /* Close every log in good order, then call @closed once. */
 void led_close(struct led *led, void (*closed)(void *arg));

@@ -66,8 +66,10 @@ static void run_open(struct led_job *job)
                 }
         }
         if (r)
-                diag(DIAG_ERROR, "partition %s cannot be opened (%s): it is not served. Look at folder %s", name,
-                     strerror(r < 0 ? -r : EIO), dir);
+                diag(DIAG_ERROR,
+                     "partition %s cannot be opened (%s): it is not served, and tried again in a minute. Look at "
+                     "folder %s",
+                     name, strerror(r < 0 ? -r : EIO), dir);
 }
 
 static void job_run(struct io_job *io)
@@ -133,6 +135,8 @@ static void job_done(struct io_job *io)
                 partition_unref(job->work.partition);
         else if (job->work.partition)
                 led_opened(led, job->work.partition);
+        else
+                led->failed = true;
         if (job->again && led_look(led, job->topic_id, job->index, &job->work)) {
                 job->again = false;
                 ilist_push_back(&led->queue, &job->queue_link);

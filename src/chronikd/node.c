@@ -10,7 +10,7 @@
 #include "sys/file.h"
 #include "sys/systemd.h"
 
-enum { TICK_MS = 100, STOP_MS = 10000, STALL_MS = 60000, HURRY_MS = 5000, OVERLAP_MAX = 64 };
+enum { TICK_MS = 100, RETRY_MS = 60000, STOP_MS = 10000, STALL_MS = 60000, HURRY_MS = 5000, OVERLAP_MAX = 64 };
 
 static void on_tick(struct loop_timer *t)
 {
@@ -21,6 +21,10 @@ static void on_tick(struct loop_timer *t)
         if (now_ms - n->retained_ms >= n->conf->storage.retention_check_interval_ms) {
                 n->retained_ms = now_ms;
                 retain_start(&n->retain);
+        }
+        if (now_ms - n->retried_ms >= RETRY_MS) {
+                n->retried_ms = now_ms;
+                led_retry(&n->led);
         }
         loop_timer_start(&n->tick, TICK_MS);
 }

@@ -29,7 +29,7 @@ struct node {
         struct meta_subscriber subscriber;
         char log_dir[1200], meta_dir[1200], kafka[300], admin[300];
         uint16_t port;
-        int64_t retained_ms;
+        int64_t retained_ms, retried_ms;
 
         struct controller_request rq; /* registration and heartbeats, one at a time */
         struct arena rq_mem;

@@ -7,6 +7,8 @@
  *   acks -1  parked until every batch is below its partition's high watermark, or the time-out
  *
  * The frame's memory is given back after the append: what parks is only the response.
+ * Batches that the topic keeps in another codec are compressed again, which takes long: from the first such batch on the
+ * request is done on the I/O pool, and later requests of its connection wait, so that sequences stay in order.
  * Sources: KIP-98 (idempotence), KIP-467 (record errors), KIP-516 (topic ids), KIP-951 (leader hints). */
 #include "base/err.h"
 #include "base/strbuf.h"
@@ -26,12 +28,18 @@ struct produce_op {
         struct produce_request req;
         struct produce_response rsp;
         struct produce_wait *waits;
-        size_t waits_total; /* set up */
-        size_t waits_count; /* mails that will still come */
+        size_t waits_total;       /* set up */
+        size_t waits_count;       /* mails that will still come */
+        int32_t topic, partition; /* how far it is */
+        bool on_pool, failed;
+        struct io_job job;
+        uint64_t appended_records, appended_bytes;
         bool has_error;
         bool late;
         struct loop_timer timer;
 };
+
+enum { LATER = INT16_MAX }; /* no code of Kafka's: not on this thread */
 
 /* ---- one batch ---- */
 
@@ -114,13 +122,15 @@ static int16_t check_batch(struct rq *rq, const struct partition_conf *conf, str
 }
 
 /* Store in the topic's codec when the producer used another. @ret_batch is then @ret_owned's bytes. */
-static int16_t recompress(const struct partition_conf *conf, struct batch_check_result *check, struct span *batch,
-                          struct strbuf *ret_owned)
+static int16_t recompress(struct produce_op *op, const struct partition_conf *conf, struct batch_check_result *check,
+                          struct span *batch, struct strbuf *ret_owned)
 {
         int r;
 
         if (conf->compression < 0 || batch_codec(&check->header) == conf->compression)
                 return 0;
+        if (!op->on_pool)
+                return LATER;
         r = batch_recompress(*batch, conf->compression, conf->compression_level, check->inflated_len, ret_owned);
         if (r)
                 return error_of_batch(r);
@@ -142,7 +152,7 @@ static int16_t append_batch(struct produce_op *op, struct partition *p, const st
         int r;
 
         if (!error)
-                error = recompress(conf, &check, &batch, &owned);
+                error = recompress(op, conf, &check, &batch, &owned);
         if (error)
                 return error;
         if (conf->log_append_time)
@@ -164,8 +174,10 @@ static int16_t append_batch(struct produce_op *op, struct partition *p, const st
         ret->log_append_time_ms = conf->log_append_time ? result.append_time_ms : -1;
         ret->log_start_offset = result.start_offset;
         *ret_end_offset = result.last_offset + 1;
-        if (r != PLOG_E_DUPLICATE)
-                handler_count_appended(op->rq, (uint64_t)check.header.records_count, batch.len);
+        if (r != PLOG_E_DUPLICATE) {
+                op->appended_records += (uint64_t)check.header.records_count;
+                op->appended_bytes += batch.len;
+        }
         return 0;
 }
 
@@ -321,10 +333,9 @@ static bool op_prepare(struct produce_op *op)
         return op->rsp.responses && op->waits;
 }
 
-static bool op_topic(struct produce_op *op, const struct produce_request_topic *in, struct produce_response_topic *ret)
+static bool topic_prepare(struct produce_op *op, const struct produce_request_topic *in,
+                          struct produce_response_topic *ret)
 {
-        bool acks_ok = op->req.acks >= -1 && op->req.acks <= 1;
-
         produce_response_topic_init(ret);
         ret->name = in->name;
         ret->topic_id = in->topic_id;
@@ -333,20 +344,78 @@ static bool op_topic(struct produce_op *op, const struct produce_request_topic *
         if (!ret->partition_responses)
                 return false;
         ret->partition_responses_count = in->partition_data_count;
-        for (int32_t k = 0; k < in->partition_data_count; k++) {
-                struct produce_response_partition *p = &ret->partition_responses[k];
+        return true;
+}
+
+/* One partition after the other. False: it goes on from here on the pool. */
+static bool topic_go_on(struct produce_op *op, const struct produce_request_topic *in,
+                        struct produce_response_topic *ret)
+{
+        bool acks_ok = op->req.acks >= -1 && op->req.acks <= 1;
+
+        for (; op->partition < in->partition_data_count; op->partition++) {
+                const struct produce_request_partition *data = &in->partition_data[op->partition];
+                struct produce_response_partition *p = &ret->partition_responses[op->partition];
 
                 produce_response_partition_init(p);
-                p->index = in->partition_data[k].index;
+                p->index = data->index;
                 p->base_offset = -1;
-                p->error_code =
-                        acks_ok ? produce_partition(op, in, &in->partition_data[k], p) : KERR_INVALID_REQUIRED_ACKS;
+                p->error_code = acks_ok ? produce_partition(op, in, data, p) : KERR_INVALID_REQUIRED_ACKS;
+                if (p->error_code == LATER)
+                        return false;
                 if (p->error_code) {
                         op->has_error = true;
                         handler_count_error(op->rq, p->error_code);
                 }
         }
+        op->partition = 0;
         return true;
+}
+
+/* As far as it gets on this thread. False: the rest is for the pool. */
+static bool op_go_on(struct produce_op *op)
+{
+        for (; op->topic < op->req.topic_data_count; op->topic++) {
+                const struct produce_request_topic *in = &op->req.topic_data[op->topic];
+                struct produce_response_topic *ret = &op->rsp.responses[op->topic];
+
+                if (!ret->partition_responses && !topic_prepare(op, in, ret)) {
+                        op->failed = true;
+                        return true;
+                }
+                if (!topic_go_on(op, in, ret))
+                        return false;
+        }
+        return true;
+}
+
+static void op_appended(struct produce_op *op)
+{
+        handler_count_appended(op->rq, op->appended_records, op->appended_bytes);
+        if (!op->failed) {
+                op_finish(op);
+                return;
+        }
+        /* Closing is honest: nothing that was appended has been acknowledged. */
+        for (size_t k = 0; k < op->waits_total; k++)
+                partition_unref(op->waits[k].partition);
+        rq_close_nomem(op->rq);
+}
+
+static void job_run(struct io_job *job)
+{
+        struct produce_op *op = container_of(job, struct produce_op, job);
+        bool done = op_go_on(op);
+
+        assert(done);
+}
+
+static void job_done(struct io_job *job)
+{
+        struct produce_op *op = container_of(job, struct produce_op, job);
+
+        net_request_go_on(&op->rq->net);
+        op_appended(op);
 }
 
 void handler_produce(struct rq *rq)
@@ -365,13 +434,12 @@ void handler_produce(struct rq *rq)
                 rq_close_nomem(rq);
                 return;
         }
-        for (int32_t i = 0; i < op->req.topic_data_count; i++)
-                if (!op_topic(op, &op->req.topic_data[i], &op->rsp.responses[i])) {
-                        /* Closing is honest: nothing that was appended has been acknowledged. */
-                        for (size_t k = 0; k < op->waits_total; k++)
-                                partition_unref(op->waits[k].partition);
-                        rq_close_nomem(rq);
-                        return;
-                }
-        op_finish(op);
+        if (op_go_on(op)) {
+                op_appended(op);
+                return;
+        }
+        op->on_pool = true;
+        net_request_hold(&rq->net);
+        op->job = (struct io_job){ .run = job_run, .done = job_done, .reply_loop = rq_loop(rq) };
+        iopool_submit(rq->h->deps.pool, &op->job);
 }

@@ -42,6 +42,22 @@ void net_request_start(struct net_conn *c)
         cfg->ops.request(cfg->owner, rq);
 }
 
+void net_request_hold(struct net_request *rq)
+{
+        rq->conn->barrier = true;
+}
+
+void net_request_go_on(struct net_request *rq)
+{
+        struct net_conn *c = rq->conn;
+
+        loop_assert_here(c->reactor->loop);
+        assert(rq->state == REQUEST_IN_WORK && rq->link.next == &c->requests); /* none came after it */
+        c->barrier = !rq->overlap;
+        if (c->state != CONN_GONE)
+                net_reactor_kick(c->reactor, c);
+}
+
 static void request_free(struct net_request *rq)
 {
         struct net_conn *c = rq->conn;

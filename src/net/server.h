@@ -80,6 +80,11 @@ struct net_piece {
 /* Answer with @pieces (copied; count 1..4096) as one frame: net writes the 4-byte length in front. On the reactor.
  * @rq is gone afterwards: net frees it and what frame it still holds. When the peer is gone the pieces are released. */
 void net_reply(struct net_request *rq, const struct net_piece *pieces, unsigned pieces_count);
+/* No later request of this connection is handed over until net_request_go_on(): what @rq does elsewhere must come first.
+ * From the owner's request(), for the request that it was called with. */
+void net_request_hold(struct net_request *rq);
+/* On @rq's reactor, before it is answered. */
+void net_request_go_on(struct net_request *rq);
 /* No response at all (produce with acks=0). */
 void net_reply_none(struct net_request *rq);
 /* Close the connection once the responses to earlier requests have left. @reason: static text for diagnostics and

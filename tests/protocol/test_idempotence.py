@@ -5,6 +5,7 @@ Goal: kafka-semantics items 20 to 23, across stops and SIGKILLs (each test names
 producer ids, epochs and sequences against a real node, and a look at what it stored.
 """
 
+import os
 import time
 import unittest
 
@@ -41,6 +42,34 @@ class ProducerCase(NodeCase):
     def ends(self, topic):
         """How many records the partition holds."""
         return sum(b.count for b in self.stored(topic))
+
+
+
+class InFlight(ProducerCase):
+    def test_recompressed(self):
+        """Item 23: with several requests in flight, of which some are compressed again on another thread and some are not,
+        every batch keeps its turn: no sequence is out of order."""
+        slow, quick, pid, client = self.topic(compression_type="gzip"), self.topic(), self.new_id(), self.client()
+        value = {slow: os.urandom(300_000), quick: b"v"}  # what takes long, and what would overtake it
+        for sequence in range(40):
+            topics = ([slow, quick], [quick])[sequence % 2]
+            client.send("Produce", 11, acks=-1, timeout_ms=10000, topic_data=[
+                {"name": topic, "partition_data": [{"index": 0, "records": batch(
+                    [Record(value[topic], key=b"%d" % sequence)], producer_id=pid, producer_epoch=0,
+                    base_sequence=self.next_of(topic))}]} for topic in topics])
+        for sequence in range(40):
+            for answer in client.receive()["responses"]:
+                self.assertError(answer["partition_responses"][0]["error_code"], ERR.NONE, f"request {sequence}")
+        for topic in (slow, quick):
+            self.assertEqual(self.ends(topic), self.sequences[topic])
+
+    def setUp(self):
+        super().setUp()
+        self.sequences = {}
+
+    def next_of(self, topic):
+        self.sequences[topic] = self.sequences.get(topic, 0) + 1
+        return self.sequences[topic] - 1
 
 
 class Duplicates(ProducerCase):
