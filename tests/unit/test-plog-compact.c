@@ -494,6 +494,7 @@ static void test_crash(void)
         for (int i = 0; i < steps; i++) {
                 struct fixture g;
                 struct plog *copy;
+                int64_t cleaned;
                 char at[450];
 
                 snprintf(at, sizeof at, "%s/%d", dir, i);
@@ -503,7 +504,8 @@ static void test_crash(void)
                 CU_ASSERT_EQUAL_FATAL(ends_of(copy).end_offset, model.end);
                 check_compacted(find_all(copy), 0, true);
                 wait_durable(copy);
-                check_compacted(find_all(copy), compact(copy).cleaned_offset, true);
+                cleaned = compact(copy).cleaned_offset;
+                check_compacted(find_all(copy), cleaned, true);
                 plog_close(copy);
                 fixture_fini(&g);
                 copies++;
