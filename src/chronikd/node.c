@@ -177,6 +177,16 @@ static int node_open(struct node *n)
         return r ? fail("cannot start the controller", strerror(-r)) : 0;
 }
 
+static bool topic_exists(void *arg, struct str name)
+{
+        struct node *n = arg;
+        struct meta_image *image = controller_image(n->controller);
+        bool found = meta_image_topic(image, name);
+
+        meta_image_unref(image);
+        return found;
+}
+
 /* The group coordinator lives on the reactors. */
 static int node_coordinate(struct node *n)
 {
@@ -197,6 +207,8 @@ static int node_coordinate(struct node *n)
         cfg.groups.offset_metadata_len_max = (uint32_t)c->groups.offset_metadata_max_bytes;
         cfg.groups.offsets_retention_ms = c->groups.offsets_retention_minutes * 60000;
         cfg.groups.offsets_check_interval_ms = c->groups.offsets_retention_check_interval_ms;
+        cfg.groups.topic_exists = topic_exists;
+        cfg.groups.topics_arg = n;
         r = coord_new(&cfg, &n->coord);
         n->led.coord = n->coord;
         handler_set_coord(n->handler, n->coord);

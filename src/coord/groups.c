@@ -236,17 +236,28 @@ int groups_tick(struct groups *gs, struct coord_time now, struct coord_actions *
         return finish(gs);
 }
 
+static void remove_topic(struct group *g, struct group_topic *t)
+{
+        for (size_t i = 0; t && i < t->offsets_count; i++)
+                if (offset_latest(t->offsets[i]))
+                        group_remove_offset(g, t->offsets[i]);
+}
+
 int groups_topic_deleted(struct groups *gs, struct str topic, struct coord_time now, struct coord_actions *acts)
 {
         begin(gs, now, acts);
-        ilist_for_each (g, &gs->all, struct group, link) {
-                struct group_topic *t = group_find_topic(g, topic);
-
-                for (size_t i = 0; t && i < t->offsets_count; i++)
-                        if (offset_latest(t->offsets[i]))
-                                group_remove_offset(g, t->offsets[i]);
-        }
+        ilist_for_each (g, &gs->all, struct group, link)
+                remove_topic(g, group_find_topic(g, topic));
         return finish(gs);
+}
+
+/* A crash may have come between the deletion of a topic and the tombstones of its offsets. */
+static void remove_gone_topics(struct groups *gs, struct group *g)
+{
+        if (gs->conf.topic_exists)
+                ilist_for_each (t, &g->topics_list, struct group_topic, link)
+                        if (!gs->conf.topic_exists(gs->conf.topics_arg, t->name))
+                                remove_topic(g, t);
 }
 
 int groups_loaded(struct groups *gs, struct coord_time now, struct coord_actions *acts)
@@ -255,6 +266,7 @@ int groups_loaded(struct groups *gs, struct coord_time now, struct coord_actions
         ilist_for_each (g, &gs->all, struct group, link) {
                 if (group_compute_subscribed(g))
                         groups_fail(gs, -ENOMEM);
+                remove_gone_topics(gs, g);
                 ilist_for_each (m, &g->members, struct group_member, link)
                         member_reset_session(m);
                 /* The limit may be lower than when the group was written: its members have to join again. */

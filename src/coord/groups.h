@@ -27,6 +27,10 @@ struct groups_conf {
         size_t member_metadata_len_max; /* bytes of all protocols of one member */
         size_t record_len_max;          /* bytes of a group's record: it must fit into a segment of the log */
         size_t memory_max;              /* bytes of this machine's state; joins and commits beyond are refused */
+        /* Is there such a topic? Asked when the log has been read: offsets of topics that were deleted while nobody could note
+         * it go. NULL: all are there. */
+        bool (*topic_exists)(void *arg, struct str topic);
+        void *topics_arg;
         uint64_t hash_seed;
         struct uuid (*new_uuid)(void *arg); /* chance, for member ids */
         void *new_uuid_arg;

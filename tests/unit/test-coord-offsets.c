@@ -211,6 +211,31 @@ static void test_topic_deleted(void)
         world_fini(&w);
 }
 
+static bool only_u_exists(void *arg, struct str topic)
+{
+        (void)arg;
+        return str_equal_c(topic, "u");
+}
+
+/* The node died between the deletion of a topic and the tombstones: they are written when the log has been read. */
+static void test_topic_gone_meanwhile(void)
+{
+        struct world w;
+
+        world_init(&w);
+        stable_group(&w, "a");
+        commit(&w, "a", 1, "t", 0, 5);
+        commit(&w, "a", 1, "t", 3, 5);
+        commit(&w, "a", 1, "u", 0, 6);
+        w.conf.topic_exists = only_u_exists;
+        w.trace[0] = 0;
+        world_reload(&w);
+        EXPECT(&w, "-t-0 -t-3");
+        CU_ASSERT_EQUAL(fetch(&w, "t", 3), -1);
+        CU_ASSERT_EQUAL(fetch(&w, "u", 0), 6);
+        world_fini(&w);
+}
+
 /* ---- expiry ---- */
 
 /* Beats of @tag for @ms. */
@@ -413,6 +438,7 @@ static const struct unit_case cases[] = {
         { "offset delete", test_offset_delete },
         { "delete group", test_delete_group },
         { "topic deleted", test_topic_deleted },
+        { "topic gone meanwhile", test_topic_gone_meanwhile },
         { "expiry counts from empty", test_expiry_counts_from_empty },
         { "expiry survives a reload", test_expiry_survives_a_reload },
         { "expiry of simple consumers", test_expiry_of_simple_consumers },
