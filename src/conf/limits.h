@@ -16,20 +16,11 @@
 #define LIMIT_PARTITIONS_PER_TOPIC 10000
 static_assert(LIMIT_TOPIC_NAME_LEN + 1 + 5 <= 255, "topic-partition is a file name");
 
-/* First request of a connection that has not said who it is: ApiVersions and SASL messages only; a SCRAM message is a
- * few hundred bytes, a Kerberos one tens of KiB. The same figure as Kafka's. */
-#define LIMIT_FRAME_BEFORE_AUTH_BYTES (512 * 1024)
 /* Smallest request: key, version, correlation id, null client id. */
 #define LIMIT_FRAME_BYTES_MIN 10
 /* Hard ceiling above server.max_request_bytes: lengths stay far from INT32_MAX, so sums of two fit into 31 bits. */
 #define LIMIT_FRAME_BYTES (1 << 30)
 static_assert((int64_t)LIMIT_FRAME_BYTES * 2 - 1 <= INT32_MAX, "two frames can be added in 32 bits");
-
-/* Requests of one connection that are read before the first is answered. Answers leave in order, so more would only
- * wait; Kafka allows one, clients send at most five (max.in.flight with idempotence). */
-#define LIMIT_PIPELINE 16
-/* Answer bytes that wait in one connection before reading from it stops. */
-#define LIMIT_SEND_QUEUE_BYTES (1 << 20)
 
 /* Memory that decoding one request may take: decoded structs are larger than their bytes (a 4-byte array element
  * becomes a struct of some dozen bytes). Eight times the frame, never less than 64 KiB. */
@@ -45,9 +36,10 @@ static_assert((int64_t)LIMIT_FRAME_BYTES * LIMIT_ARENA_FACTOR <= INT64_MAX / 2, 
 /* One member's subscription or assignment: 10,000 partitions named once each stay below. */
 #define LIMIT_MEMBER_METADATA_BYTES (4 << 20)
 
-/* Topics and partitions named in one admin request; a mistake that creates a million partitions is refused whole. */
-#define LIMIT_ADMIN_TOPICS 10000
-#define LIMIT_ADMIN_PARTITIONS 100000
+/* Partitions that one request may create; a mistake that creates a million is refused whole. Kafka's figure. */
+#define LIMIT_CREATE_PARTITIONS 10000
+/* Topics that one Metadata request may create by naming them; the others are unknown. */
+#define LIMIT_AUTO_CREATE_TOPICS 1000
 /* One configuration value set through the protocol: the longest sensible one is a list of throttled replicas. */
 #define LIMIT_CONFIG_VALUE_LEN (32 * 1024)
 
@@ -57,4 +49,3 @@ static_assert((int64_t)LIMIT_FRAME_BYTES * LIMIT_ARENA_FACTOR <= INT64_MAX / 2, 
 /* Work of one turn of a loop before it looks at its other connections again: about a millisecond of parsing. */
 #define LIMIT_TURN_FRAMES 32
 #define LIMIT_TURN_BYTES (1 << 20)
-static_assert(LIMIT_TURN_FRAMES >= LIMIT_PIPELINE, "one connection's pipeline can be served in one turn");

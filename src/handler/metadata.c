@@ -2,14 +2,18 @@
  * A topic that is created here is told when it is ready, so that the client need not ask again.
  * Sources: KIP-4 (auto-creation is the client's choice), KIP-516 (topic ids). */
 #include "conf/conf.h"
+#include "conf/limits.h"
 #include "handler/ask.h"
 #include "handler/cluster_view.h"
+#include "handler/twice.h"
 #include "wire/messages.h"
 
 struct metadata_op {
         struct rq *rq;
         struct metadata_request req;
+        uint8_t *twice; /* by row of the request: see twice.h */
         struct controller_create_topic *creates;
+        uint32_t *create_of; /* by row: place in creates plus one, 0 none; NULL: nothing is created */
         uint32_t creates_count;
         struct ask ask;
 };
@@ -100,14 +104,14 @@ static struct str topic_name(const struct metadata_request_topic *in)
         return uuid_is_zero(in->topic_id) ? in->name : STR_NULL;
 }
 
-static int16_t create_error(const struct metadata_op *op, struct str name)
+static int16_t create_error(const struct metadata_op *op, int32_t row)
 {
-        for (uint32_t i = 0; i < op->creates_count; i++)
-                if (str_equal(op->creates[i].name, name))
-                        return ask_result(&op->ask, &op->creates[i].result)->outcome == CONTROLLER_OK
-                                       ? KERR_LEADER_NOT_AVAILABLE
-                                       : error_of_controller(ask_result(&op->ask, &op->creates[i].result)->outcome);
-        return KERR_UNKNOWN_TOPIC_OR_PARTITION;
+        const struct controller_result *result;
+
+        if (!op->create_of || !op->create_of[row])
+                return KERR_UNKNOWN_TOPIC_OR_PARTITION;
+        result = ask_result(&op->ask, &op->creates[op->create_of[row] - 1].result);
+        return result->outcome == CONTROLLER_OK ? KERR_LEADER_NOT_AVAILABLE : error_of_controller(result->outcome);
 }
 
 static bool add_named(struct metadata_op *op, struct metadata_response *rsp)
@@ -119,11 +123,15 @@ static bool add_named(struct metadata_op *op, struct metadata_response *rsp)
                 return false;
         for (int32_t i = 0; i < op->req.topics_count; i++) {
                 const struct metadata_request_topic *in = &op->req.topics[i];
-                struct metadata_response_topic *out = &rsp->topics[rsp->topics_count++];
+                struct metadata_response_topic *out = &rsp->topics[rsp->topics_count];
                 const struct meta_topic *t;
                 struct str name = topic_name(in);
-                int16_t error = resolve_topic(rq, in->topic_id, name, &t);
+                int16_t error;
 
+                if (op->twice[i] == TWICE_AGAIN)
+                        continue;
+                rsp->topics_count++;
+                error = resolve_topic(rq, in->topic_id, name, &t);
                 if (!error) {
                         if (!add_topic(op, t, out))
                                 return false;
@@ -134,7 +142,7 @@ static bool add_named(struct metadata_op *op, struct metadata_response *rsp)
                 out->topic_id = in->topic_id;
                 out->error_code = !name.p                           ? error
                                   : !meta_topic_name_is_valid(name) ? KERR_INVALID_TOPIC_EXCEPTION
-                                                                    : create_error(op, name);
+                                                                    : create_error(op, i);
                 handler_count_error(rq, out->error_code);
         }
         return true;
@@ -168,21 +176,48 @@ static void created(struct controller_request *crq)
                 rq_close_nomem(op->rq);
 }
 
+static bool twice_fill(struct metadata_op *op)
+{
+        size_t count = (size_t)MAX2(op->req.topics_count, 0);
+        struct twice_item *items = ARENA_NEW_ARRAY(&op->rq->arena, struct twice_item, count);
+
+        op->twice = ARENA_NEW_ARRAY(&op->rq->arena, uint8_t, count);
+        if (!items || !op->twice)
+                return false;
+        for (size_t i = 0; i < count; i++) {
+                const struct metadata_request_topic *in = &op->req.topics[i];
+                bool by_id = !uuid_is_zero(in->topic_id);
+
+                items[i] = (struct twice_item){
+                        .name = by_id ? (struct str){ (const char *)in->topic_id.b, sizeof in->topic_id.b } : in->name,
+                        .kind = by_id,
+                        .row = (int32_t)i,
+                };
+        }
+        twice_find(items, count, op->twice);
+        return true;
+}
+
 static bool creates_fill(struct metadata_op *op)
 {
-        op->creates = ARENA_NEW_ARRAY(&op->rq->arena, struct controller_create_topic, MAX2(op->req.topics_count, 0));
-        if (!op->creates)
+        uint32_t count_max = (uint32_t)MIN2(MAX2(op->req.topics_count, 0), LIMIT_AUTO_CREATE_TOPICS);
+
+        op->creates = ARENA_NEW_ARRAY(&op->rq->arena, struct controller_create_topic, count_max);
+        op->create_of = ARENA_NEW_ARRAY(&op->rq->arena, uint32_t, MAX2(op->req.topics_count, 0));
+        if (!op->creates || !op->create_of)
                 return false;
-        for (int32_t i = 0; i < op->req.topics_count; i++) {
+        for (int32_t i = 0; i < op->req.topics_count && op->creates_count < count_max; i++) {
                 struct str name = topic_name(&op->req.topics[i]);
 
-                if (name.p && meta_topic_name_is_valid(name) && !meta_image_topic(op->rq->image, name) &&
-                    !meta_topic_is_internal(name))
+                if (op->twice[i] != TWICE_AGAIN && name.p && meta_topic_name_is_valid(name) &&
+                    !meta_image_topic(op->rq->image, name) && !meta_topic_is_internal(name)) {
                         op->creates[op->creates_count++] = (struct controller_create_topic){
                                 .name = name,
                                 .partitions_count = -1,
                                 .replication_factor = -1,
                         };
+                        op->create_of[i] = op->creates_count;
+                }
         }
         return true;
 }
@@ -200,6 +235,10 @@ void handler_metadata(struct rq *rq)
         if (!RQ_DECODE(rq, metadata_request, &op->req))
                 return;
         /* Versions before 4 cannot say no. */
+        if (!twice_fill(op)) {
+                rq_close_nomem(rq);
+                return;
+        }
         if (rq->h->deps.conf->topics.auto_create && (rq->version < 4 || op->req.allow_auto_topic_creation) &&
             !creates_fill(op)) {
                 rq_close_nomem(rq);

@@ -1,4 +1,5 @@
 /* CreateTopics (key 19) and DeleteTopics (key 20). Sources: KIP-4, KIP-525 (what was created), KIP-516 (topic ids). */
+#include "conf/limits.h"
 #include "handler/ask.h"
 #include "handler/config_view.h"
 #include "handler/twice.h"
@@ -121,11 +122,27 @@ static uint8_t *create_named_twice(struct arena *a, const struct create_topics_r
         return twice;
 }
 
+/* Partitions that the request asks for, as far as that can be told before it is decided. */
+static int64_t create_count(const struct create_op *op)
+{
+        int64_t count = 0;
+
+        for (int32_t i = 0; i < op->req.topics_count; i++) {
+                const struct create_topics_request_topic *t = &op->req.topics[i];
+
+                count += t->assignments_count > 0 ? t->assignments_count
+                         : t->num_partitions < 0  ? 1
+                                                  : t->num_partitions;
+        }
+        return count;
+}
+
 /* One row for each name, so a name that comes again has been answered. */
 static bool create_prepare(struct create_op *op)
 {
         struct arena *a = &op->rq->arena;
         int32_t count = op->req.topics_count;
+        bool too_many = create_count(op) > LIMIT_CREATE_PARTITIONS;
         uint8_t *twice = create_named_twice(a, &op->req);
 
         create_topics_response_init(&op->rsp);
@@ -146,6 +163,10 @@ static bool create_prepare(struct create_op *op)
                 if (twice[i])
                         create_fail(op, out, KERR_INVALID_REQUEST,
                                     RQ_TEXT(op->rq, "The topic is named twice in this request; name it once."));
+                else if (too_many)
+                        create_fail(op, out, KERR_POLICY_VIOLATION,
+                                    RQ_TEXT(op->rq, "One request creates at most %d partitions; send several.",
+                                            LIMIT_CREATE_PARTITIONS));
                 else if (!create_item(op, &op->req.topics[i]))
                         return false;
         }

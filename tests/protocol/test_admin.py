@@ -142,6 +142,15 @@ class Create(AdminCase):
                 self.assertError(answer[other]["error_code"], ERR.NONE)
                 self.assertEqual(self.partitions(twice), 0)
 
+    def test_too_many(self):
+        """One request creates at most 10,000 partitions; one that asks for more is refused whole, with what to do."""
+        many, one = self.fresh(), self.fresh()
+        answers = self.create(wanted(many, partitions=10_000), wanted(one))
+        for answer in answers.values():
+            self.refused(answer, ERR.POLICY_VIOLATION)
+        self.assertIn("10000", answers[one]["error_message"])
+        self.assertEqual((self.partitions(many), self.partitions(one)), (0, 0))
+
     def test_assigned(self):
         """Item 60: replicas given by the client, in any order of partitions."""
         node = self.client().call("DescribeCluster", 0)["brokers"][0]["broker_id"]

@@ -91,6 +91,14 @@ class Told(MetadataCase):
                 self.assertEqual(told, {nobody: (3, 0), topic: (0, 1), "a b": (17, 0), "x" * 250: (17, 0)})
                 self.assertNotIn(nobody, self.names(self.ask(version, None)))
 
+    def test_named_twice(self):
+        """Item 63: a topic that is named more than once is answered once, known or not."""
+        topic = self.topic()
+        for version in (1, 8, 12):
+            answer = self.ask(version, [{"name": n} for n in (topic, "nobody", topic, "nobody", topic)])
+            self.assertEqual([t["name"] for t in answer["topics"]].count(topic), 1)
+            self.assertEqual(len(answer["topics"]), 2)
+
     def test_by_id(self):
         """Item 63: from version 12 on by id with a null name; an unknown id is 100 with a null name."""
         topic = self.topic(partitions=2)
