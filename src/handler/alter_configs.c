@@ -93,14 +93,10 @@ static bool find_named_twice(struct alter_op *op)
 /* The configuration that is changed more than once; null text when there is none, -ENOMEM when it cannot be told. */
 static int change_twice(struct rq *rq, const struct controller_config_change *c, int32_t count, struct str *ret_name)
 {
-        struct twice_item *names = ARENA_NEW_ARRAY(&rq->arena, struct twice_item, count);
-        uint8_t *twice = ARENA_NEW_ARRAY(&rq->arena, uint8_t, count);
+        uint8_t *twice = twice_names(&rq->arena, &c->name, sizeof *c, (size_t)count);
 
-        if (!names || !twice)
+        if (!twice)
                 return -ENOMEM;
-        for (int32_t i = 0; i < count; i++)
-                names[i] = (struct twice_item){ .name = c[i].name, .row = i };
-        twice_find(names, (size_t)count, twice);
         for (int32_t i = 0; i < count; i++)
                 if (twice[i]) {
                         *ret_name = c[i].name;

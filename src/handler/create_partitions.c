@@ -31,21 +31,6 @@ static void done(struct controller_request *crq)
         RQ_REPLY(op->rq, create_partitions_response, &op->rsp);
 }
 
-/* NULL when memory is out. */
-static uint8_t *named_twice(struct arena *a, const struct create_partitions_request *req)
-{
-        size_t count = (size_t)req->topics_count;
-        struct twice_item *names = ARENA_NEW_ARRAY(a, struct twice_item, count);
-        uint8_t *twice = ARENA_NEW_ARRAY(a, uint8_t, count);
-
-        if (!names || !twice)
-                return NULL;
-        for (size_t i = 0; i < count; i++)
-                names[i] = (struct twice_item){ .name = req->topics[i].name, .row = (int32_t)i };
-        twice_find(names, count, twice);
-        return twice;
-}
-
 static bool add_item(struct more_op *op, const struct create_partitions_request_topic *in, int32_t row)
 {
         struct controller_create_partitions *item = &op->items[op->items_count];
@@ -84,7 +69,7 @@ void handler_create_partitions(struct rq *rq)
         if (!RQ_DECODE(rq, create_partitions_request, &op->req))
                 return;
         count = op->req.topics_count;
-        twice = named_twice(&rq->arena, &op->req);
+        twice = twice_names(&rq->arena, &op->req.topics->name, sizeof *op->req.topics, (size_t)count);
         create_partitions_response_init(&op->rsp);
         op->rsp.results = ARENA_NEW_ARRAY(&rq->arena, struct create_partitions_response_result, count);
         op->items = ARENA_NEW_ARRAY(&rq->arena, struct controller_create_partitions, count);

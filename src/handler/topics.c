@@ -107,21 +107,6 @@ static bool create_item(struct create_op *op, const struct create_topics_request
         return true;
 }
 
-/* NULL when memory is out. */
-static uint8_t *create_named_twice(struct arena *a, const struct create_topics_request *req)
-{
-        size_t count = (size_t)req->topics_count;
-        struct twice_item *names = ARENA_NEW_ARRAY(a, struct twice_item, count);
-        uint8_t *twice = ARENA_NEW_ARRAY(a, uint8_t, count);
-
-        if (!names || !twice)
-                return NULL;
-        for (size_t i = 0; i < count; i++)
-                names[i] = (struct twice_item){ .name = req->topics[i].name, .row = (int32_t)i };
-        twice_find(names, count, twice);
-        return twice;
-}
-
 /* Partitions that the request asks for, as far as that can be told before it is decided. */
 static int64_t create_count(const struct create_op *op)
 {
@@ -143,7 +128,7 @@ static bool create_prepare(struct create_op *op)
         struct arena *a = &op->rq->arena;
         int32_t count = op->req.topics_count;
         bool too_many = create_count(op) > LIMIT_CREATE_PARTITIONS;
-        uint8_t *twice = create_named_twice(a, &op->req);
+        uint8_t *twice = twice_names(a, &op->req.topics->name, sizeof *op->req.topics, (size_t)count);
 
         create_topics_response_init(&op->rsp);
         op->rsp.topics = ARENA_NEW_ARRAY(a, struct create_topics_response_topic, count);

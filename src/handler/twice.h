@@ -2,7 +2,7 @@
  * reactor for minutes. */
 #pragma once
 
-#include "base/span.h"
+#include "base/arena.h"
 
 struct twice_item {
         struct str name;
@@ -18,3 +18,7 @@ enum {
 
 /* Say so for each row, in ret_twice[row]. @items are sorted. @ret_twice has @count places. */
 void twice_find(struct twice_item *items, size_t count, uint8_t *ret_twice);
+
+/* The same for an array of structs that have one name each: @first is that of the first one, @stride bytes lie between two.
+ * Return: by row, in @a; NULL when memory is out. */
+uint8_t *twice_names(struct arena *a, const struct str *first, size_t stride, size_t count);
