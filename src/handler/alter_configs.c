@@ -93,7 +93,8 @@ static bool find_named_twice(struct alter_op *op)
 /* The configuration that is changed more than once; null text when there is none, -ENOMEM when it cannot be told. */
 static int change_twice(struct rq *rq, const struct controller_config_change *c, int32_t count, struct str *ret_name)
 {
-        uint8_t *twice = twice_names(&rq->arena, &c->name, sizeof *c, (size_t)count);
+        uint8_t *twice =
+                twice_names(&rq->arena, c, sizeof *c, offsetof(struct controller_config_change, name), (size_t)count);
 
         if (!twice)
                 return -ENOMEM;

@@ -69,7 +69,8 @@ void handler_create_partitions(struct rq *rq)
         if (!RQ_DECODE(rq, create_partitions_request, &op->req))
                 return;
         count = op->req.topics_count;
-        twice = twice_names(&rq->arena, &op->req.topics->name, sizeof *op->req.topics, (size_t)count);
+        twice = twice_names(&rq->arena, op->req.topics, sizeof *op->req.topics,
+                            offsetof(struct create_partitions_request_topic, name), (size_t)count);
         create_partitions_response_init(&op->rsp);
         op->rsp.results = ARENA_NEW_ARRAY(&rq->arena, struct create_partitions_response_result, count);
         op->items = ARENA_NEW_ARRAY(&rq->arena, struct controller_create_partitions, count);

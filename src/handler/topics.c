@@ -128,7 +128,8 @@ static bool create_prepare(struct create_op *op)
         struct arena *a = &op->rq->arena;
         int32_t count = op->req.topics_count;
         bool too_many = create_count(op) > LIMIT_CREATE_PARTITIONS;
-        uint8_t *twice = twice_names(a, &op->req.topics->name, sizeof *op->req.topics, (size_t)count);
+        uint8_t *twice = twice_names(a, op->req.topics, sizeof *op->req.topics,
+                                     offsetof(struct create_topics_request_topic, name), (size_t)count);
 
         create_topics_response_init(&op->rsp);
         op->rsp.topics = ARENA_NEW_ARRAY(a, struct create_topics_response_topic, count);

@@ -38,7 +38,7 @@ void twice_find(struct twice_item *items, size_t count, uint8_t *ret_twice)
                 }
 }
 
-uint8_t *twice_names(struct arena *a, const struct str *first, size_t stride, size_t count)
+uint8_t *twice_names(struct arena *a, const void *rows, size_t size, size_t name_at, size_t count)
 {
         struct twice_item *names = ARENA_NEW_ARRAY(a, struct twice_item, count);
         uint8_t *twice = ARENA_NEW_ARRAY(a, uint8_t, count);
@@ -46,7 +46,7 @@ uint8_t *twice_names(struct arena *a, const struct str *first, size_t stride, si
         if (!names || !twice)
                 return NULL;
         for (size_t i = 0; i < count; i++)
-                names[i] = (struct twice_item){ .name = *(const struct str *)((const char *)first + i * stride),
+                names[i] = (struct twice_item){ .name = *(const struct str *)((const char *)rows + i * size + name_at),
                                                 .row = (int32_t)i };
         twice_find(names, count, twice);
         return twice;

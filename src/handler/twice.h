@@ -19,6 +19,6 @@ enum {
 /* Say so for each row, in ret_twice[row]. @items are sorted. @ret_twice has @count places. */
 void twice_find(struct twice_item *items, size_t count, uint8_t *ret_twice);
 
-/* The same for an array of structs that have one name each: @first is that of the first one, @stride bytes lie between two.
+/* The same for an array of @count structs of @size bytes, each with a struct str at @name_at.
  * Return: by row, in @a; NULL when memory is out. */
-uint8_t *twice_names(struct arena *a, const struct str *first, size_t stride, size_t count);
+uint8_t *twice_names(struct arena *a, const void *rows, size_t size, size_t name_at, size_t count);
