@@ -66,10 +66,11 @@ static void run_open(struct led_job *job)
                 }
         }
         if (r)
-                diag(DIAG_ERROR,
-                     "partition %s cannot be opened (%s): it is not served, and tried again in a minute. Look at "
-                     "folder %s",
-                     name, strerror(r < 0 ? -r : EIO), dir);
+                diag_limited(
+                        DIAG_ERROR,
+                        "partition %s cannot be opened (%s): it is not served, and tried again in a minute. Look at "
+                        "folder %s",
+                        name, strerror(r < 0 ? -r : EIO), dir);
 }
 
 static void job_run(struct io_job *io)

@@ -243,11 +243,23 @@ static void request_propose(struct controller *c, struct controller_request *rq,
                 ilist_push_back(&c->pending, &rq->link);
 }
 
+/* What may wait for a disk that is full. Removing things is how it gets room again. */
+static bool is_growth(const struct controller_request *rq)
+{
+        return !rq->validate_only && (rq->op == CONTROLLER_CREATE_TOPICS || rq->op == CONTROLLER_CREATE_PARTITIONS ||
+                                      rq->op == CONTROLLER_ALTER_CONFIGS);
+}
+
 static void decide(struct controller *c, struct controller_request *rq)
 {
         struct decision d;
 
         c->requests++;
+        if (is_growth(rq) && quorum_is_low(c->quorum)) {
+                answer_whole(rq, CONTROLLER_E_NO_SPACE,
+                             "The disk of the metadata is full; free space, then try again.");
+                return;
+        }
         if (decision_start(c, &d, rq->mem)) {
                 answer_whole(rq, CONTROLLER_E_NO_MEMORY, "The controller has no memory for this request.");
                 return;

@@ -15,6 +15,7 @@ enum controller_outcome {
         CONTROLLER_E_BUSY,       /* too much is on its way; try again */
         CONTROLLER_E_TOO_LARGE,  /* more than one request may change at once */
         CONTROLLER_E_NO_MEMORY,
+        CONTROLLER_E_NO_SPACE,      /* the disk of the metadata is full */
         CONTROLLER_E_INVALID,       /* the request contradicts itself */
         CONTROLLER_E_TOPIC_NAME,    /* not a name a topic can have */
         CONTROLLER_E_TOPIC_EXISTS,  /* or one whose name would be the same in metrics */

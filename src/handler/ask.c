@@ -33,6 +33,8 @@ int16_t error_of_controller(enum controller_outcome outcome)
                 return KERR_INVALID_CONFIG;
         case CONTROLLER_E_BROKER_UNKNOWN:
                 return KERR_BROKER_ID_NOT_REGISTERED;
+        case CONTROLLER_E_NO_SPACE:
+                return KERR_KAFKA_STORAGE_ERROR;
         case CONTROLLER_E_RESOURCE:
                 return KERR_INVALID_REQUEST;
         default:

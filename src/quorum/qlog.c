@@ -9,7 +9,11 @@
 #include <stdio.h>
 
 #include "base/crc32c.h"
+#include "sys/diag.h"
 #include "sys/file.h"
+
+/* Enough for a topic of many partitions; less where the volume is small. */
+enum { RESERVE_STEP_MAX = 4 << 20, RESERVE_STEP_MIN = 64 << 10, RESERVE_PART = 256 };
 
 size_t qlog_entry_size(size_t payload_len)
 {
@@ -86,17 +90,57 @@ int qlog_roll(struct qlog *l)
         s = r ? NULL : qlog_segment_add(l, l->last_index + 1);
         if (!s) {
                 file_close(fd);
+                (void)file_unlink(path); /* nothing is in it */
                 return r ? r : -ENOMEM;
         }
         s->len = QLOG_HEADER_LEN;
         file_close(l->fd);
         l->fd = fd;
+        l->reserved_end = 0;
         return 0;
 }
 
 static struct qlog_segment *active(const struct qlog *l)
 {
         return ilist_last(&l->segments, struct qlog_segment, link);
+}
+
+static bool is_full(int error)
+{
+        return error == -ENOSPC || error == -EDQUOT;
+}
+
+/* Keep blocks ahead of the end, so that a disk that others have filled still takes what matters. A file system that cannot
+ * reserve is used as it is. */
+void qlog_reserve(struct qlog *l)
+{
+        const struct qlog_segment *s = active(l);
+        int64_t end = MAX2(l->reserved_end, s->len), step;
+        uint64_t unused = 0, total = 0;
+        int r;
+
+        if (l->reserved_end && end - s->len >= l->reserve_step / 4)
+                return;
+        if (!l->reserve_step) {
+                (void)file_space(l->dir, &unused, &total); /* 0 when it cannot be told */
+                step = (int64_t)(total / RESERVE_PART);
+                l->reserve_step = MAX2(MIN2(step, (int64_t)RESERVE_STEP_MAX), (int64_t)RESERVE_STEP_MIN);
+        }
+        r = file_reserve(l->fd, end, l->reserve_step);
+        if (!r)
+                l->reserved_end = end + l->reserve_step;
+        if (is_full(r) && !atomic_load(&l->low))
+                diag(DIAG_ERROR,
+                     "metadata: the disk of %s is full: no topics, partitions or configurations are made until there "
+                     "is "
+                     "room again; free some, deleting topics still works",
+                     l->dir);
+        atomic_store(&l->low, is_full(r));
+}
+
+bool qlog_is_low(const struct qlog *l)
+{
+        return atomic_load(&l->low);
 }
 
 int qlog_append(struct qlog *l, const struct qlog_group *g)
@@ -108,7 +152,7 @@ int qlog_append(struct qlog *l, const struct qlog_group *g)
         assert(g->last >= g->first);
         if (s->len >= l->segment_len) {
                 r = qlog_roll(l);
-                if (r)
+                if (r && !is_full(r)) /* a longer segment does no harm */
                         return r;
                 s = active(l);
         }

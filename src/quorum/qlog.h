@@ -52,6 +52,11 @@ int64_t qlog_last_index(const struct qlog *l);  /* qlog_first_index() - 1 when e
 int32_t qlog_last_term(const struct qlog *l);   /* 0 when nothing was ever written */
 int64_t qlog_bytes(const struct qlog *l);       /* of all segments */
 
+/* The disk is full: what is reserved is kept for what must be written even then (removals, registrations). Any thread. */
+bool qlog_is_low(const struct qlog *l);
+/* Reserve what is missing, if there is room. Blocks; never together with other functions that write. */
+void qlog_reserve(struct qlog *l);
+
 /* Bytes of one framed entry, and the frame itself. @group_first: index of the first entry of the write it belongs to. */
 size_t qlog_entry_size(size_t payload_len);
 void qlog_entry_write(const struct qlog_entry *e, int64_t group_first, struct writer *w);

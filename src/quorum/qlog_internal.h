@@ -1,6 +1,8 @@
 /* What qlog.c and qlog_scan.c share. */
 #pragma once
 
+#include <stdatomic.h>
+
 #include "base/list.h"
 #include "quorum/qlog.h"
 
@@ -23,6 +25,9 @@ struct qlog {
         int64_t last_index;
         int32_t last_term;
         int fd; /* of the newest segment */
+        int64_t reserve_step;
+        int64_t reserved_end; /* in it: blocks up to here are ours, whatever others write to the disk */
+        atomic_bool low;      /* no more could be reserved */
 };
 
 /* The first bytes of a segment that begins with entry @first_index, whose predecessor was of @prev_term. */

@@ -166,6 +166,8 @@ static void disk_run(struct io_job *job)
                         quorum_step(q, "log-truncated");
                 r = MIN2(r, 0);
         }
+        if (!r)
+                qlog_reserve(q->log);
         q->disk_result = r;
 }
 
@@ -224,12 +226,12 @@ static void take_group(struct quorum *q)
 /* Group commit is self-clocked: while one group is being synced, the next one gathers. */
 static void disk_kick(struct quorum *q)
 {
-        if (q->disk_busy || (ilist_is_empty(&q->unwritten) && !q->drop_due))
+        if (q->disk_busy || (ilist_is_empty(&q->unwritten) && !q->drop_due && !q->reserve_due))
                 return;
         if (!ilist_is_empty(&q->unwritten))
                 take_group(q);
         q->drop_below = q->drop_due ? q->stored_index : 0;
-        q->drop_due = false;
+        q->drop_due = q->reserve_due = false;
         q->disk_busy = true;
         q->disk_job = (struct io_job){ .run = disk_run, .done = disk_done, .reply_loop = q->cfg.loop };
         iopool_submit(q->cfg.pool, &q->disk_job);
@@ -318,6 +320,15 @@ struct quorum_role quorum_role(const struct quorum *q)
         return (struct quorum_role){ leads, q->vote.term, leads ? q->cfg.node_id : META_NO_NODE };
 }
 
+bool quorum_is_low(struct quorum *q)
+{
+        if (!qlog_is_low(q->log))
+                return false;
+        q->reserve_due = true;
+        disk_kick(q);
+        return true;
+}
+
 struct uuid quorum_directory(const struct quorum *q)
 {
         return q->vote.directory;
@@ -346,7 +357,7 @@ void quorum_stop_continue(struct quorum *q)
         if (q->state != QUORUM_STOPPING || q->vote_busy || q->disk_busy || q->store_busy ||
             !ilist_is_empty(&q->unwritten))
                 return;
-        if (q->stored_index < q->image->index) {
+        if (q->stored_index < q->image->index && !q->store_full) {
                 quorum_store_kick(q, true);
                 return;
         }

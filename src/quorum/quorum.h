@@ -87,6 +87,10 @@ void quorum_stop(struct quorum *q, void (*done)(void *arg), void *arg);
  * Return: 0; QUORUM_E_NOT_LEADER; QUORUM_E_FULL; -ENOMEM. */
 int quorum_propose(struct quorum *q, struct quorum_proposal *p, struct meta_batch *batch);
 
+/* The metadata's disk is full: only what must be should be proposed. It is looked at again afterwards, so that a later
+ * question may have another answer. On the quorum's loop. */
+bool quorum_is_low(struct quorum *q);
+
 /* The applied image; one reference. */
 struct meta_image *quorum_image(const struct quorum *q);
 struct quorum_role quorum_role(const struct quorum *q);

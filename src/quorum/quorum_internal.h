@@ -49,6 +49,7 @@ struct quorum {
         bool disk_busy;
         struct qlog_group group;
         uint8_t *group_bytes;
+        bool reserve_due;   /* the disk was full: the disk job looks whether there is room again */
         bool drop_due;      /* the store holds more than when the log was last truncated */
         int64_t drop_below; /* index up to which the disk job truncates; 0: not */
         int disk_result;
@@ -57,6 +58,7 @@ struct quorum {
         bool store_busy;
         struct meta_image *store_image; /* being written */
         int store_result;
+        bool store_full; /* the last attempt found no room */
         struct loop_timer store_timer;
         int64_t stored_index;
         int64_t bytes_since_store;

@@ -2,7 +2,10 @@
  * changes costs one commit. The log may be truncated behind what the store holds (DESIGN.md 6: synced before). */
 #include "quorum/quorum_internal.h"
 
+#include <errno.h>
 #include <string.h>
+
+#include "sys/diag.h"
 
 #define STORE_AFTER_BYTES (1 << 20)
 #define STORE_AFTER_MS 5000
@@ -20,9 +23,19 @@ static void store_done(struct io_job *job)
 {
         struct quorum *q = container_of(job, struct quorum, store_job);
 
-        if (q->store_result)
+        q->store_full = q->store_result == -ENOSPC || q->store_result == -EDQUOT;
+        if (q->store_result && !q->store_full)
                 quorum_die_io(q->cfg.dir, q->store_result);
         q->store_busy = false;
+        if (q->store_full) { /* the log has it all; it is stored when there is room again */
+                diag_limited(DIAG_ERROR,
+                             "metadata: no room for the image in %s; free some. Nothing is lost: the log has it all",
+                             q->cfg.dir);
+                q->store_image = meta_image_unref(q->store_image);
+                quorum_store_kick(q, false);
+                quorum_stop_continue(q);
+                return;
+        }
         q->stored_index = q->store_image->index;
         q->images_stored++;
         q->store_image = meta_image_unref(q->store_image);

@@ -14,6 +14,7 @@ from mounts import Mount
 from program import Node, ProgramCase
 
 import records
+from node import NodeError
 from kafka import ERR, Client
 
 LARGE = 80 << 10
@@ -40,8 +41,9 @@ class DiskFull(ProgramCase):
             self.client.close()
         self.client = Client(self.node.host, self.node.port)
 
-    def create(self, name):
-        answer = self.client.call("CreateTopics", 7, topics=[{"name": name, "num_partitions": 1, "replication_factor": 1}])
+    def create(self, name, partitions=1):
+        answer = self.client.call("CreateTopics", 7, topics=[
+            {"name": name, "num_partitions": partitions, "replication_factor": 1}])
         return ERR(answer["topics"][0]["error_code"])
 
     def produce(self, topic, value):
@@ -158,10 +160,41 @@ class DiskFull(ProgramCase):
         self.ballast()
         self.fill()
         self.everything_is_there()
+        # What must be kept can still be; what would grow is refused, with a reason. Nothing ends.
+        for number in range(40):
+            error = self.create(f"no-room-{number}", 100)
+            if error:
+                break
+        self.assertEqual(error, ERR.KAFKA_STORAGE_ERROR)
+        self.client.call("FindCoordinator", 3, key="group", key_type=0)
+        self.assertIn("the disk of", self.node.text())
+        for number in range(40):
+            self.client.call("InitProducerId", 4, transactional_id=None, transaction_timeout_ms=60000)
         self.assertIsNone(self.node.died())
         Path(self.mount.path("ballast")).unlink()
         self.again("large", bytes(LARGE))
         self.again("small", b"after")
+        self.everything_is_there()
+        deadline = time.monotonic() + 10
+        while (error := self.create("room")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self.assertEqual(error, ERR.NONE)
+        self.mount.remount("size=8m")
+        self.node.restart()
+        self.connect()
+        self.everything_is_there()
+
+    def test_start_without_room(self):
+        """A start on a disk without a block to write ends at once, with a line that says what helps; with room it starts."""
+        self.assertEqual(self.produce("small", b"before"), ERR.NONE)
+        self.node.kill()
+        self.ballast()
+        with self.assertRaises(NodeError) as failed:
+            self.node.start()
+        self.assertIn("Free space there and start again", str(failed.exception))
+        Path(self.mount.path("ballast")).unlink()
+        self.node.start()
+        self.connect()
         self.everything_is_there()
 
 
