@@ -2,7 +2,8 @@
  *
  *   - one that holds other things and nothing of ours is somebody else's, however empty its log and meta may be;
  *   - logs without the metadata that names them are a lost volume or a half-done restore. A new cluster's metadata
- * beside them would be refused later all the same, and would then be in the way of the right one. */
+ * beside them would be refused later all the same, and would then be in the way of the right one;
+ *   - metadata without the logs that it names: every topic would come back empty. */
 #include "chronikd/datadir.h"
 
 #include <errno.h>
@@ -34,6 +35,23 @@ static bool exists(const char *dir, const char *name)
         return file_info(path, &info) == 0;
 }
 
+static int found_one(void *arg, const char *name)
+{
+        (void)arg;
+        return name[0] != '.' && strcmp(name, "lost+found") != 0;
+}
+
+/* Missing, or as a volume that is not mounted leaves it. */
+static bool holds_nothing(const char *dir, const char *name)
+{
+        char path[1300];
+        int r;
+
+        snprintf(path, sizeof path, "%s/%s", dir, name);
+        r = file_list(path, found_one, NULL);
+        return r == 0 || r == -ENOENT;
+}
+
 bool datadir_is_ours(const char *dir, char *ret_why, size_t size)
 {
         struct look look = { 0 };
@@ -42,6 +60,13 @@ bool datadir_is_ours(const char *dir, char *ret_why, size_t size)
                 snprintf(ret_why, size,
                          "data directory %s holds logs, and no metadata in %s/meta: bring the metadata back, or "
                          "move the directory away to begin anew",
+                         dir, dir);
+                return false;
+        }
+        if (exists(dir, "meta/log") && holds_nothing(dir, "log")) {
+                snprintf(ret_why, size,
+                         "data directory %s holds metadata, and no logs in %s/log: bring them back (is the volume "
+                         "mounted?), or move the directory away to begin anew",
                          dir, dir);
                 return false;
         }

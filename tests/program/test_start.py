@@ -263,6 +263,17 @@ class Directories(ProgramCase):
         os.rename(self.folder / "kept", self.data / "meta")
         self.assertEqual(self.start().end(SIGTERM), (0, ""))
 
+    def test_lost_logs(self):
+        """Metadata without logs: the topics are not made again, empty; with the logs back it starts."""
+        self.assertEqual(self.start().end(SIGTERM), (0, ""))
+        os.rename(self.data / "log", self.folder / "kept")
+        self.no_start(says=("holds metadata", "no logs", "is the volume mounted?"))
+        (self.data / "log").mkdir()
+        self.no_start(says=("holds metadata", "no logs", "is the volume mounted?"))
+        (self.data / "log").rmdir()
+        os.rename(self.folder / "kept", self.data / "log")
+        self.assertEqual(self.start().end(SIGTERM), (0, ""))
+
     def test_metadata_of_another_cluster(self):
         """The logs of one cluster with the metadata of another: both are named."""
         self.made()
