@@ -34,7 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (size > first)
                 memcpy(bytes + CHECKPOINT_SLOT_STEP, data + first, MIN2(size - first, (size_t)SLOT));
         for (int mended = 0; mended < 2; mended++) {
-                r = read_slots(bytes, size > first ? LEN : size, &both);
+                r = read_slots(bytes, size > first || mended ? LEN : SLOT, &both);
                 assert(r == 0 || r == -ENOENT);
                 if (!r)
                         check_sound(&both);

@@ -426,7 +426,10 @@ static void check_log(const char *dir, size_t len_max)
         assert(!log_open(dir, &pl));
         second = read_log(pl, len_max);
         assert(first.ends.start_offset == second.ends.start_offset && first.ends.end_offset == second.ends.end_offset);
-        assert(first.read_to == second.read_to && first.crc == second.crc && first.stopped_by == second.stopped_by);
+        /* A segment that was cut short below the checkpoint may be noticed only when it is read; a later start, which looks
+         * closer once anything is lost, then refuses it from the beginning. */
+        assert(first.stopped_by == PLOG_E_DAMAGED ||
+               (first.read_to == second.read_to && first.crc == second.crc && first.stopped_by == second.stopped_by));
         append_more(pl);
         second = read_log(pl, len_max);
         plog_close(pl);
