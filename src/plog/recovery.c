@@ -434,6 +434,35 @@ static int scan_segment(struct recovery *rc, struct segment *s)
         return 1;
 }
 
+/* Take the segment that is looked at off the list; the next round looks at the one behind it. */
+static void unlist(struct recovery *rc)
+{
+        struct plog *pl = rc->pl;
+
+        segment_unref(pl->segments[rc->scan_from]);
+        memmove(&pl->segments[rc->scan_from], &pl->segments[rc->scan_from + 1],
+                (--pl->segments_count - rc->scan_from) * sizeof(struct segment *));
+        rc->scan_from--;
+        rc->changed = true;
+}
+
+/* A file whose name lies within the segment before it was not written by us: it is put aside under another name. */
+static int leave_out(struct recovery *rc, struct segment *s, int64_t before)
+{
+        char path[PLOG_PATH_MAX], aside[PLOG_PATH_MAX];
+        int r;
+
+        plog_path(rc->pl->dir, s->base_offset, SEGMENT_SUFFIX, path);
+        plog_path(rc->pl->dir, s->base_offset, SEGMENT_SUFFIX ".left-out", aside);
+        diag(DIAG_ERROR,
+             "%s: %s begins before offset %lld, where the segment before it ends: it is not served, and renamed to %s",
+             rc->pl->name, path, (long long)before, aside);
+        r = file_rename(path, aside);
+        if (!r)
+                unlist(rc);
+        return r;
+}
+
 static int scan(struct recovery *rc)
 {
         struct plog *pl = rc->pl;
@@ -443,6 +472,12 @@ static int scan(struct recovery *rc)
                 int64_t before = rc->scan_from ? pl->segments[rc->scan_from - 1]->next_offset : s->base_offset;
                 int r;
 
+                if (before > s->base_offset) {
+                        r = leave_out(rc, s, before);
+                        if (r)
+                                return r;
+                        continue;
+                }
                 if (before != s->base_offset && !(pl->damaged_from <= before && pl->damaged_to >= s->base_offset)) {
                         if (s->base_offset < rc->known_end) {
                                 holes_mark(pl, before, s->base_offset);
@@ -452,11 +487,7 @@ static int scan(struct recovery *rc)
                                      "%s: segment %020lld.log does not follow the one before and is dropped", pl->name,
                                      (long long)s->base_offset);
                                 remove_segment_files(pl, s->base_offset);
-                                segment_unref(s);
-                                memmove(&pl->segments[rc->scan_from], &pl->segments[rc->scan_from + 1],
-                                        (--pl->segments_count - rc->scan_from) * sizeof(struct segment *));
-                                rc->scan_from--;
-                                rc->changed = true;
+                                unlist(rc);
                                 continue;
                         }
                 }
