@@ -496,11 +496,10 @@ static int scan(struct recovery *rc)
                 r = scan_segment(rc, s);
                 if (r < 0)
                         return r;
-                if (!s->size) { /* nothing in it was whole */
-                        remove_segment_files(pl, s->base_offset);
-                        pl->segments_count = rc->scan_from;
-                        segment_unref(s);
-                        break;
+                if (!s->size) { /* nothing in it is whole */
+                        if (s->base_offset >= rc->known_end)
+                                remove_segment_files(pl, s->base_offset);
+                        unlist(rc); /* damage stays on disk for whoever can read it */
                 }
         }
         return 0;

@@ -330,6 +330,9 @@ static int64_t check_slice(const struct plog_slice *s, int64_t at, bool short_sl
 
         assert(buf && !plog_slice_copy(s, buf));
         for (size_t pos = 0; pos < s->len; pos += batch_len(&h)) {
+                if (!short_slice &&
+                    (batch_parse_header(span_of(buf + pos, s->len - pos), &h) || batch_len(&h) > s->len - pos))
+                        break; /* rotten in the middle: clients find it by its CRC */
                 assert(!batch_parse_header(span_of(buf + pos, s->len - pos), &h));
                 assert(batch_len(&h) <= s->len - pos);
                 assert(!short_slice || (h.base_offset >= next && batch_last_offset(&h) >= h.base_offset));
@@ -420,6 +423,10 @@ static void check_log(const char *dir, size_t len_max)
         assert(r <= 0);
         if (r)
                 return;
+        (void)read_log(pl, len_max); /* the first start may put files in order that were never ours */
+        plog_close(pl);
+
+        assert(!log_open(dir, &pl));
         first = read_log(pl, len_max);
         plog_close(pl);
 
@@ -436,8 +443,8 @@ static void check_log(const char *dir, size_t len_max)
 
         assert(!log_open(dir, &pl));
         first = read_log(pl, len_max);
-        assert(first.ends.end_offset == second.ends.end_offset && first.read_to == second.read_to);
-        assert(first.crc == second.crc);
+        assert(first.ends.end_offset == second.ends.end_offset);
+        assert(second.stopped_by == PLOG_E_DAMAGED || (first.read_to == second.read_to && first.crc == second.crc));
         plog_close(pl);
 }
 
