@@ -41,7 +41,7 @@ static bool arena_take(struct arena *a, size_t size)
 {
         if (!a->shared || a->used + size <= a->free_len)
                 return true;
-        if (!budget_try_take(a->shared, size))
+        if (!budget_try_take_more(a->shared, size, a->taken))
                 return false;
         a->taken += size;
         return true;
@@ -114,22 +114,29 @@ char *arena_strdup0(struct arena *a, struct str s)
         return p;
 }
 
-struct str arena_printf(struct arena *a, const char *fmt, ...)
+struct str arena_vprintf(struct arena *a, const char *fmt, va_list ap)
 {
-        va_list ap;
+        va_list again;
         char *p;
         int len;
 
-        va_start(ap, fmt);
-        len = vsnprintf(NULL, 0, fmt, ap);
-        va_end(ap);
-        if (len < 0)
-                return STR_NULL;
-        p = arena_alloc(a, (size_t)len + 1);
+        va_copy(again, ap);
+        len = vsnprintf(NULL, 0, fmt, again);
+        va_end(again);
+        p = len < 0 ? NULL : arena_alloc(a, (size_t)len + 1);
         if (!p)
                 return STR_NULL;
-        va_start(ap, fmt);
         vsnprintf(p, (size_t)len + 1, fmt, ap);
-        va_end(ap);
         return (struct str){ p, (size_t)len };
+}
+
+struct str arena_printf(struct arena *a, const char *fmt, ...)
+{
+        struct str text;
+        va_list ap;
+
+        va_start(ap, fmt);
+        text = arena_vprintf(a, fmt, ap);
+        va_end(ap);
+        return text;
 }

@@ -2,6 +2,8 @@
  * An arena has a limit, so that what a peer makes us decode is bounded whatever its frame claims. */
 #pragma once
 
+#include <stdarg.h>
+
 #include "base/budget.h"
 #include "base/macros.h"
 #include "base/span.h"
@@ -20,7 +22,7 @@ struct arena {
 void arena_init(struct arena *a, size_t limit);
 
 /* The same for one of many arenas: memory beyond the first @free_len bytes of each is taken from @shared, which outlives
- * the arena; when that is used up the arena gives no more. */
+ * the arena; when that is used up the arena gives no more, unless it alone has used it up. */
 void arena_init_shared(struct arena *a, size_t limit, struct budget *shared, size_t free_len);
 
 /* Free everything that was handed out; @a can be used again. Keeps nothing. */
@@ -38,6 +40,7 @@ void *arena_alloc_array(struct arena *a, size_t count, size_t size);
 void *arena_memdup(struct arena *a, const void *data, size_t len);
 char *arena_strdup0(struct arena *a, struct str s);
 struct str arena_printf(struct arena *a, const char *fmt, ...) PRINTF_LIKE(2, 3);
+struct str arena_vprintf(struct arena *a, const char *fmt, va_list ap) PRINTF_LIKE(2, 0);
 
 #define ARENA_NEW(a, type) ((type *)arena_alloc((a), sizeof(type)))
 #define ARENA_NEW_ARRAY(a, type, count) ((type *)arena_alloc_array((a), (size_t)(count), sizeof(type)))

@@ -16,17 +16,23 @@ static inline void budget_init(struct budget *b, size_t limit)
         b->limit = limit;
 }
 
-/* Take @len. One that is larger than the whole limit is let in when nothing else is (an oversize frame runs alone). */
-static inline bool budget_try_take(struct budget *b, size_t len)
+/* Take @len more for an owner that has @own of it already. What passes the limit is let in when nobody else has anything: what is
+ * too large runs alone. */
+static inline bool budget_try_take_more(struct budget *b, size_t len, size_t own)
 {
         size_t used = atomic_load_explicit(&b->used, memory_order_relaxed);
 
         do {
-                if (used && (used > b->limit || len > b->limit - used))
+                if (used > own && (used > b->limit || len > b->limit - used))
                         return false;
         } while (!atomic_compare_exchange_weak_explicit(&b->used, &used, used + len, memory_order_acq_rel,
                                                         memory_order_relaxed));
         return true;
+}
+
+static inline bool budget_try_take(struct budget *b, size_t len)
+{
+        return budget_try_take_more(b, len, 0);
 }
 
 static inline void budget_give(struct budget *b, size_t len)

@@ -54,3 +54,13 @@ void utf8_add_clean(struct strbuf *out, struct str s)
                 s.len -= len;
         }
 }
+
+struct str utf8_clip(struct str s, size_t len_max)
+{
+        if (s.len <= len_max)
+                return s;
+        /* Bytes that go on a character are 10xxxxxx; at most three of them come before one that begins it. */
+        for (int i = 0; i < 3 && len_max && ((uint8_t)s.p[len_max] & 0xc0) == 0x80; i++)
+                len_max--;
+        return (struct str){ s.p, len_max };
+}

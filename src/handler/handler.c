@@ -1,11 +1,8 @@
 /* The table of APIs that are served, and the life of the handler. */
 #include <errno.h>
 
+#include "conf/limits.h"
 #include "handler/internal.h"
-
-/* A decoded request is larger than its frame: for all together at most so many times performance.buffer_memory, but enough
- * for one request of many names where that is small. */
-enum { DECODED_PER_BUFFER_BYTE = 2, DECODED_LEN_MIN = 128 << 20 };
 
 #define API_ROW(NAME, min, max, advertised, function) \
         { .key = KAPI_##NAME, \
@@ -38,8 +35,9 @@ int handler_new(const struct handler_deps *deps, struct handler **ret_handler)
         if (!h)
                 return -ENOMEM;
         h->deps = *deps;
-        budget_init(&h->decode_budget, MAX2((size_t)deps->conf->performance.buffer_memory * DECODED_PER_BUFFER_BYTE,
-                                            (size_t)DECODED_LEN_MIN));
+        budget_init(&h->decode_budget,
+                    MAX2((size_t)deps->conf->performance.buffer_memory * LIMIT_DECODED_PER_BUFFER_BYTE,
+                         (size_t)LIMIT_DECODED_TOTAL_BYTES_MIN));
         pthread_mutex_init(&h->ids_lock, NULL);
         r = stats_init(h, deps->reactors_count);
         if (!r)

@@ -2,16 +2,15 @@
 #include "handler/rq.h"
 
 #include "base/err.h"
+#include "base/utf8.h"
+#include "conf/limits.h"
 #include "handler/apis.h"
 #include "handler/handler.h"
 #include "handler/internal.h"
 #include "sys/diag.h"
 
 enum {
-        HEADER_LEN_MIN = 8,        /* api key, version, correlation id */
-        ARENA_PER_FRAME_BYTE = 64, /* a decoded request is at most so many times its frame */
-        ARENA_MIN = 1 << 20,
-        ARENA_FREE_LEN = 64 << 10,    /* of each request, before it takes from what all requests may have together */
+        HEADER_LEN_MIN = 8,           /* api key, version, correlation id */
         ARENA_ANSWER_MAX = 512 << 20, /* DescribeConfigs of 10,000 topics takes some 150 MiB */
         DETACH_LEN_MAX = 64 * 1024,
 };
@@ -203,8 +202,8 @@ void handler_request(void *owner, struct net_request *net)
 
         rq->h = owner;
         rq->in = cursor_of(net->body);
-        arena_init_shared(&rq->arena, ARENA_MIN + net->body.len * ARENA_PER_FRAME_BYTE, &rq->h->decode_budget,
-                          ARENA_FREE_LEN);
+        arena_init_shared(&rq->arena, LIMIT_DECODED_BYTES_MIN + net->body.len * LIMIT_DECODED_PER_FRAME_BYTE,
+                          &rq->h->decode_budget, LIMIT_DECODED_FREE_BYTES);
         key = cursor_be16s(&rq->in);
         rq->version = cursor_be16s(&rq->in);
         rq->correlation_id = cursor_be32s(&rq->in);
@@ -231,4 +230,15 @@ void handler_request(void *owner, struct net_request *net)
         }
         handler_count_start(rq);
         rq->api->fn(rq);
+}
+
+struct str rq_text(struct rq *rq, const char *fmt, ...)
+{
+        struct str text;
+        va_list ap;
+
+        va_start(ap, fmt);
+        text = arena_vprintf(&rq->arena, fmt, ap);
+        va_end(ap);
+        return utf8_clip(text, LIMIT_TEXT_LEN);
 }

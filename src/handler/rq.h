@@ -81,4 +81,6 @@ static inline struct loop *rq_loop(const struct rq *rq)
 }
 
 /* Text for error_message fields, in the request's arena; null text when memory is out. */
-#define RQ_TEXT(rq, ...) arena_printf(&(rq)->arena, __VA_ARGS__)
+#define RQ_TEXT(rq, ...) rq_text((rq), __VA_ARGS__)
+/* Cut to LIMIT_TEXT_LEN: texts quote what the client sent, and the protocol's strings end at 32,767 bytes. */
+struct str rq_text(struct rq *rq, const char *fmt, ...) PRINTF_LIKE(2, 3);

@@ -56,6 +56,27 @@ def frame_body(api, version, inside, correlation_id=1):
                         header_version=codec.request_header_version(api, version)) + inside
 
 
+def long_bodies(api, version, text, small):
+    """Bodies with every string as long as it may be, and with each of them in turn. @small() gives values for numbers, so that
+    texts meet other kinds of things and operations."""
+    message = codec.message(api + "Request")
+
+    def filled(value, wanted, path=()):
+        if isinstance(value, dict):
+            return {k: filled(v, wanted, path + (k,)) for k, v in value.items()}
+        if isinstance(value, list):
+            return [filled(v, wanted, path) for v in value]
+        if isinstance(value, str):
+            paths.append(path)
+            return text if wanted in (None, path) else value
+        return small() if value == 1 and not isinstance(value, bool) else value
+
+    paths = []
+    yield codec.encode(api + "Request", version, filled(fields_of(message, version), None))
+    for path in sorted(set(paths)):
+        yield codec.encode(api + "Request", version, filled(fields_of(message, version), path))
+
+
 class _Spoiler(codec._Writer):
     """Writes another value in place of the @at'th length of an array, string or bytes."""
 

@@ -18,11 +18,12 @@ import codec
 import kafka
 import plausible
 from beside import BesideCase
-from kafka import Client, ClientError
+from kafka import ERR, Client, ClientError
 
 SETTINGS = ["performance.buffer_memory=8MiB", "server.max_request_bytes=4MiB", "topics.auto_create=false"]
 REQUEST_MAX = 4 << 20
 SLOW_PEERS = 500
+TEXT_MAX = 32767                        # the longest text that the protocol can say
 INT32_MIN, INT32_MAX = -0x80000000, 0x7FFFFFFF
 
 
@@ -123,6 +124,33 @@ class Requests(BesideCase):
                 self.assertEqual(got, "closed", f"{api} version {version} cut to {cut} of {len(body)} bytes")
                 count += 1
         self.assertGreater(count, 5000)
+
+    def test_longest_texts(self):
+        """Each API and version with texts of 32,767 bytes, all or one of them, of one-byte and of three-byte characters: an
+        answer or a closed connection, never an answer that is longer than the protocol's texts may be."""
+        seed = int(os.environ.get("SEED", random.randrange(1 << 32)))
+        print(f"{self.id()}: SEED={seed}", flush=True)
+        chance = random.Random(seed)
+        for api, version in self.versions:
+            for text in ("x" * TEXT_MAX, "\u20ac" * (TEXT_MAX // 3)):
+                for body in plausible.long_bodies(api, version, text, lambda: chance.choice((0, 1, 2, 3, 4, 9))):
+                    self.outcome(plausible.frame_body(api, version, body))
+                    self.assertIsNone(self.node.died(), f"{api} version {version}: {self.node.text()[-200:]}")
+
+    def test_long_client_id(self):
+        """A member's id is made from its client's or its instance's name: one that would not fit into a text with what is
+        added is refused with INVALID_REQUEST."""
+        with Client(self.node.host, self.node.port) as client:
+            self.wait_until(lambda: not client.call("FindCoordinator", 3, key="g", key_type=0)["error_code"], "coordinator")
+        for version, instance in ((4, {}), (5, {"group_instance_id": "i" * TEXT_MAX}), (9, {})):
+            fields = dict(session_timeout_ms=10000, rebalance_timeout_ms=1000, group_id=f"long-{version}", member_id="",
+                          protocol_type="consumer", protocols=[{"name": "r", "metadata": b""}], **instance)
+            head = kafka.header(11, version, 1, client_id="c" * TEXT_MAX,
+                                header_version=codec.request_header_version("JoinGroup", version))
+            answer = self.outcome(head + codec.encode("JoinGroupRequest", version, fields))
+            self.assertIsNone(self.node.died(), self.node.text()[-200:])
+            at = 4 + (version >= 6) + 4             # correlation id, tags, throttle time
+            self.assertEqual(int.from_bytes(answer[at:at + 2], "big"), ERR.INVALID_REQUEST)
 
     def test_lying_lengths(self):
         """Each length in each API and version huge, negative and overlong: closed, without memory for what it says."""

@@ -172,6 +172,11 @@ static void test_arena_shared(void)
         CU_ASSERT(atomic_load(&all.used) >= 60000);
         CU_ASSERT_PTR_NULL(arena_alloc(&b, 60000));
         CU_ASSERT_PTR_NOT_NULL(arena_alloc(&b, 1000)); /* small ones go on */
+        CU_ASSERT_PTR_NOT_NULL(arena_alloc(&b, 8000));
+        CU_ASSERT_PTR_NULL(arena_alloc(&a, 200000)); /* nor does it alone have what is used: the other has a block */
+        arena_fini(&b);
+        CU_ASSERT_PTR_NOT_NULL(arena_alloc(&a, 200000)); /* what is too large runs alone */
+        CU_ASSERT_PTR_NULL(arena_alloc(&b, 60000));
         arena_fini(&a);
         CU_ASSERT_EQUAL(atomic_load(&all.used), 0);
         CU_ASSERT_PTR_NOT_NULL(arena_alloc(&b, 60000));

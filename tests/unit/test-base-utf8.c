@@ -71,9 +71,21 @@ static void test_clean(void)
         strbuf_fini(&out);
 }
 
+static void test_clip(void)
+{
+        const struct str text = STR_LIT("a\xc3\xb6\xe2\x82\xac\xf0\x9f\x98\x80z"); /* 1, 2, 3, 4 and 1 bytes */
+        static const size_t ends[] = { 0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 11, 11 };
+
+        for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
+                CU_ASSERT_EQUAL(utf8_clip(text, i).len, ends[i]);
+        CU_ASSERT(str_is_null(utf8_clip(STR_NULL, 5)));
+        CU_ASSERT_EQUAL(utf8_clip(STR_LIT("\x80\x80\x80\x80\x80\x80"), 5).len, 2); /* no characters: still an end */
+}
+
 static const struct unit_case cases[] = {
         { "every code point, whole and cut", test_all_code_points },
         { "everything of three bytes", test_all_of_three_bytes },
+        { "a text is cut between characters", test_clip },
         { "bytes that are no characters are replaced one by one", test_clean },
 };
 UNIT_MAIN("utf8", cases)
