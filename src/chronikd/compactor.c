@@ -48,7 +48,7 @@ static bool is_hopeless(const struct compactor *c, struct partition *p)
                 if (uuid_equal(c->hopeless[i].topic_id, partition_topic_id(p)) &&
                     c->hopeless[i].index == partition_index(p))
                         return true;
-        return c->hopeless_count == ARRAY_LEN(c->hopeless); /* something is very wrong with the disk: leave it alone */
+        return c->hopeless_count == ARRAY_LEN(c->hopeless);
 }
 
 struct search {
@@ -141,6 +141,10 @@ static void give_up(struct compactor *c)
                 return;
         c->hopeless[c->hopeless_count].topic_id = partition_topic_id(p);
         c->hopeless[c->hopeless_count++].index = partition_index(p);
+        if (c->hopeless_count == ARRAY_LEN(c->hopeless))
+                diag(DIAG_ERROR,
+                     "%u logs cannot be compacted: no other is tried until the node starts again. Check the disk",
+                     c->hopeless_count);
 }
 
 static void step_done(struct io_job *job)

@@ -25,8 +25,8 @@ struct compactor {
         struct plog_compaction *work;
         int outcome; /* of the last step */
         int64_t step_bytes, seen_bytes;
-        /* Logs that cannot be compacted until the node starts again (damage, keys that do not fit), by their folder's
-         * memory: a few, each reported once. */
+        /* Logs that cannot be compacted until the node starts again (damage, keys that do not fit), each reported once. With
+         * so many of them nothing is compacted any more: the disk is to blame. */
         struct {
                 struct uuid topic_id;
                 int32_t index;

@@ -361,6 +361,10 @@ static void waits_start(struct fetch_op *op)
                 partition_wait(work->partition, &work->wait, PARTITION_WAIT_DATA,
                                MAX2(work->seen_end, op->plan.items[i].fetch_offset), loop);
         }
+        if (atomic_load(
+                    &op->rq->h
+                             ->stopping)) /* since it was looked at: whoever wakes the others may have been here before */
+                loop_timer_start(&op->timer, 0);
 }
 
 /* ---- the pool ---- */

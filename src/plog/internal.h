@@ -47,8 +47,9 @@ struct segment {
         bool summary_known; /* the three timestamps are right (of a sealed segment they are in the index's footer) */
         bool index_checked; /* a sealed segment's index was compared with its CRC in this run */
         bool index_filed;   /* ... has its footer on disk */
-        bool retired;       /* replaced by compaction: its files have lost their names and stay open (swap.c) */
-        int dirty_fd;       /* pinned while anything is unsynced: closing a file may lose its write error; else -1 */
+        /* Replaced by compaction: its files have lost their names and stay open as long as it lives (swap.c). */
+        struct plog_pin *retired_file, *retired_index;
+        int dirty_fd; /* pinned while anything is unsynced: closing a file may lose its write error; else -1 */
         struct index index;
         void *snapshot; /* producer state at the roll, until it is written */
         size_t snapshot_len;
@@ -178,6 +179,8 @@ int64_t plog_first_base(const struct plog *pl); /* lowest offset on disk, or the
 /* ---- segment.c (plog.lock held unless said) ---- */
 
 int segment_new(struct plog *pl, int64_t base_offset, struct segment **ret_segment);
+/* Its files are about to lose their names: keep them open as long as it lives. Blocks. Return: 0 or negative errno. */
+int segment_retire(struct segment *s);
 struct segment *segment_ref(struct segment *s);
 struct segment *segment_unref(struct segment *s);
 DEFINE_FREEP(struct segment, segment_unref)

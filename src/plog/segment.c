@@ -46,17 +46,38 @@ struct segment *segment_ref(struct segment *s)
         return s;
 }
 
+static void release_open(struct plog_pin **file)
+{
+        if (*file)
+                pin_file_unpin(*file);
+        *file = pin_file_unref(*file);
+}
+
+int segment_retire(struct segment *s)
+{
+        int fd = s->retired_file ? 0 : pin_file_pin(s->file, 0);
+
+        if (fd < 0)
+                return fd;
+        if (!s->retired_file)
+                s->retired_file = pin_file_ref(s->file);
+        if (s->retired_index || !s->index.file)
+                return 0;
+        fd = pin_file_pin(s->index.file, 0);
+        if (fd < 0)
+                return fd; /* the other one stays open, which does no harm */
+        s->retired_index = pin_file_ref(s->index.file);
+        return 0;
+}
+
 struct segment *segment_unref(struct segment *s)
 {
         if (!s || atomic_fetch_sub(&s->refs, 1) != 1)
                 return NULL;
         if (s->dirty_fd >= 0)
                 pin_file_unpin(s->file);
-        if (s->retired) {
-                pin_file_unpin(s->file);
-                if (s->index.file)
-                        pin_file_unpin(s->index.file);
-        }
+        release_open(&s->retired_file);
+        release_open(&s->retired_index);
         pin_file_unref(s->file);
         index_fini(&s->index);
         free(s->snapshot);

@@ -184,23 +184,11 @@ static int check(struct plog *pl, struct segment **old, size_t count)
 /* Their names go, so their files stay open as long as they live. */
 static int retire(struct segment **old, size_t count)
 {
-        for (size_t i = 0; i < count; i++) {
-                struct segment *s = old[i];
-                int fd;
+        int r = 0;
 
-                if (s->retired)
-                        continue;
-                fd = pin_file_pin(s->file, 0);
-                if (fd < 0)
-                        return fd;
-                fd = s->index.file ? pin_file_pin(s->index.file, 0) : 0;
-                if (fd < 0) {
-                        pin_file_unpin(s->file);
-                        return fd;
-                }
-                s->retired = true;
-        }
-        return 0;
+        for (size_t i = 0; !r && i < count; i++)
+                r = segment_retire(old[i]);
+        return r;
 }
 
 static int make_segment(struct plog *pl, const struct segment *out, struct segment **ret)

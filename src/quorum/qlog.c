@@ -68,12 +68,18 @@ struct qlog_segment *qlog_segment_add(struct qlog *l, int64_t first_index)
         return s;
 }
 
+static struct qlog_segment *active(const struct qlog *l)
+{
+        return ilist_last(&l->segments, struct qlog_segment, link);
+}
+
 /* Start the segment that the next entry goes into. */
 int qlog_roll(struct qlog *l)
 {
         uint8_t header[QLOG_HEADER_LEN];
         struct writer w = writer_of(header, sizeof header);
         char path[QLOG_PATH_SIZE];
+        const struct qlog_segment *last = active(l);
         struct qlog_segment *s;
         int fd, r;
 
@@ -94,15 +100,12 @@ int qlog_roll(struct qlog *l)
                 return r ? r : -ENOMEM;
         }
         s->len = QLOG_HEADER_LEN;
+        if (last && l->reserved_end > last->len)
+                (void)file_truncate(l->fd, last->len); /* what was reserved is given back; it costs room only */
         file_close(l->fd);
         l->fd = fd;
         l->reserved_end = 0;
         return 0;
-}
-
-static struct qlog_segment *active(const struct qlog *l)
-{
-        return ilist_last(&l->segments, struct qlog_segment, link);
 }
 
 static bool is_full(int error)

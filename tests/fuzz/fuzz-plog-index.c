@@ -53,14 +53,6 @@ static void load(const uint8_t *bytes, size_t len)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-        uint8_t *copy = calloc(1, size + 1);
-
-        assert(copy);
-        if (size)
-                memcpy(copy, data, size);
-        load(copy, size);
-        mend_index(copy, size);
-        load(copy, size);
-        free(copy);
+        fuzz_twice(data, size, load, mend_index);
         return 0;
 }

@@ -53,6 +53,21 @@ static inline void fuzz_write(const char *path, const void *data, size_t len)
         file_close(fd);
 }
 
+/* Call @load with a copy of the input as it is, and with its checksums put right by @mend. */
+static inline void fuzz_twice(const uint8_t *data, size_t size, void (*load)(const uint8_t *bytes, size_t len),
+                              void (*mend)(uint8_t *bytes, size_t len))
+{
+        uint8_t *copy = calloc(1, size + 1);
+
+        assert(copy);
+        if (size)
+                memcpy(copy, data, size);
+        load(copy, size);
+        mend(copy, size);
+        load(copy, size);
+        free(copy);
+}
+
 /* ---- checksums ---- */
 
 static inline void mend_at(uint8_t *bytes, size_t len, size_t covered)
