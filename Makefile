@@ -63,13 +63,13 @@ test-tsan: ## the quick tests under ThreadSanitizer (clang), in build-tsan
 
 lint: | deps ## the format, a build with clang, and what clang-tidy finds in src
 	@tools/install-deps tools/packages-lint.txt
-	@git ls-files 'src/*.[ch]' 'tests/*.[ch]' | xargs clang-format --dry-run -Werror
+	@git ls-files -co --exclude-standard 'src/*.[ch]' 'tests/*.[ch]' | xargs clang-format --dry-run -Werror
 	@[ -f build-clang/build.ninja ] || CC=clang meson setup build-clang >/dev/null
 	@ninja -C build-clang
-	@git ls-files 'src/*.c' | xargs -P $$(nproc) -n 4 clang-tidy-19 --quiet -p build-clang
+	@git ls-files -co --exclude-standard 'src/*.c' | xargs -P $$(nproc) -n 4 clang-tidy-19 --quiet -p build-clang
 
 fmt: ## rewrite the C files in the project's format
-	@git ls-files 'src/*.[ch]' 'tests/*.[ch]' | xargs clang-format -i
+	@git ls-files -co --exclude-standard 'src/*.[ch]' 'tests/*.[ch]' | xargs clang-format -i
 
 docs: $(BUILD)/build.ninja ## make docs/PARAMETERS.md from the tables of src/conf
 	@ninja -C $(BUILD) src/conf/gen-params-doc

@@ -16,8 +16,8 @@ void admin_get_groups(struct node *n, struct http_request *rq, const char *arg)
         for (int32_t i = 0; i < ask.ret_groups_count; i++) {
                 const struct coord_listed_group *g = &ask.ret_groups[i];
 
-                json_array_append_new(list, json_pack("{s:o, s:s, s:s, s:o}", "name", admin_json_str(g->group_id), "state",
-                                                      coord_group_state_name(g->state), "type",
+                json_array_append_new(list, json_pack("{s:o, s:s, s:s, s:o}", "name", admin_json_str(g->group_id),
+                                                      "state", coord_group_state_name(g->state), "type",
                                                       coord_group_type_name(g->type), "protocol_type",
                                                       admin_json_str(g->protocol_type)));
         }
@@ -68,18 +68,20 @@ void admin_get_group(struct node *n, struct http_request *rq, const char *name)
         for (int32_t i = 0; i < ask.ret_members_count; i++) {
                 const struct coord_described_member *m = &ask.ret_members[i];
 
-                json_array_append_new(members, json_pack("{s:o, s:o, s:o, s:o}", "id", admin_json_str(m->member_id),
-                                                         "instance_id", admin_json_str(m->instance_id), "client_id",
-                                                         admin_json_str(m->client_id), "host", admin_json_str(m->client_host)));
+                json_array_append_new(members,
+                                      json_pack("{s:o, s:o, s:o, s:o}", "id", admin_json_str(m->member_id),
+                                                "instance_id", admin_json_str(m->instance_id), "client_id",
+                                                admin_json_str(m->client_id), "host", admin_json_str(m->client_host)));
         }
         if (ask.rq.outcome == COORD_OK)
                 admin_answer_json(rq, json_pack("{s:s, s:s, s:o, s:o, s:i, s:O, s:o}", "name", name, "state",
-                                          coord_group_state_name(ask.ret_state), "protocol_type",
-                                          admin_json_str(ask.ret_protocol_type), "assignor", admin_json_str(ask.ret_protocol_name),
-                                          "generation", ask.ret_generation, "members", members, "offsets",
-                                          json_offsets(n, name)));
+                                                coord_group_state_name(ask.ret_state), "protocol_type",
+                                                admin_json_str(ask.ret_protocol_type), "assignor",
+                                                admin_json_str(ask.ret_protocol_name), "generation", ask.ret_generation,
+                                                "members", members, "offsets", json_offsets(n, name)));
         else if (ask.rq.outcome == COORD_E_GROUP_NOT_FOUND || ask.rq.outcome == COORD_E_NOT_COORDINATOR)
-                admin_answer_error(rq, 404, "There is no group '%s'. `chronik-ctl group list` shows what there is.", name);
+                admin_answer_error(rq, 404, "There is no group '%s'. `chronik-ctl group list` shows what there is.",
+                                   name);
         else
                 admin_answer_error(rq, 503, "The coordinator of group '%s' is not ready yet; try again.", name);
         json_decref(members);

@@ -53,10 +53,10 @@ static json_t *json_topic(struct node *n, const struct meta_image *image, const 
                 json_object_set_new(configs, name, admin_json_str(set->items[i].value));
         }
         uuid_format(t->id, id);
-        out = json_pack("{s:o, s:s, s:b, s:i, s:i, s:I, s:I, s:o}", "name", admin_json_str(t->name), "id", id, "internal",
-                        meta_topic_is_internal(t->name), "partitions", (int)t->partitions_count, "replication_factor",
-                        t->partitions_count ? meta_topic_partition(t, 0)->replicas_count : 0, "size_bytes",
-                        (json_int_t)size, "offsets", (json_int_t)records, "configs", configs);
+        out = json_pack("{s:o, s:s, s:b, s:i, s:i, s:I, s:I, s:o}", "name", admin_json_str(t->name), "id", id,
+                        "internal", meta_topic_is_internal(t->name), "partitions", (int)t->partitions_count,
+                        "replication_factor", t->partitions_count ? meta_topic_partition(t, 0)->replicas_count : 0,
+                        "size_bytes", (json_int_t)size, "offsets", (json_int_t)records, "configs", configs);
         if (detailed)
                 json_object_set(out, "partition_list", partitions);
         json_decref(partitions);
@@ -84,7 +84,8 @@ void admin_get_topic(struct node *n, struct http_request *rq, const char *name)
         if (t)
                 admin_answer_json(rq, json_topic(n, image, t, true));
         else
-                admin_answer_error(rq, 404, "There is no topic '%s'. `chronik-ctl topic list` shows what there is.", name);
+                admin_answer_error(rq, 404, "There is no topic '%s'. `chronik-ctl topic list` shows what there is.",
+                                   name);
         meta_image_unref(image);
 }
 
@@ -194,9 +195,9 @@ void admin_post_topics(struct node *n, struct http_request *rq, const char *name
                 snprintf(why, sizeof why, "It is not JSON: %s.", fault.text);
         if (!body || !topic_body_read(body, &in, why, sizeof why)) {
                 admin_answer_error(rq, 400,
-                             "The body must be {\"name\": text, \"partitions\": number, \"replication_factor\": "
-                             "number, \"configs\": {name: text}}; all but the name may be left out. %s",
-                             why);
+                                   "The body must be {\"name\": text, \"partitions\": number, \"replication_factor\": "
+                                   "number, \"configs\": {name: text}}; all but the name may be left out. %s",
+                                   why);
                 json_decref(body);
                 return;
         }
