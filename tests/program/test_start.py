@@ -230,7 +230,7 @@ class Directories(ProgramCase):
         self.made()
         path = self.data / "log/chronik.meta"
         good = path.read_bytes()
-        for bad in (good[:9] + b"\xff" + good[10:], good[:-1], b"", b"x" * 64):
+        for bad in (good[:9] + bytes([good[9] ^ 0xFF]) + good[10:], good[:-1], b"", b"x" * 64):
             path.write_bytes(bad)
             self.no_start(says=("chronik.meta", "damaged or not ours", "restore it"))
         path.write_bytes(good)

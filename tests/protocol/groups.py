@@ -191,6 +191,8 @@ class GroupCase(NodeCase):
                 m.introduce()
         for m in members:
             m.send_join()
+            if m is members[0] and m.leads and len(members) > 1:        # a follower that came first would be answered
+                self.wait_state(m.group, "PreparingRebalance")          # with the generation that there is
         for m in members:
             m.receive_join()
         self.assertEqual(len({m.generation for m in members}), 1, "not all came into one generation")
