@@ -276,7 +276,7 @@ class Metrics(AdminCase):
         topic, client = self.topic(), self.client()
         before = self.metrics()
         good = records.batch([b"v"])
-        self.produce(client, topic, good[:20] + b"\xff" + good[21:])
+        self.produce(client, topic, good[:20] + bytes([good[20] ^ 0xFF]) + good[21:])
         self.produce(client, "nope", good)
         self.fetch(client, topic, offset=99)
         moved = self.moved(before, self.metrics())
