@@ -137,12 +137,14 @@ struct standing {
 
 static int standing_take(struct plog *pl, struct standing *ret)
 {
+        int64_t missing_from, missing_to;
         struct segment *s;
         char path[PLOG_PATH_MAX];
         int r = 0;
 
         pthread_mutex_lock(&pl->lock);
         s = plog_active(pl);
+        damage_missing(&pl->damage, &missing_from, &missing_to);
         *ret = (struct standing){ .c = { .start_offset = pl->start,
                                          .end_offset = pl->end,
                                          .segment_base = -1,
@@ -150,8 +152,8 @@ static int standing_take(struct plog *pl, struct standing *ret)
                                          .max_timestamp_offset = -1,
                                          .first_timestamp = -1,
                                          .snapshot_offset = -1,
-                                         .damaged_from = pl->damaged_from,
-                                         .damaged_to = pl->damaged_to,
+                                         .damaged_from = missing_from,
+                                         .damaged_to = missing_to,
                                          .cleaned_end = pl->cleaned_end },
                                   .appended_len = pl->appended_len };
         if (s && s->size) {
@@ -210,7 +212,9 @@ int checkpoint_make(struct plog *pl, bool sync)
         free(st.snapshot);
         if (r)
                 return r;
-        r = checkpoint_write(pl, &st.c, sync);
+        r = damage_save(pl); /* before anything is appended where a range was cut away */
+        if (!r)
+                r = checkpoint_write(pl, &st.c, sync);
         if (r)
                 return r;
         if (pl->checkpoint_snapshot != st.c.snapshot_offset)

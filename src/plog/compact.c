@@ -52,10 +52,10 @@ struct plog_compaction {
 
 static int state_of(const struct plog *pl)
 {
-        return pl->state == PLOG_CLOSED            ? PLOG_E_CLOSED
-               : pl->state == PLOG_FAILED          ? PLOG_E_FAILED
-               : pl->damaged_to > pl->damaged_from ? PLOG_E_DAMAGED
-                                                   : 0;
+        return pl->state == PLOG_CLOSED   ? PLOG_E_CLOSED
+               : pl->state == PLOG_FAILED ? PLOG_E_FAILED
+               : pl->damage.count         ? PLOG_E_DAMAGED
+                                          : 0;
 }
 
 static void segments_unref(struct segment **list, size_t count)

@@ -1,4 +1,5 @@
-/* Offsets by time, exact to the record. Blocks: whole batches are read. See plog.h. */
+/* Offsets by time, exact to the record. Blocks: whole batches are read. See plog.h.
+ * What is known to be damaged is passed over: the answer is the first record that can be read. */
 #include "base/err.h"
 #include "plog/internal.h"
 #include "sys/file.h"
@@ -95,6 +96,7 @@ static int find_in_segment(struct view *v, struct segment *s, int64_t size, int6
 {
         struct index_entry e;
         struct batch_header h;
+        struct walk_skips skips;
         struct walk_range range;
         struct walk w;
         int64_t pos;
@@ -107,6 +109,8 @@ static int find_in_segment(struct view *v, struct segment *s, int64_t size, int6
         if (fd < 0)
                 return fd;
         range = segment_range(s, &e, size, INT64_MAX);
+        segment_skips(v->pl, s, &skips);
+        range.skips = &skips;
         walk_init(&w, fd, &range, false);
         while ((r = walk_next(&w, &h, &pos)) > 0 && h.base_offset < v->below) {
                 CLEANUP(freep) uint8_t *batch = NULL;
@@ -164,6 +168,7 @@ static int max_in_segment(struct view *v, size_t i, int64_t *ret_max)
 {
         struct segment *s = v->segments[i];
         struct batch_header h;
+        struct walk_skips skips;
         struct walk_range range;
         struct walk w;
         int64_t pos;
@@ -183,6 +188,8 @@ static int max_in_segment(struct view *v, size_t i, int64_t *ret_max)
         if (fd < 0)
                 return fd;
         range = segment_whole(s, v->sizes[i]);
+        segment_skips(v->pl, s, &skips);
+        range.skips = &skips;
         walk_init(&w, fd, &range, false);
         while ((r = walk_next(&w, &h, &pos)) > 0 && batch_last_offset(&h) < v->below)
                 if (batch_last_offset(&h) >= v->start)

@@ -19,6 +19,7 @@ enum {
         SNAPSHOT_MAGIC = 0x50534e50,       /* "PSNP" */
         CHECKPOINT_MAGIC = 0x434b5054,     /* "CKPT" */
         SWAP_MAGIC = 0x53574150,           /* "SWAP" */
+        DAMAGE_MAGIC = 0x444d4745,         /* "DMGE" */
 
         /* Two slots, written in turn, in different pages: a torn write leaves the other one. */
         CHECKPOINT_SLOT_STEP = 4096,
@@ -35,6 +36,7 @@ enum {
 #define EPOCHS_NAME "epochs"
 #define CHECKPOINT_NAME "checkpoint"
 #define SWAP_NAME "swap"
+#define DAMAGE_NAME "damage"
 #define SEGMENT_SUFFIX ".log"
 #define INDEX_SUFFIX ".index"
 #define SNAPSHOT_SUFFIX ".snapshot"
@@ -181,3 +183,28 @@ struct disk_swap {
         uint32_t crc;
 };
 static_assert(sizeof(struct disk_swap) == 40, "FORMAT.md");
+
+/* When a log was checked last, and what of it is rotten. */
+struct disk_damage_header {
+        uint32_t magic;
+        uint16_t version;
+        uint16_t entry_len;
+        uint32_t count;
+        uint32_t reserved;
+        int64_t checked_ms; /* 1970; 0 never */
+        uint32_t entries_crc;
+        uint32_t crc; /* of the header before */
+};
+static_assert(sizeof(struct disk_damage_header) == 32, "FORMAT.md");
+
+struct disk_damaged_range {
+        int64_t from_offset;
+        int64_t to_offset;    /* the first one behind */
+        int64_t segment_base; /* where its last bytes lie; -1 not known */
+        int64_t pos;
+        int64_t end_pos;
+        int64_t found_ms;
+        uint32_t why; /* enum plog_damage_why */
+        uint32_t reserved;
+};
+static_assert(sizeof(struct disk_damaged_range) == 56, "FORMAT.md");

@@ -3,13 +3,13 @@
  *
  * Invariant: a segment is named after the end of the one before it, so names touch; the first one holds the start offset or
  * lies below it; the last one reaches the checkpoint's end. What does not touch is a hole. It is never closed by moving an
- * end or the start over it: the offsets stay, reads there are refused, the operator is told. There is one range of lost
- * offsets for a log; two holes become one with all between them. */
+ * end or the start over it: the offsets stay, reads there are refused, the operator is told. */
 #include <endian.h>
 #include <errno.h>
 
 #include "base/crc32c.h"
 #include "plog/internal.h"
+#include "sys/clock.h"
 #include "sys/diag.h"
 
 /* The first segment that holds anything at or above the start offset. */
@@ -37,18 +37,18 @@ void holes_count_segments(const struct plog *pl, struct checkpoint *c)
 
 void holes_mark(struct plog *pl, int64_t from, int64_t to)
 {
-        if (pl->damaged_from < pl->damaged_to && pl->damaged_from <= from && pl->damaged_to >= to)
+        if (!damage_add(&pl->damage, &(struct plog_damaged_range){ .from_offset = from,
+                                                                   .to_offset = to,
+                                                                   .segment_base = -1,
+                                                                   .pos = -1,
+                                                                   .end_pos = -1,
+                                                                   .found_ms = clock_wall_ms(),
+                                                                   .why = PLOG_DAMAGE_MISSING }))
                 return; /* known from before, and told then */
         diag(DIAG_ERROR,
              "%s: offsets %lld to %lld are missing from %s although they were on stable storage; reads there are "
              "refused: restore the segment's file and restart, or give them up by deleting all records below %lld",
              pl->name, (long long)from, (long long)to - 1, pl->dir, (long long)to);
-        if (pl->damaged_from < pl->damaged_to) {
-                from = MIN2(from, pl->damaged_from);
-                to = MAX2(to, pl->damaged_to);
-        }
-        pl->damaged_from = from;
-        pl->damaged_to = to;
 }
 
 static bool set_is_whole(const struct plog *pl, const struct checkpoint *c)

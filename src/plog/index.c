@@ -273,6 +273,34 @@ int index_check_entries(int fd, uint32_t count, uint32_t crc)
         return found == crc ? 0 : -EUCLEAN;
 }
 
+int index_read_entries(int fd, uint32_t count, uint32_t crc, struct index_entry **ret)
+{
+        CLEANUP(freep) struct index_entry *list = NULL;
+        struct disk_index_entry block[SEARCH_BLOCK];
+        uint32_t found = 0;
+
+        if (count > INDEX_ENTRIES_MAX + INDEX_TAIL_MAX)
+                return -EUCLEAN;
+        list = calloc(count + 1, sizeof *list);
+        if (!list)
+                return -ENOMEM;
+        for (uint32_t i = 0, n; i < count; i += n) {
+                int r;
+
+                n = MIN2(count - i, (uint32_t)SEARCH_BLOCK);
+                r = read_entries(fd, i, n, false, block);
+                if (r)
+                        return r;
+                found = crc32c(found, block, n * sizeof block[0]);
+                for (uint32_t k = 0; k < n; k++)
+                        list[i + k] = entry_decode(&block[k]);
+        }
+        if (found != crc)
+                return -EUCLEAN;
+        *ret = TAKE_PTR(list);
+        return 0;
+}
+
 int index_cut(struct index *ix, uint32_t count)
 {
         int fd, r;

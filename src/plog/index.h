@@ -56,5 +56,7 @@ int index_search_file(int fd, uint32_t count, struct index_key key, bool nowait,
 int index_read_footer(int fd, struct index_footer *ret);
 /* Compare the first @count entries with their CRC. Return: 0, -EUCLEAN, negative errno. */
 int index_check_entries(int fd, uint32_t count, uint32_t crc);
+/* The first @count entries, compared with their CRC; free(*ret). Return: 0, -EUCLEAN, negative errno. */
+int index_read_entries(int fd, uint32_t count, uint32_t crc, struct index_entry **ret);
 /* Keep the first @count entries only (recovery, truncation); the CRC is computed again from the file. */
 int index_cut(struct index *ix, uint32_t count);

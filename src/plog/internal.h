@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "base/list.h"
+#include "plog/damage.h"
 #include "plog/epochs.h"
 #include "plog/files.h"
 #include "plog/index.h"
@@ -97,8 +98,11 @@ struct plog {
         uint64_t cuts;  /* truncations so far: a reader that saw nonsense looks again */
         bool dir_dirty; /* names were made in the folder (or the folder itself) and not synced */
         bool epochs_dirty;
-        int64_t cleaned_end;              /* compaction has seen everything below */
-        int64_t damaged_from, damaged_to; /* offsets that are lost on this disk; equal: none */
+        int64_t cleaned_end; /* compaction has seen everything below */
+        struct damage damage;
+        int64_t checked_ms;     /* when a check went through all of it; 0 never */
+        bool damage_dirty;      /* the file "damage" says something else */
+        unsigned indexes_built; /* again, in this run */
 
         /* plog.work */
         uint64_t checkpoint_sequence;
@@ -204,6 +208,11 @@ int segment_load_index(struct plog *pl, struct segment *s);
  * -EAGAIN when not @may_block and the disk would be read. */
 int segment_seek(struct plog *pl, struct segment *s, struct index_key key, bool may_block, struct index_entry *ret);
 
+/* What is damaged of a segment, for a walk over it. Takes and gives back plog.lock itself. */
+void segment_skips(struct plog *pl, const struct segment *s, struct walk_skips *ret);
+/* Build the index of a sealed segment again, whatever is there. Blocks. Return: 0 or negative errno. */
+int segment_rebuild_index(struct plog *pl, struct segment *s);
+
 /* From a place that the index gave to @size bytes, for walk_init(). */
 static inline struct walk_range segment_range(const struct segment *s, const struct index_entry *from, int64_t size,
                                               int64_t end_offset)
@@ -280,6 +289,19 @@ void holes_mark(struct plog *pl, int64_t from, int64_t to);
 /* Mark what is missing between, before and behind the first @count segments, which need no scan: @pl has those that are
  * on disk. @c: NULL when there is no checkpoint. Blocks. Return: 0 or negative errno. */
 int holes_find(struct plog *pl, const struct checkpoint *c, size_t count);
+
+/* ---- damage_file.c ---- */
+
+/* Offsets that were there are not what they were: reads are refused from now on, and the operator is told what is new of
+ * that. Ranges outside of what is durable and not deleted are cut. plog.lock held. */
+void damage_mark(struct plog *pl, const struct plog_damaged_range *r);
+/* A check has read the bytes of all offsets from @from up to below @to, and only @found is damaged: what was rotten there
+ * before is served again, and the operator is told. plog.lock held. Return: offsets that are served again. */
+int64_t damage_settle(struct plog *pl, int64_t from, int64_t to, const struct damage *found);
+/* Write the file "damage" when it says something else, durably. plog.work held. Blocks. Return: 0 or negative errno. */
+int damage_save(struct plog *pl);
+/* What it says. Return: 0, also when there is none or it cannot be read; -EPROTONOSUPPORT (told); negative errno. */
+int damage_load(struct plog *pl);
 
 /* ---- recovery.c ---- */
 

@@ -44,6 +44,7 @@ struct plog *plog_unref(struct plog *pl)
         epochs_fini(&pl->epochs);
         producers_fini(&pl->producers);
         recent_fini(&pl->recent);
+        damage_fini(&pl->damage);
         pthread_mutex_destroy(&pl->lock);
         pthread_mutex_destroy(&pl->news);
         pthread_mutex_destroy(&pl->work);
@@ -225,7 +226,8 @@ static bool checkpoint_is_current(struct plog *pl)
         /* A log that was never written to has nothing to say; thousands of those close quickly. */
         current = !pl->end && !pl->segments_count;
         current |= pl->durable_end == pl->end && pl->checkpoint_end == pl->end && pl->checkpoint_start == pl->start &&
-                   !pl->epochs_dirty && (!pl->producers.count || pl->checkpoint_snapshot == pl->end);
+                   !pl->epochs_dirty && !pl->damage_dirty &&
+                   (!pl->producers.count || pl->checkpoint_snapshot == pl->end);
         pthread_mutex_unlock(&pl->lock);
         return current;
 }
@@ -291,6 +293,8 @@ void plog_ends(struct plog *pl, struct plog_ends *ret)
                                    .durable_end_offset = pl->durable_end,
                                    .end_offset = pl->end,
                                    .size_bytes = pl->size_bytes,
+                                   .damaged_offsets = damage_offsets(&pl->damage),
+                                   .damaged_ranges = pl->damage.count,
                                    .failed = pl->state == PLOG_FAILED };
         pthread_mutex_unlock(&pl->lock);
 }
@@ -335,6 +339,27 @@ int plog_epoch_end(struct plog *pl, int32_t epoch, int32_t *ret_epoch, int64_t *
         found = epochs_end(&pl->epochs, epoch, pl->end, ret_epoch, ret_end_offset);
         pthread_mutex_unlock(&pl->lock);
         return found ? 0 : PLOG_E_NOT_FOUND;
+}
+
+size_t plog_damaged(struct plog *pl, size_t max, struct plog_damaged_range *ret)
+{
+        size_t count;
+
+        pthread_mutex_lock(&pl->lock);
+        count = pl->damage.count;
+        memcpy(ret, damage_list(&pl->damage), MIN2(count, max) * sizeof *ret);
+        pthread_mutex_unlock(&pl->lock);
+        return count;
+}
+
+int64_t plog_checked_ms(struct plog *pl)
+{
+        int64_t ms;
+
+        pthread_mutex_lock(&pl->lock);
+        ms = pl->checked_ms;
+        pthread_mutex_unlock(&pl->lock);
+        return ms;
 }
 
 void plog_expire_producers(struct plog *pl, int64_t now_ms)

@@ -54,7 +54,7 @@ enum {
         PLOG_E_NOT_FOUND,              /* no record at or after that time; no such epoch */
         PLOG_E_FAILED,                 /* a write or sync failed: read-only up to the durable end */
         PLOG_E_CLOSED,                 /* closed or deleted meanwhile */
-        PLOG_E_DAMAGED,                /* bytes on disk do not match their CRC */
+        PLOG_E_DAMAGED,                /* bytes on disk are not what was written, or missing */
 };
 
 /* ---- append ---- */
@@ -121,6 +121,8 @@ struct plog_ends {
         int64_t durable_end_offset;
         int64_t end_offset;
         int64_t size_bytes;
+        int64_t damaged_offsets; /* of all damaged ranges */
+        unsigned damaged_ranges;
         bool failed;
 };
 void plog_ends(struct plog *pl, struct plog_ends *ret);
@@ -145,6 +147,33 @@ int32_t plog_latest_epoch(struct plog *pl);
 int plog_assign_epoch(struct plog *pl, int32_t epoch);
 /* The largest epoch <= @epoch and where it ended (KIP-101; kafka OffsetForLeaderEpoch). Return: 0, PLOG_E_NOT_FOUND. */
 int plog_epoch_end(struct plog *pl, int32_t epoch, int32_t *ret_epoch, int64_t *ret_end_offset);
+
+/* ---- damage ---- */
+
+enum plog_damage_why {
+        PLOG_DAMAGE_MISSING = 1, /* a file, or its end, is not there any more; looked for again at every start */
+        PLOG_DAMAGE_HEADER, /* all from here are rotten: found by a check (scrub.h), and looked at again by the next */
+        PLOG_DAMAGE_CRC,
+        PLOG_DAMAGE_OFFSET,
+        PLOG_DAMAGE_EPOCH,
+        PLOG_DAMAGE_UNREADABLE,
+};
+/* As the end of a sentence. Static. */
+const char *plog_damage_text(enum plog_damage_why why);
+
+/* Offsets that were on stable storage and are refused. Whoever has them elsewhere (a replica) can write the right batches
+ * over the bytes from pos to end_pos, when they are as long, and have the log checked: what is whole is served again. */
+struct plog_damaged_range {
+        int64_t from_offset, to_offset; /* up to below to_offset */
+        int64_t segment_base;           /* in the file of this name; of several the last one; -1: no bytes are there */
+        int64_t pos, end_pos;           /* likewise; -1 */
+        int64_t found_ms;               /* wall clock */
+        enum plog_damage_why why;       /* of the first batch */
+};
+/* The first @max of them, rising. Return: how many there are. */
+size_t plog_damaged(struct plog *pl, size_t max, struct plog_damaged_range *ret);
+/* When a check last went through the whole log (scrub.h), ms since 1970; 0: never. */
+int64_t plog_checked_ms(struct plog *pl);
 
 /* ---- change ---- */
 

@@ -10,7 +10,9 @@ struct plan {
         int64_t size;       /* of whole batches in the segment, when looked at */
         int64_t end_offset; /* behind them */
         uint64_t cuts;
-        bool done; /* the answer was in memory */
+        bool done;         /* the answer was in memory */
+        bool up_to_damage; /* damage is what reading ends at */
+        struct walk_skips skips;
 };
 
 static void slice_add(struct plog_slice *s, int64_t pos, int64_t len, int64_t base_offset, int64_t next_offset)
@@ -48,13 +50,13 @@ static bool read_recent(const struct plog *pl, const struct plog_read_args *args
 }
 
 /* Where reading ends at the latest: what may be lost is not shown, and after a failure only what was synced is. */
-static int64_t bound_of(const struct plog *pl, const struct plog_read_args *args)
+static int64_t bound_of(const struct plog *pl, const struct plog_read_args *args, bool *ret_up_to_damage)
 {
-        int64_t end = pl->state == PLOG_FAILED ? pl->durable_end : pl->end;
+        const struct plog_damaged_range *damage = damage_after(&pl->damage, args->from_offset);
+        int64_t end = MIN2(pl->state == PLOG_FAILED ? pl->durable_end : pl->end, args->below_offset);
 
-        if (pl->damaged_from < pl->damaged_to && args->from_offset < pl->damaged_from)
-                end = MIN2(end, pl->damaged_from);
-        return MIN2(end, args->below_offset);
+        *ret_up_to_damage = damage && damage->from_offset < end;
+        return *ret_up_to_damage ? damage->from_offset : end;
 }
 
 static int plan_locked(struct plog *pl, struct plog_read_args *args, struct plog_slice *ret, struct plan *ret_plan)
@@ -65,9 +67,9 @@ static int plan_locked(struct plog *pl, struct plog_read_args *args, struct plog
                 return PLOG_E_CLOSED;
         if (args->from_offset < pl->start || args->from_offset > pl->end)
                 return PLOG_E_OUT_OF_RANGE;
-        if (args->from_offset >= pl->damaged_from && args->from_offset < pl->damaged_to)
+        if (damage_at(&pl->damage, args->from_offset))
                 return PLOG_E_DAMAGED;
-        args->below_offset = bound_of(pl, args);
+        args->below_offset = bound_of(pl, args, &ret_plan->up_to_damage);
         ret_plan->done = true;
         if (args->from_offset >= args->below_offset || !pl->segments_count)
                 return 0;
@@ -78,7 +80,7 @@ static int plan_locked(struct plog *pl, struct plog_read_args *args, struct plog
         while (args->from_offset >= pl->segments[i]->next_offset && (size_t)i + 1 < pl->segments_count)
                 i++;
         ret_plan->segment = pl->segments[i];
-        if (!ret_plan->segment->sealed && read_recent(pl, args, ret)) {
+        if (!ret_plan->segment->sealed && !ret_plan->up_to_damage && read_recent(pl, args, ret)) {
                 if (ret->len)
                         ret->pin = pin_file_ref(ret_plan->segment->file);
                 return 0;
@@ -88,6 +90,7 @@ static int plan_locked(struct plog *pl, struct plog_read_args *args, struct plog
         ret_plan->size = ret_plan->segment->size;
         ret_plan->end_offset = ret_plan->segment->next_offset;
         ret_plan->cuts = pl->cuts;
+        damage_skips(&pl->damage, ret_plan->segment->base_offset, &ret_plan->skips);
         return 0;
 }
 
@@ -145,10 +148,16 @@ static int read_walk(struct plog *pl, const struct plan *plan, const struct plog
         if (r)
                 return r;
         range = segment_range(s, &e, plan->size, plan->end_offset);
+        range.skips = &plan->skips;
         walk_init(&w, ret->fd, &range, !may_block);
         r = find_first(&w, args->from_offset, &h, &pos);
-        if (r <= 0)
+        if (r < 0)
                 return r;
+        /* Nothing lies between the offset and the damage: the damage is what was asked for. */
+        if (plan->up_to_damage && (r ? h.base_offset >= args->below_offset : plan->end_offset >= args->below_offset))
+                return PLOG_E_DAMAGED;
+        if (!r)
+                return 0;
         if (batch_last_offset(&h) >= args->below_offset || !slice_has_room(ret, args, batch_size(&h)))
                 return 0;
         slice_add(ret, pos, batch_size(&h), h.base_offset, batch_last_offset(&h) + 1);
@@ -210,7 +219,7 @@ static int read_once(struct plog *pl, const struct plog_read_args *args_in, bool
 {
         CLEANUP(segment_unrefp) struct segment *held = NULL;
         struct plog_read_args args = *args_in;
-        struct plan plan = { 0 };
+        struct plan plan; /* filled as far as it is used: it is large, and this is the hot path */
         int r;
 
         pthread_mutex_lock(&pl->lock);

@@ -196,6 +196,7 @@ static int walk_segment(struct plog *pl, struct segment *s, int64_t from, int64_
 {
         struct index_entry e;
         struct batch_header h;
+        struct walk_skips skips;
         struct walk_range range;
         struct walk w;
         int64_t pos;
@@ -208,6 +209,8 @@ static int walk_segment(struct plog *pl, struct segment *s, int64_t from, int64_
         if (fd < 0)
                 return fd;
         range = segment_range(s, &e, s->size, INT64_MAX);
+        segment_skips(pl, s, &skips);
+        range.skips = &skips;
         walk_init(&w, fd, &range, false);
         while ((r = walk_next(&w, &h, &pos)) > 0) {
                 if (h.base_offset >= to) {
@@ -478,7 +481,7 @@ static int scan(struct recovery *rc)
                                 return r;
                         continue;
                 }
-                if (before != s->base_offset && !(pl->damaged_from <= before && pl->damaged_to >= s->base_offset)) {
+                if (before != s->base_offset && !damage_covers(&pl->damage, before, s->base_offset)) {
                         if (s->base_offset < rc->known_end) {
                                 holes_mark(pl, before, s->base_offset);
                                 rc->changed = true;
@@ -540,7 +543,7 @@ static int recover_epochs(struct recovery *rc)
 static int recover_inner(struct recovery *rc)
 {
         struct plog *pl = rc->pl;
-        int64_t scan_offset;
+        int64_t scan_offset, missing_from, missing_to;
         int r;
 
         r = swap_redo(pl->dir, pl->name);
@@ -557,6 +560,8 @@ static int recover_inner(struct recovery *rc)
         r = check_active(rc);
         if (!r)
                 r = load_segments(rc);
+        if (!r)
+                r = damage_load(pl);
         if (r)
                 return r;
         if (rc->have_checkpoint) {
@@ -568,7 +573,8 @@ static int recover_inner(struct recovery *rc)
         r = holes_find(pl, rc->have_checkpoint ? &rc->c : NULL, rc->scan_from);
         if (r)
                 return r;
-        rc->changed |= pl->damaged_from != rc->c.damaged_from || pl->damaged_to != rc->c.damaged_to;
+        damage_missing(&pl->damage, &missing_from, &missing_to);
+        rc->changed |= missing_from != rc->c.damaged_from || missing_to != rc->c.damaged_to;
         scan_offset = rc->scan_pos                         ? rc->c.end_offset
                       : rc->scan_from < pl->segments_count ? pl->segments[rc->scan_from]->base_offset
                                                            : rc->known_end;
@@ -583,6 +589,7 @@ static int recover_inner(struct recovery *rc)
         if (r)
                 return r;
         set_ends(rc);
+        pl->damage_dirty |= damage_trim(&pl->damage, pl->start, pl->end);
         return recover_epochs(rc);
 }
 

@@ -88,8 +88,7 @@ static void detach_front(struct plog *pl, size_t count, struct segment **ret_seg
         pl->start = MAX2(pl->start, plog_first_base(pl));
         if (epochs_truncate_start(&pl->epochs, pl->start))
                 pl->epochs_dirty = true;
-        if (pl->damaged_to <= pl->start)
-                pl->damaged_from = pl->damaged_to = 0;
+        pl->damage_dirty |= damage_trim(&pl->damage, pl->start, INT64_MAX);
 }
 
 static int remove_front(struct plog *pl, size_t count)
@@ -159,8 +158,7 @@ static int delete_records(struct plog *pl, int64_t offset)
         pl->start = MAX2(pl->start, offset);
         if (epochs_truncate_start(&pl->epochs, pl->start))
                 pl->epochs_dirty = true;
-        if (pl->damaged_to <= pl->start)
-                pl->damaged_from = pl->damaged_to = 0;
+        pl->damage_dirty |= damage_trim(&pl->damage, pl->start, INT64_MAX);
         pthread_mutex_unlock(&pl->lock);
         return checkpoint_make(pl, true);
 }
@@ -291,23 +289,22 @@ static int truncate_to(struct plog *pl, int64_t offset)
         recent_reset(&pl->recent);
         if (epochs_truncate_end(&pl->epochs, pl->end))
                 pl->epochs_dirty = true;
-        pl->damaged_to = MIN2(pl->damaged_to, pl->end);
-        if (pl->damaged_from >= pl->damaged_to)
-                pl->damaged_from = pl->damaged_to = 0;
+        pl->damage_dirty |= damage_trim(&pl->damage, pl->start, pl->end);
         pl->cleaned_end = MIN2(pl->cleaned_end, pl->end);
         c = (struct checkpoint){ .start_offset = pl->start,
                                  .end_offset = pl->durable_end,
                                  .segment_base = -1,
                                  .snapshot_offset = 0,
-                                 .cleaned_end = pl->cleaned_end,
-                                 .damaged_from = pl->damaged_from,
-                                 .damaged_to = pl->damaged_to };
+                                 .cleaned_end = pl->cleaned_end };
+        damage_missing(&pl->damage, &c.damaged_from, &c.damaged_to);
         if (keep && pl->durable_end == pl->end)
                 c.segment_base = pl->segments[keep - 1]->base_offset;
         c.segment_pos = c.segment_base >= 0 ? pos : 0;
         holes_count_segments(pl, &c);
         pthread_mutex_unlock(&pl->lock);
-        r = checkpoint_write(pl, &c, true);
+        r = damage_save(pl);
+        if (!r)
+                r = checkpoint_write(pl, &c, true);
         if (r)
                 return r;
         drop_from(pl, keep);

@@ -235,8 +235,16 @@ static int load_footer(struct plog *pl, struct segment *s, const char *path)
         return r;
 }
 
+void segment_skips(struct plog *pl, const struct segment *s, struct walk_skips *ret)
+{
+        pthread_mutex_lock(&pl->lock);
+        damage_skips(&pl->damage, s->base_offset, ret);
+        pthread_mutex_unlock(&pl->lock);
+}
+
 static int walk_whole(struct plog *pl, struct segment *from, struct segment *to, const char *suffix)
 {
+        struct walk_skips skips;
         struct walk_range range;
         struct walk w;
         struct batch_header h;
@@ -246,9 +254,14 @@ static int walk_whole(struct plog *pl, struct segment *from, struct segment *to,
         if (fd < 0)
                 return fd;
         range = segment_whole(from, from->size);
+        segment_skips(pl, from, &skips);
+        range.skips = &skips;
         walk_init(&w, fd, &range, false);
-        while ((r = walk_next(&w, &h, &pos)) > 0)
+        while ((r = walk_next(&w, &h, &pos)) > 0) {
+                to->size = pos; /* behind what was left out */
                 segment_account(to, pl->store->files, pl->dir, pl->conf.index_interval_bytes, &h, suffix);
+        }
+        to->next_offset = MAX2(to->next_offset, w.next_offset);
         pin_file_unpin(from->file);
         return r;
 }
@@ -256,7 +269,11 @@ static int walk_whole(struct plog *pl, struct segment *from, struct segment *to,
 /* The new index gets its name when it is whole, so that readers of an old one are not disturbed. */
 static int build_again(struct plog *pl, struct segment *s, const char *path)
 {
-        struct segment t = { .base_offset = s->base_offset, .max_timestamp = -1, .max_timestamp_offset = -1 };
+        struct segment t = { .base_offset = s->base_offset,
+                             .next_offset = s->base_offset,
+                             .max_timestamp = -1,
+                             .max_timestamp_offset = -1,
+                             .first_timestamp = -1 };
         char tmp_path[PLOG_PATH_MAX];
         int r;
 
@@ -272,6 +289,29 @@ static int build_again(struct plog *pl, struct segment *s, const char *path)
         index_fini(&t.index);
         if (!r)
                 r = file_rename(tmp_path, path);
+        if (r)
+                return r;
+        pthread_mutex_lock(&pl->lock);
+        pl->indexes_built++;
+        pthread_mutex_unlock(&pl->lock);
+        return 0;
+}
+
+int segment_rebuild_index(struct plog *pl, struct segment *s)
+{
+        char path[PLOG_PATH_MAX];
+        int r;
+
+        plog_path(pl->dir, s->base_offset, INDEX_SUFFIX, path);
+        pthread_mutex_lock(&pl->store->rebuild_lock);
+        r = build_again(pl, s, path);
+        if (!r) {
+                pthread_mutex_lock(&pl->lock);
+                s->index_checked = false;
+                pthread_mutex_unlock(&pl->lock);
+                r = load_footer(pl, s, path);
+        }
+        pthread_mutex_unlock(&pl->store->rebuild_lock);
         return r;
 }
 

@@ -230,6 +230,9 @@ static void replace(struct plog *pl, struct segment **old, size_t count, struct 
         memmove(&pl->segments[i + 1], &pl->segments[i + count],
                 (pl->segments_count - i - count) * sizeof pl->segments[0]);
         pl->segments_count -= count - 1;
+        /* Every batch was compared with its CRC when it was read for the new one. */
+        if (damage_clear(&pl->damage, s->base_offset, s->next_offset))
+                pl->damage_dirty = true;
         pthread_mutex_unlock(&pl->lock);
         for (size_t k = 0; k < count; k++)
                 segment_unref(old[k]); /* the list's reference */

@@ -15,6 +15,8 @@ void walk_init(struct walk *w, int fd, const struct walk_range *range, bool nowa
         w->end = range->end;
         w->next_offset = range->first_offset;
         w->end_offset = range->end_offset;
+        w->skips = range->skips ? range->skips->list : NULL;
+        w->skips_count = range->skips ? range->skips->count : 0;
         w->nowait = nowait;
         w->small = true;
         w->buf_len = 0;
@@ -36,10 +38,21 @@ static int walk_fill(struct walk *w)
         return n < BATCH_HEADER_LEN ? -EUCLEAN : 0;
 }
 
+static void skip(struct walk *w)
+{
+        for (; w->skips_count && w->skips->pos <= w->pos; w->skips++, w->skips_count--)
+                if (w->skips->end_pos > w->pos) {
+                        w->pos = w->skips->end_pos;
+                        w->next_offset = MAX2(w->next_offset, w->skips->next_offset);
+                }
+}
+
 int walk_next(struct walk *w, struct batch_header *ret_head, int64_t *ret_pos)
 {
-        int64_t at = w->pos - w->buf_pos;
+        int64_t at;
 
+        skip(w);
+        at = w->pos - w->buf_pos;
         if (w->pos >= w->end)
                 return 0;
         if (!w->buf_len || at + BATCH_HEADER_LEN > (int64_t)w->buf_len) {

@@ -19,13 +19,25 @@ static inline bool batch_read(const uint8_t *p, struct batch_header *ret)
                ret->base_offset >= 0 && ret->base_offset <= PLOG_OFFSET_MAX;
 }
 
+/* Bytes that a walk leaves out because they are known to be damaged (damage.h), rising. */
+struct walk_skip {
+        int64_t pos, end_pos;
+        int64_t next_offset; /* of the batch at end_pos at least */
+};
+struct walk_skips {
+        unsigned count;
+        struct walk_skip list[128];
+};
+
 /* Headers only: small reads through the page cache, larger ones while batches are small. */
 struct walk {
         int fd;
-        int64_t pos;         /* of the next batch */
-        int64_t end;         /* of whole batches */
-        int64_t next_offset; /* the next batch does not begin below */
-        int64_t end_offset;  /* no batch reaches this */
+        int64_t pos;                   /* of the next batch */
+        int64_t end;                   /* of whole batches */
+        int64_t next_offset;           /* the next batch does not begin below */
+        int64_t end_offset;            /* no batch reaches this */
+        const struct walk_skip *skips; /* those ahead */
+        unsigned skips_count;
         bool nowait;
         bool small; /* the last batch was small: read ahead */
         int64_t buf_pos;
@@ -37,6 +49,8 @@ struct walk_range {
         int64_t pos, end;     /* bytes; a batch begins at pos */
         int64_t first_offset; /* no batch begins below; then they rise: the base offset is not covered by the CRC */
         int64_t end_offset;   /* no batch reaches this */
+        /* Borrowed for the walk; NULL: none. */
+        const struct walk_skips *skips;
 };
 
 void walk_init(struct walk *w, int fd, const struct walk_range *range, bool nowait);

@@ -200,6 +200,39 @@ int file_warm(int fd, int64_t pos, size_t len)
         return 0;
 }
 
+ssize_t file_pread_aside(int fd, void *buf, size_t len, int64_t pos)
+{
+        bool cold = file_is_cached(fd, pos, len) == 0;
+        ssize_t n = file_pread(fd, buf, len, pos);
+
+        if (cold)
+                (void)posix_fadvise(fd, pos, (off_t)len, POSIX_FADV_DONTNEED); /* a favour to others, no more */
+        return n;
+}
+
+void file_uncache(int fd)
+{
+        (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
+int file_reopen_direct(int fd)
+{
+        char path[64];
+        int r;
+
+        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        r = file_open(path, O_RDONLY | O_DIRECT);
+        /* EINVAL: the file system; ENOENT: no /proc. */
+        return r == -EINVAL || r == -ENOENT ? -EOPNOTSUPP : r;
+}
+
+ssize_t file_pread_direct(int fd, void *buf, size_t len, int64_t pos)
+{
+        ssize_t n = RETRY(pread(fd, buf, len, pos));
+
+        return n >= 0 ? n : errno == EINVAL ? -EOPNOTSUPP : -errno;
+}
+
 int file_read_whole(const char *path, size_t len_max, char **ret_data, size_t *ret_len)
 {
         CLEANUP(file_closep) int fd = file_open(path, O_RDONLY);
@@ -301,10 +334,10 @@ int file_replace(const char *path, struct span content)
         return file_sync_dir_of(path);
 }
 
-int file_lock(const char *path)
+static int lock_take(const char *path, int flags, short type)
 {
-        CLEANUP(file_closep) int fd = file_open(path, O_RDWR | O_CREAT);
-        struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+        CLEANUP(file_closep) int fd = file_open(path, flags);
+        struct flock lock = { .l_type = type, .l_whence = SEEK_SET };
         int ret;
 
         if (fd < 0)
@@ -315,6 +348,16 @@ int file_lock(const char *path)
         ret = fd;
         fd = -1;
         return ret;
+}
+
+int file_lock(const char *path)
+{
+        return lock_take(path, O_RDWR | O_CREAT, F_WRLCK);
+}
+
+int file_lock_shared(const char *path)
+{
+        return lock_take(path, O_RDONLY, F_RDLCK);
 }
 
 int file_space(const char *path, uint64_t *ret_free, uint64_t *ret_total)

@@ -36,6 +36,20 @@ ssize_t file_pread_nowait(int fd, void *buf, size_t len, int64_t pos);
 int file_is_cached(int fd, int64_t pos, size_t len);
 /* Bring the range into the page cache; a file that ends before is no error. */
 int file_warm(int fd, int64_t pos, size_t len);
+/* Like file_pread(), and leaves the page cache as it was: what was not in it before is dropped again, so that reading much
+ * once does not push out what is read often. */
+ssize_t file_pread_aside(int fd, void *buf, size_t len, int64_t pos);
+/* Drop what the page cache holds of the file and is on the disk: the next read comes from there. A favour that may be refused. */
+void file_uncache(int fd);
+
+/* What file_pread_direct() is given are multiples of this; no disk has larger blocks. */
+enum { FILE_DIRECT_ALIGN = 4096 };
+/* Open the file behind @fd, whatever its name is by now, once more for reads that come from the disk and not from the page
+ * cache (O_DIRECT). Return: descriptor; -EOPNOTSUPP where that cannot be done; other negative errno. */
+int file_reopen_direct(int fd);
+/* Read at @pos from such a descriptor into @buf; all three multiples of FILE_DIRECT_ALIGN. Fewer bytes than @len: the file
+ * ends there, or what follows cannot be read. Return: bytes; -EOPNOTSUPP where it cannot be done after all; negative errno. */
+ssize_t file_pread_direct(int fd, void *buf, size_t len, int64_t pos);
 /* A whole file of at most @len_max bytes (else -EFBIG) with a NUL behind it; free(*ret_data). */
 int file_read_whole(const char *path, size_t len_max, char **ret_data, size_t *ret_len);
 
@@ -63,6 +77,10 @@ int file_replace(const char *path, struct span content);
 /* Take an exclusive lock on @path (created when missing) for the life of the process or until file_close() of the
  * result; -EWOULDBLOCK when another process holds it. Return: descriptor or negative errno. */
 int file_lock(const char *path);
+
+/* Keep file_lock() on @path from succeeding until file_close() of the result; changes nothing on disk. -EWOULDBLOCK when another
+ * process holds it, -ENOENT when there is none. Return: descriptor or negative errno. */
+int file_lock_shared(const char *path);
 
 /* Bytes free for us and in all on the file system that holds @path. */
 int file_space(const char *path, uint64_t *ret_free, uint64_t *ret_total);

@@ -370,8 +370,8 @@ static struct content read_log(struct plog *pl, size_t len_max)
                                                         .len_max = len_max,
                                                         .at_least_one = true },
                               true, &s);
-                if (r == PLOG_E_DAMAGED && at >= pl->damaged_from && at < pl->damaged_to) {
-                        at = pl->damaged_to; /* said to be lost; behind it the log goes on */
+                if (r == PLOG_E_DAMAGED && damage_at(&pl->damage, at)) {
+                        at = damage_at(&pl->damage, at)->to_offset; /* said to be lost; behind it the log goes on */
                         continue;
                 }
                 if (r || !s.len)
@@ -389,9 +389,10 @@ static struct content read_log(struct plog *pl, size_t len_max)
         (void)plog_epoch_end(pl, 2, &(int32_t){ 0 }, &end);
         (void)plog_epoch_at(pl, c.ends.start_offset);
         if (fuzz_tells())
-                fprintf(stderr, "start %lld durable %lld end %lld damaged %lld-%lld read to %lld crc %08x outcome %d\n",
+                fprintf(stderr,
+                        "start %lld durable %lld end %lld damaged %lld in %u read to %lld crc %08x outcome %d\n",
                         (long long)c.ends.start_offset, (long long)c.ends.durable_end_offset,
-                        (long long)c.ends.end_offset, (long long)pl->damaged_from, (long long)pl->damaged_to,
+                        (long long)c.ends.end_offset, (long long)c.ends.damaged_offsets, c.ends.damaged_ranges,
                         (long long)c.read_to, c.crc, c.stopped_by);
         return c;
 }
