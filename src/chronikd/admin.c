@@ -5,6 +5,7 @@
  *   GET /v1/topics          POST /v1/topics {"name", "partitions", "replication_factor", "configs": {}}
  *   GET /v1/topics/NAME     DELETE /v1/topics/NAME
  *   GET /v1/groups          GET /v1/groups/NAME
+ *   POST /v1/verify {"topic", "partition", "bytes_per_second"}   GET /v1/verify
  *
  * HEAD goes wherever GET does. Errors: {"error": "what was wrong and what would be right"}. */
 #include <jansson.h>
@@ -99,6 +100,8 @@ static const struct route routes[] = {
         { "DELETE", "/v1/topics/", true, true, admin_delete_topic },
         { "GET", "/v1/groups", false, true, admin_get_groups },
         { "GET", "/v1/groups/", true, true, admin_get_group },
+        { "GET", "/v1/verify", false, true, admin_get_verify },
+        { "POST", "/v1/verify", false, true, admin_post_verify },
 };
 
 /* Does @path lead to @r? Then *@ret_name is what follows. */
@@ -123,8 +126,8 @@ static void answer_no_route(struct http_request *rq)
                 admin_answer_error(rq, 405, "%s has no %s; it has %s.", rq->path, rq->method, rq->allow);
         else
                 admin_answer_error(rq, 404,
-                                   "There is no %s. There are /livez, /readyz, /metrics, /v1/cluster, /v1/topics and "
-                                   "/v1/groups.",
+                                   "There is no %s. There are /livez, /readyz, /metrics, /v1/cluster, /v1/topics, "
+                                   "/v1/groups and /v1/verify.",
                                    rq->path);
 }
 

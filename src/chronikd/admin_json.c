@@ -1,6 +1,7 @@
 /* Answers of the admin listener as JSON. */
 #include <jansson.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/utf8.h"
 #include "chronikd/admin.h"
@@ -38,6 +39,24 @@ json_t *admin_json_str(struct str s)
                 return json_stringn(s.p, s.len);
         utf8_add_clean(&clean, s);
         return clean.failed ? NULL : json_stringn(clean.data, clean.len);
+}
+
+bool admin_members_known(json_t *body, const char *const *known, size_t count, char *why, size_t size)
+{
+        const char *key;
+        json_t *value;
+
+        json_object_foreach (body, key, value) {
+                size_t i = 0;
+
+                while (i < count && strcmp(key, known[i]) != 0)
+                        i++;
+                if (i == count) {
+                        snprintf(why, size, "\"%.100s\" is not known.", key);
+                        return false;
+                }
+        }
+        return true;
 }
 
 json_t *admin_json_ids(const int32_t *ids, size_t count)

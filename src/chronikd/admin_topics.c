@@ -15,6 +15,7 @@ static json_t *json_partition(struct node *n, const struct meta_image *image, co
                                 "leader_epoch", mp->leader_epoch, "replicas",
                                 admin_json_ids(meta_partition_replicas(mp), mp->replicas_count), "isr",
                                 admin_json_ids(meta_partition_isr(mp), mp->isr_count));
+        CLEANUP(freep) struct plog_damaged_range *damaged = NULL;
         struct partition_view view;
         struct plog_ends ends;
 
@@ -26,7 +27,16 @@ static json_t *json_partition(struct node *n, const struct meta_image *image, co
         json_object_set_new(out, "high_watermark", json_integer(view.high_watermark));
         json_object_set_new(out, "end_offset", json_integer(view.end_offset));
         json_object_set_new(out, "size_bytes", json_integer(ends.size_bytes));
-        json_object_set_new(out, "state", json_string(view.failed ? "read-only" : "ok"));
+        json_object_set_new(out, "state",
+                            json_string(view.failed           ? "read-only"
+                                        : ends.damaged_ranges ? "damaged"
+                                                              : "ok"));
+        damaged = ends.damaged_ranges ? calloc(ends.damaged_ranges, sizeof *damaged) : NULL;
+        if (damaged)
+                json_object_set_new(
+                        out, "damaged",
+                        admin_json_damage(damaged, MIN2(plog_damaged(partition_log(p), ends.damaged_ranges, damaged),
+                                                        (size_t)ends.damaged_ranges)));
         partition_unref(p);
         return out;
 }
@@ -154,19 +164,9 @@ static bool configs_read(json_t *object, struct topic_body *ret, char *why, size
 static bool topic_body_read(json_t *body, struct topic_body *ret, char *why, size_t size)
 {
         static const char *const known[] = { "name", "partitions", "replication_factor", "configs" };
-        const char *key;
-        json_t *value;
 
-        json_object_foreach (body, key, value) {
-                size_t i = 0;
-
-                while (i < ARRAY_LEN(known) && strcmp(key, known[i]) != 0)
-                        i++;
-                if (i == ARRAY_LEN(known)) {
-                        snprintf(why, size, "\"%.100s\" is not known.", key);
-                        return false;
-                }
-        }
+        if (!admin_members_known(body, known, ARRAY_LEN(known), why, size))
+                return false;
         ret->name = json_string_value(json_object_get(body, "name"));
         if (!ret->name) {
                 snprintf(why, size,

@@ -10,7 +10,7 @@
 #include "sys/clock.h"
 #include "sys/file.h"
 
-enum { LAG_SERIES_MAX = 10000 }; /* beyond, only the sum is told: a scrape must stay small */
+enum { LAG_SERIES_MAX = 10000, DAMAGE_SERIES_MAX = 1000 }; /* beyond, only the sum is told: a scrape must stay small */
 
 static void gauge(struct strbuf *out, const char *name, const char *help, double value)
 {
@@ -89,6 +89,70 @@ static void write_compaction(struct node *n, struct strbuf *out)
                 (double)atomic_load(&c->bytes_read));
         counter(out, "chronik_compaction_written_bytes_total", "Bytes that it wrote in their place.",
                 (double)atomic_load(&c->bytes_written));
+}
+
+/* Where there is damage. What is whole has no series. */
+struct damage_tally {
+        struct strbuf *out;
+        const char *name;
+        bool offsets;
+        unsigned series;
+        int64_t ranges_all, offsets_all;
+};
+
+static int tally_damage(void *arg, struct partition *p)
+{
+        struct damage_tally *t = arg;
+        struct plog_ends ends;
+        char index[16];
+
+        plog_ends(partition_log(p), &ends);
+        if (!ends.damaged_ranges)
+                return 0;
+        t->ranges_all += ends.damaged_ranges;
+        t->offsets_all += ends.damaged_offsets;
+        if (t->series++ >= DAMAGE_SERIES_MAX)
+                return 0;
+        snprintf(index, sizeof index, "%d", partition_index(p));
+        expo_value(t->out, t->name, "",
+                   (struct expo_label[]){
+                           { "topic", str_of(partition_topic_name(p)) }, { "partition", str_of(index) }, { 0 } },
+                   t->offsets ? (double)ends.damaged_offsets : (double)ends.damaged_ranges);
+        return 0;
+}
+
+static void write_damage(struct node *n, struct strbuf *out)
+{
+        struct damage_tally t = { .out = out, .name = "chronik_damaged_ranges" };
+
+        expo_family(
+                out, t.name, "gauge",
+                "Ranges of offsets of a partition that are damaged on disk and refused; partitions that have none are "
+                "left out.");
+        (void)partition_table_visit(n->table, tally_damage, &t); /* when memory is out: the next scrape */
+        t = (struct damage_tally){ .out = out, .name = "chronik_damaged_offsets", .offsets = true };
+        expo_family(out, t.name, "gauge", "Offsets in these ranges.");
+        (void)partition_table_visit(n->table, tally_damage, &t);
+        gauge(out, "chronik_damaged_ranges_all", "Damaged ranges of all partitions together.", (double)t.ranges_all);
+        gauge(out, "chronik_damaged_offsets_all", "Offsets in damaged ranges of all partitions together.",
+              (double)t.offsets_all);
+}
+
+static void write_scrub(struct node *n, struct strbuf *out)
+{
+        const struct scrub *s = &n->scrub;
+
+        counter(out, "chronik_scrub_passes_total", "Checks of a whole log for rot that were finished.",
+                (double)atomic_load(&s->runs));
+        counter(out, "chronik_scrub_failures_total", "Checks that failed; the reason is in the journal.",
+                (double)atomic_load(&s->failures));
+        counter(out, "chronik_scrub_bytes_total", "Bytes that checks read.", (double)atomic_load(&s->bytes));
+        counter(out, "chronik_scrub_indexes_rebuilt_total", "Indexes that were not right and were built again.",
+                (double)atomic_load(&s->indexes_rebuilt));
+        gauge(out, "chronik_scrub_last_completed_seconds",
+              "When a check of a log was finished last, in seconds since 1970; 0: none since the start.",
+              (double)atomic_load(&s->last_ms) / 1e3);
+        write_damage(n, out);
 }
 
 static void write_groups(struct node *n, struct strbuf *out)
@@ -193,6 +257,7 @@ void metrics_write(struct node *n, struct strbuf *out)
         write_net(n, out);
         write_store(n, out);
         write_compaction(n, out);
+        write_scrub(n, out);
         write_groups(n, out);
         if (atomic_load(&n->ready) && !atomic_load(&n->stopping))
                 write_lag(n, out);

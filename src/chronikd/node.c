@@ -45,11 +45,18 @@ static void logs_closed(void *arg)
         controller_stop(n->controller, n->loop, controller_stopped, n);
 }
 
-static void compactor_stopped(void *arg)
+static void scrub_stopped(void *arg)
 {
         struct node *n = arg;
 
         led_close(&n->led, logs_closed);
+}
+
+static void compactor_stopped(void *arg)
+{
+        struct node *n = arg;
+
+        scrub_stop(&n->scrub, scrub_stopped, n);
 }
 
 static void retain_stopped(void *arg)
@@ -288,6 +295,11 @@ static int node_serve(struct node *n)
         n->compactor.interval_ms = c->storage.compaction_interval_ms;
         n->compactor.bytes_per_second_max = c->storage.compaction_bytes_per_second;
         n->compactor.map_bytes_max = (size_t)c->storage.compaction_memory_bytes;
+        n->scrub.table = n->table;
+        n->scrub.pool = n->pool;
+        n->scrub.loop = n->loop;
+        n->scrub.interval_ms = c->storage.scrub_interval_ms;
+        n->scrub.bytes_per_second_max = c->storage.scrub_bytes_per_second;
         r = led_init(&n->led);
         if (r)
                 return fail("cannot start", strerror(-r));
@@ -320,6 +332,7 @@ static int node_serve(struct node *n)
 static void node_close(struct node *n)
 {
         n->net = net_server_free(n->net);
+        scrub_fini(&n->scrub);
         led_fini(&n->led);
         n->coord = coord_free(n->coord);
         n->handler = handler_free(n->handler);
@@ -345,6 +358,7 @@ int node_run(struct conf *conf)
         loop_timer_start(&n->tick, TICK_MS);
         n->retained_ms = clock_mono_ms();
         compactor_start(&n->compactor);
+        scrub_start(&n->scrub);
         loop_signal_start(&n->on_term, n->loop, SIGTERM, on_term);
         loop_signal_start(&n->on_int, n->loop, SIGINT, on_int);
         member_start(n);

@@ -4,8 +4,7 @@
 
 #include "ctl/ctl.h"
 
-/* For printing; lives as long as the process. */
-static const char *text_of(const json_t *object, const char *key)
+const char *text_of(const json_t *object, const char *key)
 {
         const char *s = json_string_value(json_object_get(object, key));
         char *copy = strdup(s && *s ? s : "-");
@@ -15,7 +14,7 @@ static const char *text_of(const json_t *object, const char *key)
         return text_clean(copy);
 }
 
-static json_int_t number_of(const json_t *object, const char *key)
+json_int_t number_of(const json_t *object, const char *key)
 {
         return json_integer_value(json_object_get(object, key));
 }
@@ -34,8 +33,7 @@ static const char *ids_of(const json_t *object, const char *key, char text[128])
         return text;
 }
 
-/* A number that may be absent. */
-static void cell_number(struct table *t, const json_t *object, const char *key)
+void cell_number(struct table *t, const json_t *object, const char *key)
 {
         json_t *v = json_object_get(object, key);
 
@@ -45,7 +43,7 @@ static void cell_number(struct table *t, const json_t *object, const char *key)
                 table_cell(t, "-");
 }
 
-static void print_json(json_t *value)
+void print_json(json_t *value)
 {
         json_dumpf(value, stdout, JSON_INDENT(2));
         putchar('\n');
@@ -134,6 +132,31 @@ int topic_list(struct ctl *c, const char *arg)
         return CTL_OK;
 }
 
+struct table *damage_table(void)
+{
+        static const char *const titles[] = { "TOPIC", "PARTITION>", "FIRST DAMAGED>", "LAST DAMAGED>",
+                                              "FILE",  "POSITION>",  "BYTES>",         "WHAT" };
+
+        return table_new(titles, ARRAY_LEN(titles));
+}
+
+void damage_rows(struct table *t, const char *topic, json_int_t partition, json_t *ranges)
+{
+        json_t *r;
+        size_t i;
+
+        json_array_foreach (ranges, i, r) {
+                table_cell(t, "%s", topic);
+                table_cell(t, "%" JSON_INTEGER_FORMAT, partition);
+                cell_number(t, r, "first_offset");
+                cell_number(t, r, "last_offset");
+                table_cell(t, "%s", text_of(r, "file"));
+                cell_number(t, r, "position");
+                cell_number(t, r, "bytes");
+                table_cell(t, "%s", text_of(r, "why"));
+        }
+}
+
 static void print_partitions(json_t *topic)
 {
         static const char *const titles[] = { "PARTITION>", "LEADER>", "EPOCH>", "REPLICAS", "IN SYNC",
@@ -157,6 +180,10 @@ static void print_partitions(json_t *topic)
         }
         putchar('\n');
         table_print(t);
+        t = damage_table();
+        json_array_foreach (json_object_get(topic, "partition_list"), i, p)
+                damage_rows(t, text_of(topic, "name"), number_of(p, "partition"), json_object_get(p, "damaged"));
+        table_print_rows(t);
 }
 
 int topic_get(struct ctl *c, const char *arg)

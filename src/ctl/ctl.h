@@ -7,7 +7,7 @@
 #include "base/macros.h"
 
 /* Exit statuses. */
-enum { CTL_OK = 0, CTL_FAILED = 1, CTL_USAGE = 2, CTL_UNREACHABLE = 3 };
+enum { CTL_OK = 0, CTL_FAILED = 1, CTL_USAGE = 2, CTL_UNREACHABLE = 3, CTL_DAMAGED = 4 };
 
 struct ctl {
         const char *server; /* HOST:PORT */
@@ -15,6 +15,9 @@ struct ctl {
         bool detailed;
         int partitions, replication_factor; /* -1: the node's default */
         json_t *configs;
+        const char *second;         /* the word behind the first argument; NULL: none */
+        const char *data_dir, *dir; /* of a node that does not run; NULL */
+        long long bytes_per_second; /* 0: no limit */
 };
 
 /* ---- client.c ---- */
@@ -38,10 +41,24 @@ struct table *table_new(const char *const *titles, unsigned columns_count);
 void table_cell(struct table *t, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Print and free. */
 void table_print(struct table *t);
+/* The same with an empty line before it; one without rows is freed only. */
+void table_print_rows(struct table *t);
 /* 1234567 -> "1.2 MiB". */
 const char *table_bytes(json_int_t bytes, char text[32]);
 
-/* ---- commands.c: each gets what follows its words ---- */
+/* ---- commands.c ---- */
+
+/* A member of an answer for printing, cleaned, "-" for none; lives as long as the process. */
+const char *text_of(const json_t *object, const char *key);
+json_int_t number_of(const json_t *object, const char *key);
+/* The next cell: a number that may be absent. */
+void cell_number(struct table *t, const json_t *object, const char *key);
+void print_json(json_t *value);
+/* Damaged ranges of one partition as rows of a table; see damage_table(). */
+void damage_rows(struct table *t, const char *topic, json_int_t partition, json_t *ranges);
+struct table *damage_table(void);
+
+/* ---- the commands; each gets what follows its words ---- */
 
 int cluster_info(struct ctl *c, const char *arg);
 int topic_list(struct ctl *c, const char *arg);
@@ -50,3 +67,12 @@ int topic_create(struct ctl *c, const char *arg);
 int topic_delete(struct ctl *c, const char *arg);
 int group_list(struct ctl *c, const char *arg);
 int group_get(struct ctl *c, const char *arg);
+/* verify.c; @topic may be NULL */
+int log_verify(struct ctl *c, const char *topic);
+
+/* ---- verify_folder.c ---- */
+
+/* Check what lies in c->data_dir or c->dir, of @topic and @partition (-1: all) when not NULL. @progress gets bytes read and in
+ * all. @ret: the answer as a node's GET /v1/verify gives it at its end. Return: as ctl_ask(). */
+int folder_verify(const struct ctl *c, const char *topic, long partition,
+                  void (*progress)(const char *what, json_int_t bytes, json_int_t bytes_all), json_t **ret);

@@ -8,11 +8,11 @@
 #include "ctl/ctl.h"
 
 /* What a command may be given beside its words; --server and --json go with all. */
-enum { WITH_DETAILED = 1, WITH_TOPIC = 2 };
+enum { WITH_DETAILED = 1, WITH_TOPIC = 2, WITH_VERIFY = 4 };
 
 struct command {
         const char *noun, *verb;
-        const char *arg; /* what follows, NULL for nothing */
+        const char *arg; /* what follows, NULL for nothing; in brackets what may be left out */
         unsigned with;
         int (*fn)(struct ctl *c, const char *arg);
         const char *text;
@@ -30,6 +30,8 @@ static const struct command commands[] = {
           "topic delete orders" },
         { "group", "list", NULL, 0, group_list, "every consumer group with its state", "group list" },
         { "group", "get", "NAME", 0, group_get, "members, committed offsets and lag", "group get billing" },
+        { "log", "verify", "[TOPIC [PARTITION]]", WITH_VERIFY, log_verify, "read all records from the disk, find rot",
+          "log verify orders 3 --rate 50M" },
 };
 
 struct option_help {
@@ -44,6 +46,10 @@ static const struct option_help option_helps[] = {
         { WITH_TOPIC, "--partitions N", "how many (default: the node's topics.num_partitions)" },
         { WITH_TOPIC, "--replication-factor N", "copies of each (default: the node's replication.factor)" },
         { WITH_TOPIC, "--config NAME=VALUE", "a configuration under Kafka's name; may be repeated" },
+        { WITH_VERIFY, "--rate BYTES",
+          "read at most so much in a second; K, M and G are understood (default: no limit)" },
+        { WITH_VERIFY, "--data-dir DIR", "of a node that does not run: all logs of its server.data_dir" },
+        { WITH_VERIFY, "--dir DIR", "likewise: one log, a folder such as DATA_DIR/log/orders-3" },
         { 0, "--version", "print the version" },
         { 0, "--help", "print this; behind a noun or a verb, what is known of that" },
 };
@@ -62,7 +68,7 @@ static void print_commands(FILE *to, const char *noun, const char *verb)
                         continue;
                 snprintf(words, sizeof words, "%s %s %s", commands[i].noun, commands[i].verb,
                          commands[i].arg ? commands[i].arg : "");
-                fprintf(to, "  %-24s%s\n", words, commands[i].text);
+                fprintf(to, "  %-32s%s\n", words, commands[i].text);
         }
 }
 
@@ -82,9 +88,9 @@ static void print_options(const char *noun, const char *verb)
                 if (!shown)
                         continue;
                 if (of && !verb)
-                        printf("  %-24s%s %s: %s\n", o->words, of->noun, of->verb, o->text);
+                        printf("  %-32s%s %s: %s\n", o->words, of->noun, of->verb, o->text);
                 else
-                        printf("  %-24s%s\n", o->words, o->text);
+                        printf("  %-32s%s\n", o->words, o->text);
         }
 }
 
@@ -96,7 +102,7 @@ static void print_help(const char *noun, const char *verb)
         print_commands(stdout, noun, verb);
         printf("\nOptions, anywhere on the line:\n");
         print_options(noun, verb);
-        printf("\nExit status: 0 done, 1 refused or failed, 2 wrong usage, 3 no node answered.\n\n"
+        printf("\nExit status: 0 done, 1 refused or failed, 2 wrong usage, 3 no node answered, 4 damage found.\n\n"
                "Examples:\n");
         for (size_t i = 0; i < ARRAY_LEN(commands); i++)
                 if (is_about(&commands[i], noun, verb))
@@ -139,24 +145,28 @@ static int no_such_verb(const char *noun, const char *verb)
 static int run(struct ctl *c, int count, char **words, unsigned given)
 {
         const struct command *cmd = command_find(count ? words[0] : NULL, count >= 2 ? words[1] : NULL);
-        int want;
+        int least, most;
 
         if (count == 0)
                 return usage("nothing to do: name a noun and a verb, such as 'cluster info'");
         if (!command_find(words[0], NULL))
-                return usage("there is no noun '%s'; there are cluster, topic and group", words[0]);
+                return usage("there is no noun '%s'; there are cluster, topic, group and log", words[0]);
         if (!cmd || count == 1)
                 return no_such_verb(words[0], count >= 2 ? words[1] : NULL);
-        want = cmd->arg ? 3 : 2;
-        if (count < want || (cmd->arg && !*words[2]))
+        most = !cmd->arg ? 2 : *cmd->arg == '[' ? 4 : 3;
+        least = most == 3 ? 3 : 2;
+        if (count < least || (count > 2 && cmd->arg && !*words[2]))
                 return usage("'%s %s' needs a %s", cmd->noun, cmd->verb, cmd->arg);
-        if (count > want)
-                return usage("'%s' is one word too many after '%s %s'", words[want], cmd->noun, cmd->verb);
+        if (count > most)
+                return usage("'%s' is one word too many after '%s %s'", words[most], cmd->noun, cmd->verb);
         if (given & ~cmd->with & WITH_DETAILED)
                 return usage("--detailed goes with 'topic get' only");
         if (given & ~cmd->with & WITH_TOPIC)
                 return usage("--partitions, --replication-factor and --config go with 'topic create' only");
-        return cmd->fn(c, cmd->arg ? words[2] : NULL);
+        if (given & ~cmd->with & WITH_VERIFY)
+                return usage("--rate, --data-dir and --dir go with 'log verify' only");
+        c->second = count > 3 ? words[3] : NULL;
+        return cmd->fn(c, count > 2 ? words[2] : NULL);
 }
 
 /* HOST:PORT, or HOST for the usual port. False: something else, such as a URL. */
@@ -189,6 +199,24 @@ static bool number_read(const char *text, int max, int *ret)
         return true;
 }
 
+/* "50M": a number of bytes, with K, M or G for multiples of 1024. */
+static bool bytes_read(const char *text, long long *ret)
+{
+        static const char units[] = "KMG";
+        char *end;
+        long long v;
+        int shift = 0;
+
+        errno = 0;
+        v = strtoll(text, &end, 10);
+        if (*end && strchr(units, *end))
+                shift = 10 * (int)(strchr(units, *end++) - units + 1);
+        if (errno || !*text || *end || v < 1 || v > INT64_MAX >> shift)
+                return false;
+        *ret = v << shift;
+        return true;
+}
+
 static bool config_read(struct ctl *c, const char *text)
 {
         const char *at = strchr(text, '=');
@@ -210,20 +238,70 @@ static int output_end(int status)
         return CTL_FAILED;
 }
 
+/* What getopt gives for each option. */
+enum {
+        OPT_SERVER = 1,
+        OPT_JSON,
+        OPT_DETAILED,
+        OPT_PARTITIONS,
+        OPT_FACTOR,
+        OPT_CONFIG,
+        OPT_RATE,
+        OPT_DATA_DIR,
+        OPT_DIR,
+        OPT_VERSION,
+        OPT_HELP
+};
+static const struct option options[] = {
+        { "server", required_argument, NULL, OPT_SERVER },
+        { "json", no_argument, NULL, OPT_JSON },
+        { "detailed", no_argument, NULL, OPT_DETAILED },
+        { "partitions", required_argument, NULL, OPT_PARTITIONS },
+        { "replication-factor", required_argument, NULL, OPT_FACTOR },
+        { "config", required_argument, NULL, OPT_CONFIG },
+        { "rate", required_argument, NULL, OPT_RATE },
+        { "data-dir", required_argument, NULL, OPT_DATA_DIR },
+        { "dir", required_argument, NULL, OPT_DIR },
+        { "version", no_argument, NULL, OPT_VERSION },
+        { "help", no_argument, NULL, OPT_HELP },
+        { 0 },
+};
+
+/* Whose command an option goes with; 0: all. */
+static unsigned option_with(int opt)
+{
+        return opt == OPT_DETAILED                                               ? WITH_DETAILED
+               : opt == OPT_PARTITIONS || opt == OPT_FACTOR || opt == OPT_CONFIG ? WITH_TOPIC
+               : opt == OPT_RATE || opt == OPT_DATA_DIR || opt == OPT_DIR        ? WITH_VERIFY
+                                                                                 : 0;
+}
+
+/* An option with a value that is kept as it is, or must be read. Return: CTL_OK or CTL_USAGE, told. */
+static int option_take(struct ctl *c, int opt, const char *value)
+{
+        if (opt == OPT_JSON)
+                c->json = true;
+        else if (opt == OPT_DETAILED)
+                c->detailed = true;
+        else if (opt == OPT_DATA_DIR)
+                c->data_dir = value;
+        else if (opt == OPT_DIR)
+                c->dir = value;
+        else if (opt == OPT_RATE && !bytes_read(value, &c->bytes_per_second))
+                return usage("--rate %s: a number of bytes is needed, such as 50M", value);
+        else if (opt == OPT_PARTITIONS && !number_read(value, 10000, &c->partitions))
+                return usage("--partitions %s: a number from 1 to 10000 is needed", value);
+        else if (opt == OPT_FACTOR && !number_read(value, 32, &c->replication_factor))
+                return usage("--replication-factor %s: a number from 1 to 32 is needed", value);
+        else if (opt == OPT_CONFIG && !config_read(c, value))
+                return usage("--config %s: NAME=VALUE is needed", value);
+        else if (opt == '?') /* getopt has said why */
+                return fputs("Try 'chronik-ctl --help'.\n", stderr), CTL_USAGE;
+        return CTL_OK;
+}
+
 int main(int argc, char **argv)
 {
-        enum { OPT_SERVER = 1, OPT_JSON, OPT_DETAILED, OPT_PARTITIONS, OPT_FACTOR, OPT_CONFIG, OPT_VERSION, OPT_HELP };
-        static const struct option options[] = {
-                { "server", required_argument, NULL, OPT_SERVER },
-                { "json", no_argument, NULL, OPT_JSON },
-                { "detailed", no_argument, NULL, OPT_DETAILED },
-                { "partitions", required_argument, NULL, OPT_PARTITIONS },
-                { "replication-factor", required_argument, NULL, OPT_FACTOR },
-                { "config", required_argument, NULL, OPT_CONFIG },
-                { "version", no_argument, NULL, OPT_VERSION },
-                { "help", no_argument, NULL, OPT_HELP },
-                { 0 },
-        };
         const char *server = getenv("CHRONIK_SERVER");
         struct ctl c = { .partitions = -1, .replication_factor = -1, .configs = json_object() };
         unsigned given = 0;
@@ -235,27 +313,15 @@ int main(int argc, char **argv)
         if (!server || !*server)
                 server = "127.0.0.1:9644";
         while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
-                given |= opt == OPT_DETAILED                                               ? WITH_DETAILED
-                         : opt == OPT_PARTITIONS || opt == OPT_FACTOR || opt == OPT_CONFIG ? WITH_TOPIC
-                                                                                           : 0;
+                given |= option_with(opt);
+                if (opt == OPT_VERSION)
+                        return output_end(puts("chronik-ctl " CHRONIK_VERSION) < 0);
+                help |= opt == OPT_HELP;
                 if (opt == OPT_SERVER)
                         server = optarg;
-                else if (opt == OPT_JSON)
-                        c.json = true;
-                else if (opt == OPT_DETAILED)
-                        c.detailed = true;
-                else if (opt == OPT_HELP)
-                        help = true;
-                else if (opt == OPT_PARTITIONS && !number_read(optarg, 10000, &c.partitions))
-                        return usage("--partitions %s: a number from 1 to 10000 is needed", optarg);
-                else if (opt == OPT_FACTOR && !number_read(optarg, 32, &c.replication_factor))
-                        return usage("--replication-factor %s: a number from 1 to 32 is needed", optarg);
-                else if (opt == OPT_CONFIG && !config_read(&c, optarg))
-                        return usage("--config %s: NAME=VALUE is needed", optarg);
-                else if (opt == OPT_VERSION)
-                        return output_end(puts("chronik-ctl " CHRONIK_VERSION) < 0);
-                else if (opt == '?') /* getopt has said why */
-                        return fputs("Try 'chronik-ctl --help'.\n", stderr), CTL_USAGE;
+                status = option_take(&c, opt, optarg);
+                if (status)
+                        return status;
         }
         if (!server_read(&c, server))
                 return usage("--server %s: HOST:PORT is needed, such as 127.0.0.1:9644", server);

@@ -112,6 +112,19 @@ void table_print(struct table *t)
         free(t);
 }
 
+void table_print_rows(struct table *t)
+{
+        if (t->cells_count > t->columns_count) {
+                putchar('\n');
+                table_print(t);
+                return;
+        }
+        for (size_t i = 0; i < t->cells_count; i++)
+                free(t->cells[i]);
+        free(t->cells);
+        free(t);
+}
+
 const char *table_bytes(json_int_t bytes, char text[32])
 {
         static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB" };

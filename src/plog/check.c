@@ -325,8 +325,8 @@ static void finish(struct check *c)
                 c->index_bad = true;
         if (!c->a.whole || c->next_offset >= c->a.end_offset)
                 return;
-        /* The last base offset is too low, as far as anybody can tell; or the file lost its end. */
-        if (c->before_pos >= 0 && c->pos == c->a.size)
+        /* The last base offset is wrong, when there is a gap before it as well; otherwise the end is lost. */
+        if (c->before_pos >= 0 && c->before_base > c->before_from && c->pos == c->a.size)
                 tell(c, &(struct place){ c->before_pos, c->before_from }, &(struct place){ c->a.size, c->a.end_offset },
                      PLOG_DAMAGE_OFFSET);
         else

@@ -347,7 +347,8 @@ size_t plog_damaged(struct plog *pl, size_t max, struct plog_damaged_range *ret)
 
         pthread_mutex_lock(&pl->lock);
         count = pl->damage.count;
-        memcpy(ret, damage_list(&pl->damage), MIN2(count, max) * sizeof *ret);
+        if (max)
+                memcpy(ret, damage_list(&pl->damage), MIN2(count, max) * sizeof *ret);
         pthread_mutex_unlock(&pl->lock);
         return count;
 }

@@ -271,7 +271,7 @@ static int mend_index(struct plog_scrub *s)
 
 static int part_begin(struct plog_scrub *s)
 {
-        const struct part *p = &s->parts[s->at];
+        struct part *p = &s->parts[s->at];
         int fd = pin_file_pin(p->segment->file, 0), r;
 
         s->check = (struct check){ .direct_fd = -1 };
@@ -291,6 +291,9 @@ static int part_begin(struct plog_scrub *s)
         if (fd < 0)
                 return fd;
         r = take_index(s);
+        pthread_mutex_lock(&s->pl->lock);
+        p->end_offset = MIN2(p->end_offset, p->segment->next_offset); /* when its index knew better than its name */
+        pthread_mutex_unlock(&s->pl->lock);
         if (!r)
                 r = check_init(&s->check, &(struct check_args){ .fd = fd,
                                                                 .direct = p->whole,

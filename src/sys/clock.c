@@ -27,6 +27,14 @@ int64_t clock_wall_ms(void)
         return clock_read_ns(CLOCK_REALTIME) / 1000000;
 }
 
+void clock_sleep_ms(int64_t ms)
+{
+        struct timespec left = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
+
+        while (ms > 0 && clock_nanosleep(CLOCK_MONOTONIC, 0, &left, &left) == EINTR)
+                ;
+}
+
 void random_bytes(void *buf, size_t len)
 {
         uint8_t *at = buf;

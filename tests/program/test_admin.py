@@ -71,7 +71,7 @@ class Http(AdminCase):
 
     def test_head(self):
         """HEAD is GET without the body, the length is that of GET."""
-        for path in ("/livez", "/readyz", "/v1/cluster", "/v1/topics", "/v1/groups", "/nope"):
+        for path in ("/livez", "/readyz", "/v1/cluster", "/v1/topics", "/v1/groups", "/v1/verify", "/nope"):
             status, headers, text = self.ask("GET", path)
             got = self.ask("HEAD", path)
             self.assertEqual((got[0], got[2]), (status, ""), path)
@@ -83,7 +83,7 @@ class Http(AdminCase):
         for method, path, allow in (("POST", "/livez", "GET, HEAD"), ("DELETE", "/metrics", "GET, HEAD"),
                                     ("PUT", "/v1/topics", "GET, HEAD, POST"), ("PATCH", "/v1/topics/a", "GET, HEAD, DELETE"),
                                     ("DELETE", "/v1/groups/g", "GET, HEAD"), ("DELETE", "/v1/topics", "GET, HEAD, POST"),
-                                    ("OPTIONS", "/readyz", "GET, HEAD")):
+                                    ("DELETE", "/v1/verify", "GET, HEAD, POST"), ("OPTIONS", "/readyz", "GET, HEAD")):
             self.assertEqual(self.refused(405, method, path, says=(method, path))["Allow"], allow)
 
     def test_no_such_path(self):
@@ -160,6 +160,17 @@ class Rest(AdminCase):
             with self.subTest(body[:60]):
                 self.refused(400, "POST", "/v1/topics", body, says=(words,))
         self.assertEqual(self.ask("GET", "/v1/topics")[2], before)
+
+    def test_verify_bodies(self):
+        """What cannot be verified is told; nothing runs then."""
+        for body, words in (("{", "not JSON"), ("[]", "not an object"), ('{"topic": 1}', '"topic" must be a text'),
+                            ('{"partition": 0}', 'needs a "topic"'), ('{"topic": "t", "partition": -1}', "from 0 to"),
+                            ('{"topic": "t", "partition": "0"}', "from 0 to"), ('{"bytes_per_second": -1}', "must be a number"),
+                            ('{"rate": 1}', '"rate" is not known')):
+            with self.subTest(body):
+                self.refused(400, "POST", "/v1/verify", body, says=(words,))
+        self.refused(404, "POST", "/v1/verify", '{"topic": "nope"}', says=("no topic 'nope'",))
+        self.refused(404, "GET", "/v1/verify", says=("No verification was asked for",))
 
     def test_body_too_long(self):
         """More than 1 MiB is 413, told, and not kept."""

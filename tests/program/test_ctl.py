@@ -18,7 +18,8 @@ import records
 from case import NodeCase
 from kafka import Client
 
-COMMANDS = ("cluster info", "topic list", "topic get", "topic create", "topic delete", "group list", "group get")
+COMMANDS = ("cluster info", "topic list", "topic get", "topic create", "topic delete", "group list", "group get",
+            "log verify")
 
 
 class CtlCase(ProgramCase):
@@ -49,17 +50,18 @@ class Usage(CtlCase):
         """--help, and help, show every command with an example, every option and the exit statuses."""
         text = self.good("--help")
         for command in COMMANDS:
-            self.assertRegex(text, rf"(?m)^  {command}( NAME)? +\w")
+            self.assertRegex(text, rf"(?m)^  {command}( NAME| \[TOPIC \[PARTITION\]\])? +\w")
             self.assertIn(f"  chronik-ctl {command}", text)
-        for option in ("--server", "--json", "--detailed", "--partitions", "--replication-factor", "--config", "--version"):
+        for option in ("--server", "--json", "--detailed", "--partitions", "--replication-factor", "--config", "--rate",
+                       "--data-dir", "--dir", "--version"):
             self.assertRegex(text, rf"(?m)^  {option}\b")
-        self.assertIn("Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 no node answered.", text)
+        self.assertIn("Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 no node answered, 4 damage found.", text)
         self.assertEqual(self.good("help"), text)
         self.assertRegex(self.good("--version"), r"^chronik-ctl \d+\.\d+\.\d+\n$")
 
     def test_help_of_each(self):
         """Help of a noun or a verb is about that: its commands, its options, its examples, and no others."""
-        for noun in ("cluster", "topic", "group"):
+        for noun in ("cluster", "topic", "group", "log"):
             text = self.good(noun, "--help")
             self.assertEqual(self.good("help", noun), text)
             for command in COMMANDS:
@@ -73,7 +75,7 @@ class Usage(CtlCase):
 
     def test_wrong_usage(self):
         """Status 2, and what would be right."""
-        for args, words in (([], "cluster info"), (["tropic", "list"], "there are cluster, topic and group"),
+        for args, words in (([], "cluster info"), (["tropic", "list"], "there are cluster, topic, group and log"),
                             (["topic"], "topic create NAME"), (["topic", "show"], "topic get NAME"),
                             (["topic", "get"], "needs a NAME"), (["topic", "get", ""], "needs a NAME"),
                             (["group", "get", ""], "needs a NAME"), (["topic", "get", "a", "b"], "'b' is one word too many"),
@@ -84,7 +86,11 @@ class Usage(CtlCase):
                             (["topic", "create", "t", "--partitions", "99999999999"], "a number from 1 to 10000"),
                             (["topic", "create", "t", "--replication-factor", "-1"], "a number from 1 to 32"),
                             (["topic", "create", "t", "--config", "retention.ms"], "NAME=VALUE"),
-                            (["topic", "create", "t", "--config", "=1"], "NAME=VALUE")):
+                            (["topic", "create", "t", "--config", "=1"], "NAME=VALUE"),
+                            (["log", "verify", "t", "x"], "'x' is no partition"), (["log", "verify", ""], "needs a"),
+                            (["log", "verify", "t", "0", "y"], "'y' is one word too many"),
+                            (["log", "verify", "--rate", "0"], "such as 50M"), (["log", "verify", "--rate", "5X"], "such as 50M"),
+                            (["log", "verify", "t", "--dir", "d"], "--dir is one log")):
             with self.subTest(args):
                 self.bad(2, *args, says=(words,))
 
@@ -92,7 +98,8 @@ class Usage(CtlCase):
         """An option that the command would ignore is refused."""
         for args in (["topic", "get", "t", "--partitions", "3"], ["topic", "delete", "t", "--config", "a=b"],
                      ["group", "get", "g", "--detailed"], ["topic", "list", "--detailed"],
-                     ["cluster", "info", "--replication-factor", "1"]):
+                     ["cluster", "info", "--replication-factor", "1"], ["topic", "get", "t", "--rate", "5M"],
+                     ["group", "list", "--data-dir", "d"]):
             with self.subTest(args):
                 self.bad(2, *args, says=("only",))
 
