@@ -187,12 +187,8 @@ struct net_conn {
         struct ilist sends; /* in order */
         unsigned sends_count;
         size_t unsent_len;
-        struct io_job warm; /* reads what is to be sent next into the page cache */
-        bool warming;
-        int warm_fd;
-        int64_t warm_pos;
-        size_t warm_len;
-        size_t warm_left; /* of the file piece in front: bytes that are known to be in the page cache */
+        struct net_warm *warm; /* under way on the pool: reads what is to be sent next into the page cache */
+        size_t warm_left;      /* of the file piece in front: bytes that are known to be in the page cache */
 
         struct sock_address address;
         char peer[SOCK_TEXT_SIZE], peer_host[SOCK_TEXT_SIZE];
@@ -253,3 +249,9 @@ void net_send_queue(struct net_conn *c, struct net_send *x);
 int net_send_some(struct net_conn *c);
 /* Release everything; what the pool is reading just now, when it has done so. */
 void net_send_drop(struct net_conn *c);
+
+/* ---- cold.c ---- */
+
+/* Look at the next stretch of the file piece in front of @x, the first send of @c. Return: true with c->warm_left set: it may
+ * be sent; false: the pool reads it and the connection is kicked when that is done. */
+bool net_cold_look(struct net_conn *c, const struct net_send *x);
