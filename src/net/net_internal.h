@@ -158,6 +158,7 @@ struct net_conn {
         bool muted, waits_memory, send_blocked, barrier, frame_overlap;
         uint8_t turn_frames; /* handed over since others had their turn */
         uint8_t head_len;
+        bool frames_are_large; /* the last one was, so the next one will be */
         uint8_t head[4];
         int fd;
         unsigned holds; /* stack frames and mail that refer to this connection */
