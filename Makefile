@@ -36,10 +36,13 @@ test-clients: all ## real Kafka clients against build/chronikd; QUICK=1 for the 
 	@tools/install-deps tools/packages-clients.txt
 	@tests/client/run $(if $(QUICK),--quick) --chronikd $(BUILD)/chronikd
 
-bench: all ## the limits, and the speed beside Apache Kafka and a bare floor (15 minutes); JSON=FILE writes all figures
+ROUNDS ?= 3
+bench: all ## the limits, and the speed beside Apache Kafka and a bare floor (45 minutes); PARTS="produce ...", ROUNDS, JSON=FILE
 	@tools/install-deps tools/packages-bench.txt
-	@ninja -C $(BUILD) tests/bench/bench-floor
-	@/usr/bin/python3 tests/bench/bench.py --build $(BUILD) $(if $(JSON),--json $(JSON))
+	@meson setup --reconfigure $(BUILD) >/dev/null
+	@ninja -C $(BUILD) tests/bench/bench-floor tests/bench/bench-rdkafka
+	@/usr/bin/python3 tests/bench/bench.py $(PARTS) --build $(BUILD) --rounds $(ROUNDS) --pictures docs/bench \
+		$(if $(JSON),--json $(JSON))
 
 bench-limits: all ## measure the promised limits: start, memory, 10,000 connections, 10,000 partitions
 	@/usr/bin/python3 tests/bench/bench.py limits --build $(BUILD) $(if $(JSON),--json $(JSON))

@@ -158,6 +158,7 @@ struct net_conn {
         bool muted, waits_memory, send_blocked, barrier, frame_overlap;
         uint8_t turn_frames; /* handed over since others had their turn */
         uint8_t head_len;
+        bool frames_are_large; /* the last one was, so the next one will be */
         uint8_t head[4];
         int fd;
         unsigned holds; /* stack frames and mail that refer to this connection */
@@ -187,12 +188,8 @@ struct net_conn {
         struct ilist sends; /* in order */
         unsigned sends_count;
         size_t unsent_len;
-        struct io_job warm; /* reads what is to be sent next into the page cache */
-        bool warming;
-        int warm_fd;
-        int64_t warm_pos;
-        size_t warm_len;
-        size_t warm_left; /* of the file piece in front: bytes that are known to be in the page cache */
+        struct net_warm *warm; /* under way on the pool: reads what is to be sent next into the page cache */
+        size_t warm_left;      /* of the file piece in front: bytes that are known to be in the page cache */
 
         struct sock_address address;
         char peer[SOCK_TEXT_SIZE], peer_host[SOCK_TEXT_SIZE];
@@ -253,3 +250,9 @@ void net_send_queue(struct net_conn *c, struct net_send *x);
 int net_send_some(struct net_conn *c);
 /* Release everything; what the pool is reading just now, when it has done so. */
 void net_send_drop(struct net_conn *c);
+
+/* ---- cold.c ---- */
+
+/* Look at the next stretch of the file piece in front of @x, the first send of @c. Return: true with c->warm_left set: it may
+ * be sent; false: the pool reads it and the connection is kicked when that is done. */
+bool net_cold_look(struct net_conn *c, const struct net_send *x);

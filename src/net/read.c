@@ -1,5 +1,5 @@
-/* From bytes to frames. One read fills the reactor's scratch buffer; small frames are cut out of it, the rest of a
- * large one is read straight into its own memory. A frame's whole size is reserved before its body is taken, so
+/* From bytes to frames. One read fills the reactor's scratch buffer; small frames are cut out of it, a large one is read
+ * straight into its own memory. A frame's whole size is reserved before its body is taken, so
  * half-read frames cannot starve each other. What a connection may not use yet stays in `left`, and reading stops. */
 #include <errno.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 #include "sys/clock.h"
 
 enum {
-        DIRECT_LEN_MIN = 16 * 1024,
+        LARGE_LEN_MIN = 32 * 1024, /* of a frame that is better not copied */
         /* A frame that keeps coming is not stalled: so much (or what is left of it) in the time that it has. */
         PROGRESS_LEN_MIN = 64 * 1024,
         PROGRESS_PARTS = 16, /* but while others wait for its memory, it has to be here in so many times */
@@ -72,6 +72,7 @@ static void frame_begin(struct net_conn *c, size_t len)
                 net_conn_close(c, "no memory for a request", &c->reactor->counters.closed_error);
                 return;
         }
+        c->frames_are_large = len >= LARGE_LEN_MIN;
         c->frame->release_fn = net_memory_give;
         c->frame->release_arg = m;
         c->frame_got = 0;
@@ -215,26 +216,45 @@ static void on_bytes(struct net_conn *c, size_t len)
         counter_add(&c->reactor->counters.bytes_in, len);
 }
 
-/* Where the next bytes go. Many bytes at once, of which some may have to be kept for later, or, when there is no room
- * to keep any, no more than the frame needs that is next or under way. */
-static struct span read_target(struct net_conn *c, bool *ret_direct)
-{
-        size_t need = c->frame ? c->frame->size - c->frame_got : (size_t)4 - c->head_len + 1;
-        bool bulk = net_memory_has_room_for_left(c->reactor->server->memory);
+/* Where the next bytes go: the rest of the frame that is under way, straight into its memory, and behind it the scratch
+ * buffer. */
+struct read_target {
+        struct iovec iov[2];
+        int iov_count;
+        size_t frame_len; /* of it for the frame */
+};
 
-        *ret_direct = c->frame && (need >= DIRECT_LEN_MIN || !bulk);
-        if (*ret_direct)
-                return span_of(c->frame->data + c->frame_got, MIN2(need, (size_t)LIMIT_TURN_BYTES));
-        return span_of(c->reactor->scratch, bulk ? (size_t)SCRATCH_LEN : need);
+static void target_add(struct read_target *t, void *data, size_t len)
+{
+        t->iov[t->iov_count++] = (struct iovec){ data, len };
+}
+
+/* Into the scratch buffer go many bytes at once, which saves system calls and costs a copy; where frames are large the copy
+ * costs more, and no more is taken than tells the next one's length. So it is, too, when there is no room to keep any. */
+static void read_target(struct net_conn *c, struct read_target *ret)
+{
+        bool bulk = net_memory_has_room_for_left(c->reactor->server->memory);
+        size_t scratch_len = bulk && !c->frames_are_large ? (size_t)SCRATCH_LEN : (size_t)4 - c->head_len + 1;
+
+        *ret = (struct read_target){ 0 };
+        if (c->frame) {
+                ret->frame_len = MIN2(c->frame->size - c->frame_got, (size_t)LIMIT_TURN_BYTES);
+                target_add(ret, c->frame->data + c->frame_got, ret->frame_len);
+                if (!bulk || ret->frame_len == LIMIT_TURN_BYTES)
+                        return;
+                scratch_len = c->frames_are_large ? (size_t)4 + 1 : (size_t)SCRATCH_LEN;
+        }
+        target_add(ret, c->reactor->scratch, scratch_len);
 }
 
 void net_read_socket(struct net_conn *c)
 {
-        bool direct;
-        struct span to = read_target(c, &direct);
-        ssize_t n = sock_read(c->fd, (uint8_t *)(uintptr_t)to.data, to.len);
-        size_t used;
+        struct read_target to;
+        size_t used, len;
+        ssize_t n;
 
+        read_target(c, &to);
+        n = sock_readv(c->fd, to.iov, to.iov_count);
         if (n == -EAGAIN)
                 return;
         if (n < 0) {
@@ -246,15 +266,12 @@ void net_read_socket(struct net_conn *c)
                 return;
         }
         on_bytes(c, (size_t)n);
-        if (direct) {
-                c->frame_got += (size_t)n;
-                if (frame_is_complete(c))
-                        frame_filled(c);
-                consume(c, NULL, 0);
-                return;
-        }
-        used = consume(c, to.data, (size_t)n);
-        left_keep(c, to.data + used, (size_t)n - used);
+        len = (size_t)n - MIN2((size_t)n, to.frame_len);
+        c->frame_got += (size_t)n - len;
+        if (frame_is_complete(c))
+                frame_filled(c);
+        used = consume(c, c->reactor->scratch, len);
+        left_keep(c, c->reactor->scratch + used, len - used);
 }
 
 void net_read_drop(struct net_conn *c)

@@ -1,21 +1,15 @@
 /* The send queue: responses in order, each a list of pieces of memory and of files. Memory pieces that follow each
  * other leave in one system call, over the borders of responses; file pieces leave by sendfile. A turn sends a bounded
- * share and lets others go first.
- *
- * sendfile waits for the disk when a page is not in the page cache, and with it everybody on this reactor. So the next
- * stretch of a file is looked up first, when it is about to leave: a slow peer's answer may have been warm long ago.
- * What is not there is read by the pool, a stretch at a time, and the connection goes on when that is done. */
+ * share and lets others go first. What is not in the page cache waits for the pool: cold.c. */
 #include <errno.h>
 #include <string.h>
 
 #include "base/bytes.h"
 #include "net/net_internal.h"
-#include "sys/file.h"
 
 enum {
         SEND_IOV_MAX = 64,
         SEND_TURN_LEN_MAX = 1 << 20,
-        WARM_LEN_MAX = 1 << 20, /* looked up, or read by the pool, at a time */
         /* A peer that sends requests without reading the answers is not read from beyond these. */
         UNSENT_LEN_MAX = 1 << 20,
         UNSENT_COUNT_MAX = 128,
@@ -80,8 +74,8 @@ void net_send_queue(struct net_conn *c, struct net_send *x)
 
 void net_send_drop(struct net_conn *c)
 {
-        if (c->warming)
-                return; /* warm_done() comes back; until then the file must stay open */
+        if (c->warm)
+                return; /* cold.c comes back; until then the file must stay open */
         ilist_for_each (x, &c->sends, struct net_send, link)
                 net_send_free(x);
         c->sends_count = 0;
@@ -143,55 +137,6 @@ static void send_advance(struct net_conn *c, size_t len)
         assert(!len);
 }
 
-static void warm_run(struct io_job *job)
-{
-        struct net_conn *c = container_of(job, struct net_conn, warm);
-
-        (void)file_warm(c->warm_fd, c->warm_pos, c->warm_len); /* sendfile will say what is wrong with the file */
-}
-
-static void warm_done(struct io_job *job)
-{
-        struct net_conn *c = container_of(job, struct net_conn, warm);
-        struct net_reactor *r = c->reactor;
-
-        c->warming = false;
-        c->warm_left =
-                c->warm_len; /* sent without another look, so that a busy page cache cannot hold us up for ever */
-        r->warms_count--;
-        if (c->state == CONN_GONE)
-                net_send_drop(c);
-        else
-                net_reactor_kick(r, c);
-        net_conn_release(c);
-        net_reactor_check_stopped(r);
-}
-
-/* Look at the next stretch of the file piece in front. False: the pool reads it. */
-static bool warm_look(struct net_conn *c, const struct net_piece *p, size_t at)
-{
-        struct net_reactor *r = c->reactor;
-        struct iopool *pool = r->server->cfg.pool;
-        int64_t pos = p->pos + (int64_t)at;
-        size_t len = MIN2(p->len - at, (size_t)WARM_LEN_MAX);
-
-        if (!pool || file_is_cached(p->fd, pos, len)) {
-                counter_add(&r->counters.sends_warm, 1);
-                c->warm_left = len;
-                return true;
-        }
-        counter_add(&r->counters.sends_cold, 1);
-        c->warm = (struct io_job){ .run = warm_run, .done = warm_done, .reply_loop = r->loop };
-        c->warm_fd = p->fd;
-        c->warm_pos = pos;
-        c->warm_len = len;
-        c->warming = true;
-        r->warms_count++;
-        net_conn_hold(c);
-        iopool_submit(pool, &c->warm);
-        return false;
-}
-
 /* Return: bytes sent; 0: the pool is asked; negative errno. */
 static ssize_t send_file_piece(struct net_conn *c, size_t len_max)
 {
@@ -199,7 +144,7 @@ static ssize_t send_file_piece(struct net_conn *c, size_t len_max)
         struct net_piece *p = &x->pieces[x->at];
         ssize_t n;
 
-        if (!c->warm_left && !warm_look(c, p, x->at_done))
+        if (!c->warm_left && !net_cold_look(c, x))
                 return 0;
         n = sock_sendfile(c->fd, p->fd, p->pos + (int64_t)x->at_done, MIN2(c->warm_left, len_max));
         if (n > 0)
@@ -211,7 +156,7 @@ int net_send_some(struct net_conn *c)
 {
         size_t share = SEND_TURN_LEN_MAX;
 
-        while (!ilist_is_empty(&c->sends) && !c->warming) {
+        while (!ilist_is_empty(&c->sends) && !c->warm) {
                 struct iovec iov[SEND_IOV_MAX];
                 bool more;
                 int n;

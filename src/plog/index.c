@@ -100,9 +100,23 @@ int index_spill(struct index *ix, struct files *files, const char *path)
         return 0;
 }
 
-void index_add(struct index *ix, struct files *files, const char *path, const struct index_entry *e)
+bool index_is_full(const struct index *ix)
 {
-        if (ix->tail_count == ix->tail_size && ix->tail_size < INDEX_TAIL_MAX) {
+        return ix->tail_count == INDEX_TAIL_MAX;
+}
+
+static void thin_out(struct index *ix)
+{
+        for (uint32_t i = 0; i < INDEX_TAIL_MAX / 2; i++)
+                ix->tail[i] = ix->tail[i * 2];
+        ix->tail_count = INDEX_TAIL_MAX / 2;
+}
+
+void index_add(struct index *ix, const struct index_entry *e)
+{
+        if (index_is_full(ix))
+                thin_out(ix);
+        if (ix->tail_count == ix->tail_size) {
                 uint32_t size = ix->tail_size ? ix->tail_size * 2 : 8;
                 struct index_entry *t = realloc(ix->tail, size * sizeof *t);
 
@@ -110,11 +124,6 @@ void index_add(struct index *ix, struct files *files, const char *path, const st
                         return;
                 ix->tail = t;
                 ix->tail_size = size;
-        }
-        if (ix->tail_count == INDEX_TAIL_MAX && index_spill(ix, files, path)) {
-                for (uint32_t i = 0; i < INDEX_TAIL_MAX / 2; i++)
-                        ix->tail[i] = ix->tail[i * 2];
-                ix->tail_count = INDEX_TAIL_MAX / 2;
         }
         ix->tail[ix->tail_count++] = *e;
 }

@@ -39,9 +39,11 @@ struct index_footer {
 };
 
 void index_fini(struct index *ix);
-/* Note an entry. Cannot fail: what cannot be kept or written is thinned out. @files and @path are for the file. */
-void index_add(struct index *ix, struct files *files, const char *path, const struct index_entry *e);
-/* Write what is in memory behind what is in the file. Return: 0 or negative errno (nothing lost). */
+/* No more entries fit into memory: index_spill() is due. */
+bool index_is_full(const struct index *ix);
+/* Note an entry. Cannot fail: what cannot be kept is thinned out. */
+void index_add(struct index *ix, const struct index_entry *e);
+/* Write what is in memory behind what is in the file, @path. Return: 0 or negative errno (nothing lost). */
 int index_spill(struct index *ix, struct files *files, const char *path);
 /* Spill and close the file with a footer. */
 int index_seal(struct index *ix, struct files *files, const char *path, const struct index_footer *footer);

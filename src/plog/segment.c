@@ -145,6 +145,14 @@ int segment_roll(struct plog *pl)
         return 0;
 }
 
+static void spill(struct segment *s, struct files *files, const char *dir, const char *suffix)
+{
+        char path[PLOG_PATH_MAX];
+
+        plog_path(dir, s->base_offset, suffix, path);
+        (void)index_spill(&s->index, files, path); /* thinned out when it cannot be written */
+}
+
 /* What both appending and building again keep of a batch. */
 void segment_account(struct segment *s, struct files *files, const char *dir, int64_t interval_len,
                      const struct batch_header *h, const char *suffix)
@@ -153,10 +161,10 @@ void segment_account(struct segment *s, struct files *files, const char *dir, in
                 const struct index_entry e = { .rel_offset = (uint32_t)(h->base_offset - s->base_offset),
                                                .pos = (uint32_t)s->size,
                                                .max_before = s->max_timestamp };
-                char path[PLOG_PATH_MAX];
 
-                plog_path(dir, s->base_offset, suffix, path);
-                index_add(&s->index, files, path, &e);
+                if (index_is_full(&s->index))
+                        spill(s, files, dir, suffix);
+                index_add(&s->index, &e);
                 s->since_entry_len = 0;
         }
         if (!s->size)

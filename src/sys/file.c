@@ -187,17 +187,26 @@ int file_is_cached(int fd, int64_t pos, size_t len)
         return r;
 }
 
+void file_read_ahead(int fd, int64_t pos, int64_t len)
+{
+        (void)posix_fadvise(fd, pos, len, POSIX_FADV_WILLNEED);
+}
+
 int file_warm(int fd, int64_t pos, size_t len)
 {
-        uint8_t buf[32 * 1024];
+        const int64_t last = pos + (int64_t)len - 1;
+        uint8_t byte;
+        ssize_t n = 0;
 
-        for (size_t at = 0; at < len; at += sizeof buf) {
-                ssize_t n = file_pread(fd, buf, MIN2(sizeof buf, len - at), pos + (int64_t)at);
-
-                if (n < 0)
-                        return (int)n;
-        }
-        return 0;
+        if (!len)
+                return 0;
+        file_read_ahead(fd, pos, (int64_t)len);
+        /* All of it is on its way, in few large requests. Now wait, without copying it, at the end of each. */
+        for (int64_t at = pos; at < last && n >= 0; at += PROBE_STEP_LEN)
+                n = file_pread(fd, &byte, 1, at);
+        if (n >= 0)
+                n = file_pread(fd, &byte, 1, last);
+        return n < 0 ? (int)n : 0;
 }
 
 ssize_t file_pread_aside(int fd, void *buf, size_t len, int64_t pos)

@@ -34,7 +34,9 @@ ssize_t file_pread_nowait(int fd, void *buf, size_t len, int64_t pos);
 /* Can the range (inside the file) be read without waiting for the disk? Never waits itself. Return: 1 yes; 0 no, or most
  * likely not; negative errno where nobody can tell. */
 int file_is_cached(int fd, int64_t pos, size_t len);
-/* Bring the range into the page cache; a file that ends before is no error. */
+/* Ask the kernel to read the range soon. May wait for room in the disk's queue; whether it will be done nobody says. */
+void file_read_ahead(int fd, int64_t pos, int64_t len);
+/* Bring the range into the page cache, and wait for it; a file that ends before is no error. */
 int file_warm(int fd, int64_t pos, size_t len);
 /* Like file_pread(), and leaves the page cache as it was: what was not in it before is dropped again, so that reading much
  * once does not push out what is read often. */

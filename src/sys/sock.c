@@ -121,12 +121,13 @@ int sock_set_buffers(int fd, int send_len, int receive_len)
         return r;
 }
 
-ssize_t sock_read(int fd, void *buf, size_t len)
+ssize_t sock_readv(int fd, const struct iovec *iov, int iov_count)
 {
+        struct msghdr msg = { .msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)iov_count };
         ssize_t n;
 
         do
-                n = recv(fd, buf, len, 0);
+                n = iov_count == 1 ? recv(fd, iov->iov_base, iov->iov_len, 0) : recvmsg(fd, &msg, 0);
         while (n < 0 && errno == EINTR);
         return n < 0 ? -errno : n;
 }

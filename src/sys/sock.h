@@ -68,7 +68,7 @@ int sock_tune(int fd);
 int sock_set_buffers(int fd, int send_len, int receive_len);
 
 /* Bytes read, 0 at the end, -EAGAIN when none are there. */
-ssize_t sock_read(int fd, void *buf, size_t len);
+ssize_t sock_readv(int fd, const struct iovec *iov, int iov_count);
 /* Bytes that can be read at once. */
 int sock_readable_len(int fd);
 /* Bytes taken by the kernel (>= 1), -EAGAIN when it takes none. No SIGPIPE. @more: further bytes follow at once. */

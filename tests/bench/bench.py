@@ -10,7 +10,9 @@ from pathlib import Path
 from limits import Limits
 from report import machine_line, write_json
 from speed import Speed
+from workloads import PARTS
 
+ALL = ("limits", *PARTS, "clients")
 HERE = Path(__file__).resolve().parent
 
 
@@ -20,13 +22,19 @@ def say(text):
 
 def arguments():
     p = argparse.ArgumentParser(description=__doc__)
-    p.add_argument("parts", nargs="*", choices=[[], "limits", "speed"], help="what to measure (all)")
+    p.add_argument("parts", nargs="*", metavar="PART", help=f"what to measure: {', '.join(ALL)} (all)")
     p.add_argument("--build", type=Path, default=Path("build"), help="build folder (build); data goes to its bench/")
     p.add_argument("--json", type=Path, help="write every figure to this file as well")
     p.add_argument("--steady-seconds", type=int, default=60, help="length of the memory growth run (60)")
-    p.add_argument("--rounds", type=int, default=5, help="rounds of the speed comparison (5)")
+    p.add_argument("--rounds", type=int, default=3, help="rounds of the speed comparison (3)")
     p.add_argument("--without-kafka", action="store_true", help="compare with the floor only")
-    return p.parse_args()
+    p.add_argument("--pictures", type=Path, help="write SVG pictures and the tables to this folder")
+    args = p.parse_args()
+    for part in args.parts:
+        if part not in ALL:
+            p.error(f"{part} is no part; choose from {', '.join(ALL)}")
+    args.parts = args.parts or list(ALL)
+    return args
 
 
 def kafka_jars(build):
@@ -41,29 +49,41 @@ def kafka_jars(build):
     return folder
 
 
+def write_pictures(folder, tables, pictures):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in pictures.items():
+        (folder / name).write_text(text)
+    (folder / "tables.txt").write_text("\n".join([machine_line(), "", *tables]) + "\n")
+
+
 def main():
     args = arguments()
     build = args.build.resolve()
     work = build / "bench"
-    chronikd, load, floor = (build / p for p in ("chronikd", "tests/bench/bench-load", "tests/bench/bench-floor"))
+    chronikd = build / "chronikd"
+    load, floor, rdkafka = (build / "tests/bench" / p for p in ("bench-load", "bench-floor", "bench-rdkafka"))
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     data, missed = {}, []
     print(machine_line())
     try:
-        if not args.parts or "limits" in args.parts:
+        if "limits" in args.parts:
             limits = Limits(chronikd, load, work / "limits", args.steady_seconds)
             limits.work.mkdir()
             print("\n" + "\n".join(limits.run(say)), flush=True)
             data["limits"], missed = limits.data, limits.missed
             say("limits: removing their data")
             shutil.rmtree(limits.work)
-        if not args.parts or "speed" in args.parts:
+        if set(args.parts) - {"limits"}:
             jars = None if args.without_kafka else kafka_jars(build)
-            speed = Speed((chronikd, load, floor), jars, work / "speed", args.rounds, say)
+            speed = Speed((chronikd, load, floor), rdkafka, jars, work / "speed", args.rounds, say)
             speed.work.mkdir()
-            print("\n" + "\n".join(speed.run()), flush=True)
+            speed.run(args.parts)
+            tables = speed.tables()
+            print("\n" + "\n".join(tables), flush=True)
             data["speed"] = speed.data()
+            if args.pictures:
+                write_pictures(args.pictures, tables, speed.pictures())
     finally:
         shutil.rmtree(work, ignore_errors=True)
     if args.json:

@@ -1,7 +1,7 @@
 /* The floor: the least that a server must do to take Kafka's Produce and Fetch and keep the bytes. It decodes the
- * request, appends the records to one file per topic, flushes that file once for all that came meanwhile (a thread of
- * its own), and answers; a fetch leaves by sendfile. What it does not do is everything else: no checks, no index, no
- * recovery, no sessions, no limits. What chronikd is slower than this is what its promises cost. For the load generator
+ * request, checks the batch's CRC-32C, appends the records to one file per topic, flushes that file once for all that
+ * came meanwhile (a thread of its own), and answers; a fetch leaves by sendfile. What it does not do is everything
+ * else: no other checks, no index, no recovery, no sessions, no limits. What chronikd is slower than this is what its promises cost. For the load generator
  * only: answers of one connection stay in order because all its requests are of one topic. usage: bench-floor PORT
  * FOLDER */
 #include <arpa/inet.h>
@@ -17,14 +17,15 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/crc32c.h"
 #include "base/strbuf.h"
 #include "wire/api.h"
 #include "wire/batch.h"
 #include "wire/messages.h"
 
 enum {
-        TOPICS_MAX = 64,
-        CONNS_MAX = 1024,
+        TOPICS_MAX = 1024,
+        CONNS_MAX = 4096,
         RESERVE = 64 << 20,
         CHUNK = 4 << 20,
         READ_LEN = 256 << 10,
@@ -202,6 +203,10 @@ static int64_t append(struct topic *t, struct part *p, struct wire_records recor
         uint8_t *data = (uint8_t *)(uintptr_t)records.data; /* in our own buffer */
         int64_t base = p->end;
 
+        check(records.len > BATCH_ATTRIBUTES_AT &&
+                      crc32c(0, data + BATCH_ATTRIBUTES_AT, records.len - BATCH_ATTRIBUTES_AT) ==
+                              load_be32(data + BATCH_CRC_AT),
+              "CRC");
         if (p->pos + (int64_t)records.len > p->chunk_end) {
                 p->pos = t->pos;
                 p->chunk_end = t->pos += MAX2((int64_t)CHUNK, (int64_t)records.len);

@@ -11,6 +11,7 @@ from pathlib import Path
 READY_LIMIT_S = 60
 STOP_LIMIT_S = 120
 LOAD_LIMIT_S = 300
+TASKSET = ("taskset", "--cpu-list")
 
 
 class ServerError(Exception):
@@ -48,6 +49,11 @@ def proc_open_files(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
+def proc_peak_reset(pid):
+    """VmHWM of /proc/PID/status begins again at what is resident now."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
 def proc_cpu_s(pid):
     """Processor time that the process has taken."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -69,6 +75,11 @@ class Server:
 
     def __exit__(self, *_exc):
         self.stop()
+
+    def pin(self, *cpus):
+        """Run on these cores only, from its start on."""
+        self.command = [*TASKSET, ",".join(map(str, cpus)), *self.command]
+        return self
 
     @property
     def pid(self):
@@ -136,10 +147,14 @@ class Load:
     """bench-load against one port: load("produce", topic="t", in_flight=4) gives its line of JSON."""
 
     def __init__(self, program, port):
-        self.program, self.port = str(program), port
+        self.program, self.port, self.prefix = str(program), port, []
+
+    def pin(self, *cpus):
+        self.prefix = [*TASKSET, ",".join(map(str, cpus))]
+        return self
 
     def command(self, name, **options):
-        command = [self.program, name, "--port", str(self.port)]
+        command = [*self.prefix, self.program, name, "--port", str(self.port)]
         for key, value in options.items():
             for v in value if isinstance(value, (list, tuple)) else [value]:
                 command += [f"--{key.replace('_', '-')}", str(v)]
@@ -158,7 +173,8 @@ class Floor(Server):
 
     def __init__(self, program, data):
         (self.port,) = free_ports(1)
-        Path(data).mkdir()
+        self.data = Path(data)
+        self.data.mkdir()
         super().__init__([program, self.port, data], b"READY", f"{data}.log")
 
 
@@ -176,6 +192,7 @@ class Kafka(Server):
         self.folder, self.jars, self.load_program = Path(folder), Path(jars), load_program
         self.port, self.controller_port = free_ports(2)
         self.folder.mkdir()
+        self.data = self.folder / "data"
         self.properties = self.folder / "server.properties"
         self.properties.write_text(f"""\
 process.roles=broker,controller
@@ -184,7 +201,8 @@ controller.quorum.voters=1@127.0.0.1:{self.controller_port}
 listeners=PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self.controller_port}
 advertised.listeners=PLAINTEXT://127.0.0.1:{self.port}
 controller.listener.names=CONTROLLER
-log.dirs={self.folder / 'data'}
+log.dirs={self.data}
+log.segment.delete.delay.ms=1000
 offsets.topic.replication.factor=1
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1

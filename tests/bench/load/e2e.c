@@ -164,10 +164,10 @@ void load_e2e(const struct options *o)
                 conn_open(&e.conns[i], o, i, e.epoll_fd);
         run(&e);
         printf("{\"batches\": %lld, \"ack_p50_ms\": %.3f, \"ack_p99_ms\": %.3f, \"p50_ms\": %.3f, \"p99_ms\": %.3f, "
-               "\"max_ms\": %.3f}\n",
+               "\"p999_ms\": %.3f, \"max_ms\": %.3f}\n",
                (long long)e.read, samples_quantile_ms(&e.ack, 0.5), samples_quantile_ms(&e.ack, 0.99),
                samples_quantile_ms(&e.end_to_end, 0.5), samples_quantile_ms(&e.end_to_end, 0.99),
-               samples_quantile_ms(&e.end_to_end, 1));
+               samples_quantile_ms(&e.end_to_end, 0.999), samples_quantile_ms(&e.end_to_end, 1));
         for (int i = 0; i < 2; i++)
                 conn_close(&e.conns[i]);
         for (int i = 0; i < UNANSWERED_MAX; i++)

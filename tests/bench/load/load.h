@@ -34,12 +34,13 @@ struct options {
         int connections;
         int in_flight; /* requests of one connection that are not answered yet */
         int acks;
-        size_t batch_bytes, record_bytes;
-        double seconds;         /* 0: no limit of time */
-        int64_t bytes_max;      /* stop sending after so many; 0: any */
-        int64_t batches_max;    /* likewise */
-        double rate;            /* e2e: batches a second; produce: bytes a second, 0: as fast as it goes */
-        int64_t expect_records; /* consume: a pass must give exactly so many; -1: any */
+        enum codec codec;
+        size_t batch_bytes, record_bytes; /* before compression */
+        double seconds;                   /* 0: no limit of time */
+        int64_t bytes_max;                /* stop sending after so many; 0: any */
+        int64_t batches_max;              /* likewise */
+        double rate;                      /* e2e: batches a second; produce: bytes a second, 0: as fast as it goes */
+        int64_t expect_records;           /* consume: a pass must give exactly so many; -1: any */
 };
 
 void die(const char *fmt, ...) PRINTF_LIKE(1, 2) __attribute__((noreturn));

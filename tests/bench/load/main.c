@@ -27,6 +27,7 @@ enum {
         CONNECTIONS,
         IN_FLIGHT,
         ACKS,
+        CODEC,
         BATCH,
         RECORD,
         SECONDS,
@@ -45,6 +46,7 @@ static const struct option table[] = {
         { "connections", 1, NULL, CONNECTIONS },
         { "in-flight", 1, NULL, IN_FLIGHT },
         { "acks", 1, NULL, ACKS },
+        { "codec", 1, NULL, CODEC },
         { "batch-bytes", 1, NULL, BATCH },
         { "record-bytes", 1, NULL, RECORD },
         { "seconds", 1, NULL, SECONDS },
@@ -77,6 +79,15 @@ static double number(const char *text, double min, double max)
         return v;
 }
 
+static enum codec codec_named(const char *name)
+{
+        enum codec codec;
+
+        if (codec_parse(str_of(name), &codec))
+                die("%s is no codec: none, gzip, snappy, lz4, zstd", name);
+        return codec;
+}
+
 static void set(struct options *o, int which, const char *v)
 {
         switch (which) {
@@ -105,6 +116,9 @@ static void set(struct options *o, int which, const char *v)
                 break;
         case ACKS:
                 o->acks = !strcmp(v, "all") ? -1 : (int)number(v, 1, 1);
+                break;
+        case CODEC:
+                o->codec = codec_named(v);
                 break;
         case BATCH:
                 o->batch_bytes = (size_t)number(v, 1, 1 << 30);
