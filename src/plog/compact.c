@@ -309,6 +309,9 @@ static int input_need(struct input *in, int fd, int64_t end, size_t need, const 
 
 static int damaged(struct plog_compaction *c, const struct segment *s)
 {
+        pthread_mutex_lock(&c->pl->lock);
+        damage_suspect(c->pl);
+        pthread_mutex_unlock(&c->pl->lock);
         diag(DIAG_ERROR,
              "%s: segment %020lld.log is damaged at position %lld: the log is not compacted; check the disk and "
              "restore it "

@@ -7,16 +7,18 @@
 #include "sys/diag.h"
 #include "sys/file.h"
 
+enum { SUSPECT_MS = 3600 * 1000 };
+
 static_assert(ARRAY_LEN(((struct walk_skips *)NULL)->list) == DAMAGE_RANGES_MAX, "every range can be left out");
 
-void damage_mark(struct plog *pl, const struct plog_damaged_range *r)
+bool damage_mark(struct plog *pl, const struct plog_damaged_range *r)
 {
         struct plog_damaged_range in = *r;
 
         in.from_offset = MAX2(in.from_offset, pl->start);
         in.to_offset = MIN2(in.to_offset, pl->durable_end);
         if (in.from_offset >= in.to_offset || !damage_add(&pl->damage, &in))
-                return;
+                return false;
         pl->damage_dirty = true;
         diag(DIAG_ERROR,
              "%s: offsets %lld to %lld are damaged in %s/%020lld.log, position %lld to %lld: %s. Reads there are "
@@ -25,6 +27,15 @@ void damage_mark(struct plog *pl, const struct plog_damaged_range *r)
              "deleting all below offset %lld",
              pl->name, (long long)in.from_offset, (long long)in.to_offset - 1, pl->dir, (long long)in.segment_base,
              (long long)in.pos, (long long)in.end_pos - 1, plog_damage_text(in.why), (long long)in.to_offset);
+        return true;
+}
+
+void damage_suspect(struct plog *pl)
+{
+        if (pl->suspected_ms && clock_mono_ms() - pl->suspected_ms < SUSPECT_MS)
+                return;
+        pl->suspected_ms = clock_mono_ms();
+        pl->checked_ms = 0;
 }
 
 int64_t damage_settle(struct plog *pl, int64_t from, int64_t to, const struct damage *found)

@@ -101,6 +101,7 @@ struct plog {
         int64_t cleaned_end; /* compaction has seen everything below */
         struct damage damage;
         int64_t checked_ms;     /* when a check went through all of it; 0 never */
+        int64_t suspected_ms;   /* monotonic: a check was wanted out of turn; 0 never */
         bool damage_dirty;      /* the file "damage" says something else */
         unsigned indexes_built; /* again, in this run */
 
@@ -293,11 +294,14 @@ int holes_find(struct plog *pl, const struct checkpoint *c, size_t count);
 /* ---- damage_file.c ---- */
 
 /* Offsets that were there are not what they were: reads are refused from now on, and the operator is told what is new of
- * that. Ranges outside of what is durable and not deleted are cut. plog.lock held. */
-void damage_mark(struct plog *pl, const struct plog_damaged_range *r);
+ * that. Ranges outside of what is durable and not deleted are cut. plog.lock held. Return: something of it is new. */
+bool damage_mark(struct plog *pl, const struct plog_damaged_range *r);
 /* A check has read the bytes of all offsets from @from up to below @to, and only @found is damaged: what was rotten there
  * before is served again, and the operator is told. plog.lock held. Return: offsets that are served again. */
 int64_t damage_settle(struct plog *pl, int64_t from, int64_t to, const struct damage *found);
+/* Somebody has met bytes that are not right, and does not know how far that goes: have the log checked soon, unless it was
+ * checked lately and that found nothing. plog.lock held. */
+void damage_suspect(struct plog *pl);
 /* Write the file "damage" when it says something else, durably. plog.work held. Blocks. Return: 0 or negative errno. */
 int damage_save(struct plog *pl);
 /* What it says. Return: 0, also when there is none or it cannot be read; -EPROTONOSUPPORT (told); negative errno. */

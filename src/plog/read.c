@@ -182,6 +182,8 @@ static int judge_damage(struct plog *pl, const struct plan *plan, int64_t offset
 
         pthread_mutex_lock(&pl->lock);
         cut = pl->cuts != plan->cuts;
+        if (!cut)
+                damage_suspect(pl);
         pthread_mutex_unlock(&pl->lock);
         if (cut)
                 return -EAGAIN;

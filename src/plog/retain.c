@@ -182,6 +182,7 @@ static int find_cut(struct plog *pl, struct segment *s, int64_t offset, int64_t 
                     struct index_entry *ret_entry)
 {
         struct batch_header h;
+        struct walk_skips skips;
         struct walk_range range;
         struct walk w;
         int64_t pos;
@@ -194,6 +195,8 @@ static int find_cut(struct plog *pl, struct segment *s, int64_t offset, int64_t 
         if (fd < 0)
                 return fd;
         range = segment_range(s, ret_entry, s->size, INT64_MAX);
+        segment_skips(pl, s, &skips);
+        range.skips = &skips;
         walk_init(&w, fd, &range, false);
         *ret_pos = ret_entry->pos;
         *ret_end = s->base_offset + ret_entry->rel_offset;
@@ -210,6 +213,7 @@ static int shorten(struct plog *pl, struct segment *s, int64_t pos, int64_t end)
 {
         struct batch_header h;
         char path[PLOG_PATH_MAX];
+        struct walk_skips skips;
         struct walk_range range;
         struct walk w;
         int64_t at;
@@ -234,9 +238,13 @@ static int shorten(struct plog *pl, struct segment *s, int64_t pos, int64_t end)
                 s->max_timestamp = s->max_timestamp_offset = s->first_timestamp = -1;
                 s->since_entry_len = 0;
                 range = segment_whole(s, pos);
+                damage_skips(&pl->damage, s->base_offset, &skips);
+                range.skips = &skips;
                 walk_init(&w, fd, &range, false);
-                while ((r = walk_next(&w, &h, &at)) > 0)
+                while ((r = walk_next(&w, &h, &at)) > 0) {
+                        s->size = at; /* behind what was left out */
                         segment_note(pl, s, &h);
+                }
                 s->size = s->synced_size = pos;
                 s->next_offset = end;
                 s->reserved_end = pos;

@@ -33,6 +33,7 @@ struct plog_scrub {
         uint32_t entries_count;
         struct index_footer footer;
         bool footed, index_wrong; /* its index has a footer; is not as it should be */
+        bool news;                /* damage was found that is not below a checkpoint yet */
         unsigned indexes_built;   /* of the log, when the check began */
         struct damage found;
         struct plog_scrub_result result;
@@ -154,23 +155,30 @@ static void found(void *arg, const struct plog_damaged_range *r)
         (void)damage_add(&s->found, r);
         pthread_mutex_lock(&s->pl->lock);
         if (is_current(s))
-                damage_mark(s->pl, r);
+                s->news |= damage_mark(s->pl, r);
         pthread_mutex_unlock(&s->pl->lock);
 }
 
-static int save(struct plog *pl)
+/* With a checkpoint when there is news: recovery takes what is not whole behind the last one for a torn tail, and would cut all
+ * that lies behind it. */
+static int save(struct plog_scrub *s)
 {
-        bool open;
+        struct plog *pl = s->pl;
+        enum plog_state state;
         int r = 0;
 
         pthread_mutex_lock(&pl->work);
         pthread_mutex_lock(&pl->lock);
-        open = pl->state != PLOG_CLOSED;
+        state = pl->state;
         pthread_mutex_unlock(&pl->lock);
-        if (open)
+        if (state == PLOG_OPEN && s->news)
+                r = checkpoint_make(pl, true);
+        else if (state != PLOG_CLOSED)
                 r = damage_save(pl);
         pthread_mutex_unlock(&pl->work);
-        return r;
+        if (!r)
+                s->news = false;
+        return r > 0 ? -EIO : r; /* the log failed meanwhile, and has said so */
 }
 
 /* ---- the index of a segment ---- */
@@ -339,7 +347,7 @@ static int all_done(struct plog_scrub *s)
         /* An empty log's folder stays as it is. */
         s->pl->damage_dirty |= s->parts_count > 0;
         pthread_mutex_unlock(&s->pl->lock);
-        return save(s->pl);
+        return save(s);
 }
 
 /* Return: 0 go on; outcome. */
@@ -380,7 +388,7 @@ int plog_scrub_step(struct plog_scrub *s, int64_t len)
         if (r == 0)
                 r = 1;
         if (r == 1) {
-                int saved = save(s->pl);
+                int saved = save(s);
 
                 r = saved ? saved : 1;
         }

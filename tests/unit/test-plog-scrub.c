@@ -85,8 +85,9 @@ static void append_batch(struct plog *pl, int i, int64_t base)
                               0);
 }
 
-/* @gap: offsets between two batches that are in none. */
-static void scene_init(struct scene *s, int gap)
+/* @gap: offsets between two batches that are in none. @slowly: each batch is durable before the next one comes, so that the
+ * last ones are in no checkpoint. */
+static void scene_init_how(struct scene *s, int gap, bool slowly)
 {
         memset(s, 0, sizeof *s);
         fixture_init(&s->f);
@@ -94,13 +95,21 @@ static void scene_init(struct scene *s, int gap)
         s->f.conf.segment_bytes = 3000;
         s->f.conf.index_interval_bytes = 600;
         s->pl = fixture_open(&s->f, "t-0");
-        for (int i = 0; i < BATCHES; i++)
+        for (int i = 0; i < BATCHES; i++) {
                 append_batch(s->pl, i, gap ? i * (RECORDS + gap) : -1);
+                if (slowly)
+                        wait_durable(s->pl);
+        }
         wait_durable(s->pl);
         usleep(20000); /* the flusher may still write the indexes of sealed segments */
         note_batches(s);
         s->names[s->files] = ends_of(s->pl).end_offset;
         CU_ASSERT_FATAL(s->files >= 4);
+}
+
+static void scene_init(struct scene *s, int gap)
+{
+        scene_init_how(s, gap, false);
 }
 
 static void scene_fini(struct scene *s)
@@ -453,6 +462,124 @@ static void test_cut_and_gone(void)
         scene_fini(&s);
 }
 
+/* ---- a disk with sectors that cannot be read ---- */
+
+static int64_t bad_from = -1, bad_to; /* in every file */
+
+static bool is_bad(int64_t pos, size_t len)
+{
+        return bad_from >= 0 && pos < bad_to && pos + (int64_t)len > bad_from;
+}
+
+ssize_t __real_file_pread_direct(int fd, void *buf, size_t len, int64_t pos);
+ssize_t __wrap_file_pread_direct(int fd, void *buf, size_t len, int64_t pos);
+ssize_t __wrap_file_pread_direct(int fd, void *buf, size_t len, int64_t pos)
+{
+        return is_bad(pos, len) ? -EIO : __real_file_pread_direct(fd, buf, len, pos);
+}
+
+ssize_t __real_file_pread_aside(int fd, void *buf, size_t len, int64_t pos);
+ssize_t __wrap_file_pread_aside(int fd, void *buf, size_t len, int64_t pos);
+ssize_t __wrap_file_pread_aside(int fd, void *buf, size_t len, int64_t pos)
+{
+        return is_bad(pos, len) ? -EIO : __real_file_pread_aside(fd, buf, len, pos);
+}
+
+/* Batches that lie in the bad sector are given up, and what the index finds behind it is not. */
+static void test_unreadable(void)
+{
+        for (int k = 0; k < 3; k++) {
+                struct plog_damaged_range ranges[8];
+                struct scene s;
+                size_t count;
+
+                memset(&s, 0, sizeof s);
+                fixture_init(&s.f);
+                diag_set_level(0);
+                s.f.conf.segment_bytes = k == 1 ? 1 << 20 : 12000; /* also the active segment alone */
+                s.f.conf.index_interval_bytes = 600;
+                s.pl = fixture_open(&s.f, "t-0");
+                for (int i = 0; i < BATCHES; i++)
+                        append_batch(s.pl, i, -1);
+                wait_durable(s.pl);
+                usleep(20000);
+                note_batches(&s);
+                s.names[s.files] = END;
+                bad_from = k == 2 ? 0 : 4096;
+                bad_to = bad_from + 4096;
+                scrub(s.pl, 1 << 20);
+                count = plog_damaged(s.pl, ARRAY_LEN(ranges), ranges);
+                CU_ASSERT(count >= 1 && count <= ARRAY_LEN(ranges));
+                for (int i = 0; i < BATCHES; i++) {
+                        const struct at *b = &s.batches[i];
+                        bool touched = is_bad(b->pos, (size_t)b->len), refused = false;
+
+                        for (size_t r = 0; r < count; r++)
+                                refused |= b->base >= ranges[r].from_offset && b->last < ranges[r].to_offset;
+                        CU_ASSERT(refused || !touched);
+                        /* No more than up to the next entry of the index. */
+                        CU_ASSERT(!refused || (b->pos + b->len > bad_from && b->pos < bad_to + 4 * b->len));
+                }
+                for (size_t r = 0; r < count; r++)
+                        CU_ASSERT_EQUAL(ranges[r].why, PLOG_DAMAGE_UNREADABLE);
+                bad_from = -1;
+                expect_served(&s, ranges, count, 1);
+                CU_ASSERT(scrub(s.pl, 1 << 20).healed_offsets > 0);
+                expect_whole(&s);
+                scene_fini(&s);
+        }
+}
+
+/* A crash right after the check: what is known to be rotten lies below a checkpoint, so that recovery takes it for no torn
+ * tail and cuts nothing behind it. */
+static void test_crash(void)
+{
+        struct fixture g;
+        struct scene s;
+        char left[300];
+        int last = BATCHES - 1;
+
+        scene_init_how(&s, 0, true);
+        /* One that no checkpoint has seen. */
+        CU_ASSERT_EQUAL_FATAL(s.batches[last - 1].file, s.batches[last].file);
+        xor_at(&s, s.batches[last - 1].file, ".log", s.batches[last - 1].pos + 90, 1);
+        scrub(s.pl, 1 << 20);
+        CU_ASSERT_EQUAL(ends_of(s.pl).damaged_ranges, 1);
+        snprintf(left, sizeof left, "%.250s.left", s.f.dir);
+        copy_tree(s.f.dir, left);
+        plog_close(s.pl);
+        fixture_init_at(&g, left);
+        diag_set_level(0);
+        g.conf = s.f.conf;
+        s.pl = fixture_open(&g, "t-0");
+        CU_ASSERT_EQUAL(ends_of(s.pl).end_offset, END);
+        expect_ranges(&s,
+                      &(struct plog_damaged_range){ .from_offset = s.batches[last - 1].base,
+                                                    .to_offset = s.batches[last].base },
+                      1);
+        plog_close(s.pl);
+        fixture_fini(&g);
+        s.pl = fixture_open(&s.f, "t-0");
+        scene_fini(&s);
+}
+
+/* Who stumbles over rot before a check did has the log checked soon. */
+static void test_suspected(void)
+{
+        struct plog_slice got;
+        struct scene s;
+
+        scene_init(&s, 0);
+        scrub(s.pl, 1 << 20);
+        CU_ASSERT(plog_checked_ms(s.pl) > 0);
+        xor_at(&s, 1, ".log", BATCH_MAGIC_AT, 0x70);
+        CU_ASSERT_EQUAL(read_at(s.pl, s.names[1], 1 << 20, &got), PLOG_E_DAMAGED);
+        CU_ASSERT_EQUAL(plog_checked_ms(s.pl), 0);
+        scrub(s.pl, 1 << 20);
+        CU_ASSERT_EQUAL(ends_of(s.pl).damaged_ranges, 1);
+        scene_fini(&s);
+}
+
 /* Ranges end with the records that are deleted, on disk as well. */
 static void test_deleted(void)
 {
@@ -478,6 +605,14 @@ static void test_deleted(void)
                               1);
                 reopen(&s);
         }
+        /* Truncation finds its place behind damage that it cannot walk through. */
+        xor_at(&s, s.batches[30].file, ".log", s.batches[30].pos + BATCH_LENGTH_AT + 2, 0x40);
+        scrub(s.pl, 1 << 20);
+        CU_ASSERT_EQUAL(ends_of(s.pl).damaged_ranges, 1);
+        CU_ASSERT_EQUAL(s.batches[30].file, s.batches[35].file);
+        CU_ASSERT_EQUAL(plog_truncate(s.pl, s.batches[35].base), 0);
+        CU_ASSERT_EQUAL(ends_of(s.pl).failed, false);
+        CU_ASSERT_EQUAL(ends_of(s.pl).end_offset, s.batches[35].base);
         CU_ASSERT_EQUAL(plog_truncate(s.pl, s.batches[30].base), 0);
         CU_ASSERT_EQUAL(ends_of(s.pl).damaged_ranges, 0);
         reopen(&s);
@@ -573,6 +708,9 @@ static const struct unit_case cases[] = {
         { "an index that is wrong", test_index },
         { "an index that lies", test_lying_index },
         { "a file cut short, a file gone", test_cut_and_gone },
+        { "sectors that cannot be read", test_unreadable },
+        { "a crash after a check", test_crash },
+        { "rot that a reader finds", test_suspected },
         { "records deleted and truncated", test_deleted },
         { "while the log goes on", test_meanwhile },
         { "offsets by time", test_times },
