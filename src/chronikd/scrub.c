@@ -14,7 +14,7 @@
 #include "sys/clock.h"
 #include "sys/diag.h"
 
-enum { STEP_LEN = 1 << 20, LOOK_MS = 60 * 1000, PAUSE_MS = 500, TRIES_MAX = 3 };
+enum { INTERVAL_MIN_MS = 1000, STEP_LEN = 1 << 20, LOOK_MS = 60 * 1000, PAUSE_MS = 500, TRIES_MAX = 3 };
 
 static void look_run(struct io_job *job);
 static void look_done(struct io_job *job);
@@ -91,6 +91,15 @@ static void look_run(struct io_job *job)
         s->partition = search.best;
 }
 
+/* A verification waits for what the background does. */
+static bool is_overtaken(struct scrub *s)
+{
+        struct partition *p = s->asked ? NULL : verify_next(s);
+
+        partition_unref(p);
+        return p;
+}
+
 static void next(struct scrub *s)
 {
         if (verify_is_abandoned(s))
@@ -120,7 +129,7 @@ static void look_done(struct io_job *job)
                 return;
         }
         s->failed_count = 0;
-        loop_timer_start(&s->timer, look_pause_ms(s));
+        loop_timer_start(&s->timer, is_overtaken(s) ? 0 : look_pause_ms(s));
 }
 
 /* ---- at work ---- */
@@ -150,15 +159,6 @@ static void step_run(struct io_job *job)
                 s->work = plog_scrub_end(s->work);
                 s->outcome = 1;
         }
-}
-
-/* A verification waits for a log that is checked in the background only. */
-static bool is_overtaken(struct scrub *s)
-{
-        struct partition *p = s->asked ? NULL : verify_next(s);
-
-        partition_unref(p);
-        return p;
 }
 
 static bool is_dropped(struct scrub *s)
@@ -273,6 +273,8 @@ void scrub_start(struct scrub *s)
 {
         pthread_mutex_init(&s->lock, NULL);
         s->asked_mail.fn = on_asked;
+        if (s->interval_ms >= 0) /* empty logs would be looked at without a pause */
+                s->interval_ms = MAX2(s->interval_ms, (int64_t)INTERVAL_MIN_MS);
         loop_timer_init(&s->timer, s->loop, on_timer);
         if (s->interval_ms >= 0)
                 loop_timer_start(&s->timer, look_pause_ms(s));

@@ -42,7 +42,7 @@ struct scrub {
         struct partition_table *table;
         struct iopool *pool;
         struct loop *loop;
-        int64_t interval_ms;          /* -1: in the background nothing is checked */
+        int64_t interval_ms;          /* -1: in the background nothing is checked; a second at least */
         int64_t bytes_per_second_max; /* in the background; 0: no limit */
 
         struct io_job job;

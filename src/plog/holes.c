@@ -64,7 +64,8 @@ static bool set_is_whole(const struct plog *pl, const struct checkpoint *c)
 /* The offset behind the last batch of a segment: as its index says, or by walking over it. */
 static int find_end(struct plog *pl, struct segment *s, int64_t *ret_end)
 {
-        const struct walk_range range = segment_whole(s, s->size);
+        struct walk_range range = segment_whole(s, s->size);
+        struct walk_skips skips;
         struct index_footer f;
         struct batch_header h;
         struct walk w;
@@ -78,6 +79,8 @@ static int find_end(struct plog *pl, struct segment *s, int64_t *ret_end)
         fd = pin_file_pin(s->file, 0);
         if (fd < 0)
                 return fd;
+        damage_skips(&pl->damage, s->base_offset, &skips); /* what is rotten is there */
+        range.skips = &skips;
         walk_init(&w, fd, &range, false);
         while ((r = walk_next(&w, &h, &pos)) > 0)
                 ;

@@ -274,7 +274,8 @@ static int walk_whole(struct plog *pl, struct segment *from, struct segment *to,
         return r;
 }
 
-/* The new index gets its name when it is whole, so that readers of an old one are not disturbed. */
+/* The new index gets its name when it is whole, so that readers of an old one are not disturbed. -EUCLEAN: the batches cannot
+ * be walked over, or the segment is not the log's any more. */
 static int build_again(struct plog *pl, struct segment *s, const char *path)
 {
         struct segment t = { .base_offset = s->base_offset,
@@ -283,6 +284,7 @@ static int build_again(struct plog *pl, struct segment *s, const char *path)
                              .max_timestamp_offset = -1,
                              .first_timestamp = -1 };
         char tmp_path[PLOG_PATH_MAX];
+        ptrdiff_t i;
         int r;
 
         plog_path(pl->dir, s->base_offset, INDEX_SUFFIX ".new", tmp_path);
@@ -295,14 +297,20 @@ static int build_again(struct plog *pl, struct segment *s, const char *path)
                                                        .max_timestamp_offset = t.max_timestamp_offset,
                                                        .first_timestamp = t.first_timestamp });
         index_fini(&t.index);
-        if (!r)
-                r = file_rename(tmp_path, path);
         if (r)
                 return r;
         pthread_mutex_lock(&pl->lock);
-        pl->indexes_built++;
+        i = segments_find(pl, s->base_offset);
+        /* Its name may be another's by now: compaction has replaced it, or truncation and appends. */
+        if (i < 0 || pl->segments[i] != s || s->retired_file) {
+                (void)file_unlink(tmp_path); /* removed at the next start otherwise */
+                r = -EUCLEAN;
+        } else {
+                r = file_rename(tmp_path, path);
+        }
+        pl->indexes_built += !r;
         pthread_mutex_unlock(&pl->lock);
-        return 0;
+        return r;
 }
 
 int segment_rebuild_index(struct plog *pl, struct segment *s)

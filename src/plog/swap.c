@@ -181,13 +181,16 @@ static int check(struct plog *pl, struct segment **old, size_t count)
         return r;
 }
 
-/* Their names go, so their files stay open as long as they live. */
-static int retire(struct segment **old, size_t count)
+/* Their names go, so their files stay open as long as they live. Under the lock, so that nobody gives an index that is being
+ * built for one of them the name of the new one's. */
+static int retire(struct plog *pl, struct segment **old, size_t count)
 {
         int r = 0;
 
+        pthread_mutex_lock(&pl->lock);
         for (size_t i = 0; !r && i < count; i++)
                 r = segment_retire(old[i]);
+        pthread_mutex_unlock(&pl->lock);
         return r;
 }
 
@@ -249,7 +252,7 @@ int swap_in(struct plog *pl, struct segment **old, size_t old_count, struct segm
         if (!r)
                 r = make_segment(pl, out, &s);
         if (!r)
-                r = retire(old, old_count);
+                r = retire(pl, old, old_count);
         if (!r)
                 r = file_sync_dir(pl->dir);
         if (!r)

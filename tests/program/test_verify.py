@@ -240,7 +240,7 @@ class Verify(VerifyCase):
 
 
 class Background(VerifyCase):
-    SETTINGS = ["groups.offsets_partitions=1", "storage.scrub_interval_ms=300"]
+    SETTINGS = ["groups.offsets_partitions=1", "storage.scrub_interval_ms=0"]
 
     def test_background(self):
         """Without being asked, rot is found within the interval; and what is whole again is served again."""

@@ -250,6 +250,87 @@ static void test_lock(void)
         file_remove_tree(root);
 }
 
+static void test_shared_lock(void)
+{
+        int writer, first, second;
+
+        set_up();
+        CU_ASSERT_EQUAL(file_lock_shared(at("lock")), -ENOENT);
+        writer = file_lock(at("lock"));
+        CU_ASSERT_EQUAL(file_lock_shared(at("lock")), -EWOULDBLOCK);
+        file_close(writer);
+        first = file_lock_shared(at("lock"));
+        second = file_lock_shared(at("lock"));
+        CU_ASSERT(first >= 0 && second >= 0);
+        CU_ASSERT_EQUAL(file_lock(at("lock")), -EWOULDBLOCK);
+        file_close(first);
+        file_close(second);
+        writer = file_lock(at("lock"));
+        CU_ASSERT(writer >= 0);
+        file_close(writer);
+        file_remove_tree(root);
+}
+
+/* Reads past the page cache, where the file system has them, see what was just written through it, and the end. */
+static void test_direct(void)
+{
+        enum { LEN = 3 * FILE_DIRECT_ALIGN + 100 };
+        uint8_t data[LEN], *buf = NULL;
+        int fd, direct;
+
+        set_up();
+        for (size_t i = 0; i < sizeof data; i++)
+                data[i] = (uint8_t)(i * 7);
+        CU_ASSERT_EQUAL_FATAL(posix_memalign((void **)&buf, FILE_DIRECT_ALIGN, 8 * FILE_DIRECT_ALIGN), 0);
+        fd = file_open(at("f"), O_RDWR | O_CREAT);
+        CU_ASSERT_EQUAL_FATAL(file_pwrite_all(fd, data, sizeof data, 0), 0);
+        CU_ASSERT_EQUAL(file_rename(at("f"), at("g")), 0);
+        direct = file_reopen_direct(fd);
+        CU_ASSERT_FATAL(direct >= 0 || direct == -EOPNOTSUPP);
+        if (direct >= 0) {
+                CU_ASSERT_EQUAL(file_pread_direct(direct, buf, 8 * FILE_DIRECT_ALIGN, 0), LEN);
+                CU_ASSERT_EQUAL(memcmp(buf, data, LEN), 0);
+                CU_ASSERT_EQUAL(file_pread_direct(direct, buf, FILE_DIRECT_ALIGN, FILE_DIRECT_ALIGN),
+                                FILE_DIRECT_ALIGN);
+                CU_ASSERT_EQUAL(memcmp(buf, data + FILE_DIRECT_ALIGN, FILE_DIRECT_ALIGN), 0);
+                CU_ASSERT_EQUAL(file_pread_direct(direct, buf, FILE_DIRECT_ALIGN, 4 * FILE_DIRECT_ALIGN), 0);
+        }
+        file_close(direct < 0 ? -1 : direct);
+        CU_ASSERT_EQUAL(file_reopen_direct(-1), -EOPNOTSUPP);
+        file_close(fd);
+        free(buf);
+        file_remove_tree(root);
+}
+
+/* Reading aside: what was cached stays so, what was not is dropped again, where that can be told. */
+static void test_aside(void)
+{
+        enum { LEN = 1 << 20 };
+        char *data = calloc(1, LEN), *buf = malloc(LEN);
+        int fd, cached;
+
+        set_up();
+        memset(data, 'x', LEN);
+        fd = file_open(at("f"), O_RDWR | O_CREAT);
+        CU_ASSERT_EQUAL_FATAL(file_pwrite_all(fd, data, LEN, 0), 0);
+        CU_ASSERT_EQUAL(file_sync(fd), 0);
+        CU_ASSERT_EQUAL(file_pread_aside(fd, buf, LEN, 0), LEN);
+        CU_ASSERT_EQUAL(memcmp(buf, data, LEN), 0);
+        cached = file_is_cached(fd, 0, LEN);
+        CU_ASSERT(cached != 0);
+        file_uncache(fd);
+        if (cached == 1 && file_is_cached(fd, 0, LEN) == 0) { /* not in memory only, as on tmpfs */
+                CU_ASSERT_EQUAL(file_pread_aside(fd, buf, LEN, 0), LEN);
+                CU_ASSERT_EQUAL(file_is_cached(fd, 0, LEN), 0);
+                CU_ASSERT_EQUAL(file_pread(fd, buf, LEN, 0), LEN);
+                CU_ASSERT_EQUAL(file_is_cached(fd, 0, LEN), 1);
+        }
+        file_close(fd);
+        free(data);
+        free(buf);
+        file_remove_tree(root);
+}
+
 static const struct unit_case cases[] = {
         { "pieces are written and read at positions", test_read_write },
         { "reading without waiting", test_nowait },
@@ -260,5 +341,8 @@ static const struct unit_case cases[] = {
         { "removing a tree stays inside it", test_remove_tree_keeps_what_links_lead_to },
         { "listing", test_list },
         { "one holder of a lock", test_lock },
+        { "many holders of a shared lock", test_shared_lock },
+        { "reading past the page cache", test_direct },
+        { "reading without a trace", test_aside },
 };
 UNIT_MAIN("sys/file", cases)
