@@ -30,6 +30,14 @@ static void progress_end(void)
                 fputs("\r\033[K", stderr);
 }
 
+/* Not for printing: text_of() keeps a copy each time. */
+static bool says(json_t *object, const char *key, const char *text)
+{
+        const char *s = json_string_value(json_object_get(object, key));
+
+        return s && !strcmp(s, text);
+}
+
 /* ---- on a node ---- */
 
 static int node_begin(const struct ctl *c, const char *topic, long partition, json_int_t *ret_id)
@@ -71,7 +79,7 @@ static int node_verify(const struct ctl *c, const char *topic, long partition, j
                                      stderr),
                                CTL_FAILED;
                 }
-                if (strcmp(text_of(answer, "state"), "running") != 0) {
+                if (!says(answer, "state", "running")) {
                         *ret = answer;
                         break;
                 }
@@ -121,11 +129,9 @@ static int status_of(json_t *answer)
         size_t i;
 
         json_array_foreach (json_object_get(answer, "results"), i, p) {
-                const char *result = text_of(p, "result");
-
                 if (number_of(p, "damaged_ranges"))
                         return CTL_DAMAGED;
-                if (strcmp(result, "ok") != 0 && strcmp(result, "gone") != 0)
+                if (!says(p, "result", "ok") && !says(p, "result", "gone"))
                         status = CTL_FAILED;
         }
         return status;

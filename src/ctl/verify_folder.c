@@ -234,7 +234,7 @@ int folder_verify(const struct ctl *c, const char *topic, long partition,
                 if (slash)
                         *slash++ = '\0';
         }
-        w.store = c->dir && !slash ? "." : store;
+        w.store = c->dir && !slash ? "." : *store ? store : "/";
         status = verify_store(&w, !c->dir ? NULL : slash ? slash : store);
         if (status == CTL_OK)
                 *ret = json_pack("{s:s, s:I, s:I, s:O}", "state", "done", "bytes", w.bytes, "bytes_all", w.bytes_all,
