@@ -141,6 +141,7 @@ static void step_run(struct io_job *job)
 
         s->outcome = 0;
         s->step_bytes = 0;
+        s->step_began_ns = clock_mono_ns();
         if (!s->work) {
                 s->outcome = plog_scrub_begin(partition_log(s->partition), &s->work);
                 s->seen_bytes = 0;
@@ -166,14 +167,15 @@ static bool is_dropped(struct scrub *s)
         return is_overtaken(s) || (s->asked && verify_is_abandoned(s));
 }
 
-/* The time that what was just read may take. */
+/* The rest of the time that what was just read may take. */
 static int64_t pause_of(struct scrub *s)
 {
-        int64_t rate = s->bytes_per_second_max;
+        int64_t rate = s->asked ? verify_rate(s) : s->bytes_per_second_max;
+        int64_t took_ms = (clock_mono_ns() - s->step_began_ns) / 1000000;
 
-        if (s->asked)
-                rate = verify_rate(s);
-        return rate > 0 ? (int64_t)((double)s->step_bytes * 1000 / (double)rate) : 0;
+        if (rate <= 0)
+                return 0;
+        return MAX2((int64_t)((double)s->step_bytes * 1000 / (double)rate) - took_ms, INT64_C(0));
 }
 
 static void keep_rate(struct scrub *s)

@@ -53,6 +53,7 @@ struct scrub {
         int outcome; /* of the last step */
         unsigned tries;
         int64_t step_bytes, seen_bytes;
+        int64_t step_began_ns;
         int64_t pause_ms; /* to go by, so that the rate is kept */
         /* Logs whose check failed last, passed over until all others had their turn. */
         struct {
