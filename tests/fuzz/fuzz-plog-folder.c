@@ -1,8 +1,10 @@
 /* Opening a log whose folder was harmed in any way. Input: one byte that picks how the log was left (closed, crashed, or
  * empty), then changes to its files, one after the other (see change()).
  * Either the log does not open, or: its ends are in order; reading gives whole batches in order and comes to the end or to
- * bytes that are refused; what is appended then is read back; opened once more it holds the same. */
+ * bytes that are refused; what is appended then is read back; opened once more it holds the same; after a check for rot all
+ * that is served is right. */
 #include "fuzz-plog.h"
+#include "plog/scrub.h"
 #include "wire/batch_records.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -420,6 +422,55 @@ static void append_more(struct plog *pl)
         wait_durable(pl);
 }
 
+/* After a check all that is served is right, whatever was done to the files, and what is not served is said to be damaged. */
+static void check_scrubbed(struct plog *pl, size_t len_max)
+{
+        struct plog_scrub *w;
+        struct plog_ends ends;
+        struct plog_slice s;
+        int r;
+
+        assert(!plog_scrub_begin(pl, &w));
+        do
+                r = plog_scrub_step(w, 1000);
+        while (r == 1);
+        assert(!r);
+        plog_scrub_end(w);
+        plog_ends(pl, &ends);
+        for (int64_t at = ends.start_offset; at < ends.end_offset; at = s.next_offset) {
+                struct batch_iter it;
+                struct batch_header h;
+                struct span b;
+                uint8_t *buf;
+
+                r = plog_read(pl,
+                              &(struct plog_read_args){ .from_offset = at,
+                                                        .below_offset = INT64_MAX,
+                                                        .len_max = len_max,
+                                                        .at_least_one = true },
+                              true, &s);
+                if (r == PLOG_E_DAMAGED) {
+                        const struct plog_damaged_range *d = damage_at(&pl->damage, at);
+
+                        d = d ? d : damage_after(&pl->damage, at);
+                        assert(d);
+                        s.next_offset = d->to_offset;
+                        continue;
+                }
+                assert(!r);
+                if (!s.len)
+                        return; /* offsets that no batch has any more */
+                buf = malloc(s.len);
+                assert(buf && !plog_slice_copy(&s, buf));
+                it = batch_iter_of(span_of(buf, s.len));
+                for (int64_t next = s.first_offset; !batch_iter_next(&it, &b, &h); next = batch_last_offset(&h) + 1)
+                        assert(!batch_check_crc(b, &h) && h.base_offset >= next);
+                assert(!it.left.len);
+                free(buf);
+                plog_slice_release(&s);
+        }
+}
+
 static void check_log(const char *dir, size_t len_max)
 {
         struct content first, second;
@@ -453,6 +504,7 @@ static void check_log(const char *dir, size_t len_max)
         assert(first.ends.end_offset == second.ends.end_offset);
         assert(rotten || second.stopped_by == PLOG_E_DAMAGED ||
                (first.read_to == second.read_to && first.crc == second.crc));
+        check_scrubbed(pl, len_max);
         plog_close(pl);
 }
 
