@@ -288,6 +288,33 @@ class Offline(VerifyCase):
             self.node.start()
             self.expect_served(topic)
 
+    def test_missing(self):
+        """Segments that are gone, cut short or emptied, with and without their index: just what is not there is told."""
+        topic = self.fill()
+        places = self.places(topic)
+        files = sorted({place[0] for place in places})
+        first = {file: min(i for i, p in enumerate(places) if p[0] == file) for file in files}
+        self.node.stop()
+        try:
+            for index in (False, True):
+                for number, file in enumerate(files[:-1]):
+                    behind = first[files[number + 1]] * 2 - 1
+                    content, entries = file.read_bytes(), file.with_suffix(".index")
+                    kept = entries.read_bytes()
+                    if not index:
+                        entries.unlink()
+                    for cut, lost in ((None, first[file]), (0, first[file]), (places[first[file] + 2][1] + 7, first[file] + 2)):
+                        file.unlink() if cut is None else file.write_bytes(content[:cut])
+                        found = self.verify(topic, "--data-dir", str(self.node.data), status=DAMAGED)[topic, 0]
+                        self.assertEqual([(r["first_offset"], r["last_offset"]) for r in found["damaged"]],
+                                         [(lost * 2, behind)], (file.name, index, cut))
+                        file.write_bytes(content)
+                    entries.write_bytes(kept)
+            self.assertEqual(self.verify(topic, "--data-dir", str(self.node.data))[topic, 0]["result"], "ok")
+        finally:
+            self.node.start()
+        self.expect_served(topic)
+
     def test_no_folder(self):
         for args in (["--data-dir", "/nonexistent"], ["--dir", os.devnull]):
             done = self.ctl(*args)
