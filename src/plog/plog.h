@@ -107,7 +107,8 @@ struct plog_read_args {
 
 /* Find what to send; reads batch headers through the page cache, no record bytes. At most one segment at a time.
  * Blocks only when headers are cold: @may_block false gives -EAGAIN then, and the caller repeats it on the pool.
- * Return: 0 with @ret (len may be 0); PLOG_E_OUT_OF_RANGE, PLOG_E_CLOSED, PLOG_E_DAMAGED; negative errno. */
+ * Return: 0 with @ret (len may be 0); PLOG_E_OUT_OF_RANGE, PLOG_E_CLOSED; PLOG_E_DAMAGED when the offset lies in a damaged
+ * range, or no batch is left between it and one: what lies before and behind is given; negative errno. */
 int plog_read(struct plog *pl, const struct plog_read_args *args, bool may_block, struct plog_slice *ret);
 /* Unpin. Any thread; a slice with len 0 needs none. */
 void plog_slice_release(struct plog_slice *s);
@@ -133,7 +134,7 @@ struct plog_position {
         int32_t leader_epoch; /* -1 when none is known */
 };
 
-/* First record (exact, also inside compressed batches) with a timestamp >= @timestamp_ms, at or after start and below
+/* First record (exact, also inside compressed batches; damaged ranges are passed over) with a timestamp >= @timestamp_ms, at or after start and below
  * @below_offset. Blocks. Return: 0, PLOG_E_NOT_FOUND, PLOG_E_CLOSED, PLOG_E_DAMAGED, negative errno. */
 int plog_find_time(struct plog *pl, int64_t timestamp_ms, int64_t below_offset, struct plog_position *ret);
 /* The record with the largest timestamp (the first of equals). Blocks. Return: as plog_find_time(). */
