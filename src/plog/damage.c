@@ -169,6 +169,7 @@ static bool make_room(struct damage *d)
         uint32_t size = d->list ? d->size * 2 : 8;
         struct plog_damaged_range *n;
 
+        assert(size > 0);
         if (d->count < (d->list ? d->size : ARRAY_LEN(d->own)))
                 return true;
         n = realloc(d->list, size * sizeof *n);
