@@ -19,6 +19,14 @@ static inline bool batch_read(const uint8_t *p, struct batch_header *ret)
                ret->base_offset >= 0 && ret->base_offset <= PLOG_OFFSET_MAX;
 }
 
+/* Files are read where they are asked to, and no further (files.c). Who reads on in order says so with this: the kernel is
+ * asked for more and more before it is needed, up to 1 MiB. Zero to begin with. */
+struct read_ahead {
+        int64_t to, len;
+};
+/* @pos is about to be read from @fd, and then on, up to @end. May wait for the disk. */
+void read_ahead(struct read_ahead *a, int fd, int64_t pos, int64_t end);
+
 /* Headers only: small reads through the page cache, larger ones while batches are small. */
 struct walk {
         int fd;
@@ -27,7 +35,8 @@ struct walk {
         int64_t next_offset; /* the next batch does not begin below */
         int64_t end_offset;  /* no batch reaches this */
         bool nowait;
-        bool small; /* the last batch was small: read ahead */
+        bool small; /* the last batch was small: read more at a time */
+        struct read_ahead ahead;
         int64_t buf_pos;
         size_t buf_len;
         uint8_t buf[8192];

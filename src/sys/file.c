@@ -187,9 +187,21 @@ int file_is_cached(int fd, int64_t pos, size_t len)
         return r;
 }
 
+void file_read_no_ahead(int fd)
+{
+        (void)posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
+}
+
 void file_read_ahead(int fd, int64_t pos, int64_t len)
 {
-        (void)posix_fadvise(fd, pos, len, POSIX_FADV_WILLNEED);
+        if (len > 0) /* 0 means to the end */
+                (void)posix_fadvise(fd, pos, len, POSIX_FADV_WILLNEED);
+}
+
+void file_forget(int fd, int64_t pos, int64_t len)
+{
+        if (len > 0)
+                (void)posix_fadvise(fd, pos, len, POSIX_FADV_DONTNEED);
 }
 
 int file_warm(int fd, int64_t pos, size_t len)

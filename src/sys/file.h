@@ -34,8 +34,12 @@ ssize_t file_pread_nowait(int fd, void *buf, size_t len, int64_t pos);
 /* Can the range (inside the file) be read without waiting for the disk? Never waits itself. Return: 1 yes; 0 no, or most
  * likely not; negative errno where nobody can tell. */
 int file_is_cached(int fd, int64_t pos, size_t len);
+/* From now on only what is asked for is read from the disk, nothing ahead. */
+void file_read_no_ahead(int fd);
 /* Ask the kernel to read the range soon. May wait for room in the disk's queue; whether it will be done nobody says. */
 void file_read_ahead(int fd, int64_t pos, int64_t len);
+/* The range need not be kept in the page cache. Pages in use (a socket still sends them) or not yet written stay. */
+void file_forget(int fd, int64_t pos, int64_t len);
 /* Bring the range into the page cache, and wait for it; a file that ends before is no error. */
 int file_warm(int fd, int64_t pos, size_t len);
 /* A whole file of at most @len_max bytes (else -EFBIG) with a NUL behind it; free(*ret_data). */

@@ -111,6 +111,40 @@ static void test_hole(void)
         stop_cold();
 }
 
+static void fetch_megabyte(int fd, int number)
+{
+        uint8_t head[5];
+        char text[3] = { 'm', (char)('0' + number), '\0' };
+
+        say(fd, text);
+        CU_ASSERT_EQUAL_FATAL(hear_bytes(fd, head, 5), 5);
+        CU_ASSERT_EQUAL_FATAL(hear_bytes(fd, got, 1 << 20), 1 << 20);
+        CU_ASSERT(!memcmp(got, want + ((size_t)number << 20), 1 << 20));
+}
+
+/* A reader of cold ranges that reads on: behind it nothing stays in the page cache, so that it drives nothing out. What is
+ * warm and read once stays. */
+static void test_backfill(void)
+{
+        int fd;
+
+        start_cold();
+        file_read_no_ahead(file_fd);
+        fd = dial();
+        for (int i = 0; i < 3; i++)
+                fetch_megabyte(fd, i);
+        CU_ASSERT_EQUAL(stats_now().sends_cold, 0);
+        CU_ASSERT_EQUAL(file_is_cached(file_fd, 0, FILE_LEN), 1);
+        drop_pages(0, FILE_LEN);
+        for (int i = 0; i < 3; i++)
+                fetch_megabyte(fd, i);
+        CU_ASSERT(stats_now().sends_cold >= 1 && stats_now().sends_cold < 3); /* the others were read ahead */
+        CU_ASSERT_EQUAL(file_is_cached(file_fd, 0, 1 << 20), 0);
+        CU_ASSERT_EQUAL(file_is_cached(file_fd, 2 << 20, 1 << 20), 1);
+        close(fd);
+        stop_cold();
+}
+
 static void obstacle_run(struct io_job *job)
 {
         sem_wait(&obstacle_ends);
@@ -183,6 +217,7 @@ static void test_gone_meanwhile(void)
 static const struct unit_case cases[] = {
         { "cold is read first, warm is not", test_cold_and_warm },
         { "a hole in the middle is cold", test_hole },
+        { "a backfill leaves nothing behind", test_backfill },
         { "a slow disk holds up nobody else", test_disk_is_slow },
         { "peers that go while the disk is asked", test_gone_meanwhile },
 };
