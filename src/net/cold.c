@@ -6,12 +6,13 @@
  * ahead: the rest of the answer, and what the peer, if it reads on, will ask for next. In proportion to what it asked for,
  * so that small reads here and there stay small.
  *
- * A backfill must not drive out of the page cache what was just written and will soon be read. So what a connection made us
- * read from the disk is given up again once it has arrived: while it reads cold ranges, and for some megabytes more, because
+ * A backfill must not drive out of the page cache what was just written and will soon be read. So where memory is scarce,
+ * what a connection made us read from the disk is given up again once it has arrived: while it reads cold ranges, and for some megabytes more, because
  * what was read ahead for it looks warm. That the kernel does not read ahead by itself (plog/files.c) makes sure that cold
  * ranges are seen. */
 #include "net/net_internal.h"
 #include "sys/file.h"
+#include "sys/memory.h"
 
 enum {
         WARM_LEN_MAX = 1 << 20, /* looked up, or read by the pool, at a time */
@@ -36,8 +37,10 @@ struct net_warm {
 static void run(struct io_job *job)
 {
         const struct net_warm *w = container_of(job, struct net_warm, job);
+        bool (*plenty)(void) = w->conn->reactor->server->cfg.memory_is_plenty;
 
-        file_forget(w->behind.fd, w->behind.pos, w->behind.len);
+        if (!(plenty ? plenty() : memory_is_plenty()))
+                file_forget(w->behind.fd, w->behind.pos, w->behind.len);
         for (int i = 0; i < w->ahead_count; i++)
                 file_read_ahead(w->ahead[i].fd, w->ahead[i].pos, w->ahead[i].len);
         (void)file_warm(w->now.fd, w->now.pos, (size_t)w->now.len); /* sendfile will say what is wrong with the file */
