@@ -48,17 +48,8 @@ static void test_groups(void)
         CU_ASSERT_EQUAL(file_remove_tree(root), 0);
 }
 
-static void test_this_machine(void)
-{
-        bool first = memory_is_plenty();
-
-        CU_ASSERT_EQUAL(memory_is_plenty(), first); /* not asked again so soon */
-        CU_ASSERT_EQUAL(machine_has_plenty() && all_groups_have_plenty(), first);
-}
-
 static const struct unit_case cases[] = {
         { "control groups", test_groups },
-        { "this machine", test_this_machine },
 };
 
 int main(void)
