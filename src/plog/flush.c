@@ -14,8 +14,8 @@
 #include "sys/file.h"
 
 enum {
-        FLUSH_WORKERS_MAX = 4, /* pool threads that sync side by side */
-        LOGS_PER_WORKER = 4,   /* below this many logs one more thread does not pay */
+        FLUSH_WORKERS_MAX = 4, /* pool threads that sync side by side: file systems commit what comes together once */
+        LOGS_PER_WORKER = 2,   /* below this many logs one more thread does not pay */
 };
 
 void plog_fail(struct plog *pl, const char *what, int error)
