@@ -41,8 +41,14 @@ int file_read_whole(const char *path, size_t len_max, char **ret_data, size_t *r
 
 /* Data and the metadata needed to read it back are on stable storage when this returns 0 (fdatasync). */
 int file_sync(int fd);
+/* Sync, then drop the pages from @pos to the end of the file, so that what is read next comes from the disk: pages that a
+ * failed sync left behind read well and are not there, and no later sync would say so. The kernel may keep some. */
+int file_forget(int fd, int64_t pos);
 /* Make created, renamed and removed names in the folder durable. */
 int file_sync_dir(const char *dir);
+/* Make the name of @path, and those of the folders above it, durable: after file_mkdirs(), when something in it will be
+ * promised. */
+int file_sync_parents(const char *path);
 int file_truncate(int fd, int64_t size);
 /* Reserve blocks without changing the size (FALLOC_FL_KEEP_SIZE); -EOPNOTSUPP where it cannot be done. */
 int file_reserve(int fd, int64_t pos, int64_t len);
