@@ -42,8 +42,12 @@ int checkpoint_write(struct plog *pl, struct checkpoint *c, bool sync)
         fd = file_open(path, O_RDWR | O_CREAT);
         if (fd < 0)
                 return fd;
-        r = file_pwrite_all(fd, &d, sizeof d,
-                            (int64_t)((pl->checkpoint_sequence + 1) % CHECKPOINT_SLOTS) * CHECKPOINT_SLOT_STEP);
+        /* A torn write leaves the other slot: what that one says must be on stable storage before. Mostly the kernel has
+         * brought it there long since. */
+        r = pl->checkpoint_dirty ? file_sync(fd) : 0;
+        if (!r)
+                r = file_pwrite_all(fd, &d, sizeof d,
+                                    (int64_t)((pl->checkpoint_sequence + 1) % CHECKPOINT_SLOTS) * CHECKPOINT_SLOT_STEP);
         if (!r && sync) {
                 r = file_sync(fd);
                 if (!r)
@@ -52,6 +56,7 @@ int checkpoint_write(struct plog *pl, struct checkpoint *c, bool sync)
         file_close(fd);
         if (r)
                 return r;
+        pl->checkpoint_dirty = !sync;
         pl->checkpoint_sequence++;
         pl->checkpoint_end = c->end_offset;
         pl->checkpoint_start = c->start_offset;
@@ -110,6 +115,20 @@ int checkpoint_read(const char *dir, struct checkpoint *ret)
         }
         file_close(fd);
         return found ? 0 : -ENOENT;
+}
+
+int checkpoint_settle(const char *dir)
+{
+        char path[PLOG_PATH_MAX];
+        int fd, r;
+
+        plog_path_of(dir, CHECKPOINT_NAME, path);
+        fd = file_open(path, O_RDWR);
+        if (fd < 0)
+                return fd;
+        r = file_forget(fd, 0);
+        file_close(fd);
+        return r ? r : file_sync_dir(dir);
 }
 
 bool checkpoint_due(struct plog *pl, int64_t now_mono_ms)

@@ -19,7 +19,9 @@ struct recovery {
         struct plog *pl;
         struct checkpoint c;
         bool have_checkpoint;
+        bool unclean; /* what is read may be in the page cache only: names, too */
         bool epochs_found;
+        struct epoch_entry last_epoch; /* in the file; -1: none */
         int64_t now_ms;
         int64_t *bases, *snapshots;
         size_t bases_count, bases_size, snapshots_count, snapshots_size;
@@ -333,7 +335,9 @@ static int adopt_active(struct recovery *rc, struct segment *s)
         int fd, r;
 
         plog_path(pl->dir, s->base_offset, INDEX_SUFFIX, path);
-        if (rc->c.index_count) {
+        if (rc->c.max_timestamp_offset < 0) { /* a truncation was under way, which knew no more than the position */
+                r = -EUCLEAN;
+        } else if (rc->c.index_count) {
                 r = pin_file_new(pl->store->files, path, &s->index.file);
                 if (r)
                         return r;
@@ -417,7 +421,9 @@ static int scan_segment(struct recovery *rc, struct segment *s)
         fd = pin_file_pin(s->file, 0);
         if (fd < 0)
                 return fd;
-        r = scan_batches(fd, pos, file_len, s->next_offset, note_batch, rc, &good);
+        r = file_len > pos ? file_forget(fd, pos) : 0; /* a sync may have failed, and the page cache would not tell */
+        if (!r)
+                r = scan_batches(fd, pos, file_len, s->next_offset, note_batch, rc, &good);
         rc->scanned_len += file_len - pos;
         if (!r && good < file_len && s->next_offset >= rc->known_end)
                 r = cut_here(rc, s, fd, good, file_len);
@@ -492,7 +498,7 @@ static int scan(struct recovery *rc)
                         }
                 }
                 if (rc->scan_from && !pl->segments[rc->scan_from - 1]->sealed)
-                        pl->segments[rc->scan_from - 1]->sealed = true;
+                        segment_seal(pl, pl->segments[rc->scan_from - 1]);
                 r = scan_segment(rc, s);
                 if (r < 0)
                         return r;
@@ -524,6 +530,35 @@ static void set_ends(struct recovery *rc)
                 pl->size_bytes += pl->segments[i]->size;
 }
 
+/* Of what is scanned the batches tell the epochs: the file may know those of batches that a truncation has cut. */
+static int load_epochs(struct recovery *rc, int64_t scan_offset)
+{
+        struct epochs *e = &rc->pl->epochs;
+        int r = epochs_load(e, rc->pl->dir, &rc->epochs_found);
+
+        rc->last_epoch = e->count ? e->entries[e->count - 1] : (struct epoch_entry){ -1, -1 };
+        if (!r && epochs_truncate_end(e, scan_offset + 1))
+                rc->pl->epochs_dirty = true;
+        return r;
+}
+
+/* The list begins behind the start: a crash came between moving the list and moving the start. */
+static int epochs_in_front(struct plog *pl)
+{
+        struct epochs later = pl->epochs;
+        int r;
+
+        pl->epochs = (struct epochs){ 0 };
+        r = plog_replay(pl, pl->start, later.entries[0].start_offset, note_epoch, pl);
+        for (uint32_t i = 0; !r && i < later.count; i++) {
+                r = epochs_reserve(&pl->epochs);
+                if (!r)
+                        epochs_assign(&pl->epochs, later.entries[i].epoch, later.entries[i].start_offset);
+        }
+        epochs_fini(&later);
+        return r;
+}
+
 static int recover_epochs(struct recovery *rc)
 {
         struct plog *pl = rc->pl;
@@ -532,8 +567,16 @@ static int recover_epochs(struct recovery *rc)
                 epochs_fini(&pl->epochs);
                 return plog_replay(pl, pl->start, pl->end, note_epoch, pl);
         }
-        if (epochs_truncate_end(&pl->epochs, pl->end + 1))
-                pl->epochs_dirty = true;
+        /* One that was assigned and has no batch yet. */
+        if (rc->last_epoch.start_offset == pl->end) {
+                int r = epochs_reserve(&pl->epochs);
+
+                if (r)
+                        return r;
+                epochs_assign(&pl->epochs, rc->last_epoch.epoch, pl->end);
+        }
+        if (pl->epochs.count && pl->epochs.entries[0].start_offset > pl->start)
+                return epochs_in_front(pl);
         return 0;
 }
 
@@ -550,7 +593,9 @@ static int recover_inner(struct recovery *rc)
                 return r;
         if (rc->bases_count)
                 qsort(rc->bases, rc->bases_count, sizeof *rc->bases, compare_offsets);
-        r = checkpoint_read(pl->dir, &rc->c);
+        r = rc->unclean ? checkpoint_settle(pl->dir) : 0;
+        if (!r)
+                r = checkpoint_read(pl->dir, &rc->c);
         if (r && r != -ENOENT)
                 return r;
         rc->have_checkpoint = !r;
@@ -560,7 +605,9 @@ static int recover_inner(struct recovery *rc)
         if (r)
                 return r;
         if (rc->have_checkpoint) {
+                pl->start = rc->c.start_offset;
                 pl->checkpoint_sequence = rc->c.sequence;
+                pl->checkpoint_dirty = !rc->unclean; /* for all we know */
                 pl->checkpoint_snapshot = rc->c.snapshot_offset;
                 pl->cleaned_end = MIN2(rc->c.cleaned_end, rc->c.end_offset);
         }
@@ -572,7 +619,7 @@ static int recover_inner(struct recovery *rc)
         scan_offset = rc->scan_pos                         ? rc->c.end_offset
                       : rc->scan_from < pl->segments_count ? pl->segments[rc->scan_from]->base_offset
                                                            : rc->known_end;
-        r = epochs_load(&pl->epochs, pl->dir, &rc->epochs_found);
+        r = load_epochs(rc, scan_offset);
         if (!r)
                 r = producers_recover(
                         pl, scan_offset,
@@ -588,7 +635,9 @@ static int recover_inner(struct recovery *rc)
 
 int plog_recover(struct plog *pl)
 {
-        struct recovery rc = { .pl = pl, .c = { .segment_base = -1, .snapshot_offset = -1 } };
+        struct recovery rc = { .pl = pl,
+                               .c = { .segment_base = -1, .snapshot_offset = -1 },
+                               .unclean = !plog_store_was_clean(pl->store) || atomic_load(&pl->store->unclean) };
         int r;
 
         pl->checkpoint_snapshot = -1;
@@ -600,11 +649,11 @@ int plog_recover(struct plog *pl)
         pl->checkpoint_ms = clock_mono_ms();
         pl->checkpoint_end = rc.have_checkpoint ? rc.c.end_offset : 0;
         pl->checkpoint_start = rc.have_checkpoint ? rc.c.start_offset : 0;
-        pl->meta_written = pl->segments_count > 0;
-        if (rc.changed)
-                pl->dir_dirty = true;
+        pl->meta_written = rc.have_checkpoint; /* it was made after the first sync of all names */
+        /* With a checkpoint the folder was synced before. */
+        pl->dir_dirty = rc.changed || (rc.unclean && !rc.have_checkpoint && pl->segments_count);
         if (rc.scanned_len)
                 diag(DIAG_INFO, "%s: recovered up to offset %lld: %lld bytes read, %lld cut off", pl->name,
                      (long long)pl->end, (long long)rc.scanned_len, (long long)rc.cut_len);
-        return rc.scanned_len || rc.changed ? checkpoint_make(pl, false) : 0;
+        return rc.scanned_len || pl->dir_dirty ? checkpoint_make(pl, false) : 0;
 }

@@ -19,11 +19,12 @@ static void discard_file(struct plog *pl, int64_t offset, const char *suffix, in
                 store_remove_later(pl->store, gone, delay_ms);
 }
 
-static void discard_segment(struct plog *pl, struct segment *s, int64_t delay_ms)
+/* @keep_snapshot: the log ends where the segment began, so what it says of the producers still holds. */
+static void discard_segment(struct plog *pl, struct segment *s, int64_t delay_ms, bool keep_snapshot)
 {
         discard_file(pl, s->base_offset, SEGMENT_SUFFIX, delay_ms);
         discard_file(pl, s->base_offset, INDEX_SUFFIX, delay_ms);
-        if (s->base_offset != pl->checkpoint_snapshot)
+        if (s->base_offset != pl->checkpoint_snapshot && !keep_snapshot)
                 discard_file(pl, s->base_offset, SNAPSHOT_SUFFIX, 0);
         segment_unref(s);
 }
@@ -119,7 +120,7 @@ static int remove_front(struct plog *pl, size_t count)
                 if (r)
                         segment_unref(gone[i]); /* the files stay until the next start */
                 else
-                        discard_segment(pl, gone[i], delay_ms);
+                        discard_segment(pl, gone[i], delay_ms, false);
         }
         return r ? (r < 0 ? r : -EIO) : (int)count;
 }
@@ -257,7 +258,7 @@ static void drop_from(struct plog *pl, size_t first)
                 pthread_mutex_lock(&pl->lock);
                 s = pl->segments[--pl->segments_count];
                 pthread_mutex_unlock(&pl->lock);
-                discard_segment(pl, s, 0);
+                discard_segment(pl, s, 0, s->base_offset == pl->end);
         }
 }
 
@@ -298,6 +299,9 @@ static int truncate_to(struct plog *pl, int64_t offset)
         c = (struct checkpoint){ .start_offset = pl->start,
                                  .end_offset = pl->durable_end,
                                  .segment_base = -1,
+                                 .max_timestamp = -1, /* not known: recovery finds them */
+                                 .max_timestamp_offset = -1,
+                                 .first_timestamp = -1,
                                  .snapshot_offset = 0,
                                  .cleaned_end = pl->cleaned_end,
                                  .damaged_from = pl->damaged_from,

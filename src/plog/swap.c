@@ -139,8 +139,10 @@ int swap_redo(const char *dir, const char *log_name)
         if (r) {
                 plog_path(dir, d.base_offset, SEGMENT_SUFFIX CLEAN_SUFFIX, clean);
                 plog_path(dir, d.base_offset, SEGMENT_SUFFIX, placed);
-                if (size_of(clean) == d.size || (size_of(clean) == -ENOENT && size_of(placed) == d.size))
-                        return finish(dir, d.base_offset, d.end_offset);
+                if (size_of(clean) == d.size || (size_of(clean) == -ENOENT && size_of(placed) == d.size)) {
+                        r = file_sync_dir(dir); /* `swap` may be in the page cache only */
+                        return r ? r : finish(dir, d.base_offset, d.end_offset);
+                }
                 diag(DIAG_ERROR,
                      "%s: %s says that segment %020lld was to be replaced, and the new one is not as it says; the old "
                      "ones are kept",
