@@ -69,7 +69,7 @@ static unsigned items_take(struct plog *pl, struct flush_item *items)
         for (first = pl->segments_count; first > 0; first--) {
                 const struct segment *s = pl->segments[first - 1];
 
-                if (s->sealed && s->synced_size == s->size && (s->index_filed || !s->index_checked))
+                if (s->sealed && s->synced_size == s->size && !s->cut_back && (s->index_filed || !s->index_checked))
                         break; /* and so are all before it */
         }
         for (; first < pl->segments_count && count < FLUSH_ITEMS_MAX; first++) {
@@ -79,7 +79,7 @@ static unsigned items_take(struct plog *pl, struct flush_item *items)
                         continue;
                 items[count++] = (struct flush_item){
                         .segment = segment_ref(s),
-                        .dirty = s->synced_size < s->size,
+                        .dirty = s->synced_size < s->size || s->cut_back,
                         .sealed = s->sealed,
                         .footer = { .size = s->size,
                                     .next_offset = s->next_offset,
@@ -87,6 +87,7 @@ static unsigned items_take(struct plog *pl, struct flush_item *items)
                                     .max_timestamp_offset = s->max_timestamp_offset,
                                     .first_timestamp = s->first_timestamp },
                 };
+                s->cut_back = false;
         }
         pthread_mutex_unlock(&pl->lock);
         return count;
@@ -114,7 +115,7 @@ static int sync_segment(struct plog *pl, struct segment *s, int64_t size)
                 return r;
         pthread_mutex_lock(&pl->lock);
         s->synced_size = MAX2(s->synced_size, size);
-        if (s->synced_size == s->size) {
+        if (s->synced_size == s->size && !s->cut_back) {
                 s->dirty_fd = -1;
                 pin_file_unpin(s->file);
         }

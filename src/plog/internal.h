@@ -47,6 +47,7 @@ struct segment {
         bool summary_known; /* the three timestamps are right (of a sealed segment they are in the index's footer) */
         bool index_checked; /* a sealed segment's index was compared with its CRC in this run */
         bool index_filed;   /* ... has its footer on disk */
+        bool cut_back;      /* bytes behind size were written and cut off, which is not synced */
         /* Replaced by compaction: its files have lost their names and stay open as long as it lives (swap.c). */
         struct plog_pin *retired_file, *retired_index;
         int dirty_fd; /* pinned while anything is unsynced: closing a file may lose its write error; else -1 */
@@ -108,6 +109,7 @@ struct plog {
         int64_t checkpoint_ms;       /* monotonic */
         int64_t checkpoint_size;     /* bytes appended when it was made */
         int64_t checkpoint_snapshot; /* offset of the snapshot it names; -1 */
+        int64_t previous_snapshot;   /* that of the one before, while it is not synced; -1 */
         bool meta_written;
 
         int64_t appended_len; /* lock: in this run */

@@ -94,15 +94,18 @@ static int compare_offsets(const void *a, const void *b)
         return (x > y) - (x < y);
 }
 
-static void remove_segment_files(struct plog *pl, int64_t base)
+/* One that stays would lie within what is appended next. */
+static int remove_segment_files(struct plog *pl, int64_t base)
 {
         static const char *const suffixes[] = { INDEX_SUFFIX, SEGMENT_SUFFIX };
         char path[PLOG_PATH_MAX];
+        int r = 0;
 
-        for (size_t i = 0; i < ARRAY_LEN(suffixes); i++) {
+        for (size_t i = 0; !r && i < ARRAY_LEN(suffixes); i++) {
                 plog_path(pl->dir, base, suffixes[i], path);
-                (void)file_unlink(path); /* found again at the next start */
+                r = file_unlink(path);
         }
+        return r;
 }
 
 /* Make the segments that are on disk; those that retention has passed, and empty ones, go. */
@@ -122,7 +125,9 @@ static int load_segments(struct recovery *rc)
                         return r;
                 if (!info.size ||
                     (i + 1 < rc->bases_count && rc->have_checkpoint && rc->bases[i + 1] <= rc->c.start_offset)) {
-                        remove_segment_files(pl, rc->bases[i]);
+                        r = remove_segment_files(pl, rc->bases[i]);
+                        if (r)
+                                return r;
                         continue;
                 }
                 r = segment_new(pl, rc->bases[i], &s);
@@ -394,7 +399,7 @@ static int cut_here(struct recovery *rc, struct segment *s, int fd, int64_t pos,
 
                 diag(DIAG_NOTICE, "%s: segment %020lld.log lies behind a torn one and is dropped", pl->name,
                      (long long)last->base_offset);
-                remove_segment_files(pl, last->base_offset);
+                r = remove_segment_files(pl, last->base_offset);
                 segment_unref(last);
         }
         return r;
@@ -421,7 +426,8 @@ static int scan_segment(struct recovery *rc, struct segment *s)
         fd = pin_file_pin(s->file, 0);
         if (fd < 0)
                 return fd;
-        r = file_len > pos ? file_forget(fd, pos) : 0; /* a sync may have failed, and the page cache would not tell */
+        /* A sync may have failed, which the page cache would not tell; a truncation may not have been synced. */
+        r = file_len > pos || rc->unclean ? file_forget(fd, pos) : 0;
         if (!r)
                 r = scan_batches(fd, pos, file_len, s->next_offset, note_batch, rc, &good);
         rc->scanned_len += file_len - pos;
@@ -492,7 +498,9 @@ static int scan(struct recovery *rc)
                                 diag(DIAG_NOTICE,
                                      "%s: segment %020lld.log does not follow the one before and is dropped", pl->name,
                                      (long long)s->base_offset);
-                                remove_segment_files(pl, s->base_offset);
+                                r = remove_segment_files(pl, s->base_offset);
+                                if (r)
+                                        return r;
                                 unlist(rc);
                                 continue;
                         }
@@ -503,8 +511,9 @@ static int scan(struct recovery *rc)
                 if (r < 0)
                         return r;
                 if (!s->size) { /* nothing in it is whole */
-                        if (s->base_offset >= rc->known_end)
-                                remove_segment_files(pl, s->base_offset);
+                        r = s->base_offset >= rc->known_end ? remove_segment_files(pl, s->base_offset) : 0;
+                        if (r)
+                                return r;
                         unlist(rc); /* damage stays on disk for whoever can read it */
                 }
         }
@@ -640,7 +649,7 @@ int plog_recover(struct plog *pl)
                                .unclean = !plog_store_was_clean(pl->store) || atomic_load(&pl->store->unclean) };
         int r;
 
-        pl->checkpoint_snapshot = -1;
+        pl->checkpoint_snapshot = pl->previous_snapshot = -1;
         r = recover_inner(&rc);
         free(rc.bases);
         free(rc.snapshots);

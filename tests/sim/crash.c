@@ -9,6 +9,7 @@ enum temper { LOSE_ALL, KEEP_ALL, KEEP_SOME, KEEP_MOST, IN_ORDER, TEMPERS };
 struct crash {
         enum temper data, sizes, names;
         bool torn;
+        bool failed_sync; /* not a crash, but a sync that lost data */
         uint64_t names_until; /* IN_ORDER: names changed up to here are kept */
 };
 
@@ -88,10 +89,16 @@ static void settle_sector(const struct node *n, const struct crash *crash, int64
 
 static void settle_file(struct node *n, const struct crash *crash)
 {
+        int64_t live_size = n->live.size;
         size_t all = pick_version(crash->data, n->changes_count);
         size_t size_version = crash->sizes == IN_ORDER ? all : pick_version(crash->sizes, n->changes_count);
         int64_t size = pick_size(n, size_version), max = n->stable.size;
         struct bytes out = { 0 };
+
+        if (crash->failed_sync) { /* the size is not lost; that it became less is tried again */
+                size_version = 0;
+                size = MAX2(n->stable.size, live_size);
+        }
 
         for (size_t i = 1; i <= n->changes_count; i++)
                 max = MAX2(max, size_after(n, i));
@@ -106,6 +113,9 @@ static void settle_file(struct node *n, const struct crash *crash)
         free(n->stable.data);
         n->stable = out;
         changes_clear(n);
+        if (crash->failed_sync && live_size < size)
+                *LIST_ADD(n->changes, n->changes_count, n->changes_room) =
+                        (struct change){ .is_truncate = true, .pos = live_size };
 }
 
 static struct crash crash_pick(void)
@@ -120,6 +130,7 @@ void changes_lose(struct node *n)
 {
         struct crash crash = crash_pick();
 
+        crash.failed_sync = true;
         if (chance_one_in(&disk.chance, 2))
                 crash.data = LOSE_ALL;
         settle_file(n, &crash);

@@ -2,12 +2,27 @@
 #include "disk_priv.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "sys/clock.h"
 
 struct disk disk;
+
+void disk_trace(const char *fmt, ...)
+{
+        const char *level = getenv("SIM_TRACE");
+        va_list args;
+
+        if (!level || *level < '2')
+                return;
+        fprintf(stderr, "      %llu disk: ", (unsigned long long)disk.changes + 1);
+        va_start(args, fmt);
+        vfprintf(stderr, fmt, args);
+        va_end(args);
+        fprintf(stderr, "\n");
+}
 
 const char *disk_op_name(enum disk_op op)
 {
@@ -154,6 +169,7 @@ int op_begin(enum disk_op op)
         if (disk.counts[op] != disk.faults[op].at)
                 return 0;
         disk.has_failed = true;
+        disk_trace("%s fails: %s", disk_op_name(op), strerror(-disk.faults[op].error));
         return disk.faults[op].error;
 }
 
@@ -217,6 +233,7 @@ static void truncate_node(struct node *n, int64_t size)
         *LIST_ADD(n->changes, n->changes_count, n->changes_room) = (struct change){ .is_truncate = true, .pos = size };
         bytes_resize(&n->live, size);
         n->mtime_ms = clock_wall_ms();
+        disk_trace("truncate file %llu to %lld", (unsigned long long)n->number, (long long)size);
         op_changed();
 }
 
@@ -246,6 +263,7 @@ int file_open(const char *path, int flags)
         } else if (flags & O_TRUNC) {
                 truncate_node(n, 0);
         }
+        disk_trace("open %s, file %llu", path, (unsigned long long)n->number);
         return fd_new(n);
 }
 
@@ -316,6 +334,7 @@ static void write_node(struct node *n, const uint8_t *data, size_t len, int64_t 
         memcpy(c->data, data, len);
         bytes_write(&n->live, pos, data, len);
         n->mtime_ms = clock_wall_ms();
+        disk_trace("write file %llu, %zu at %lld", (unsigned long long)n->number, len, (long long)pos);
 }
 
 int file_pwrite_all(int fd, const void *data, size_t len, int64_t pos)
@@ -429,6 +448,7 @@ int file_sync(int fd)
         if (n->changes_count) {
                 write_back(n);
                 changes_clear(n);
+                disk_trace("sync file %llu", (unsigned long long)n->number);
                 op_changed();
         }
         sync_interrupted(); /* what is written from here on is not covered */

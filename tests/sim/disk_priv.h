@@ -84,6 +84,8 @@ extern struct disk disk;
 /* Room for one more element of a list. */
 void *list_grow(void *list, size_t count, size_t *room, size_t size);
 #define LIST_ADD(list, count, room) ((list) = list_grow((list), (count), &(room), sizeof *(list)), &(list)[(count)++])
+/* With SIM_TRACE=2: write what the disk does. */
+void disk_trace(const char *fmt, ...) PRINTF_LIKE(1, 2);
 /* May an operation of this kind go on? 0 or negative errno. */
 int op_begin(enum disk_op op);
 /* It changed something. */

@@ -53,6 +53,7 @@ void naming_do(struct node *dir, int kind, const char *from, const char *to, str
         snprintf(what->from, NAME_SIZE, "%s", from);
         snprintf(what->to, NAME_SIZE, "%s", to);
         naming_apply(&dir->names, what);
+        disk_trace("%s %s -> %s", kind == NAME_LINK ? "make" : kind == NAME_UNLINK ? "remove" : "rename", from, to);
         op_changed();
 }
 
@@ -97,6 +98,7 @@ int file_sync_dir(const char *path)
         if (n->namings_count) {
                 names_copy(&n->stable_names, &n->names);
                 n->namings_count = 0;
+                disk_trace("sync of folder %s", path);
                 op_changed();
         }
         sync_interrupted();
