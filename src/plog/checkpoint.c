@@ -220,7 +220,8 @@ static void rotate_snapshots(struct plog *pl, int64_t offset)
 {
         if (pl->checkpoint_snapshot == offset)
                 return;
-        drop_old_snapshot(pl, pl->previous_snapshot);
+        if (pl->previous_snapshot != offset) /* a truncation goes back to it */
+                drop_old_snapshot(pl, pl->previous_snapshot);
         pl->previous_snapshot = pl->checkpoint_snapshot;
         pl->checkpoint_snapshot = offset;
         if (pl->checkpoint_dirty)

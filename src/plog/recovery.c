@@ -282,7 +282,7 @@ static int note_snapshot(void *arg, const char *name)
 int producers_recover(struct plog *pl, int64_t offset, int64_t known_empty, struct producers *ret)
 {
         struct recovery rc = { .pl = pl };
-        int64_t from = MAX2(known_empty, plog_first_base(pl));
+        int64_t from = MAX2(known_empty, MIN2(plog_first_base(pl), offset));
         int r;
 
         r = file_list(pl->dir, note_snapshot, &rc);
@@ -475,13 +475,23 @@ static int leave_out(struct recovery *rc, struct segment *s, int64_t before)
         return r;
 }
 
+/* Where the segment that is looked at should begin. */
+static int64_t end_before(const struct recovery *rc)
+{
+        int64_t base = rc->pl->segments[rc->scan_from]->base_offset;
+
+        if (rc->scan_from)
+                return rc->pl->segments[rc->scan_from - 1]->next_offset;
+        return rc->have_checkpoint ? MIN2(base, rc->known_end) : base;
+}
+
 static int scan(struct recovery *rc)
 {
         struct plog *pl = rc->pl;
 
         for (; rc->scan_from < pl->segments_count; rc->scan_from++, rc->scan_pos = 0) {
                 struct segment *s = pl->segments[rc->scan_from];
-                int64_t before = rc->scan_from ? pl->segments[rc->scan_from - 1]->next_offset : s->base_offset;
+                int64_t before = end_before(rc);
                 int r;
 
                 if (before > s->base_offset) {
@@ -589,6 +599,19 @@ static int recover_epochs(struct recovery *rc)
         return 0;
 }
 
+/* Up to here nothing is scanned. What begins behind a known end without touching it will be dropped. */
+static int64_t find_scan_offset(const struct recovery *rc)
+{
+        int64_t base;
+
+        if (rc->scan_pos)
+                return rc->c.end_offset;
+        if (rc->scan_from == rc->pl->segments_count)
+                return rc->known_end;
+        base = rc->pl->segments[rc->scan_from]->base_offset;
+        return rc->have_checkpoint || rc->scan_from ? MIN2(base, rc->known_end) : base;
+}
+
 static int recover_inner(struct recovery *rc)
 {
         struct plog *pl = rc->pl;
@@ -625,9 +648,7 @@ static int recover_inner(struct recovery *rc)
         if (r)
                 return r;
         rc->changed |= pl->damaged_from != rc->c.damaged_from || pl->damaged_to != rc->c.damaged_to;
-        scan_offset = rc->scan_pos                         ? rc->c.end_offset
-                      : rc->scan_from < pl->segments_count ? pl->segments[rc->scan_from]->base_offset
-                                                           : rc->known_end;
+        scan_offset = find_scan_offset(rc);
         r = load_epochs(rc, scan_offset);
         if (!r)
                 r = producers_recover(

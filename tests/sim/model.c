@@ -404,7 +404,7 @@ static void check_epochs(struct sim_log *l, int64_t start, int64_t below)
 }
 
 /* A batch of each producer that is sent again is known; so the state is that of the log. */
-static void check_producers(struct sim_log *l)
+static void check_producers(struct sim_log *l, int64_t start)
 {
         for (int64_t id = 1; id <= SIM_PRODUCERS; id++) {
                 const struct sim_batch *last = last_of(l, id);
@@ -418,6 +418,8 @@ static void check_producers(struct sim_log *l)
 
                         if (b->producer != id || b->producer_epoch != last->producer_epoch)
                                 continue;
+                        if (b->base < start && l->may_forget)
+                                break;
                         left--;
                         copy = malloc(b->len);
                         assert(copy);
@@ -508,7 +510,7 @@ static void recovered(struct sim_log *l, struct chance *c)
         check_times(l, c, e.start_offset, e.end_offset);
         check_offsets(l, c, e.start_offset, e.end_offset);
         check_epochs(l, e.start_offset, e.end_offset);
-        check_producers(l);
+        check_producers(l, e.start_offset);
 }
 
 void model_recovered(struct sim_log *l, struct chance *c)

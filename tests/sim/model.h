@@ -49,6 +49,7 @@ struct sim_log {
         int32_t epoch;
         bool failed;     /* a write or sync failed: no more appends until it is opened again */
         bool maybe_gone; /* it was being deleted */
+        bool may_forget; /* a snapshot may not have been written: producers of what is below the start may be forgotten */
 };
 
 /* Print @fmt and what is known about the run, and end the program: the run has shown a fault. */

@@ -454,6 +454,7 @@ static void run_init(const struct sim_plan *plan)
                 snprintf(l->dir, sizeof l->dir, "%s/%s", DATA_DIR, l->name);
                 l->conf = random_conf(i);
                 l->compacted = i == 2;
+                l->may_forget = !sim.pure;
                 l->topic_id = (struct uuid){ { 1, 0, (uint8_t)i } };
         }
 }
