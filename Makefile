@@ -26,7 +26,8 @@ test: all ## unit and protocol tests, and the checks of the tree
 
 S ?= 600
 sim: all ## crash and fail the simulated disk for S seconds (600) with new seeds
-	@SIM_S=$(S) $(BUILD)/tests/sim/sim-plog
+	@SIM_S=$$(( $(S) / 5 )) $(BUILD)/tests/sim/sim-quorum
+	@SIM_S=$$(( $(S) * 4 / 5 )) $(BUILD)/tests/sim/sim-plog
 
 FUZZ_SECONDS ?= 20
 fuzz: | deps ## run every fuzz target for FUZZ_SECONDS (20) under the sanitizers, with clang

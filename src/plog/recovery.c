@@ -23,8 +23,8 @@ struct recovery {
         bool epochs_found;
         struct epoch_entry last_epoch; /* in the file; -1: none */
         int64_t now_ms;
-        int64_t *bases, *snapshots;
-        size_t bases_count, bases_size, snapshots_count, snapshots_size;
+        int64_t *bases, *snapshots, *indexes;
+        size_t bases_count, bases_size, snapshots_count, snapshots_size, indexes_count, indexes_size;
         size_t scan_from;  /* subscript of the first segment that is read */
         int64_t scan_pos;  /* in it */
         int64_t known_end; /* durable for certain */
@@ -80,6 +80,9 @@ static int note_name(void *arg, const char *name)
         v = plog_offset_of_name(name, SNAPSHOT_SUFFIX);
         if (v >= 0)
                 return push_offset(&rc->snapshots, &rc->snapshots_count, &rc->snapshots_size, v);
+        v = plog_offset_of_name(name, INDEX_SUFFIX);
+        if (v >= 0)
+                return push_offset(&rc->indexes, &rc->indexes_count, &rc->indexes_size, v);
         if (ends_with(name, DELETED_SUFFIX) || ends_with(name, ".new") || ends_with(name, ".tmp")) {
                 plog_path_of(rc->pl->dir, name, path);
                 (void)file_unlink(path); /* tried again at the next start */
@@ -108,6 +111,18 @@ static int remove_segment_files(struct plog *pl, int64_t base)
         return r;
 }
 
+/* The file number @i ends below the start: the next name says so, or that the checkpoint knew of nothing above. */
+static bool lies_below_start(const struct recovery *rc, size_t i)
+{
+        const struct checkpoint *c = &rc->c;
+
+        if (!rc->have_checkpoint)
+                return false;
+        if (i + 1 < rc->bases_count && rc->bases[i + 1] <= c->start_offset)
+                return true;
+        return c->segment_base < 0 && c->start_offset == c->end_offset && rc->bases[i] < c->start_offset;
+}
+
 /* Make the segments that are on disk; those that retention has passed, and empty ones, go. */
 static int load_segments(struct recovery *rc)
 {
@@ -123,8 +138,7 @@ static int load_segments(struct recovery *rc)
                 r = file_info(path, &info);
                 if (r)
                         return r;
-                if (!info.size ||
-                    (i + 1 < rc->bases_count && rc->have_checkpoint && rc->bases[i + 1] <= rc->c.start_offset)) {
+                if (!info.size || lies_below_start(rc, i)) {
                         r = remove_segment_files(pl, rc->bases[i]);
                         if (r)
                                 return r;
@@ -146,12 +160,38 @@ static int load_segments(struct recovery *rc)
         return 0;
 }
 
+/* An index must not survive its segment: another one may get the same name and come to the same size, which the footer would
+ * then vouch for. */
+static int remove_index(struct recovery *rc, int64_t base)
+{
+        char path[PLOG_PATH_MAX];
+
+        rc->changed = true;
+        plog_path(rc->pl->dir, base, INDEX_SUFFIX, path);
+        return file_unlink(path);
+}
+
+static int remove_orphans(struct recovery *rc)
+{
+        int r = 0;
+
+        for (size_t i = 0; !r && i < rc->indexes_count; i++)
+                if (!rc->bases_count ||
+                    !bsearch(&rc->indexes[i], rc->bases, rc->bases_count, sizeof *rc->bases, compare_offsets))
+                        r = remove_index(rc, rc->indexes[i]);
+        return r;
+}
+
 /* The file that was being written when the node stopped uncleanly must be there: how far it reached nobody else knows. To go
  * on without it could give offsets to new records that consumers have seen with others. */
 static int check_active(struct recovery *rc)
 {
         const struct checkpoint *c = &rc->c;
 
+        /* All of it may lie below the start by now: then an earlier start has removed it. */
+        for (size_t i = 0; rc->have_checkpoint && i < rc->bases_count; i++)
+                if (rc->bases[i] > c->segment_base && rc->bases[i] <= c->start_offset)
+                        return 0;
         if (!rc->have_checkpoint || c->segment_base < 0 || plog_store_was_clean(rc->pl->store) ||
             (rc->bases_count &&
              bsearch(&c->segment_base, rc->bases, rc->bases_count, sizeof *rc->bases, compare_offsets)))
@@ -178,8 +218,9 @@ static void find_scan_start(struct recovery *rc)
 
                 while (i < pl->segments_count && pl->segments[i]->base_offset < reach)
                         i++;
-                if (i && i == pl->segments_count)
-                        pl->segments[i - 1]->next_offset = rc->c.end_offset; /* no name behind it says so */
+                /* No name behind it says so, or that of one which came much later. */
+                if (i && (i == pl->segments_count || rc->c.segment_base < 0))
+                        pl->segments[i - 1]->next_offset = rc->c.end_offset;
                 rc->known_end = rc->c.end_offset;
         }
         first = i;
@@ -423,6 +464,12 @@ static int scan_segment(struct recovery *rc, struct segment *s)
         } else {
                 pos = 0;
         }
+        for (size_t i = 0; !s->index.filed_count && i < rc->indexes_count; i++)
+                if (rc->indexes[i] == s->base_offset) { /* it is not used, and begun again */
+                        r = remove_index(rc, s->base_offset);
+                        if (r)
+                                return r;
+                }
         fd = pin_file_pin(s->file, 0);
         if (fd < 0)
                 return fd;
@@ -625,6 +672,9 @@ static int recover_inner(struct recovery *rc)
                 return r;
         if (rc->bases_count)
                 qsort(rc->bases, rc->bases_count, sizeof *rc->bases, compare_offsets);
+        r = remove_orphans(rc);
+        if (r)
+                return r;
         r = rc->unclean ? checkpoint_settle(pl->dir) : 0;
         if (!r)
                 r = checkpoint_read(pl->dir, &rc->c);
@@ -674,6 +724,7 @@ int plog_recover(struct plog *pl)
         r = recover_inner(&rc);
         free(rc.bases);
         free(rc.snapshots);
+        free(rc.indexes);
         if (r)
                 return r;
         pl->checkpoint_ms = clock_mono_ms();

@@ -9,7 +9,7 @@ enum temper { LOSE_ALL, KEEP_ALL, KEEP_SOME, KEEP_MOST, IN_ORDER, TEMPERS };
 struct crash {
         enum temper data, sizes, names;
         bool torn;
-        bool failed_sync; /* not a crash, but a sync that lost data */
+        bool failed_sync;     /* not a crash, but a sync that lost data */
         uint64_t names_until; /* IN_ORDER: names changed up to here are kept */
 };
 

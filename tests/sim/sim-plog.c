@@ -229,7 +229,7 @@ static void step_retain(struct sim_log *l)
         plog_set_conf(l->pl, &l->conf);
         plog_ends(l->pl, &e);
         sim_trace(l, "retention: %d, starts at %lld", r, (long long)e.start_offset);
-        if (r >= 0 && !disk_is_dead() && !e.failed)
+        if (r > 0 && !disk_is_dead() && !e.failed)
                 l->start_min = l->start_max = e.start_offset;
         note_failure(l, MIN2(r, 0), "retention");
 }
@@ -531,5 +531,5 @@ static void run(const struct sim_plan *plan, uint64_t *ret_changes, uint64_t ret
 
 int main(void)
 {
-        return sim_main(run);
+        return sim_main(run, 5, 3);
 }

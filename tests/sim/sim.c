@@ -90,12 +90,12 @@ static void fail_everywhere(sim_run_fn *run, uint64_t seed, uint64_t stride, tim
                 }
 }
 
-static void short_course(sim_run_fn *run)
+static void short_course(sim_run_fn *run, unsigned crash_seeds, unsigned fault_seeds)
 {
-        for (uint64_t seed = 1; seed <= 6; seed++)
-                crash_everywhere(run, seed, 2, 1, 0);
-        for (uint64_t seed = 7; seed <= 9; seed++)
-                fail_everywhere(run, seed, 1, 0);
+        for (unsigned i = 0; i < crash_seeds; i++)
+                crash_everywhere(run, 1 + i, 2, 1, 0);
+        for (unsigned i = 0; i < fault_seeds; i++)
+                fail_everywhere(run, 1000 + i, 1, 0);
 }
 
 static void long_course(sim_run_fn *run, time_t until)
@@ -108,7 +108,7 @@ static void long_course(sim_run_fn *run, time_t until)
         }
 }
 
-int sim_main(sim_run_fn *run)
+int sim_main(sim_run_fn *run, unsigned crash_seeds, unsigned fault_seeds)
 {
         const char *one = getenv("SIM_SEED"), *seconds = getenv("SIM_S");
         uint64_t changes, counts[DISK_OPS];
@@ -125,7 +125,7 @@ int sim_main(sim_run_fn *run)
         } else if (seconds) {
                 long_course(run, begun + (time_t)strtol(seconds, NULL, 10));
         } else {
-                short_course(run);
+                short_course(run, crash_seeds, fault_seeds);
         }
         printf("%llu runs, nothing wrong\n", (unsigned long long)runs_count);
         return 0;

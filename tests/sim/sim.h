@@ -18,5 +18,5 @@ const char *sim_plan_command(const struct sim_plan *plan);
 typedef void sim_run_fn(const struct sim_plan *plan, uint64_t *ret_changes, uint64_t ret_counts[DISK_OPS]);
 
 /* SIM_SEED=SEED:FAULT:NTH:ERROR:VARIANT: that run. SIM_S=SECONDS: runs with new seeds for so long. Otherwise a short course
- * that is the same every time. Return: the program's exit status. */
-int sim_main(sim_run_fn *run);
+ * that is the same every time: all crash points of so many seeds, all failures of others. Return: the program's exit status. */
+int sim_main(sim_run_fn *run, unsigned crash_seeds, unsigned fault_seeds);
