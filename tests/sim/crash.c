@@ -4,24 +4,23 @@
 
 #include "disk_priv.h"
 
-enum temper { LOSE_ALL, KEEP_ALL, KEEP_SOME, KEEP_MOST, IN_ORDER, TEMPERS };
-
 struct crash {
-        enum temper data, sizes, names;
+        enum disk_temper data, sizes, names;
         bool torn;
+        bool mixed;
         bool failed_sync;     /* not a crash, but a sync that lost data */
-        uint64_t names_until; /* IN_ORDER: names changed up to here are kept */
+        uint64_t names_until; /* DISK_IN_ORDER: names changed up to here are kept */
 };
 
 /* How many of @count changes in a row are there. */
-static size_t pick_version(enum temper t, size_t count)
+static size_t pick_version(enum disk_temper t, size_t count)
 {
         switch (t) {
-        case LOSE_ALL:
+        case DISK_LOSE_ALL:
                 return 0;
-        case KEEP_ALL:
+        case DISK_KEEP_ALL:
                 return count;
-        case KEEP_MOST:
+        case DISK_KEEP_MOST:
                 return chance_one_in(&disk.chance, 8) ? chance_below(&disk.chance, count + 1) : count;
         default:
                 return chance_one_in(&disk.chance, 2) ? chance_below(&disk.chance, count + 1)
@@ -91,7 +90,7 @@ static void settle_file(struct node *n, const struct crash *crash)
 {
         int64_t live_size = n->live.size;
         size_t all = pick_version(crash->data, n->changes_count);
-        size_t size_version = crash->sizes == IN_ORDER ? all : pick_version(crash->sizes, n->changes_count);
+        size_t size_version = crash->sizes == DISK_IN_ORDER ? all : pick_version(crash->sizes, n->changes_count);
         int64_t size = pick_size(n, size_version), max = n->stable.size;
         struct bytes out = { 0 };
 
@@ -107,7 +106,8 @@ static void settle_file(struct node *n, const struct crash *crash)
                 bytes_write(&out, 0, n->stable.data, (size_t)n->stable.size);
         bytes_resize(&out, max);
         for (int64_t at = 0; at < max; at += SECTOR)
-                settle_sector(n, crash, at, crash->data == IN_ORDER ? all : pick_version(crash->data, n->changes_count),
+                settle_sector(n, crash, at,
+                              crash->data == DISK_IN_ORDER ? all : pick_version(crash->data, n->changes_count),
                               size_version, &out);
         bytes_resize(&out, size);
         free(n->stable.data);
@@ -120,9 +120,9 @@ static void settle_file(struct node *n, const struct crash *crash)
 
 static struct crash crash_pick(void)
 {
-        return (struct crash){ .data = chance_below(&disk.chance, TEMPERS),
-                               .sizes = chance_below(&disk.chance, TEMPERS),
-                               .names = chance_below(&disk.chance, TEMPERS),
+        return (struct crash){ .data = chance_below(&disk.chance, DISK_TEMPERS),
+                               .sizes = chance_below(&disk.chance, DISK_TEMPERS),
+                               .names = chance_below(&disk.chance, DISK_TEMPERS),
                                .torn = chance_one_in(&disk.chance, 3) };
 }
 
@@ -132,7 +132,7 @@ void changes_lose(struct node *n)
 
         crash.failed_sync = true;
         if (chance_one_in(&disk.chance, 2))
-                crash.data = LOSE_ALL;
+                crash.data = DISK_LOSE_ALL;
         settle_file(n, &crash);
         if (chance_one_in(&disk.chance, 3)) /* the clean pages were needed for something else */
                 forget_pages(n, 0);
@@ -153,13 +153,13 @@ void forget_pages(struct node *n, int64_t pos)
 static bool is_kept(const struct crash *crash, const struct naming *what)
 {
         switch (crash->names) {
-        case LOSE_ALL:
+        case DISK_LOSE_ALL:
                 return false;
-        case KEEP_ALL:
+        case DISK_KEEP_ALL:
                 return true;
-        case IN_ORDER:
+        case DISK_IN_ORDER:
                 return what->when <= crash->names_until;
-        case KEEP_MOST:
+        case DISK_KEEP_MOST:
                 return !chance_one_in(&disk.chance, 8);
         default:
                 return chance_one_in(&disk.chance, 2);
@@ -181,8 +181,8 @@ static void settle(struct node *n, struct crash *crash)
                 settle_folder(n, crash);
                 return;
         }
-        if (chance_one_in(&disk.chance, 4)) /* files need not fare alike */
-                crash->data = chance_below(&disk.chance, TEMPERS);
+        if (crash->mixed && chance_one_in(&disk.chance, 4)) /* files need not fare alike */
+                crash->data = chance_below(&disk.chance, DISK_TEMPERS);
         settle_file(n, crash);
         bytes_resize(&n->live, 0);
         if (n->stable.size)
@@ -223,9 +223,8 @@ void disk_restart(void)
         disk_fail_none();
 }
 
-void disk_power_on(void)
+static void power_on(struct crash *crash)
 {
-        struct crash crash = crash_pick();
         uint64_t first = UINT64_MAX;
 
         disk_restart();
@@ -233,8 +232,23 @@ void disk_power_on(void)
                 if (n->namings_count)
                         first = MIN2(first, n->namings[0].when);
         if (first <= disk.namings_made)
-                crash.names_until = first - 1 + chance_below(&disk.chance, disk.namings_made - first + 2);
+                crash->names_until = first - 1 + chance_below(&disk.chance, disk.namings_made - first + 2);
         ilist_for_each (n, &disk.nodes, struct node, link)
-                settle(n, &crash);
+                settle(n, crash);
         forget_unreachable();
+}
+
+void disk_power_on(void)
+{
+        struct crash crash = crash_pick();
+
+        crash.mixed = true;
+        power_on(&crash);
+}
+
+void disk_power_on_as(enum disk_temper data, enum disk_temper names, bool torn)
+{
+        struct crash crash = { .data = data, .sizes = data, .names = names, .torn = torn };
+
+        power_on(&crash);
 }

@@ -58,8 +58,13 @@ bool disk_has_failed(void);
 /* All that was to fail does not any more. */
 void disk_fail_none(void);
 
+/* How much of what was not synced is there after the power had gone. */
+enum disk_temper { DISK_LOSE_ALL, DISK_KEEP_ALL, DISK_KEEP_SOME, DISK_KEEP_MOST, DISK_IN_ORDER, DISK_TEMPERS };
+
 /* The power is back: what was not synced is there or not, as chance has it. Nothing is open. */
 void disk_power_on(void);
+/* The same, with data and sizes, and with names, as given. @torn: a sector may be torn. */
+void disk_power_on_as(enum disk_temper data, enum disk_temper names, bool torn);
 /* Only the process ended: everything stays as it was, synced or not. Nothing is open. */
 void disk_restart(void);
 /* Descriptors in use. */

@@ -28,6 +28,7 @@ void model_clear(struct sim_log *l)
         l->log.count = l->ghosts.count = 0;
         l->start_min = l->start_max = l->end = l->promised_end = 0;
         l->maybe_gone = false;
+        l->assigned_epoch = l->promised_epoch = -1;
 }
 
 void model_free_batches(void)
@@ -390,6 +391,9 @@ static void check_epochs(struct sim_log *l, int64_t start, int64_t below)
 {
         int32_t latest = plog_latest_epoch(l->pl);
 
+        SIM_CHECK(l, latest >= l->promised_epoch, "the latest epoch is %d, and %d was assigned", latest,
+                  l->promised_epoch);
+
         for (size_t i = 0; i < l->log.count; i++) {
                 const struct sim_batch *b = l->log.list[i];
                 int64_t at = MAX2(b->base, start);
@@ -505,6 +509,7 @@ static void recovered(struct sim_log *l, struct chance *c)
         l->end = l->promised_end = e.end_offset;
         l->start_min = l->start_max = e.start_offset;
         l->epoch = MAX2(l->epoch, plog_latest_epoch(l->pl));
+        l->assigned_epoch = l->promised_epoch;
         SIM_CHECK(l, plog_dirt(l->pl, INT64_C(1700000000000), e.end_offset, &dirt) != PLOG_E_DAMAGED,
                   "it is said to be damaged");
         check_times(l, c, e.start_offset, e.end_offset);

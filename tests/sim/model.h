@@ -47,8 +47,9 @@ struct sim_log {
         int64_t start_min, start_max; /* where the start may be after a crash */
         int64_t end, promised_end;
         int32_t epoch;
-        bool failed;     /* a write or sync failed: no more appends until it is opened again */
-        bool maybe_gone; /* it was being deleted */
+        int32_t assigned_epoch, promised_epoch; /* the last that was assigned; durable; -1 none */
+        bool failed;                            /* a write or sync failed: no more appends until it is opened again */
+        bool maybe_gone;                        /* it was being deleted */
         bool may_forget; /* a snapshot may not have been written: producers of what is below the start may be forgotten */
 };
 
