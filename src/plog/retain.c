@@ -344,7 +344,9 @@ static int truncate_to(struct plog *pl, int64_t offset)
         pl->producers = producers;
         pthread_mutex_unlock(&pl->lock);
         producers_fini(&old);
-        return r ? r : checkpoint_make(pl, false);
+        if (!r)
+                (void)checkpoint_make(pl, false); /* the cut is durable; without it the next start reads more */
+        return r;
 }
 
 int plog_truncate(struct plog *pl, int64_t offset)

@@ -179,6 +179,11 @@ void op_changed(void)
                 disk.dead = true;
 }
 
+bool disk_is_held(void)
+{
+        return disk.held;
+}
+
 void disk_hold(bool held)
 {
         disk.held = held;

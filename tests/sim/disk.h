@@ -47,6 +47,7 @@ bool disk_is_dead(void);
 /* While held nothing fails and the power stays; what was due comes afterwards. For looking at what there is, which may build
  * an index again. */
 void disk_hold(bool held);
+bool disk_is_held(void);
 /* It goes now. */
 void disk_kill(void);
 /* Chance from here on. */

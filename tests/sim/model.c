@@ -65,6 +65,7 @@ static void build(struct sim_batch *b, int codec, size_t pad)
                 a.producer_epoch = b->producer_epoch;
                 a.base_sequence = b->sequence;
         }
+        disk_hold(true); /* memory does not run out for this */
         batch_builder_init(&bb, &a);
         for (int32_t i = 0; i < b->count && !r; i++) {
                 const struct sim_record *rec = &b->records[i];
@@ -82,6 +83,7 @@ static void build(struct sim_batch *b, int codec, size_t pad)
                 r = batch_builder_finish(&bb, &out);
         assert(!r);
         batch_builder_fini(&bb);
+        disk_hold(false);
         free(b->bytes);
         b->bytes = malloc(out.len);
         assert(b->bytes);

@@ -1,12 +1,14 @@
 /* Goal: what once went wrong stays mended. Method: each story is a short piece of work with one log, on the disk in memory and
  * beside the model. The power goes, or the process ends, after each of its changes; another start, at once followed by
- * another crash; a third start, from which work goes on. And each operation of each kind fails once. Of what was not
+ * another crash; a third start, from which work goes on. And each operation of each kind fails once, and
+ * each allocation. Of what was not
  * synced all is lost, or some, or the data, or the names. The story that is wrong is named:
  * `sim-stories NAME` runs it alone. What each story found is told beside it. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "alloc.h"
 #include "sys/clock.h"
 #include "world.h"
 
@@ -294,6 +296,26 @@ static bool fail(const struct story *s, enum disk_op op, int error, const struct
         return reached;
 }
 
+static bool run_out(const struct story *s, const struct end *first, uint64_t nth)
+{
+        bool reached;
+        char how[100];
+
+        snprintf(how, sizeof how, "an allocation fails, then %s", first->name);
+        begin(s, false, how, nth);
+        world.may_fail = true;
+        alloc_fail(nth);
+        world_open();
+        if (world.store)
+                s->work();
+        reached = alloc_has_failed();
+        alloc_fail(0);
+        world.may_fail = false;
+        end_life(first);
+        live_on(&ends[0]);
+        return reached;
+}
+
 static int tell(const struct story *s)
 {
         int runs = 0;
@@ -307,6 +329,8 @@ static int tell(const struct story *s)
                         for (uint64_t n = 1; fail(s, (enum disk_op)op, op == DISK_WRITE ? -ENOSPC : -EIO, &ends[i], n);
                              n++)
                                 runs++;
+        for (uint64_t n = 1; run_out(s, &ends[n % ARRAY_LEN(ends)], n); n++)
+                runs++;
         printf("%s: %d runs\n", s->name, runs);
         fflush(stdout);
         return runs;

@@ -19,6 +19,7 @@ struct world {
         struct sim_log *compacted; /* by it */
         int64_t preallocate_step_len;
         bool pure;       /* nothing but crashes: then nothing may be said to be damaged, and no call may fail */
+        bool may_fail;   /* calls may fail for other reasons than the disk */
         int may_append;  /* so many times in the middle of a sync, as another thread would */
         char again[600]; /* the command that does this run again */
 };
