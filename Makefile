@@ -24,6 +24,11 @@ all: $(BUILD)/build.ninja ## build/chronikd and build/chronik-ctl
 test: all ## unit and protocol tests, and the checks of the tree
 	@meson test -C $(BUILD) --no-rebuild --print-errorlogs
 
+S ?= 600
+sim: all ## crash and fail the simulated disk for S seconds (600) with new seeds
+	@SIM_S=$$(( $(S) / 5 )) $(BUILD)/tests/sim/sim-quorum
+	@SIM_S=$$(( $(S) * 4 / 5 )) $(BUILD)/tests/sim/sim-plog
+
 FUZZ_SECONDS ?= 20
 fuzz: | deps ## run every fuzz target for FUZZ_SECONDS (20) under the sanitizers, with clang
 	@tests/fuzz/run-fuzz $(FUZZ_SECONDS)
@@ -81,4 +86,4 @@ docs: $(BUILD)/build.ninja ## make docs/PARAMETERS.md from the tables of src/con
 	@ninja -C $(BUILD) src/conf/gen-params-doc
 	@$(BUILD)/src/conf/gen-params-doc >docs/PARAMETERS.md.new && mv docs/PARAMETERS.md.new docs/PARAMETERS.md
 
-.PHONY: aarch64 all bench bench-backfill bench-limits demo deps docs fmt fuzz help lint run test test-asan test-clients test-tsan
+.PHONY: aarch64 all bench bench-backfill bench-limits demo deps docs fmt fuzz help lint run sim test test-asan test-clients test-tsan

@@ -40,7 +40,7 @@ static void run(struct io_job *job)
         bool (*plenty)(void) = w->conn->reactor->server->cfg.memory_is_plenty;
 
         if (!(plenty ? plenty() : memory_is_plenty()))
-                file_forget(w->behind.fd, w->behind.pos, w->behind.len);
+                file_give_up(w->behind.fd, w->behind.pos, w->behind.len);
         for (int i = 0; i < w->ahead_count; i++)
                 file_read_ahead(w->ahead[i].fd, w->ahead[i].pos, w->ahead[i].len);
         (void)file_warm(w->now.fd, w->now.pos, (size_t)w->now.len); /* sendfile will say what is wrong with the file */

@@ -81,6 +81,7 @@ static int write_failed(struct plog *pl, struct segment *s, int error)
 
         if (no_room && !file_truncate(s->dirty_fd, s->size)) {
                 s->reserved_end = s->size;
+                s->cut_back = true; /* or a crash brings the bytes back, behind the end of what may be sealed by then */
                 diag_limited(DIAG_ERROR,
                              "%s: no room on the file system of %s; appends are refused until there is some: "
                              "lower retention, delete topics or enlarge the volume",

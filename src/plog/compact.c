@@ -244,12 +244,17 @@ static void out_abandon(struct plog_compaction *c)
 {
         static const char *const suffixes[] = { SEGMENT_SUFFIX CLEAN_SUFFIX, INDEX_SUFFIX CLEAN_SUFFIX };
         char path[PLOG_PATH_MAX];
+        bool failed;
 
         if (c->out_fd < 0)
                 return;
         c->out_fd = file_close(c->out_fd);
         index_fini(&c->out.index);
-        for (size_t i = 0; i < ARRAY_LEN(suffixes); i++) {
+        pthread_mutex_lock(&c->pl->lock);
+        failed = c->pl->state == PLOG_FAILED;
+        pthread_mutex_unlock(&c->pl->lock);
+        /* The journal may name them: the next start knows. */
+        for (size_t i = 0; !failed && i < ARRAY_LEN(suffixes); i++) {
                 plog_path(c->pl->dir, c->out.base_offset, suffixes[i], path);
                 (void)file_unlink(path); /* removed at the next start otherwise */
         }

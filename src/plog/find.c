@@ -108,7 +108,8 @@ static int find_in_segment(struct view *v, struct segment *s, int64_t size, int6
                 return fd;
         range = segment_range(s, &e, size, INT64_MAX);
         walk_init(&w, fd, &range, false);
-        while ((r = walk_next(&w, &h, &pos)) > 0 && h.base_offset < v->below) {
+        /* Not a step beyond the bound: behind the durable end of a FAILED log there may be anything. */
+        while (w.next_offset < v->below && (r = walk_next(&w, &h, &pos)) > 0 && h.base_offset < v->below) {
                 CLEANUP(freep) uint8_t *batch = NULL;
                 struct batch_found f;
 
@@ -184,7 +185,7 @@ static int max_in_segment(struct view *v, size_t i, int64_t *ret_max)
                 return fd;
         range = segment_whole(s, v->sizes[i]);
         walk_init(&w, fd, &range, false);
-        while ((r = walk_next(&w, &h, &pos)) > 0 && batch_last_offset(&h) < v->below)
+        while (w.next_offset < v->below && (r = walk_next(&w, &h, &pos)) > 0 && batch_last_offset(&h) < v->below)
                 if (batch_last_offset(&h) >= v->start)
                         *ret_max = MAX2(*ret_max, h.max_timestamp);
         pin_file_unpin(s->file);

@@ -47,6 +47,7 @@ struct segment {
         bool summary_known; /* the three timestamps are right (of a sealed segment they are in the index's footer) */
         bool index_checked; /* a sealed segment's index was compared with its CRC in this run */
         bool index_filed;   /* ... has its footer on disk */
+        bool cut_back;      /* bytes behind size were written and cut off, which is not synced */
         /* Replaced by compaction: its files have lost their names and stay open as long as it lives (swap.c). */
         struct plog_pin *retired_file, *retired_index;
         int dirty_fd; /* pinned while anything is unsynced: closing a file may lose its write error; else -1 */
@@ -102,11 +103,13 @@ struct plog {
 
         /* plog.work */
         uint64_t checkpoint_sequence;
+        bool checkpoint_dirty;  /* the last one was written and not synced */
         int64_t checkpoint_end; /* durable end that it says */
         int64_t checkpoint_start;
         int64_t checkpoint_ms;       /* monotonic */
         int64_t checkpoint_size;     /* bytes appended when it was made */
         int64_t checkpoint_snapshot; /* offset of the snapshot it names; -1 */
+        int64_t previous_snapshot;   /* that of the one before, while it is not synced; -1 */
         bool meta_written;
 
         int64_t appended_len; /* lock: in this run */
@@ -191,6 +194,8 @@ ptrdiff_t segments_find(const struct plog *pl, int64_t offset);
 bool segment_must_roll(const struct plog *pl, const struct segment *s, const struct batch_header *h, int64_t now_ms);
 /* End the active segment: nothing is appended to it any more. Files are written by the next flush. */
 int segment_roll(struct plog *pl);
+/* @s ends where the log ends now: remember the producers there for its snapshot. */
+void segment_seal(struct plog *pl, struct segment *s);
 /* Note a batch that lies at @pos = size: index entry, timestamps, size. */
 void segment_note(struct plog *pl, struct segment *s, const struct batch_header *h);
 /* The same for a segment that is in no log, whose index file has @suffix. No lock. */
@@ -267,6 +272,11 @@ int checkpoint_make(struct plog *pl, bool sync);
 int checkpoint_write(struct plog *pl, struct checkpoint *c, bool sync);
 /* The slot in force. Return: 0, -ENOENT when there is none (or no good one), negative errno. */
 int checkpoint_read(const char *dir, struct checkpoint *ret);
+/* After an unclean stop: what will be read is durable, its name too; the process may have left it in the page cache only.
+ * Return: 0, -ENOENT when there is none, other negative errno. */
+int checkpoint_settle(const char *dir);
+/* Write the identity of the log's folder; @sync: durably, but for its name. Blocks. Return: 0 or negative errno. */
+int plog_write_meta(const char *dir, struct uuid topic_id, int32_t partition, bool sync);
 /* Is it time for one? */
 bool checkpoint_due(struct plog *pl, int64_t now_mono_ms);
 

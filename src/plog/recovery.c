@@ -19,10 +19,12 @@ struct recovery {
         struct plog *pl;
         struct checkpoint c;
         bool have_checkpoint;
+        bool unclean; /* what is read may be in the page cache only: names, too */
         bool epochs_found;
+        struct epoch_entry last_epoch; /* in the file; -1: none */
         int64_t now_ms;
-        int64_t *bases, *snapshots;
-        size_t bases_count, bases_size, snapshots_count, snapshots_size;
+        int64_t *bases, *snapshots, *indexes;
+        size_t bases_count, bases_size, snapshots_count, snapshots_size, indexes_count, indexes_size;
         size_t scan_from;  /* subscript of the first segment that is read */
         int64_t scan_pos;  /* in it */
         int64_t known_end; /* durable for certain */
@@ -78,6 +80,9 @@ static int note_name(void *arg, const char *name)
         v = plog_offset_of_name(name, SNAPSHOT_SUFFIX);
         if (v >= 0)
                 return push_offset(&rc->snapshots, &rc->snapshots_count, &rc->snapshots_size, v);
+        v = plog_offset_of_name(name, INDEX_SUFFIX);
+        if (v >= 0)
+                return push_offset(&rc->indexes, &rc->indexes_count, &rc->indexes_size, v);
         if (ends_with(name, DELETED_SUFFIX) || ends_with(name, ".new") || ends_with(name, ".tmp")) {
                 plog_path_of(rc->pl->dir, name, path);
                 (void)file_unlink(path); /* tried again at the next start */
@@ -92,15 +97,30 @@ static int compare_offsets(const void *a, const void *b)
         return (x > y) - (x < y);
 }
 
-static void remove_segment_files(struct plog *pl, int64_t base)
+/* One that stays would lie within what is appended next. */
+static int remove_segment_files(struct plog *pl, int64_t base)
 {
         static const char *const suffixes[] = { INDEX_SUFFIX, SEGMENT_SUFFIX };
         char path[PLOG_PATH_MAX];
+        int r = 0;
 
-        for (size_t i = 0; i < ARRAY_LEN(suffixes); i++) {
+        for (size_t i = 0; !r && i < ARRAY_LEN(suffixes); i++) {
                 plog_path(pl->dir, base, suffixes[i], path);
-                (void)file_unlink(path); /* found again at the next start */
+                r = file_unlink(path);
         }
+        return r;
+}
+
+/* The file number @i ends below the start: the next name says so, or that the checkpoint knew of nothing above. */
+static bool lies_below_start(const struct recovery *rc, size_t i)
+{
+        const struct checkpoint *c = &rc->c;
+
+        if (!rc->have_checkpoint)
+                return false;
+        if (i + 1 < rc->bases_count && rc->bases[i + 1] <= c->start_offset)
+                return true;
+        return c->segment_base < 0 && c->start_offset == c->end_offset && rc->bases[i] < c->start_offset;
 }
 
 /* Make the segments that are on disk; those that retention has passed, and empty ones, go. */
@@ -118,9 +138,10 @@ static int load_segments(struct recovery *rc)
                 r = file_info(path, &info);
                 if (r)
                         return r;
-                if (!info.size ||
-                    (i + 1 < rc->bases_count && rc->have_checkpoint && rc->bases[i + 1] <= rc->c.start_offset)) {
-                        remove_segment_files(pl, rc->bases[i]);
+                if (!info.size || lies_below_start(rc, i)) {
+                        r = remove_segment_files(pl, rc->bases[i]);
+                        if (r)
+                                return r;
                         continue;
                 }
                 r = segment_new(pl, rc->bases[i], &s);
@@ -139,12 +160,38 @@ static int load_segments(struct recovery *rc)
         return 0;
 }
 
+/* An index must not survive its segment: another one may get the same name and come to the same size, which the footer would
+ * then vouch for. */
+static int remove_index(struct recovery *rc, int64_t base)
+{
+        char path[PLOG_PATH_MAX];
+
+        rc->changed = true;
+        plog_path(rc->pl->dir, base, INDEX_SUFFIX, path);
+        return file_unlink(path);
+}
+
+static int remove_orphans(struct recovery *rc)
+{
+        int r = 0;
+
+        for (size_t i = 0; !r && i < rc->indexes_count; i++)
+                if (!rc->bases_count ||
+                    !bsearch(&rc->indexes[i], rc->bases, rc->bases_count, sizeof *rc->bases, compare_offsets))
+                        r = remove_index(rc, rc->indexes[i]);
+        return r;
+}
+
 /* The file that was being written when the node stopped uncleanly must be there: how far it reached nobody else knows. To go
  * on without it could give offsets to new records that consumers have seen with others. */
 static int check_active(struct recovery *rc)
 {
         const struct checkpoint *c = &rc->c;
 
+        /* All of it may lie below the start by now: then an earlier start has removed it. */
+        for (size_t i = 0; rc->have_checkpoint && i < rc->bases_count; i++)
+                if (rc->bases[i] > c->segment_base && rc->bases[i] <= c->start_offset)
+                        return 0;
         if (!rc->have_checkpoint || c->segment_base < 0 || plog_store_was_clean(rc->pl->store) ||
             (rc->bases_count &&
              bsearch(&c->segment_base, rc->bases, rc->bases_count, sizeof *rc->bases, compare_offsets)))
@@ -171,8 +218,9 @@ static void find_scan_start(struct recovery *rc)
 
                 while (i < pl->segments_count && pl->segments[i]->base_offset < reach)
                         i++;
-                if (i && i == pl->segments_count)
-                        pl->segments[i - 1]->next_offset = rc->c.end_offset; /* no name behind it says so */
+                /* No name behind it says so, or that of one which came much later. */
+                if (i && (i == pl->segments_count || rc->c.segment_base < 0))
+                        pl->segments[i - 1]->next_offset = rc->c.end_offset;
                 rc->known_end = rc->c.end_offset;
         }
         first = i;
@@ -275,7 +323,7 @@ static int note_snapshot(void *arg, const char *name)
 int producers_recover(struct plog *pl, int64_t offset, int64_t known_empty, struct producers *ret)
 {
         struct recovery rc = { .pl = pl };
-        int64_t from = MAX2(known_empty, plog_first_base(pl));
+        int64_t from = MAX2(known_empty, MIN2(plog_first_base(pl), offset));
         int r;
 
         r = file_list(pl->dir, note_snapshot, &rc);
@@ -333,7 +381,9 @@ static int adopt_active(struct recovery *rc, struct segment *s)
         int fd, r;
 
         plog_path(pl->dir, s->base_offset, INDEX_SUFFIX, path);
-        if (rc->c.index_count) {
+        if (rc->c.max_timestamp_offset < 0) { /* a truncation was under way, which knew no more than the position */
+                r = -EUCLEAN;
+        } else if (rc->c.index_count) {
                 r = pin_file_new(pl->store->files, path, &s->index.file);
                 if (r)
                         return r;
@@ -390,7 +440,7 @@ static int cut_here(struct recovery *rc, struct segment *s, int fd, int64_t pos,
 
                 diag(DIAG_NOTICE, "%s: segment %020lld.log lies behind a torn one and is dropped", pl->name,
                      (long long)last->base_offset);
-                remove_segment_files(pl, last->base_offset);
+                r = remove_segment_files(pl, last->base_offset);
                 segment_unref(last);
         }
         return r;
@@ -414,10 +464,19 @@ static int scan_segment(struct recovery *rc, struct segment *s)
         } else {
                 pos = 0;
         }
+        for (size_t i = 0; !s->index.filed_count && i < rc->indexes_count; i++)
+                if (rc->indexes[i] == s->base_offset) { /* it is not used, and begun again */
+                        r = remove_index(rc, s->base_offset);
+                        if (r)
+                                return r;
+                }
         fd = pin_file_pin(s->file, 0);
         if (fd < 0)
                 return fd;
-        r = scan_batches(fd, pos, file_len, s->next_offset, note_batch, rc, &good);
+        /* A sync may have failed, which the page cache would not tell; a truncation may not have been synced. */
+        r = file_len > pos || rc->unclean ? file_forget(fd, pos) : 0;
+        if (!r)
+                r = scan_batches(fd, pos, file_len, s->next_offset, note_batch, rc, &good);
         rc->scanned_len += file_len - pos;
         if (!r && good < file_len && s->next_offset >= rc->known_end)
                 r = cut_here(rc, s, fd, good, file_len);
@@ -463,13 +522,23 @@ static int leave_out(struct recovery *rc, struct segment *s, int64_t before)
         return r;
 }
 
+/* Where the segment that is looked at should begin. */
+static int64_t end_before(const struct recovery *rc)
+{
+        int64_t base = rc->pl->segments[rc->scan_from]->base_offset;
+
+        if (rc->scan_from)
+                return rc->pl->segments[rc->scan_from - 1]->next_offset;
+        return rc->have_checkpoint ? MIN2(base, rc->known_end) : base;
+}
+
 static int scan(struct recovery *rc)
 {
         struct plog *pl = rc->pl;
 
         for (; rc->scan_from < pl->segments_count; rc->scan_from++, rc->scan_pos = 0) {
                 struct segment *s = pl->segments[rc->scan_from];
-                int64_t before = rc->scan_from ? pl->segments[rc->scan_from - 1]->next_offset : s->base_offset;
+                int64_t before = end_before(rc);
                 int r;
 
                 if (before > s->base_offset) {
@@ -486,19 +555,22 @@ static int scan(struct recovery *rc)
                                 diag(DIAG_NOTICE,
                                      "%s: segment %020lld.log does not follow the one before and is dropped", pl->name,
                                      (long long)s->base_offset);
-                                remove_segment_files(pl, s->base_offset);
+                                r = remove_segment_files(pl, s->base_offset);
+                                if (r)
+                                        return r;
                                 unlist(rc);
                                 continue;
                         }
                 }
                 if (rc->scan_from && !pl->segments[rc->scan_from - 1]->sealed)
-                        pl->segments[rc->scan_from - 1]->sealed = true;
+                        segment_seal(pl, pl->segments[rc->scan_from - 1]);
                 r = scan_segment(rc, s);
                 if (r < 0)
                         return r;
                 if (!s->size) { /* nothing in it is whole */
-                        if (s->base_offset >= rc->known_end)
-                                remove_segment_files(pl, s->base_offset);
+                        r = s->base_offset >= rc->known_end ? remove_segment_files(pl, s->base_offset) : 0;
+                        if (r)
+                                return r;
                         unlist(rc); /* damage stays on disk for whoever can read it */
                 }
         }
@@ -524,6 +596,35 @@ static void set_ends(struct recovery *rc)
                 pl->size_bytes += pl->segments[i]->size;
 }
 
+/* Of what is scanned the batches tell the epochs: the file may know those of batches that a truncation has cut. */
+static int load_epochs(struct recovery *rc, int64_t scan_offset)
+{
+        struct epochs *e = &rc->pl->epochs;
+        int r = epochs_load(e, rc->pl->dir, &rc->epochs_found);
+
+        rc->last_epoch = e->count ? e->entries[e->count - 1] : (struct epoch_entry){ -1, -1 };
+        if (!r && epochs_truncate_end(e, scan_offset + 1))
+                rc->pl->epochs_dirty = true;
+        return r;
+}
+
+/* The list begins behind the start: a crash came between moving the list and moving the start. */
+static int epochs_in_front(struct plog *pl)
+{
+        struct epochs later = pl->epochs;
+        int r;
+
+        pl->epochs = (struct epochs){ 0 };
+        r = plog_replay(pl, pl->start, later.entries[0].start_offset, note_epoch, pl);
+        for (uint32_t i = 0; !r && i < later.count; i++) {
+                r = epochs_reserve(&pl->epochs);
+                if (!r)
+                        epochs_assign(&pl->epochs, later.entries[i].epoch, later.entries[i].start_offset);
+        }
+        epochs_fini(&later);
+        return r;
+}
+
 static int recover_epochs(struct recovery *rc)
 {
         struct plog *pl = rc->pl;
@@ -532,9 +633,30 @@ static int recover_epochs(struct recovery *rc)
                 epochs_fini(&pl->epochs);
                 return plog_replay(pl, pl->start, pl->end, note_epoch, pl);
         }
-        if (epochs_truncate_end(&pl->epochs, pl->end + 1))
-                pl->epochs_dirty = true;
+        /* One that was assigned and has no batch yet. */
+        if (rc->last_epoch.start_offset == pl->end) {
+                int r = epochs_reserve(&pl->epochs);
+
+                if (r)
+                        return r;
+                epochs_assign(&pl->epochs, rc->last_epoch.epoch, pl->end);
+        }
+        if (pl->epochs.count && pl->epochs.entries[0].start_offset > pl->start)
+                return epochs_in_front(pl);
         return 0;
+}
+
+/* Up to here nothing is scanned. What begins behind a known end without touching it will be dropped. */
+static int64_t find_scan_offset(const struct recovery *rc)
+{
+        int64_t base;
+
+        if (rc->scan_pos)
+                return rc->c.end_offset;
+        if (rc->scan_from == rc->pl->segments_count)
+                return rc->known_end;
+        base = rc->pl->segments[rc->scan_from]->base_offset;
+        return rc->have_checkpoint || rc->scan_from ? MIN2(base, rc->known_end) : base;
 }
 
 static int recover_inner(struct recovery *rc)
@@ -550,7 +672,12 @@ static int recover_inner(struct recovery *rc)
                 return r;
         if (rc->bases_count)
                 qsort(rc->bases, rc->bases_count, sizeof *rc->bases, compare_offsets);
-        r = checkpoint_read(pl->dir, &rc->c);
+        r = remove_orphans(rc);
+        if (r)
+                return r;
+        r = rc->unclean ? checkpoint_settle(pl->dir) : 0;
+        if (!r)
+                r = checkpoint_read(pl->dir, &rc->c);
         if (r && r != -ENOENT)
                 return r;
         rc->have_checkpoint = !r;
@@ -560,7 +687,9 @@ static int recover_inner(struct recovery *rc)
         if (r)
                 return r;
         if (rc->have_checkpoint) {
+                pl->start = rc->c.start_offset;
                 pl->checkpoint_sequence = rc->c.sequence;
+                pl->checkpoint_dirty = !rc->unclean; /* for all we know */
                 pl->checkpoint_snapshot = rc->c.snapshot_offset;
                 pl->cleaned_end = MIN2(rc->c.cleaned_end, rc->c.end_offset);
         }
@@ -569,10 +698,8 @@ static int recover_inner(struct recovery *rc)
         if (r)
                 return r;
         rc->changed |= pl->damaged_from != rc->c.damaged_from || pl->damaged_to != rc->c.damaged_to;
-        scan_offset = rc->scan_pos                         ? rc->c.end_offset
-                      : rc->scan_from < pl->segments_count ? pl->segments[rc->scan_from]->base_offset
-                                                           : rc->known_end;
-        r = epochs_load(&pl->epochs, pl->dir, &rc->epochs_found);
+        scan_offset = find_scan_offset(rc);
+        r = load_epochs(rc, scan_offset);
         if (!r)
                 r = producers_recover(
                         pl, scan_offset,
@@ -588,23 +715,26 @@ static int recover_inner(struct recovery *rc)
 
 int plog_recover(struct plog *pl)
 {
-        struct recovery rc = { .pl = pl, .c = { .segment_base = -1, .snapshot_offset = -1 } };
+        struct recovery rc = { .pl = pl,
+                               .c = { .segment_base = -1, .snapshot_offset = -1 },
+                               .unclean = !plog_store_was_clean(pl->store) || atomic_load(&pl->store->unclean) };
         int r;
 
-        pl->checkpoint_snapshot = -1;
+        pl->checkpoint_snapshot = pl->previous_snapshot = -1;
         r = recover_inner(&rc);
         free(rc.bases);
         free(rc.snapshots);
+        free(rc.indexes);
         if (r)
                 return r;
         pl->checkpoint_ms = clock_mono_ms();
         pl->checkpoint_end = rc.have_checkpoint ? rc.c.end_offset : 0;
         pl->checkpoint_start = rc.have_checkpoint ? rc.c.start_offset : 0;
-        pl->meta_written = pl->segments_count > 0;
-        if (rc.changed)
-                pl->dir_dirty = true;
+        pl->meta_written = rc.have_checkpoint; /* it was made after the first sync of all names */
+        /* With a checkpoint the folder was synced before. */
+        pl->dir_dirty = rc.changed || (rc.unclean && !rc.have_checkpoint && pl->segments_count);
         if (rc.scanned_len)
                 diag(DIAG_INFO, "%s: recovered up to offset %lld: %lld bytes read, %lld cut off", pl->name,
                      (long long)pl->end, (long long)rc.scanned_len, (long long)rc.cut_len);
-        return rc.scanned_len || rc.changed ? checkpoint_make(pl, false) : 0;
+        return rc.scanned_len || pl->dir_dirty ? checkpoint_make(pl, false) : 0;
 }

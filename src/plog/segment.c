@@ -131,15 +131,20 @@ bool segment_must_roll(const struct plog *pl, const struct segment *s, const str
         return age_ms > pl->conf.segment_ms - s->jitter_ms;
 }
 
+void segment_seal(struct plog *pl, struct segment *s)
+{
+        s->sealed = true;
+        /* Without memory for the snapshot an older one serves: recovery reads more. */
+        if (pl->producers.count && producers_encode(&pl->producers, s->next_offset, &s->snapshot, &s->snapshot_len))
+                s->snapshot = NULL;
+}
+
 int segment_roll(struct plog *pl)
 {
         struct segment *s = plog_active(pl);
 
         assert(s && s->size);
-        s->sealed = true;
-        /* Without memory for the snapshot an older one serves: recovery reads more. */
-        if (pl->producers.count && producers_encode(&pl->producers, s->next_offset, &s->snapshot, &s->snapshot_len))
-                s->snapshot = NULL;
+        segment_seal(pl, s);
         recent_reset(&pl->recent);
         flush_want(pl);
         return 0;

@@ -139,8 +139,10 @@ int swap_redo(const char *dir, const char *log_name)
         if (r) {
                 plog_path(dir, d.base_offset, SEGMENT_SUFFIX CLEAN_SUFFIX, clean);
                 plog_path(dir, d.base_offset, SEGMENT_SUFFIX, placed);
-                if (size_of(clean) == d.size || (size_of(clean) == -ENOENT && size_of(placed) == d.size))
-                        return finish(dir, d.base_offset, d.end_offset);
+                if (size_of(clean) == d.size || (size_of(clean) == -ENOENT && size_of(placed) == d.size)) {
+                        r = file_sync_dir(dir); /* `swap` may be in the page cache only */
+                        return r ? r : finish(dir, d.base_offset, d.end_offset);
+                }
                 diag(DIAG_ERROR,
                      "%s: %s says that segment %020lld was to be replaced, and the new one is not as it says; the old "
                      "ones are kept",
@@ -235,6 +237,30 @@ static void replace(struct plog *pl, struct segment **old, size_t count, struct 
                 segment_unref(old[k]); /* the list's reference */
 }
 
+static void fail(struct plog *pl, int error)
+{
+        pthread_mutex_lock(&pl->lock);
+        plog_fail(pl, "replacing segments", error);
+        pthread_mutex_unlock(&pl->lock);
+}
+
+/* The journal is there and durable, or it is not there. If neither can be had, the log is FAILED. */
+static int journal_begin(struct plog *pl, const struct segment *out)
+{
+        int r = journal_write(pl->dir, out->base_offset, out->next_offset, out->size), undone;
+        char path[PLOG_PATH_MAX];
+
+        if (!r)
+                return 0;
+        plog_path_of(pl->dir, SWAP_NAME, path);
+        undone = file_unlink(path);
+        if (!undone)
+                undone = file_sync_dir(pl->dir);
+        if (undone)
+                fail(pl, undone);
+        return r;
+}
+
 int swap_in(struct plog *pl, struct segment **old, size_t old_count, struct segment *out)
 {
         CLEANUP(segment_unrefp) struct segment *s = NULL;
@@ -250,14 +276,12 @@ int swap_in(struct plog *pl, struct segment **old, size_t old_count, struct segm
         if (!r)
                 r = file_sync_dir(pl->dir);
         if (!r)
-                r = journal_write(pl->dir, out->base_offset, out->next_offset, out->size);
+                r = journal_begin(pl, out);
         if (r)
                 return r;
         r = finish(pl->dir, out->base_offset, out->next_offset);
         if (r) {
-                pthread_mutex_lock(&pl->lock);
-                plog_fail(pl, "replacing segments", r);
-                pthread_mutex_unlock(&pl->lock);
+                fail(pl, r);
                 return r;
         }
         replace(pl, old, old_count, TAKE_PTR(s));
