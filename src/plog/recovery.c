@@ -116,7 +116,8 @@ static bool lies_below_start(const struct recovery *rc, size_t i)
 {
         const struct checkpoint *c = &rc->c;
 
-        if (!rc->have_checkpoint)
+        /* The one that was active stays until a checkpoint that knows of another is durable: see check_active(). */
+        if (!rc->have_checkpoint || rc->bases[i] == c->segment_base)
                 return false;
         if (i + 1 < rc->bases_count && rc->bases[i + 1] <= c->start_offset)
                 return true;
@@ -188,10 +189,6 @@ static int check_active(struct recovery *rc)
 {
         const struct checkpoint *c = &rc->c;
 
-        /* All of it may lie below the start by now: then an earlier start has removed it. */
-        for (size_t i = 0; rc->have_checkpoint && i < rc->bases_count; i++)
-                if (rc->bases[i] > c->segment_base && rc->bases[i] <= c->start_offset)
-                        return 0;
         if (!rc->have_checkpoint || c->segment_base < 0 || plog_store_was_clean(rc->pl->store) ||
             (rc->bases_count &&
              bsearch(&c->segment_base, rc->bases, rc->bases_count, sizeof *rc->bases, compare_offsets)))
