@@ -64,12 +64,14 @@ void aborted_drop_below(struct aborted *a, int64_t offset)
         memmove(a->entries, a->entries + gone, a->count * sizeof *a->entries);
 }
 
-int aborted_select(const struct aborted *a, int64_t from, int64_t to, int64_t last_from, struct aborted *out)
+int aborted_select(const struct aborted *a, const struct aborted_range *range, struct aborted *out)
 {
-        for (uint32_t i = find(a, MAX2(from, last_from)); i < a->count; i++) {
+        for (uint32_t i = find(a, MAX2(range->from, range->last_from)); i < a->count; i++) {
                 const struct plog_aborted *t = &a->entries[i];
 
-                if (t->first_offset < to) {
+                if (t->last_offset >= range->last_to)
+                        return 0;
+                if (t->first_offset < range->to) {
                         int r = aborted_reserve(out);
 
                         if (r)
@@ -77,7 +79,7 @@ int aborted_select(const struct aborted *a, int64_t from, int64_t to, int64_t la
                         out->entries[out->count++] = *t;
                 }
                 /* Whatever ends later was open behind this marker, or began there. */
-                if (t->stable_offset >= to)
+                if (t->stable_offset >= range->to)
                         return 1;
         }
         return 0;

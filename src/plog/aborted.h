@@ -24,9 +24,12 @@ int aborted_reserve(struct aborted *a);
 void aborted_add(struct aborted *a, const struct plog_aborted *t);
 /* Those that ended below @offset go. */
 void aborted_drop_below(struct aborted *a, int64_t offset);
-/* Append to @out those that have an offset from @from up to below @to and end at or above @last_from.
- * Return: 1 when no later list can hold any more of them; 0; -ENOMEM. */
-int aborted_select(const struct aborted *a, int64_t from, int64_t to, int64_t last_from, struct aborted *out);
+struct aborted_range {
+        int64_t from, to;           /* they have an offset from here up to below there */
+        int64_t last_from, last_to; /* and end from here up to below there */
+};
+/* Append to @out those in the range. Return: 1 when no later list can hold any more of them; 0; -ENOMEM. */
+int aborted_select(const struct aborted *a, const struct aborted_range *range, struct aborted *out);
 
 /* Content of a .txn file; free(*ret_data). -ENOMEM. */
 int aborted_encode(const struct aborted *a, int64_t base_offset, void **ret_data, size_t *ret_len);

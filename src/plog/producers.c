@@ -75,7 +75,7 @@ struct producer *producers_get(struct producers *p, int64_t id)
         found->id = id;
         found->epoch = -1;
         found->coordinator_epoch = -1;
-        found->txn_first_offset = -1;
+        found->txn_first_offset = found->marker_offset = -1;
         b = bucket_of(p, id);
         found->next = p->buckets[b];
         p->buckets[b] = found;
@@ -226,6 +226,7 @@ void producers_note(struct producers *p, struct producer *producer, const struct
         set_epoch(producer, h->producer_epoch);
         if (marker) {
                 producer->coordinator_epoch = marker->coordinator_epoch;
+                producer->marker_offset = batch_last_offset(h);
                 if (producer->txn_first_offset >= 0)
                         txn_end(p, producer, h, marker->type == BATCH_MARKER_COMMIT);
                 return;

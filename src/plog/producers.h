@@ -19,6 +19,7 @@ struct producer {
         int64_t last_used_ms;
         int64_t txn_first_offset;             /* of its open transaction; -1 none */
         struct producer *txn_prev, *txn_next; /* of those with an open one */
+        int64_t marker_offset;                /* of the last marker in this run; -1 none */
         int32_t coordinator_epoch;
         int16_t epoch; /* -1: none known */
         uint8_t batch_count;

@@ -234,29 +234,31 @@ int segment_count_aborted(struct plog *pl, struct segment *s, uint32_t *ret_coun
 {
         struct aborted list = { 0 };
         enum aborted_where where;
-        int r;
+        int r = 0;
 
-        r = segment_load_index(pl, s); /* says whether there are any */
-        if (r)
-                return r == -EUCLEAN ? PLOG_E_DAMAGED : r;
+        *ret_count = 0;
+        pthread_mutex_lock(&pl->lock);
+        where = s->aborted_where;
+        pthread_mutex_unlock(&pl->lock);
+        if (where == ABORTED_UNKNOWN)
+                r = segment_load_index(pl, s);
         pthread_mutex_lock(&pl->lock);
         where = s->aborted_where;
         *ret_count = s->aborted.count;
         pthread_mutex_unlock(&pl->lock);
-        if (where == ABORTED_FILED) {
+        if (!r && where == ABORTED_FILED) {
                 r = load(pl, s, true, &list);
                 *ret_count = list.count;
                 aborted_fini(&list);
         }
-        return r == -ENOENT ? 0 : r;
+        return r == -EUCLEAN ? PLOG_E_DAMAGED : r == -ENOENT ? 0 : r;
 }
 
 /* ---- asking ---- */
 
 /* One question, segment after segment. */
 struct question {
-        int64_t from, to;
-        int64_t at; /* transactions that ended below have been looked at */
+        struct aborted_range range; /* last_from: those that ended below have been looked at */
         bool may_block;
         struct aborted found;
 };
@@ -264,7 +266,7 @@ struct question {
 /* Go on through what memory knows. Return: 1 all is told; 0 with the segment whose file must be read, counted; or an error. */
 static int ask_memory(struct plog *pl, struct question *q, struct segment **ret_segment)
 {
-        ptrdiff_t i = MAX2(segments_find(pl, q->at), (ptrdiff_t)0);
+        ptrdiff_t i = MAX2(segments_find(pl, q->range.last_from), (ptrdiff_t)0);
         int r = pl->state == PLOG_CLOSED ? PLOG_E_CLOSED : 0;
 
         if (!r && !pl->has_aborted && !pl->producers.aborted.count)
@@ -272,44 +274,50 @@ static int ask_memory(struct plog *pl, struct question *q, struct segment **ret_
         for (; !r && (size_t)i < pl->segments_count; i++) {
                 struct segment *s = pl->segments[i];
 
-                if (s->next_offset <= q->at)
+                if (s->next_offset <= q->range.last_from)
                         continue;
                 if (s->aborted_where == ABORTED_FILED || s->aborted_where == ABORTED_UNKNOWN) {
                         *ret_segment = segment_ref(s);
                         return 0;
                 }
-                r = aborted_select(s->sealed ? &s->aborted : &pl->producers.aborted, q->from, q->to, q->at, &q->found);
-                q->at = s->next_offset;
+                q->range.last_to = s->next_offset;
+                r = aborted_select(s->sealed ? &s->aborted : &pl->producers.aborted, &q->range, &q->found);
+                q->range.last_from = s->next_offset;
         }
         return r ? r : 1;
 }
 
-/* One segment whose list is on disk. Return: 1 all is told; 0 go on; or an error. */
+/* The list of a segment that was replaced is dropped with it, and that of the new one may be in its place already: only what
+ * ended in the old one is taken, and the rest from the new one. */
 static int ask_file(struct plog *pl, struct question *q, struct segment *s)
 {
         struct aborted list = { 0 };
-        bool known, listed;
-        int r = 0;
+        enum aborted_where where;
+        bool listed;
+        int r;
 
         pthread_mutex_lock(&pl->lock);
-        known = s->aborted_where == ABORTED_FILED;
+        where = s->aborted_where;
+        q->range.last_to = s->next_offset;
         pthread_mutex_unlock(&pl->lock);
-        if (!known) {
+        if (where == ABORTED_UNKNOWN) {
                 r = q->may_block ? segment_load_index(pl, s) : -EAGAIN;
                 return r == -EUCLEAN ? PLOG_E_DAMAGED : r;
         }
+        if (where != ABORTED_FILED)
+                return 0; /* truncated meanwhile: look again */
         r = load(pl, s, q->may_block, &list);
-        if (!r)
-                r = aborted_select(&list, q->from, q->to, q->at, &q->found);
+        if (!r) {
+                r = aborted_select(&list, &q->range, &q->found);
+                q->range.last_from = q->range.last_to;
+        }
         aborted_fini(&list);
+        if (r != -ENOENT)
+                return r;
         pthread_mutex_lock(&pl->lock);
         listed = is_listed(pl, s);
-        if (!r)
-                q->at = MAX2(q->at, s->next_offset);
         pthread_mutex_unlock(&pl->lock);
-        if (r == -ENOENT)
-                return listed ? PLOG_E_DAMAGED : 0; /* replaced or removed meanwhile: look again */
-        return r;
+        return listed ? PLOG_E_DAMAGED : 0; /* replaced or removed: look again */
 }
 
 static int compare_first(const void *a, const void *b)
@@ -322,7 +330,8 @@ static int compare_first(const void *a, const void *b)
 int plog_aborted(struct plog *pl, int64_t from_offset, int64_t to_offset, bool may_block,
                  struct plog_aborted **ret_list, size_t *ret_count)
 {
-        struct question q = { .from = from_offset, .to = to_offset, .at = from_offset, .may_block = may_block };
+        struct question q = { .range = { .from = from_offset, .to = to_offset, .last_from = from_offset },
+                              .may_block = may_block };
         int r;
 
         assert(pl->magic == PLOG_MAGIC);

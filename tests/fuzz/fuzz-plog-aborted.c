@@ -10,7 +10,7 @@ static void ask(const struct aborted *a, int64_t from, int64_t to)
 {
         struct aborted found = { 0 };
         uint32_t count = 0;
-        int r = aborted_select(a, from, to, 0, &found);
+        int r = aborted_select(a, &(struct aborted_range){ from, to, 0, INT64_MAX }, &found);
 
         assert(r == 0 || r == 1);
         for (uint32_t i = 0; i < a->count; i++) {

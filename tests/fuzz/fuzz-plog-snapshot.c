@@ -49,7 +49,7 @@ static void end_transactions(struct producers *p)
                 producers_replicated(p, ++h.base_offset);
         }
         assert(!p->txn_last && producers_unstable(p) == INT64_MAX && p->aborted.count == aborted + open);
-        assert(aborted_select(&p->aborted, 0, OFFSET, 0, &found) >= 0);
+        assert(aborted_select(&p->aborted, &(struct aborted_range){ 0, OFFSET, 0, INT64_MAX }, &found) >= 0);
         aborted_fini(&found);
 }
 
