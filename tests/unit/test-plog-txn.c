@@ -273,6 +273,38 @@ static void test_old_snapshot(void)
         fixture_fini(&f);
 }
 
+/* A snapshot that does not go back far enough is passed over: the batches say the rest. */
+static void test_short_snapshot(void)
+{
+        struct producers p = { 0 };
+        struct fixture f;
+        struct plog *pl;
+        char path[500];
+        void *data;
+        size_t len;
+
+        fixture_init(&f);
+        pl = fixture_open(&f, "t-0");
+        for (int i = 0; i < 5; i++) {
+                put_data(pl, 1, i, true);
+                put_marker(pl, 1, false);
+        }
+        plog_close(pl);
+        snprintf(path, sizeof path, "%s/t-0/%020d.snapshot", f.dir, 10);
+        CU_ASSERT_EQUAL_FATAL(producers_load(&p, path, 10), 0);
+        CU_ASSERT(p.aborted.count == 5 && p.aborted_from == 0);
+        aborted_drop_below(&p.aborted, 6);
+        p.aborted_from = 6;
+        CU_ASSERT_EQUAL_FATAL(producers_encode(&p, 10, &data, &len), 0);
+        CU_ASSERT_EQUAL_FATAL(file_replace(path, span_of(data, len)), 0);
+        free(data);
+        producers_fini(&p);
+        pl = fixture_open(&f, "t-0");
+        CU_ASSERT_EQUAL(count_aborted(pl, 0, 10), 5);
+        plog_close(pl);
+        fixture_fini(&f);
+}
+
 /* Nobody says how far the log is replicated, and nothing but aborts is written: memory and files stay bounded. */
 static void test_bounds(void)
 {
@@ -607,6 +639,7 @@ static const struct unit_case cases[] = {
         { "who may write what", test_refused },
         { "a replica's copy", test_copy },
         { "snapshots of version 1", test_old_snapshot },
+        { "a snapshot that is too short", test_short_snapshot },
         { "bounds", test_bounds },
         { "no transactions", test_none },
         { "random steps against a model", test_model },
