@@ -276,13 +276,14 @@ static int ask_memory(struct plog *pl, struct question *q, struct segment **ret_
 
                 if (s->next_offset <= q->range.last_from)
                         continue;
+                /* Where the next one begins: a segment that has lost its end may still know how that ended. */
+                q->range.last_to = (size_t)i + 1 < pl->segments_count ? pl->segments[i + 1]->base_offset : INT64_MAX;
                 if (s->aborted_where == ABORTED_FILED || s->aborted_where == ABORTED_UNKNOWN) {
                         *ret_segment = segment_ref(s);
                         return 0;
                 }
-                q->range.last_to = s->next_offset;
                 r = aborted_select(s->sealed ? &s->aborted : &pl->producers.aborted, &q->range, &q->found);
-                q->range.last_from = s->next_offset;
+                q->range.last_from = q->range.last_to;
         }
         return r ? r : 1;
 }
@@ -298,7 +299,6 @@ static int ask_file(struct plog *pl, struct question *q, struct segment *s)
 
         pthread_mutex_lock(&pl->lock);
         where = s->aborted_where;
-        q->range.last_to = s->next_offset;
         pthread_mutex_unlock(&pl->lock);
         if (where == ABORTED_UNKNOWN) {
                 r = q->may_block ? segment_load_index(pl, s) : -EAGAIN;

@@ -273,6 +273,31 @@ static void test_old_snapshot(void)
         fixture_fini(&f);
 }
 
+/* A segment that lost its end, and with it a marker, below the checkpoint: what was known of producers then still holds. */
+static void test_lost_marker(void)
+{
+        struct fixture f;
+        struct plog *pl;
+        int64_t size;
+
+        fixture_init(&f);
+        pl = fixture_open(&f, "t-0");
+        put_data(pl, 1, 0, true);
+        size = ends_of(pl).size_bytes;
+        put_marker(pl, 1, false);
+        put_data(pl, 2, 0, true);
+        plog_close(pl);
+        diag_set_level(0);
+        shell("truncate -s $(($(stat -c %%s %1$s/t-0/*0.log) / 3)) %1$s/t-0/*0.log", f.dir);
+        pl = fixture_open(&f, "t-0");
+        CU_ASSERT_EQUAL(ends_of(pl).end_offset, 3);
+        CU_ASSERT_EQUAL(pl->segments[0]->size, size);
+        CU_ASSERT_EQUAL(plog_stable_offset(pl, 3), 2);
+        CU_ASSERT_EQUAL(count_aborted(pl, 0, 2), 1);
+        plog_close(pl);
+        fixture_fini(&f);
+}
+
 /* A snapshot that does not go back far enough is passed over: the batches say the rest. */
 static void test_short_snapshot(void)
 {
@@ -463,7 +488,9 @@ static void step_append(struct model *m, struct plog *pl)
 
 static void step_replicate(struct model *m)
 {
-        m->high_watermark += pick((uint32_t)(m->end - m->high_watermark) + 1);
+        uint32_t lag = (uint32_t)(m->end - m->high_watermark);
+
+        m->high_watermark += pick((pick(4) ? lag / 8 : lag) + 1); /* far behind often, so that much can be cut away */
 }
 
 static void step_truncate(struct model *m, struct plog *pl)
@@ -639,6 +666,7 @@ static const struct unit_case cases[] = {
         { "who may write what", test_refused },
         { "a replica's copy", test_copy },
         { "snapshots of version 1", test_old_snapshot },
+        { "a lost marker", test_lost_marker },
         { "a snapshot that is too short", test_short_snapshot },
         { "bounds", test_bounds },
         { "no transactions", test_none },
