@@ -330,3 +330,13 @@ static inline void remove_files(const struct fixture *f, const char *suffix)
         snprintf(command, sizeof command, "rm -f %s/t-0/*.%s", f->dir, suffix);
         CU_ASSERT_EQUAL_FATAL(system(command), 0);
 }
+
+/* No list of aborted transactions is left behind without its segment. */
+static inline void check_files(const struct fixture *f)
+{
+        char command[700];
+
+        snprintf(command, sizeof command,
+                 "for f in %s/t-0/*.txn; do test ! -e $f || test -e ${f%%.txn}.log || exit 1; done", f->dir);
+        CU_ASSERT_EQUAL(system(command), 0);
+}

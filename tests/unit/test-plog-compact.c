@@ -302,6 +302,7 @@ static void test_crash(void)
                 cleaned = compact(copy).cleaned_offset;
                 check_compacted(find_all(copy), cleaned, true);
                 check_aborted(copy, find_all(copy));
+                check_files(&g);
                 plog_close(copy);
                 fixture_fini(&g);
                 copies++;
@@ -382,6 +383,7 @@ static void run_seed(uint64_t seed)
                 cleaned = MAX2(cleaned, res.cleaned_offset);
                 if (!pick(3)) {
                         plog_close(pl);
+                        check_files(&f);
                         if (pick(2))
                                 remove_files(&f, "index");
                         if (!pick(3))
