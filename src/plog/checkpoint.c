@@ -33,6 +33,7 @@ int checkpoint_write(struct plog *pl, struct checkpoint *c, bool sync)
                 .cleaned_end = BE64(c->cleaned_end),
                 .segments_count = htobe32(c->segments_count),
                 .segments_crc = htobe32(c->segments_crc),
+                .aborted_segments = htobe32(c->aborted_segments),
         };
         char path[PLOG_PATH_MAX];
         int fd, r;
@@ -87,6 +88,7 @@ static bool slot_decode(const struct disk_checkpoint *d, struct checkpoint *ret)
                 .damaged_to = FROM64(d->damaged_to),
                 .segments_count = be32toh(d->segments_count),
                 .segments_crc = be32toh(d->segments_crc),
+                .aborted_segments = be32toh(d->aborted_segments),
                 .cleaned_end = FROM64(d->cleaned_end),
         };
         return ret->cleaned_end >= 0 && ret->start_offset >= 0 && ret->end_offset >= ret->start_offset &&
@@ -188,7 +190,8 @@ static int standing_take(struct plog *pl, struct standing *ret)
                 ret->c.index_crc = s->index.filed_crc;
         }
         holes_count_segments(pl, &ret->c);
-        if (pl->producers.count) {
+        ret->c.aborted_segments = aborted_count_segments(pl, &ret->c);
+        if (producers_any(&pl->producers)) {
                 ret->c.snapshot_offset = pl->end;
                 r = producers_encode(&pl->producers, pl->end, &ret->snapshot, &ret->snapshot_len);
         }

@@ -85,7 +85,8 @@ static unsigned items_take(struct plog *pl, struct flush_item *items)
                                     .next_offset = s->next_offset,
                                     .max_timestamp = s->max_timestamp,
                                     .max_timestamp_offset = s->max_timestamp_offset,
-                                    .first_timestamp = s->first_timestamp },
+                                    .first_timestamp = s->first_timestamp,
+                                    .aborted = s->aborted_where != ABORTED_NONE },
                 };
                 s->cut_back = false;
         }
@@ -160,6 +161,7 @@ static void file_sealed(struct plog *pl, struct segment *s, const struct index_f
                 free(s->snapshot);
                 s->snapshot = NULL;
         }
+        segment_file_aborted(pl, s); /* before the index says that there are some */
         plog_path(pl->dir, s->base_offset, INDEX_SUFFIX, path);
         pthread_mutex_lock(&pl->lock);
         (void)index_seal(&s->index, pl->store->files, path, footer);

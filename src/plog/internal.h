@@ -17,6 +17,8 @@
 #include "plog/store.h"
 #include "plog/walk.h"
 
+struct checkpoint;
+
 enum {
         RECENT_MAX = 64,
         PLOG_MAGIC = 0x504c4f47,
@@ -27,6 +29,14 @@ enum {
 };
 
 /* ---- segments ---- */
+
+/* Where the aborted transactions are that end in a segment. */
+enum aborted_where {
+        ABORTED_NONE,   /* there are none; of the active segment they are in the log's producer state */
+        ABORTED_MEMORY, /* in s->aborted, until they are written */
+        ABORTED_FILED,  /* in BASE.txn */
+        ABORTED_UNKNOWN /* its index says whether there are any */
+};
 
 struct segment {
         atomic_uint refs; /* the log, and readers that walk it */
@@ -49,10 +59,13 @@ struct segment {
         bool index_filed;   /* ... has its footer on disk */
         bool cut_back;      /* bytes behind size were written and cut off, which is not synced */
         /* Replaced by compaction: its files have lost their names and stay open as long as it lives (swap.c). */
-        struct plog_pin *retired_file, *retired_index;
+        struct plog_pin *retired_file, *retired_index, *retired_aborted;
         int dirty_fd; /* pinned while anything is unsynced: closing a file may lose its write error; else -1 */
         struct index index;
-        void *snapshot; /* producer state at the roll, until it is written */
+        enum aborted_where aborted_where;
+        struct aborted aborted;
+        struct plog_pin *aborted_file; /* BASE.txn; NULL until it is wanted */
+        void *snapshot;                /* producer state at the roll, until it is written */
         size_t snapshot_len;
 };
 
@@ -93,6 +106,7 @@ struct plog {
         int64_t size_bytes;
         struct epochs epochs;
         struct producers producers;
+        bool has_aborted; /* a sealed segment has, or had, aborted transactions */
         struct recent recent;
         struct plog_listener listener;
         uint64_t cuts;  /* truncations so far: a reader that saw nonsense looks again */
@@ -224,6 +238,19 @@ static inline struct walk_range segment_whole(const struct segment *s, int64_t s
         return (struct walk_range){ .end = size, .first_offset = s->base_offset, .end_offset = INT64_MAX };
 }
 
+/* ---- stable.c ---- */
+
+/* Its aborted transactions are there. plog.lock held, or the log not yet known. */
+void segment_set_aborted(struct plog *pl, struct segment *s, enum aborted_where where);
+/* @s is sealed: those of the active segment are its own now. plog.lock held, or the log not yet known. */
+void segment_take_aborted(struct plog *pl, struct segment *s);
+/* Write them down, if they are in memory only. They can be found again, so failing fails nothing. plog.work held. */
+void segment_file_aborted(struct plog *pl, struct segment *s);
+/* How many there are in a sealed segment, as far as its file can be read. Blocks. */
+int segment_count_aborted(struct plog *pl, struct segment *s, uint32_t *ret_count);
+/* How many segments below the checkpoint's place have a .txn file. plog.lock held. */
+uint32_t aborted_count_segments(const struct plog *pl, const struct checkpoint *c);
+
 /* ---- recent.c ---- */
 
 void recent_fini(struct recent *r);
@@ -265,6 +292,7 @@ struct checkpoint {
         int64_t damaged_from, damaged_to;
         int64_t cleaned_end;
         uint32_t segments_count, segments_crc;
+        uint32_t aborted_segments;
 };
 /* Flush, then write down where the log stands: producer snapshot, index, checkpoint. @sync: it must be durable. */
 int checkpoint_make(struct plog *pl, bool sync);
@@ -295,13 +323,26 @@ int holes_find(struct plog *pl, const struct checkpoint *c, size_t count);
 
 /* Build the state of a log that was just made from its folder. No other thread knows it yet. Blocks. */
 int plog_recover(struct plog *pl);
-/* Producer state before @offset from the newest snapshot not above it and the batches since, into an empty @ret.
- * @known_empty, if not -1, is an offset before which no producer was known. Blocks. */
-int producers_recover(struct plog *pl, int64_t offset, int64_t known_empty, struct producers *ret);
-/* Call @fn for the header of each batch that has an offset from @from up to below @to. Blocks; plog.work held or the log
- * not yet known. Ends quietly at damage. Return: 0, what @fn returned, negative errno. */
-int plog_replay(struct plog *pl, int64_t from, int64_t to, int (*fn)(void *arg, const struct batch_header *h),
-                void *arg);
+struct producers_want {
+        int64_t offset;       /* the state before it */
+        int64_t aborted_from; /* with all aborted transactions that end from here on: name of the segment that goes on */
+        int64_t known_empty;  /* if not -1, an offset before which no producer was known */
+        bool cut;             /* snapshots of later offsets are of a future that was cut away, and go */
+};
+/* Producer state from the newest snapshot that serves and the batches since, into an empty @ret. Blocks; plog.work held or
+ * the log not yet known. */
+int producers_recover(struct plog *pl, const struct producers_want *want, struct producers *ret);
+/* A batch on disk, for plog_replay(). */
+struct replay {
+        const struct batch_header *h;
+        int fd;
+        int64_t pos;
+};
+/* Note what a batch says of its producer; @arg: struct producers. Return: 0 or negative errno. */
+int producers_replay(void *arg, const struct replay *at);
+/* Call @fn for each batch that has an offset from @from up to below @to. Blocks; plog.work held or the log not yet known.
+ * Ends quietly at damage. Return: 0, what @fn returned, negative errno. */
+int plog_replay(struct plog *pl, int64_t from, int64_t to, int (*fn)(void *arg, const struct replay *at), void *arg);
 
 /* ---- store.c ---- */
 

@@ -233,7 +233,7 @@ static bool checkpoint_is_current(struct plog *pl)
         /* A log that was never written to has nothing to say; thousands of those close quickly. */
         current = !pl->end && !pl->segments_count;
         current |= pl->durable_end == pl->end && pl->checkpoint_end == pl->end && pl->checkpoint_start == pl->start &&
-                   !pl->epochs_dirty && (!pl->producers.count || pl->checkpoint_snapshot == pl->end);
+                   !pl->epochs_dirty && (!producers_any(&pl->producers) || pl->checkpoint_snapshot == pl->end);
         pthread_mutex_unlock(&pl->lock);
         return current;
 }
@@ -299,6 +299,7 @@ void plog_ends(struct plog *pl, struct plog_ends *ret)
                                    .durable_end_offset = pl->durable_end,
                                    .end_offset = pl->end,
                                    .size_bytes = pl->size_bytes,
+                                   .unstable_offset = producers_unstable(&pl->producers),
                                    .failed = pl->state == PLOG_FAILED };
         pthread_mutex_unlock(&pl->lock);
 }

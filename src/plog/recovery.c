@@ -23,11 +23,14 @@ struct recovery {
         bool epochs_found;
         struct epoch_entry last_epoch; /* in the file; -1: none */
         int64_t now_ms;
-        int64_t *bases, *snapshots, *indexes;
-        size_t bases_count, bases_size, snapshots_count, snapshots_size, indexes_count, indexes_size;
-        size_t scan_from;  /* subscript of the first segment that is read */
-        int64_t scan_pos;  /* in it */
-        int64_t known_end; /* durable for certain */
+        int64_t *bases, *snapshots, *indexes, *aborted;
+        size_t bases_count, bases_size, snapshots_count, snapshots_size, indexes_count, indexes_size, aborted_count,
+                aborted_size;
+        size_t scan_from; /* subscript of the first segment that is read */
+        int64_t scan_pos; /* in it */
+        int scan_fd;
+        int64_t producers_from; /* their state is known up to here */
+        int64_t known_end;      /* durable for certain */
         int64_t scanned_len, cut_len;
         bool changed;
 };
@@ -83,6 +86,9 @@ static int note_name(void *arg, const char *name)
         v = plog_offset_of_name(name, INDEX_SUFFIX);
         if (v >= 0)
                 return push_offset(&rc->indexes, &rc->indexes_count, &rc->indexes_size, v);
+        v = plog_offset_of_name(name, ABORTED_SUFFIX);
+        if (v >= 0)
+                return push_offset(&rc->aborted, &rc->aborted_count, &rc->aborted_size, v);
         if (ends_with(name, DELETED_SUFFIX) || ends_with(name, ".new") || ends_with(name, ".tmp")) {
                 plog_path_of(rc->pl->dir, name, path);
                 (void)file_unlink(path); /* tried again at the next start */
@@ -100,7 +106,7 @@ static int compare_offsets(const void *a, const void *b)
 /* One that stays would lie within what is appended next. */
 static int remove_segment_files(struct plog *pl, int64_t base)
 {
-        static const char *const suffixes[] = { INDEX_SUFFIX, SEGMENT_SUFFIX };
+        static const char *const suffixes[] = { INDEX_SUFFIX, ABORTED_SUFFIX, SEGMENT_SUFFIX };
         char path[PLOG_PATH_MAX];
         int r = 0;
 
@@ -204,6 +210,31 @@ static int check_active(struct recovery *rc)
 
 /* ---- what need not be read ---- */
 
+static bool has_aborted_file(const struct recovery *rc, int64_t base)
+{
+        return rc->aborted_count &&
+               bsearch(&base, rc->aborted, rc->aborted_count, sizeof *rc->aborted, compare_offsets);
+}
+
+/* Of the first @count segments, those with a .txn file have aborted transactions, unless there are not as many as there
+ * were: then their indexes are asked, when somebody wants to know. */
+static void find_aborted(struct recovery *rc, size_t count)
+{
+        struct plog *pl = rc->pl;
+        uint32_t found = 0;
+
+        for (size_t i = 0; i < count; i++)
+                found += has_aborted_file(rc, pl->segments[i]->base_offset);
+        for (size_t i = 0; i < count; i++) {
+                struct segment *s = pl->segments[i];
+
+                if (found != rc->c.aborted_segments)
+                        segment_set_aborted(pl, s, ABORTED_UNKNOWN);
+                else if (has_aborted_file(rc, s->base_offset))
+                        segment_set_aborted(pl, s, ABORTED_FILED);
+        }
+}
+
 static void find_scan_start(struct recovery *rc)
 {
         struct plog *pl = rc->pl;
@@ -220,9 +251,11 @@ static void find_scan_start(struct recovery *rc)
                         pl->segments[i - 1]->next_offset = rc->c.end_offset;
                 rc->known_end = rc->c.end_offset;
         }
+        find_aborted(rc, i);
         first = i;
         while (i < pl->segments_count && segment_footer(pl, pl->segments[i], &f)) {
                 pl->segments[i]->next_offset = f.next_offset;
+                segment_set_aborted(pl, pl->segments[i], f.aborted ? ABORTED_FILED : ABORTED_NONE);
                 rc->known_end = MAX2(rc->known_end, f.next_offset);
                 i++;
         }
@@ -237,7 +270,7 @@ static void find_scan_start(struct recovery *rc)
 /* ---- replay ---- */
 
 static int walk_segment(struct plog *pl, struct segment *s, int64_t from, int64_t to,
-                        int (*fn)(void *arg, const struct batch_header *h), void *arg)
+                        int (*fn)(void *arg, const struct replay *at), void *arg)
 {
         struct index_entry e;
         struct batch_header h;
@@ -261,7 +294,7 @@ static int walk_segment(struct plog *pl, struct segment *s, int64_t from, int64_
                 }
                 if (batch_last_offset(&h) < from)
                         continue;
-                r = fn(arg, &h);
+                r = fn(arg, &(struct replay){ &h, fd, pos });
                 if (r)
                         break;
         }
@@ -269,8 +302,7 @@ static int walk_segment(struct plog *pl, struct segment *s, int64_t from, int64_
         return r == -EUCLEAN ? 0 : r;
 }
 
-int plog_replay(struct plog *pl, int64_t from, int64_t to, int (*fn)(void *arg, const struct batch_header *h),
-                void *arg)
+int plog_replay(struct plog *pl, int64_t from, int64_t to, int (*fn)(void *arg, const struct replay *at), void *arg)
 {
         ptrdiff_t i = MAX2(segments_find(pl, from), (ptrdiff_t)0);
 
@@ -283,26 +315,35 @@ int plog_replay(struct plog *pl, int64_t from, int64_t to, int (*fn)(void *arg, 
         return 0;
 }
 
-static int note_producer(void *arg, const struct batch_header *h)
+int producers_replay(void *arg, const struct replay *at)
 {
         struct producers *all = arg;
+        struct batch_marker marker;
         struct producer *p;
+        int r = 0;
 
-        if (!batch_has_producer(h))
+        if (!batch_has_producer(at->h))
                 return 0;
-        p = producers_get(all, h->producer_id);
+        if (batch_is_control(at->h)) {
+                r = walk_marker(at->fd, at->pos, at->h, &marker);
+                if (r <= 0)
+                        return r;
+                if (producers_reserve(all))
+                        return -ENOMEM;
+        }
+        p = producers_get(all, at->h->producer_id);
         if (!p)
                 return -ENOMEM;
-        producer_note(p, h, clock_wall_ms());
+        producers_note(all, p, at->h, r ? &marker : NULL, clock_wall_ms());
         return 0;
 }
 
-static int note_epoch(void *arg, const struct batch_header *h)
+static int note_epoch(void *arg, const struct replay *at)
 {
         struct plog *pl = arg;
         int r = epochs_reserve(&pl->epochs);
 
-        if (!r && epochs_assign(&pl->epochs, h->leader_epoch, h->base_offset))
+        if (!r && epochs_assign(&pl->epochs, at->h->leader_epoch, at->h->base_offset))
                 pl->epochs_dirty = true;
         return r;
 }
@@ -317,10 +358,16 @@ static int note_snapshot(void *arg, const char *name)
         return v >= 0 ? push_offset(&rc->snapshots, &rc->snapshots_count, &rc->snapshots_size, v) : 0;
 }
 
-int producers_recover(struct plog *pl, int64_t offset, int64_t known_empty, struct producers *ret)
+/* Does the snapshot at @offset hold all aborted transactions that are wanted, or come before all of them? */
+static bool snapshot_serves(const struct producers *p, int64_t offset, const struct producers_want *want)
+{
+        return offset <= want->aborted_from || p->aborted_from <= want->aborted_from;
+}
+
+int producers_recover(struct plog *pl, const struct producers_want *want, struct producers *ret)
 {
         struct recovery rc = { .pl = pl };
-        int64_t from = MAX2(known_empty, MIN2(plog_first_base(pl), offset));
+        int64_t from = MAX2(want->known_empty, MIN2(plog_first_base(pl), want->offset));
         int r;
 
         r = file_list(pl->dir, note_snapshot, &rc);
@@ -330,22 +377,28 @@ int producers_recover(struct plog *pl, int64_t offset, int64_t known_empty, stru
                 char path[PLOG_PATH_MAX];
 
                 plog_path(pl->dir, rc.snapshots[i], SNAPSHOT_SUFFIX, path);
-                if (rc.snapshots[i] > offset) {
-                        (void)file_unlink(path); /* of a future that was cut away */
+                if (rc.snapshots[i] > want->offset) {
+                        if (want->cut)
+                                (void)file_unlink(path);
                         continue;
                 }
                 if (rc.snapshots[i] < from)
                         break;
                 r = producers_load(ret, path, rc.snapshots[i]);
-                if (!r) {
+                if (!r && snapshot_serves(ret, rc.snapshots[i], want)) {
                         from = rc.snapshots[i];
                         break;
                 }
+                producers_fini(ret);
                 if (r == -EUCLEAN || r == -ENOENT)
                         r = 0; /* an older one and more batches do as well */
         }
         free(rc.snapshots);
-        return r ? r : plog_replay(pl, from, offset, note_producer, ret);
+        if (!r)
+                r = plog_replay(pl, from, want->offset, producers_replay, ret);
+        aborted_drop_below(&ret->aborted, want->aborted_from);
+        ret->aborted_from = want->aborted_from;
+        return r;
 }
 
 /* ---- scan ---- */
@@ -355,12 +408,13 @@ static int note_batch(void *arg, const struct batch_header *h, int64_t pos)
         struct recovery *rc = arg;
         struct plog *pl = rc->pl;
         struct segment *s = pl->segments[rc->scan_from];
+        struct replay at = { h, rc->scan_fd, pos };
         int r;
 
         assert(pos == s->size);
-        r = note_epoch(pl, h);
-        if (!r)
-                r = note_producer(&pl->producers, h);
+        r = note_epoch(pl, &at);
+        if (!r && h->base_offset >= rc->producers_from)
+                r = producers_replay(&pl->producers, &at);
         if (!r)
                 segment_note(pl, s, h);
         return r;
@@ -422,6 +476,13 @@ static int adopt_active(struct recovery *rc, struct segment *s)
         return r;
 }
 
+/* A segment that was scanned is not the last one. */
+static void seal(struct plog *pl, struct segment *s)
+{
+        s->sealed = true;
+        segment_take_aborted(pl, s);
+}
+
 static int cut_here(struct recovery *rc, struct segment *s, int fd, int64_t pos, int64_t file_len)
 {
         struct plog *pl = rc->pl;
@@ -448,12 +509,17 @@ static int scan_segment(struct recovery *rc, struct segment *s)
 {
         int64_t file_len = s->size, pos = rc->scan_pos, good = pos;
         bool adopted = pos > 0 && file_len >= pos;
+        char path[PLOG_PATH_MAX];
         int fd, r;
 
         s->index_checked = s->summary_known = true;
         s->sealed = false;
         s->next_offset = s->base_offset;
         s->size = 0;
+        if (has_aborted_file(rc, s->base_offset)) {
+                plog_path(rc->pl->dir, s->base_offset, ABORTED_SUFFIX, path);
+                (void)file_unlink(path); /* what the scan finds is written when it is sealed */
+        }
         if (adopted) {
                 r = adopt_active(rc, s);
                 if (r)
@@ -470,6 +536,7 @@ static int scan_segment(struct recovery *rc, struct segment *s)
         fd = pin_file_pin(s->file, 0);
         if (fd < 0)
                 return fd;
+        rc->scan_fd = fd;
         /* A sync may have failed, which the page cache would not tell; a truncation may not have been synced. */
         r = file_len > pos || rc->unclean ? file_forget(fd, pos) : 0;
         if (!r)
@@ -485,7 +552,8 @@ static int scan_segment(struct recovery *rc, struct segment *s)
         s->synced_size = s->size;
         if (s->next_offset < rc->known_end && rc->known_end == rc->c.end_offset) {
                 holes_mark(rc->pl, s->next_offset, rc->c.end_offset);
-                s->sealed = rc->changed = true;
+                seal(rc->pl, s);
+                rc->changed = true;
         }
         return 1;
 }
@@ -584,7 +652,7 @@ static void set_ends(struct recovery *rc)
 
         pl->end = MAX2(last ? last->next_offset : 0, rc->known_end);
         if (last && !last->sealed && last->next_offset != pl->end)
-                last->sealed = true; /* a hole behind it: what comes next gets a segment of its own */
+                seal(pl, last); /* a hole behind it: what comes next gets a segment of its own */
         /* A checkpoint's start stands even when the first segments are missing: that is a hole, not retention. */
         pl->start = rc->have_checkpoint ? rc->c.start_offset : last ? first : pl->end;
         pl->end = MAX2(pl->end, pl->start);
@@ -667,6 +735,8 @@ static int recover_inner(struct recovery *rc)
                 r = file_list(pl->dir, note_name, rc);
         if (r)
                 return r;
+        if (rc->aborted_count)
+                qsort(rc->aborted, rc->aborted_count, sizeof *rc->aborted, compare_offsets);
         if (rc->bases_count)
                 qsort(rc->bases, rc->bases_count, sizeof *rc->bases, compare_offsets);
         r = remove_orphans(rc);
@@ -696,11 +766,18 @@ static int recover_inner(struct recovery *rc)
                 return r;
         rc->changed |= pl->damaged_from != rc->c.damaged_from || pl->damaged_to != rc->c.damaged_to;
         scan_offset = find_scan_offset(rc);
+        rc->producers_from = scan_offset;
         r = load_epochs(rc, scan_offset);
         if (!r)
                 r = producers_recover(
-                        pl, scan_offset,
-                        rc->have_checkpoint && rc->c.snapshot_offset < 0 ? MIN2(rc->c.end_offset, scan_offset) : -1,
+                        pl,
+                        &(struct producers_want){
+                                .offset = scan_offset,
+                                .aborted_from = rc->scan_pos ? pl->segments[rc->scan_from]->base_offset : scan_offset,
+                                .known_empty = rc->have_checkpoint && rc->c.snapshot_offset < 0
+                                                       ? MIN2(rc->c.end_offset, scan_offset)
+                                                       : -1,
+                                .cut = true },
                         &pl->producers);
         if (!r)
                 r = scan(rc);
@@ -722,6 +799,7 @@ int plog_recover(struct plog *pl)
         free(rc.bases);
         free(rc.snapshots);
         free(rc.indexes);
+        free(rc.aborted);
         if (r)
                 return r;
         pl->checkpoint_ms = clock_mono_ms();

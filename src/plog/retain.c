@@ -28,6 +28,8 @@ static int discard_segment(struct plog *pl, struct segment *s, int64_t delay_ms,
         int r = discard_file(pl, s->base_offset, SEGMENT_SUFFIX, delay_ms);
         int r_index = discard_file(pl, s->base_offset, INDEX_SUFFIX, delay_ms);
 
+        if (s->aborted_where != ABORTED_NONE)
+                (void)discard_file(pl, s->base_offset, ABORTED_SUFFIX, delay_ms); /* nothing names it any more */
         if (s->base_offset != pl->checkpoint_snapshot && !keep_snapshot)
                 (void)discard_file(pl, s->base_offset, SNAPSHOT_SUFFIX, 0);
         segment_unref(s);
@@ -233,6 +235,9 @@ static int shorten(struct plog *pl, struct segment *s, int64_t pos, int64_t end)
         s->index_filed = false;
         pthread_mutex_unlock(&pl->lock);
         r = file_unlink(path); /* its footer would vouch for what is cut away */
+        plog_path(pl->dir, s->base_offset, ABORTED_SUFFIX, path);
+        if (!r && s->aborted_where != ABORTED_NONE)
+                r = file_unlink(path);
         if (!r)
                 r = file_truncate(fd, pos);
         if (!r)
@@ -241,6 +246,7 @@ static int shorten(struct plog *pl, struct segment *s, int64_t pos, int64_t end)
                 pthread_mutex_lock(&pl->lock);
                 s->summary_known = true;
                 s->sealed = false;
+                segment_set_aborted(pl, s, ABORTED_NONE); /* they are found again with the producers */
                 s->size = 0;
                 s->next_offset = s->base_offset;
                 s->max_timestamp = s->max_timestamp_offset = s->first_timestamp = -1;
@@ -323,6 +329,7 @@ static int truncate_to(struct plog *pl, int64_t offset)
                 c.segment_base = pl->segments[keep - 1]->base_offset;
         c.segment_pos = c.segment_base >= 0 ? pos : 0;
         holes_count_segments(pl, &c);
+        c.aborted_segments = aborted_count_segments(pl, &c);
         pthread_mutex_unlock(&pl->lock);
         r = checkpoint_write(pl, &c, true);
         if (r)
@@ -338,7 +345,13 @@ static int truncate_to(struct plog *pl, int64_t offset)
                 pl->size_bytes += pl->segments[k]->size;
         pthread_mutex_unlock(&pl->lock);
         if (!r)
-                r = producers_recover(pl, pl->end, -1, &producers);
+                r = producers_recover(pl,
+                                      &(struct producers_want){
+                                              .offset = pl->end,
+                                              .aborted_from = plog_active(pl) ? plog_active(pl)->base_offset : pl->end,
+                                              .known_empty = -1,
+                                              .cut = true },
+                                      &producers);
         pthread_mutex_lock(&pl->lock);
         old = pl->producers;
         pl->producers = producers;

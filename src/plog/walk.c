@@ -6,7 +6,13 @@
 #include "base/macros.h"
 #include "sys/file.h"
 
-enum { SCAN_BUF_LEN = 256 * 1024, SMALL_BATCH_LEN = 2048, AHEAD_LEN_MIN = 64 * 1024, AHEAD_LEN_MAX = 1 << 20 };
+enum {
+        SCAN_BUF_LEN = 256 * 1024,
+        SMALL_BATCH_LEN = 2048,
+        AHEAD_LEN_MIN = 64 * 1024,
+        AHEAD_LEN_MAX = 1 << 20,
+        MARKER_LEN_MAX = 4096,
+};
 
 void read_ahead(struct read_ahead *a, int fd, int64_t pos, int64_t end)
 {
@@ -69,6 +75,27 @@ int walk_next(struct walk *w, struct batch_header *ret_head, int64_t *ret_pos)
         w->next_offset = batch_last_offset(ret_head) + 1;
         w->pos += batch_size(ret_head);
         w->small = batch_size(ret_head) < SMALL_BATCH_LEN;
+        return 1;
+}
+
+int walk_marker(int fd, int64_t pos, const struct batch_header *h, struct batch_marker *ret)
+{
+        uint8_t buf[MARKER_LEN_MAX];
+        struct batch_header again;
+        struct batch_marker m;
+        struct span batch;
+        ssize_t n;
+
+        if (batch_len(h) > sizeof buf)
+                return 0;
+        n = file_pread(fd, buf, batch_len(h), pos);
+        if (n < 0)
+                return (int)n;
+        batch = span_of(buf, (size_t)n);
+        if (batch_check_crc(batch, &again) || batch_marker_of(batch, &m) ||
+            (m.type != BATCH_MARKER_COMMIT && m.type != BATCH_MARKER_ABORT))
+                return 0;
+        *ret = m;
         return 1;
 }
 

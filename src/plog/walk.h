@@ -1,7 +1,7 @@
 /* Walk over the batch headers of a segment file, and scan whole batches with their CRC. The bytes are untrusted. */
 #pragma once
 
-#include "wire/batch.h"
+#include "wire/batch_records.h"
 
 /* No batch begins above: an offset and a batch's count of records never overflow when they are added. */
 #define PLOG_OFFSET_MAX (INT64_MAX - INT32_MAX - 1)
@@ -52,6 +52,10 @@ void walk_init(struct walk *w, int fd, const struct walk_range *range, bool nowa
 /* The header at @w->pos, and step over its batch. Return: 1 with @ret_head and @ret_pos; 0 at the end; -EAGAIN when it is
  * not in the page cache (nowait only); -EUCLEAN when there is no batch that belongs there; negative errno. */
 int walk_next(struct walk *w, struct batch_header *ret_head, int64_t *ret_pos);
+
+/* What the control batch of header @h at @pos says. Return: 1 a transaction's end; 0 nothing of that kind, or unreadable;
+ * negative errno. */
+int walk_marker(int fd, int64_t pos, const struct batch_header *h, struct batch_marker *ret);
 
 /* Read all bytes from @pos to @end and call @fn for each whole batch whose CRC is right and whose offsets do not go back
  * (the first may not be below @first_offset). Stops at the first that is not so.
