@@ -209,5 +209,5 @@ static void run(const struct sim_plan *plan, uint64_t *ret_changes, uint64_t ret
 
 int main(void)
 {
-        return sim_main(run, 5, 3);
+        return sim_main(run, 3, 1);
 }

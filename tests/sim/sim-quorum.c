@@ -299,5 +299,5 @@ static void run(const struct sim_plan *plan, uint64_t *ret_changes, uint64_t ret
 
 int main(void)
 {
-        return sim_main(run, 100, 50);
+        return sim_main(run, 60, 30);
 }
