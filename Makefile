@@ -24,6 +24,11 @@ all: $(BUILD)/build.ninja ## build/chronikd and build/chronik-ctl
 test: all ## unit and protocol tests, and the checks of the tree
 	@meson test -C $(BUILD) --no-rebuild --print-errorlogs
 
+S ?= 600
+sim: all ## crash and fail the simulated disk for S seconds (600) with new seeds
+	@SIM_S=$$(( $(S) / 5 )) $(BUILD)/tests/sim/sim-quorum
+	@SIM_S=$$(( $(S) * 4 / 5 )) $(BUILD)/tests/sim/sim-plog
+
 FUZZ_SECONDS ?= 20
 fuzz: | deps ## run every fuzz target for FUZZ_SECONDS (20) under the sanitizers, with clang
 	@tests/fuzz/run-fuzz $(FUZZ_SECONDS)
@@ -46,6 +51,9 @@ bench: all ## the limits, and the speed beside Apache Kafka and a bare floor (45
 
 bench-limits: all ## measure the promised limits: start, memory, 10,000 connections, 10,000 partitions
 	@/usr/bin/python3 tests/bench/bench.py limits --build $(BUILD) $(if $(JSON),--json $(JSON))
+
+bench-backfill: all ## what a backfill from the disk costs those who read near the tail; as root (control groups)
+	@/usr/bin/python3 tests/bench/backfill.py --build $(BUILD)
 
 aarch64: | deps ## cross-build everything for aarch64 in build-aarch64, and run its unit tests and corpora in qemu
 	@tools/install-deps tools/packages-aarch64.txt
@@ -78,4 +86,4 @@ docs: $(BUILD)/build.ninja ## make docs/PARAMETERS.md from the tables of src/con
 	@ninja -C $(BUILD) src/conf/gen-params-doc
 	@$(BUILD)/src/conf/gen-params-doc >docs/PARAMETERS.md.new && mv docs/PARAMETERS.md.new docs/PARAMETERS.md
 
-.PHONY: aarch64 all bench bench-limits demo deps docs fmt fuzz help lint run test test-asan test-clients test-tsan
+.PHONY: aarch64 all bench bench-backfill bench-limits demo deps docs fmt fuzz help lint run sim test test-asan test-clients test-tsan

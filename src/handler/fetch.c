@@ -13,13 +13,21 @@
 
 /* Partitions whose records one answer carries; the others follow in the next. Each keeps a file open until it has left,
  * and a response is at most 4096 pieces for net. */
-enum { FETCH_SLICES_MAX = 256 };
+enum {
+        FETCH_SLICES_MAX = 256,
+        /* Aborted transactions that one answer tells of (KIP-98), so that it stays small beside its records. What its first
+         * partition needs is told in any case; plog_aborted() bounds that. */
+        FETCH_ABORTED_MAX = 32768,
+};
 static_assert(2 * FETCH_SLICES_MAX + 1 <= 4096, "an answer's pieces fit into net_reply()");
 
 struct fetch_work {
-        struct partition *partition; /* NULL: item->error says why */
-        int64_t seen_end;            /* what was visible when it was read last */
-        struct plog_slice slice;     /* held when len is not 0 */
+        struct partition *partition;  /* NULL: item->error says why */
+        int64_t seen_end;             /* what was visible when it was read last */
+        struct plog_slice slice;      /* held when len is not 0 */
+        struct plog_aborted *aborted; /* in the slice; for readers of committed records */
+        size_t aborted_count;
+        struct fetch_response_aborted_transaction *told; /* as the answer says it */
         struct rq_file file;
         struct partition_wait wait;
         struct fetch_op *op;
@@ -36,8 +44,9 @@ struct fetch_op {
         int64_t parked_at_ns;
         struct io_job job;
         bool may_block, late;
-        bool full;   /* the answer takes no more records, however few min_bytes are there */
-        int outcome; /* of the read on the pool */
+        size_t aborted_left; /* so many more transactions are told of */
+        bool full;           /* the answer takes no more records, however few min_bytes are there */
+        int outcome;         /* of the read on the pool */
 };
 
 /* ---- reading ---- */
@@ -49,14 +58,20 @@ static void slice_release_pin(void *pin)
         plog_slice_release(&s);
 }
 
+static void slice_drop(struct fetch_work *work)
+{
+        if (work->slice.len)
+                plog_slice_release(&work->slice);
+        work->slice.len = 0;
+        free(work->aborted);
+        work->aborted = NULL;
+        work->aborted_count = 0;
+}
+
 static void works_release(struct fetch_op *op)
 {
         for (size_t i = 0; i < op->plan.items_count; i++) {
-                struct fetch_work *work = &op->works[i];
-
-                if (work->slice.len)
-                        plog_slice_release(&work->slice);
-                work->slice.len = 0;
+                slice_drop(&op->works[i]);
                 op->plan.items[i].records_len = 0;
         }
 }
@@ -120,6 +135,25 @@ static int16_t view_item(struct fetch_op *op, struct fetch_item *item, int64_t *
         return 0;
 }
 
+/* Which transactions in the slice were aborted. A slice with too many is left for the next answer.
+ * Return: 0, -EAGAIN, or an error of the log. */
+static int find_aborted(struct fetch_op *op, struct fetch_item *item, bool at_least_one)
+{
+        struct fetch_work *work = item->work;
+        int r;
+
+        if (!op->req.isolation_level || !work->slice.len)
+                return 0;
+        r = plog_aborted(partition_log(work->partition), item->fetch_offset, work->slice.next_offset, op->may_block,
+                         &work->aborted, &work->aborted_count);
+        if (r)
+                return r;
+        if (work->aborted_count > op->aborted_left && !at_least_one)
+                slice_drop(work);
+        op->aborted_left -= MIN2(op->aborted_left, work->aborted_count);
+        return 0;
+}
+
 /* Read one partition: where its bytes lie, up to @len_max. Return: 0 (with item->error) or -EAGAIN: needs the pool. */
 static int read_item(struct fetch_op *op, struct fetch_item *item, size_t len_max, bool at_least_one)
 {
@@ -139,15 +173,17 @@ static int read_item(struct fetch_op *op, struct fetch_item *item, size_t len_ma
                               .at_least_one = at_least_one,
                       },
                       op->may_block, &work->slice);
+        if (r)
+                work->slice.len = 0;
+        else
+                r = find_aborted(op, item, at_least_one);
         if (r == -EAGAIN)
-                return r;
+                return r; /* the slice goes with all others */
         item->error = error_of_log(r);
         if (!item->error && work->slice.len)
                 item->error = check_old_client(op, work->partition);
-        if (item->error && r == 0 && work->slice.len)
-                plog_slice_release(&work->slice);
         if (item->error)
-                work->slice.len = 0;
+                slice_drop(work);
         item->records_len = work->slice.len;
         return 0;
 }
@@ -164,6 +200,7 @@ static int read_all(struct fetch_op *op, size_t *ret_len, bool *ret_has_error)
         size_t left = response_max(op), total = 0, slices_count = 0;
         bool has_error = false;
 
+        op->aborted_left = FETCH_ABORTED_MAX;
         for (size_t i = 0; i < op->plan.items_count; i++) {
                 struct fetch_item *item = &op->plan.items[i];
 
@@ -187,6 +224,22 @@ static int read_all(struct fetch_op *op, size_t *ret_len, bool *ret_has_error)
 
 /* ---- answering ---- */
 
+/* Before anything is handed over to the response. False: out of memory. */
+static bool tell_aborted(struct fetch_op *op, struct fetch_work *work)
+{
+        if (!work->aborted_count)
+                return true;
+        work->told = ARENA_NEW_ARRAY(&op->rq->arena, struct fetch_response_aborted_transaction, work->aborted_count);
+        if (!work->told)
+                return false;
+        for (size_t i = 0; i < work->aborted_count; i++) {
+                fetch_response_aborted_transaction_init(&work->told[i]);
+                work->told[i].producer_id = work->aborted[i].producer_id;
+                work->told[i].first_offset = work->aborted[i].first_offset;
+        }
+        return true;
+}
+
 static void fill_partition(struct fetch_op *op, struct fetch_item *item, struct fetch_response_partition *ret)
 {
         static const uint8_t nothing[1];
@@ -198,7 +251,8 @@ static void fill_partition(struct fetch_op *op, struct fetch_item *item, struct 
         ret->high_watermark = item->error ? -1 : item->high_watermark;
         ret->last_stable_offset = item->error ? -1 : item->stable_offset;
         ret->log_start_offset = item->error ? -1 : item->start_offset;
-        ret->aborted_transactions_count = op->req.isolation_level ? 0 : -1;
+        ret->aborted_transactions = work->told;
+        ret->aborted_transactions_count = op->req.isolation_level ? (int32_t)work->aborted_count : -1;
         ret->records = (struct wire_records){ .data = nothing };
         if (item->error)
                 handler_count_error(op->rq, item->error);
@@ -244,6 +298,9 @@ static bool fill_topics(struct fetch_op *op, struct fetch_response *rsp)
         partitions = ARENA_NEW_ARRAY(a, struct fetch_response_partition, op->plan.items_count);
         if (!rsp->responses || !partitions)
                 return false;
+        for (size_t i = 0; i < op->plan.items_count; i++)
+                if (op->plan.items[i].include && !tell_aborted(op, op->plan.items[i].work))
+                        return false;
         for (size_t i = 0; i < op->plan.items_count; i++) {
                 struct fetch_item *item = &op->plan.items[i];
 
@@ -345,6 +402,7 @@ static void on_timer(struct loop_timer *t)
 static void waits_start(struct fetch_op *op)
 {
         struct loop *loop = rq_loop(op->rq);
+        enum partition_wait_kind kind = op->req.isolation_level ? PARTITION_WAIT_STABLE : PARTITION_WAIT_DATA;
         int64_t left_ms = op->deadline_ms - clock_mono_ms();
 
         op->parked_at_ns = clock_mono_ns();
@@ -358,8 +416,8 @@ static void waits_start(struct fetch_op *op)
                 if (!work->partition)
                         continue;
                 work->wait.mail.fn = on_wait;
-                partition_wait(work->partition, &work->wait, PARTITION_WAIT_DATA,
-                               MAX2(work->seen_end, op->plan.items[i].fetch_offset), loop);
+                partition_wait(work->partition, &work->wait, kind, MAX2(work->seen_end, op->plan.items[i].fetch_offset),
+                               loop);
         }
         if (atomic_load(
                     &op->rq->h

@@ -45,6 +45,10 @@ int16_t error_of_log(int outcome)
                 return KERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
         case PLOG_E_INVALID_PRODUCER_EPOCH:
                 return KERR_INVALID_PRODUCER_EPOCH;
+        case PLOG_E_INVALID_TXN_STATE:
+                return KERR_INVALID_TXN_STATE;
+        case PLOG_E_COORDINATOR_FENCED:
+                return KERR_TRANSACTION_COORDINATOR_FENCED;
         case PLOG_E_SEGMENT_LIMIT:
                 return KERR_RECORD_LIST_TOO_LARGE;
         case PLOG_E_OUT_OF_RANGE:

@@ -189,6 +189,7 @@ struct net_conn {
         unsigned sends_count;
         size_t unsent_len;
         struct net_warm *warm; /* under way on the pool: reads what is to be sent next into the page cache */
+        size_t cold_left;      /* see cold.c */
         size_t warm_left;      /* of the file piece in front: bytes that are known to be in the page cache */
 
         struct sock_address address;

@@ -39,12 +39,13 @@ struct net_ops {
 struct net_config {
         struct net_ops ops;
         void *owner;
-        struct iopool *pool;      /* reads file pieces that are not in the page cache. NULL: sent as they are */
-        unsigned reactors_count;  /* 1..256 */
-        size_t request_len_max;   /* longer (or negative) lengths close the connection */
-        size_t memory_max;        /* bytes of frames being read or in work, over all connections */
-        unsigned overlap_max;     /* overlappable requests in work on one connection */
-        unsigned connections_max; /* beyond: accepted and closed at once, counted */
+        struct iopool *pool;            /* reads file pieces that are not in the page cache. NULL: sent as they are */
+        bool (*memory_is_plenty)(void); /* NULL: sys/memory.h; whether cold files may stay in the page cache */
+        unsigned reactors_count;        /* 1..256 */
+        size_t request_len_max;         /* longer (or negative) lengths close the connection */
+        size_t memory_max;              /* bytes of frames being read or in work, over all connections */
+        unsigned overlap_max;           /* overlappable requests in work on one connection */
+        unsigned connections_max;       /* beyond: accepted and closed at once, counted */
         unsigned connections_per_ip_max;
         int64_t idle_ms_max;                     /* silent connections without work are closed after this */
         int64_t stall_ms_max;                    /* a frame whose bytes stop coming is given up after this */

@@ -7,18 +7,31 @@
 #include "sys/diag.h"
 #include "sys/file.h"
 
+/* One batch on its way in. */
+struct entry {
+        const struct plog_append_args *args;
+        struct batch_header h;
+        struct batch_marker marker;
+        bool is_marker; /* the end of a transaction */
+};
+
 /* Idempotence rules. Return: PLOG_OK with the producer's state (NULL: the batch has none), or an outcome. */
-static int check_producer(struct plog *pl, const struct plog_append_args *args, const struct batch_header *h,
-                          struct plog_append_result *ret, struct producer **ret_producer)
+static int check_producer(struct plog *pl, const struct entry *e, struct plog_append_result *ret,
+                          struct producer **ret_producer)
 {
+        const struct batch_header *h = &e->h;
         const struct producer_batch *known;
         int r = PLOG_OK;
 
         *ret_producer = NULL;
         if (!batch_has_producer(h))
                 return PLOG_OK;
-        if (args->check_sequence && h->base_sequence >= 0)
+        if (e->is_marker) {
+                if (e->args->keep_base_offset < 0)
+                        r = producer_check_marker(producers_find(&pl->producers, h->producer_id), h, &e->marker);
+        } else if (e->args->check_sequence && h->base_sequence >= 0) {
                 r = producer_check(producers_find(&pl->producers, h->producer_id), h, &known);
+        }
         if (r == PLOG_E_DUPLICATE)
                 *ret = (struct plog_append_result){ .base_offset = known->first_offset,
                                                     .last_offset = known->last_offset,
@@ -81,6 +94,7 @@ static int write_failed(struct plog *pl, struct segment *s, int error)
 
         if (no_room && !file_truncate(s->dirty_fd, s->size)) {
                 s->reserved_end = s->size;
+                s->cut_back = true; /* or a crash brings the bytes back, behind the end of what may be sealed by then */
                 diag_limited(DIAG_ERROR,
                              "%s: no room on the file system of %s; appends are refused until there is some: "
                              "lower retention, delete topics or enlarge the volume",
@@ -104,9 +118,10 @@ static void note_appended(struct plog *pl, struct segment *s, const struct batch
         atomic_fetch_add_explicit(&pl->store->batches_appended, 1, memory_order_relaxed);
 }
 
-static int append_locked(struct plog *pl, const struct plog_append_args *args, struct batch_header *h,
-                         struct plog_append_result *ret)
+static int append_locked(struct plog *pl, struct entry *e, struct plog_append_result *ret)
 {
+        const struct plog_append_args *args = e->args;
+        struct batch_header *h = &e->h;
         struct producer *producer;
         struct segment *s;
         int64_t pos;
@@ -118,7 +133,7 @@ static int append_locked(struct plog *pl, const struct plog_append_args *args, s
                 return PLOG_E_SEGMENT_LIMIT;
         if (args->keep_base_offset >= 0 && args->keep_base_offset < pl->end)
                 return -EINVAL;
-        r = check_producer(pl, args, h, ret, &producer);
+        r = check_producer(pl, e, ret, &producer);
         if (r)
                 return r;
         h->base_offset = args->keep_base_offset >= 0 ? args->keep_base_offset : pl->end;
@@ -126,6 +141,8 @@ static int append_locked(struct plog *pl, const struct plog_append_args *args, s
         r = epochs_reserve(&pl->epochs);
         if (!r)
                 r = writable_segment(pl, h, args->now_ms, &s);
+        if (!r && e->is_marker)
+                r = producers_reserve(&pl->producers);
         if (r)
                 return r;
         r = keep_open(pl, s);
@@ -142,7 +159,7 @@ static int append_locked(struct plog *pl, const struct plog_append_args *args, s
         if (epochs_assign(&pl->epochs, h->leader_epoch, h->base_offset))
                 pl->epochs_dirty = true;
         if (producer)
-                producer_note(producer, h, args->now_ms);
+                producers_note(&pl->producers, producer, h, e->is_marker ? &e->marker : NULL, args->now_ms);
         segment_note(pl, s, h);
         note_appended(pl, s, h, pos);
         flush_note_dirty(pl, h->records_count);
@@ -153,17 +170,63 @@ static int append_locked(struct plog *pl, const struct plog_append_args *args, s
         return PLOG_OK;
 }
 
-int plog_append(struct plog *pl, const struct plog_append_args *args, struct plog_append_result *ret)
+/* Is the batch a marker? Only we write control batches, or another replica did. */
+static int read_control(struct entry *e, bool ours)
 {
-        struct batch_header h;
+        int r;
+
+        if (!ours && e->args->keep_base_offset < 0)
+                return -EINVAL;
+        r = batch_marker_of(span_of(e->args->batch, e->args->len), &e->marker);
+        e->is_marker = !r && (e->marker.type == BATCH_MARKER_COMMIT || e->marker.type == BATCH_MARKER_ABORT);
+        return r < 0 ? r : 0;
+}
+
+static int append(struct plog *pl, const struct plog_append_args *args, bool ours, struct plog_append_result *ret)
+{
+        struct entry e = { .args = args };
         int r;
 
         assert(pl->magic == PLOG_MAGIC);
-        r = batch_parse_header(span_of(args->batch, args->len), &h);
-        if (r || batch_len(&h) != args->len || h.last_offset_delta < 0)
+        r = batch_parse_header(span_of(args->batch, args->len), &e.h);
+        if (r || batch_len(&e.h) != args->len || e.h.last_offset_delta < 0)
                 return -EINVAL;
+        if (batch_is_control(&e.h)) {
+                r = read_control(&e, ours);
+                if (r)
+                        return r;
+        }
         pthread_mutex_lock(&pl->lock);
-        r = append_locked(pl, args, &h, ret);
+        r = append_locked(pl, &e, ret);
         pthread_mutex_unlock(&pl->lock);
         return r;
+}
+
+int plog_append(struct plog *pl, const struct plog_append_args *args, struct plog_append_result *ret)
+{
+        return append(pl, args, false, ret);
+}
+
+int plog_append_marker(struct plog *pl, const struct plog_marker_args *args, struct plog_append_result *ret)
+{
+        const struct batch_marker m = { .type = args->commit ? BATCH_MARKER_COMMIT : BATCH_MARKER_ABORT,
+                                        .coordinator_epoch = args->coordinator_epoch };
+        CLEANUP(strbuf_finip) struct strbuf bytes = { 0 };
+        struct batch_build_args a = batch_build_args();
+        int r;
+
+        a.producer_id = args->producer_id;
+        a.producer_epoch = args->producer_epoch;
+        r = batch_marker_build(&a, &m, args->now_ms, &bytes);
+        if (r)
+                return r;
+        return append(pl,
+                      &(struct plog_append_args){ .batch = (uint8_t *)bytes.data,
+                                                  .len = bytes.len,
+                                                  .leader_epoch = args->leader_epoch,
+                                                  .now_ms = args->now_ms,
+                                                  .max_timestamp = args->now_ms,
+                                                  .max_timestamp_offset_delta = 0,
+                                                  .keep_base_offset = -1 },
+                      true, ret);
 }

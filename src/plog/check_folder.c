@@ -69,7 +69,7 @@ static int take_footer(struct folder *f, struct file *x)
         fd = file_open(path, O_RDONLY);
         if (fd < 0)
                 return fd == -ENOENT ? 0 : fd;
-        file_uncache(fd);
+        file_give_up(fd, 0, file_size(fd));
         r = index_read_footer(fd, &x->footer);
         if (!r && (x->footer.size != x->len || x->footer.next_offset < x->base))
                 r = -EUCLEAN;

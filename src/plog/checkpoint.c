@@ -33,17 +33,24 @@ int checkpoint_write(struct plog *pl, struct checkpoint *c, bool sync)
                 .cleaned_end = BE64(c->cleaned_end),
                 .segments_count = htobe32(c->segments_count),
                 .segments_crc = htobe32(c->segments_crc),
+                .aborted_segments = htobe32(c->aborted_segments),
         };
         char path[PLOG_PATH_MAX];
         int fd, r;
 
+        /* A start that moved is nowhere else: without a sync a crash would take it back after it was in force. */
+        sync |= c->start_offset != pl->checkpoint_start;
         d.crc = htobe32(crc32c(0, &d, offsetof(struct disk_checkpoint, crc)));
         plog_path_of(pl->dir, CHECKPOINT_NAME, path);
         fd = file_open(path, O_RDWR | O_CREAT);
         if (fd < 0)
                 return fd;
-        r = file_pwrite_all(fd, &d, sizeof d,
-                            (int64_t)((pl->checkpoint_sequence + 1) % CHECKPOINT_SLOTS) * CHECKPOINT_SLOT_STEP);
+        /* A torn write leaves the other slot: what that one says must be on stable storage before. Mostly the kernel has
+         * brought it there long since. */
+        r = pl->checkpoint_dirty ? file_sync(fd) : 0;
+        if (!r)
+                r = file_pwrite_all(fd, &d, sizeof d,
+                                    (int64_t)((pl->checkpoint_sequence + 1) % CHECKPOINT_SLOTS) * CHECKPOINT_SLOT_STEP);
         if (!r && sync) {
                 r = file_sync(fd);
                 if (!r)
@@ -52,6 +59,7 @@ int checkpoint_write(struct plog *pl, struct checkpoint *c, bool sync)
         file_close(fd);
         if (r)
                 return r;
+        pl->checkpoint_dirty = !sync;
         pl->checkpoint_sequence++;
         pl->checkpoint_end = c->end_offset;
         pl->checkpoint_start = c->start_offset;
@@ -80,6 +88,7 @@ static bool slot_decode(const struct disk_checkpoint *d, struct checkpoint *ret)
                 .damaged_to = FROM64(d->damaged_to),
                 .segments_count = be32toh(d->segments_count),
                 .segments_crc = be32toh(d->segments_crc),
+                .aborted_segments = be32toh(d->aborted_segments),
                 .cleaned_end = FROM64(d->cleaned_end),
         };
         return ret->cleaned_end >= 0 && ret->start_offset >= 0 && ret->end_offset >= ret->start_offset &&
@@ -110,6 +119,20 @@ int checkpoint_read(const char *dir, struct checkpoint *ret)
         }
         file_close(fd);
         return found ? 0 : -ENOENT;
+}
+
+int checkpoint_settle(const char *dir)
+{
+        char path[PLOG_PATH_MAX];
+        int fd, r;
+
+        plog_path_of(dir, CHECKPOINT_NAME, path);
+        fd = file_open(path, O_RDWR);
+        if (fd < 0)
+                return fd;
+        r = file_forget(fd, 0);
+        file_close(fd);
+        return r ? r : file_sync_dir(dir);
 }
 
 bool checkpoint_due(struct plog *pl, int64_t now_mono_ms)
@@ -169,7 +192,8 @@ static int standing_take(struct plog *pl, struct standing *ret)
                 ret->c.index_crc = s->index.filed_crc;
         }
         holes_count_segments(pl, &ret->c);
-        if (pl->producers.count) {
+        ret->c.aborted_segments = aborted_count_segments(pl, &ret->c);
+        if (producers_any(&pl->producers)) {
                 ret->c.snapshot_offset = pl->end;
                 r = producers_encode(&pl->producers, pl->end, &ret->snapshot, &ret->snapshot_len);
         }
@@ -177,7 +201,7 @@ static int standing_take(struct plog *pl, struct standing *ret)
         return r;
 }
 
-/* The snapshot that the last checkpoint named goes, unless it belongs to a segment's start. */
+/* The snapshot that an older checkpoint named goes, unless it belongs to a segment's start. */
 static void drop_old_snapshot(struct plog *pl, int64_t offset)
 {
         char path[PLOG_PATH_MAX];
@@ -196,6 +220,21 @@ static void drop_old_snapshot(struct plog *pl, int64_t offset)
         (void)file_unlink(path); /* a file too many does no harm */
 }
 
+/* The one before stays as long as its checkpoint may be the newest on stable storage. */
+static void rotate_snapshots(struct plog *pl, int64_t offset)
+{
+        if (pl->checkpoint_snapshot == offset)
+                return;
+        if (pl->previous_snapshot != offset) /* a truncation goes back to it */
+                drop_old_snapshot(pl, pl->previous_snapshot);
+        pl->previous_snapshot = pl->checkpoint_snapshot;
+        pl->checkpoint_snapshot = offset;
+        if (pl->checkpoint_dirty)
+                return;
+        drop_old_snapshot(pl, pl->previous_snapshot);
+        pl->previous_snapshot = -1;
+}
+
 int checkpoint_make(struct plog *pl, bool sync)
 {
         char path[PLOG_PATH_MAX];
@@ -203,6 +242,11 @@ int checkpoint_make(struct plog *pl, bool sync)
         int r;
 
         r = standing_take(pl, &st);
+        if (!pl->meta_written) { /* a checkpoint is the proof that the folder's identity is durable */
+                pthread_mutex_lock(&pl->lock);
+                pl->dir_dirty = true;
+                pthread_mutex_unlock(&pl->lock);
+        }
         if (!r)
                 r = flush_log(pl); /* whatever st says is durable before it is said */
         if (!r && st.snapshot && st.c.snapshot_offset != pl->checkpoint_snapshot) {
@@ -217,9 +261,7 @@ int checkpoint_make(struct plog *pl, bool sync)
                 r = checkpoint_write(pl, &st.c, sync);
         if (r)
                 return r;
-        if (pl->checkpoint_snapshot != st.c.snapshot_offset)
-                drop_old_snapshot(pl, pl->checkpoint_snapshot);
-        pl->checkpoint_snapshot = st.c.snapshot_offset;
+        rotate_snapshots(pl, st.c.snapshot_offset);
         pl->checkpoint_size = st.appended_len;
         return 0;
 }

@@ -1,5 +1,5 @@
-/* The course of a compaction; see compact.h. What becomes of a batch is compact_batch.c's, how a new segment takes its
- * place swap.c's.
+/* The course of a compaction; see compact.h. What may be compacted is cleanable.c's, what becomes of a batch
+ * compact_batch.c's, what transactions have to say compact_txn.c's, how a new segment takes its place swap.c's.
  *
  *   MAPPING --all of the dirty part read, or the map is full--> REWRITING --a group of segments after the other--> DONE
  *
@@ -11,7 +11,8 @@
 
 #include "base/crc32c.h"
 #include "base/err.h"
-#include "plog/compact_batch.h"
+#include "plog/cleanable.h"
+#include "plog/compact_txn.h"
 #include "plog/swap.h"
 #include "sys/diag.h"
 #include "sys/file.h"
@@ -31,168 +32,53 @@ struct input {
 struct plog_compaction {
         struct plog *pl;
         enum phase phase;
-        struct segment **segments; /* that may be rewritten, oldest first; counted */
-        size_t segments_count;
+        struct cleanable todo;
         size_t at; /* being read */
         size_t group_first, group_end;
-        int64_t dirty_from;
         int64_t segment_bytes, index_interval_bytes;
         size_t map_bytes_max;
         struct keymap map;
         struct compact_rules rules;
+        struct compact_txns txns;
         struct input in;
         struct segment out; /* no more than a place to count: what the new segment will be */
         int out_fd;         /* -1: none */
+        bool changed;       /* it differs from what it replaces */
         int64_t written;
         struct strbuf buf; /* not written yet */
         struct plog_compact_result result;
 };
 
-/* ---- what may be compacted ---- */
-
-static int state_of(const struct plog *pl)
-{
-        return pl->state == PLOG_CLOSED   ? PLOG_E_CLOSED
-               : pl->state == PLOG_FAILED ? PLOG_E_FAILED
-               : pl->damage.count         ? PLOG_E_DAMAGED
-                                          : 0;
-}
-
-static void segments_unref(struct segment **list, size_t count)
-{
-        for (size_t i = 0; i < count; i++)
-                segment_unref(list[i]);
-        free(list);
-}
-
-/* Sealed segments below the bound, and where the dirty ones begin. */
-static int take_sealed(struct plog *pl, int64_t below_offset, struct segment ***ret_list, size_t *ret_count,
-                       int64_t *ret_dirty_from)
-{
-        struct segment **list = NULL;
-        size_t count = 0;
-        int r;
-
-        pthread_mutex_lock(&pl->lock);
-        r = state_of(pl);
-        if (!r) {
-                list = calloc(pl->segments_count + 1, sizeof *list);
-                r = list ? 0 : -ENOMEM;
-        }
-        for (size_t i = 0; !r && i < pl->segments_count; i++) {
-                if (!pl->segments[i]->sealed || pl->segments[i]->next_offset > below_offset ||
-                    pl->segments[i]->synced_size < pl->segments[i]->size)
-                        break;
-                list[count++] = segment_ref(pl->segments[i]);
-        }
-        *ret_dirty_from = MAX2(pl->cleaned_end, pl->start);
-        pthread_mutex_unlock(&pl->lock);
-        if (r)
-                return r;
-        *ret_list = list;
-        *ret_count = count;
-        return 0;
-}
-
-static int segment_times(struct plog *pl, struct segment *s, int64_t *ret_first_ms, int64_t *ret_last_ms)
-{
-        int r = segment_load_index(pl, s);
-
-        if (r)
-                return r == -EUCLEAN ? PLOG_E_DAMAGED : r;
-        pthread_mutex_lock(&pl->lock);
-        *ret_first_ms = s->first_timestamp >= 0 ? s->first_timestamp : s->created_ms;
-        *ret_last_ms = s->max_timestamp >= 0 ? s->max_timestamp : s->created_ms;
-        pthread_mutex_unlock(&pl->lock);
-        return 0;
-}
-
-/* The candidates, up to the first segment that holds a record which is too young. */
-static int take_cleanable(struct plog *pl, int64_t now_ms, int64_t below_offset, struct segment ***ret_list,
-                          size_t *ret_count, int64_t *ret_dirty_from, int64_t *ret_oldest_ms)
-{
-        struct segment **list = NULL;
-        size_t count = 0, keep = 0;
-        int64_t lag_ms, oldest_ms = INT64_MAX;
-        int r = take_sealed(pl, below_offset, &list, &count, ret_dirty_from);
-
-        if (r)
-                return r;
-        pthread_mutex_lock(&pl->lock);
-        lag_ms = pl->conf.min_compaction_lag_ms;
-        pthread_mutex_unlock(&pl->lock);
-        for (; !r && keep < count; keep++) {
-                int64_t first_ms, last_ms;
-
-                if (list[keep]->next_offset <= *ret_dirty_from)
-                        continue;
-                r = segment_times(pl, list[keep], &first_ms, &last_ms);
-                if (!r && lag_ms > 0 && last_ms > now_ms - lag_ms)
-                        break;
-                if (!r)
-                        oldest_ms = MIN2(oldest_ms, first_ms);
-        }
-        if (r) {
-                segments_unref(list, count);
-                return r;
-        }
-        for (size_t i = keep; i < count; i++)
-                segment_unref(list[i]);
-        *ret_list = list;
-        *ret_count = keep;
-        *ret_oldest_ms = oldest_ms;
-        return 0;
-}
-
-int plog_dirt(struct plog *pl, int64_t now_ms, int64_t below_offset, struct plog_dirt *ret)
-{
-        struct plog_dirt d = { .oldest_ms = INT64_MAX };
-        struct segment **list;
-        int64_t dirty_from;
-        size_t count;
-        int r = take_cleanable(pl, now_ms, below_offset, &list, &count, &dirty_from, &d.oldest_ms);
-
-        if (r)
-                return r;
-        for (size_t i = 0; i < count; i++)
-                *(list[i]->next_offset <= dirty_from ? &d.clean_bytes : &d.dirty_bytes) += list[i]->size;
-        segments_unref(list, count);
-        if (d.dirty_bytes)
-                d.share = (double)d.dirty_bytes / (double)(d.clean_bytes + d.dirty_bytes);
-        pthread_mutex_lock(&pl->lock);
-        d.due = d.dirty_bytes && (d.share >= pl->conf.min_cleanable_ratio ||
-                                  (d.oldest_ms < now_ms && now_ms - d.oldest_ms > pl->conf.max_compaction_lag_ms));
-        pthread_mutex_unlock(&pl->lock);
-        *ret = d;
-        return 0;
-}
-
 /* ---- begin and end ---- */
 
-static int compare_offsets(const void *a, const void *b)
+static int compare_producers(const void *a, const void *b)
 {
-        int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+        const struct compact_producer *x = a, *y = b;
 
-        return (x > y) - (x < y);
+        return (x->id > y->id) - (x->id < y->id);
 }
 
-/* The last batch of each producer that is remembered, so that it stays known (Kafka does so too). */
-static int take_producers(struct plog *pl, int64_t **ret_last, size_t *ret_count)
+/* What is remembered of producers, so that it can be found again from what is left (Kafka does so too). */
+static int take_producers(struct plog *pl, struct compact_producer **ret_list, size_t *ret_count)
 {
-        int64_t *last;
+        struct compact_producer *list;
         size_t count = 0;
 
         pthread_mutex_lock(&pl->lock);
-        last = calloc(pl->producers.count + 1, sizeof *last);
-        for (uint32_t b = 0; last && b < pl->producers.buckets_count; b++)
+        list = calloc(pl->producers.count + 1, sizeof *list);
+        for (uint32_t b = 0; list && b < pl->producers.buckets_count; b++)
                 for (const struct producer *p = pl->producers.buckets[b]; p; p = p->next)
-                        if (p->batch_count)
-                                last[count++] = p->batches[p->batch_count - 1].last_offset;
+                        list[count++] = (struct compact_producer){
+                                .id = p->id,
+                                .last_offset =
+                                        p->batch_count ? p->batches[p->batch_count - 1].last_offset : p->marker_offset,
+                                .epoch = p->epoch,
+                        };
         pthread_mutex_unlock(&pl->lock);
-        if (!last)
+        if (!list)
                 return -ENOMEM;
-        qsort(last, count, sizeof *last, compare_offsets);
-        *ret_last = last;
+        qsort(list, count, sizeof *list, compare_producers);
+        *ret_list = list;
         *ret_count = count;
         return 0;
 }
@@ -200,21 +86,21 @@ static int take_producers(struct plog *pl, int64_t **ret_last, size_t *ret_count
 int plog_compact_begin(struct plog *pl, const struct plog_compact_args *args, struct plog_compaction **ret_compaction)
 {
         struct plog_compaction *c = calloc(1, sizeof *c);
-        int64_t oldest_ms, *last = NULL;
+        struct compact_producer *producers = NULL;
         int r;
 
         if (!c)
                 return -ENOMEM;
         c->out_fd = -1;
         c->pl = plog_ref(pl);
-        r = take_cleanable(pl, args->now_ms, args->below_offset, &c->segments, &c->segments_count, &c->dirty_from,
-                           &oldest_ms);
-        if (!r && oldest_ms == INT64_MAX)
+        c->txns = compact_txns_of(pl);
+        r = cleanable_take(pl, args->now_ms, args->below_offset, &c->todo);
+        if (!r && c->todo.oldest_ms == INT64_MAX)
                 r = PLOG_E_NOT_FOUND;
         if (!r)
                 r = keymap_init(&c->map, args->map_bytes_max);
         if (!r)
-                r = take_producers(pl, &last, &c->rules.producers_count);
+                r = take_producers(pl, &producers, &c->rules.producers_count);
         if (r) {
                 plog_compact_end(c);
                 return r;
@@ -227,8 +113,8 @@ int plog_compact_begin(struct plog *pl, const struct plog_compact_args *args, st
         c->map_bytes_max = args->map_bytes_max;
         c->rules.map = &c->map;
         c->rules.now_ms = args->now_ms;
-        c->rules.producers_last = last;
-        while (c->segments[c->at]->next_offset <= c->dirty_from)
+        c->rules.producers = producers;
+        while (c->todo.segments[c->at]->next_offset <= c->todo.dirty_from)
                 c->at++;
         *ret_compaction = c;
         return 0;
@@ -242,14 +128,21 @@ void plog_compact_result(const struct plog_compaction *c, struct plog_compact_re
 
 static void out_abandon(struct plog_compaction *c)
 {
-        static const char *const suffixes[] = { SEGMENT_SUFFIX CLEAN_SUFFIX, INDEX_SUFFIX CLEAN_SUFFIX };
+        static const char *const suffixes[] = { SEGMENT_SUFFIX CLEAN_SUFFIX, INDEX_SUFFIX CLEAN_SUFFIX,
+                                                ABORTED_SUFFIX CLEAN_SUFFIX };
         char path[PLOG_PATH_MAX];
+        bool failed;
 
         if (c->out_fd < 0)
                 return;
         c->out_fd = file_close(c->out_fd);
         index_fini(&c->out.index);
-        for (size_t i = 0; i < ARRAY_LEN(suffixes); i++) {
+        aborted_fini(&c->out.aborted);
+        pthread_mutex_lock(&c->pl->lock);
+        failed = c->pl->state == PLOG_FAILED;
+        pthread_mutex_unlock(&c->pl->lock);
+        /* The journal may name them: the next start knows. */
+        for (size_t i = 0; !failed && i < ARRAY_LEN(suffixes); i++) {
                 plog_path(c->pl->dir, c->out.base_offset, suffixes[i], path);
                 (void)file_unlink(path); /* removed at the next start otherwise */
         }
@@ -260,11 +153,11 @@ struct plog_compaction *plog_compact_end(struct plog_compaction *c)
         if (!c)
                 return NULL;
         out_abandon(c);
-        if (c->segments)
-                segments_unref(c->segments, c->segments_count);
+        cleanable_fini(&c->todo);
+        compact_txns_fini(&c->txns);
         keymap_fini(&c->map);
         strbuf_fini(&c->buf);
-        free((void *)(uintptr_t)c->rules.producers_last);
+        free((void *)(uintptr_t)c->rules.producers);
         free(c->in.buf);
         plog_unref(c->pl);
         free(c);
@@ -357,13 +250,13 @@ static int map_batch(struct plog_compaction *c, const struct batch_header *h, st
         struct batch_record rec;
         int r, put = 0;
 
-        if (batch_is_control(h))
+        if (batch_is_control(h) || compact_txns_is_aborted(&c->txns, h))
                 return 0;
         r = batch_records_open(&it, batch, 0);
         if (r)
                 return r < 0 ? r : -EUCLEAN;
         while (!put && !(r = batch_records_next(&it, &rec)))
-                if (rec.key.data && rec.offset >= c->dirty_from)
+                if (rec.key.data && rec.offset >= c->todo.dirty_from)
                         put = keymap_put(&c->map, rec.key, rec.offset);
         batch_records_close(&it);
         return put ? put : r == BATCH_END ? 0 : r < 0 ? r : -EUCLEAN;
@@ -379,16 +272,19 @@ static void groups_begin(struct plog_compaction *c, int64_t mapped_to)
 
 static int map_step(struct plog_compaction *c, int64_t *left)
 {
-        struct segment *s = c->segments[c->at];
+        struct segment *s = c->todo.segments[c->at];
         struct batch_header h;
         struct span batch;
-        int fd = pin_file_pin(s->file, 0), r;
+        int fd, r = compact_txns_load(&c->txns, s);
 
+        if (r)
+                return r;
+        fd = pin_file_pin(s->file, 0);
         if (fd < 0)
                 return fd;
         while (*left > 0 && (r = next_batch(c, s, fd, &h, &batch)) == 1) {
-                r = batch_last_offset(&h) < c->dirty_from ? 0 : map_batch(c, &h, batch);
-                if (r == KEYMAP_FULL && h.base_offset <= c->dirty_from) {
+                r = batch_last_offset(&h) < c->todo.dirty_from ? 0 : map_batch(c, &h, batch);
+                if (r == KEYMAP_FULL && h.base_offset <= c->todo.dirty_from) {
                         diag(DIAG_ERROR,
                              "%s: the batch at offset %lld alone has more keys than %zu bytes of memory can note: the "
                              "log is "
@@ -413,7 +309,7 @@ static int map_step(struct plog_compaction *c, int64_t *left)
                 return damaged(c, s);
         if (r == 0) {
                 input_start(c);
-                if (++c->at == c->segments_count)
+                if (++c->at == c->todo.count)
                         groups_begin(c, s->next_offset);
         }
         return r > 1 || r < 0 ? r : 1;
@@ -438,7 +334,7 @@ static int out_flush(struct plog_compaction *c)
 
 static int out_begin(struct plog_compaction *c)
 {
-        struct segment *first = c->segments[c->group_first];
+        struct segment *first = c->todo.segments[c->group_first];
         char path[PLOG_PATH_MAX];
 
         plog_path(c->pl->dir, first->base_offset, SEGMENT_SUFFIX CLEAN_SUFFIX, path);
@@ -454,29 +350,37 @@ static int out_begin(struct plog_compaction *c)
                                    .first_timestamp = -1 };
         c->written = 0;
         c->buf.len = 0;
+        c->changed = c->group_end - c->group_first > 1;
         return 0;
 }
 
-/* The next segments that fit into one. Return: false when there are none left. */
-static bool group_take(struct plog_compaction *c)
+/* The next segments that fit into one. Return: 1; 0 when there are none left; as segment_count_aborted(). */
+static int group_take(struct plog_compaction *c)
 {
         int64_t size = 0, base;
+        uint64_t aborted = 0;
 
         c->group_first = c->group_end;
-        if (c->group_first == c->segments_count || c->segments[c->group_first]->base_offset >= c->rules.mapped_to)
-                return false;
-        base = c->segments[c->group_first]->base_offset;
-        for (; c->group_end < c->segments_count; c->group_end++) {
-                const struct segment *s = c->segments[c->group_end];
+        if (c->group_first == c->todo.count || c->todo.segments[c->group_first]->base_offset >= c->rules.mapped_to)
+                return 0;
+        base = c->todo.segments[c->group_first]->base_offset;
+        for (; c->group_end < c->todo.count; c->group_end++) {
+                struct segment *s = c->todo.segments[c->group_end];
+                uint32_t count;
+                int r = segment_count_aborted(c->pl, s, &count);
 
+                if (r)
+                        return r;
                 size += s->size;
-                if (c->group_end > c->group_first && (size > c->segment_bytes || s->next_offset - base > INT32_MAX ||
-                                                      s->base_offset >= c->rules.mapped_to))
+                aborted += count;
+                if (c->group_end > c->group_first &&
+                    (size > c->segment_bytes || aborted > ABORTED_MAX || s->next_offset - base > INT32_MAX ||
+                     s->base_offset >= c->rules.mapped_to))
                         break;
         }
         c->at = c->group_first;
         input_start(c);
-        return true;
+        return 1;
 }
 
 static int emit(struct plog_compaction *c, struct span bytes)
@@ -493,12 +397,17 @@ static int emit(struct plog_compaction *c, struct span bytes)
 /* @last: nothing comes after it in the group. */
 static int rewrite_batch(struct plog_compaction *c, const struct batch_header *h, struct span batch, bool last)
 {
+        enum compact_fate fate;
         size_t at = c->buf.len;
-        int r = compact_batch(&c->rules, batch, h, &c->buf);
+        int r = compact_txns_judge(&c->txns, h, batch, &c->out.aborted, &fate);
 
+        if (r)
+                return r;
+        r = compact_batch(&c->rules, fate, batch, h, &c->buf);
         c->result.bytes_read += (int64_t)batch.len;
+        c->changed |= r != COMPACT_SAME;
         if (r == COMPACT_GONE && last) {
-                r = compact_batch_empty(h, &c->buf); /* invariant 2 */
+                r = compact_batch_placeholder(h, &c->buf); /* invariant 2 */
                 if (!r)
                         r = COMPACT_REWRITTEN;
         }
@@ -513,18 +422,29 @@ static int rewrite_batch(struct plog_compaction *c, const struct batch_header *h
         return emit(c, span_of(c->buf.data + at, c->buf.len - at));
 }
 
-static int64_t group_size(const struct plog_compaction *c)
+/* The aborted transactions that end in the new segment. */
+static int out_file_aborted(struct plog_compaction *c)
 {
-        int64_t size = 0;
+        char path[PLOG_PATH_MAX];
+        void *data;
+        size_t len;
+        int r;
 
-        for (size_t i = c->group_first; i < c->group_end; i++)
-                size += c->segments[i]->size;
-        return size;
+        if (!c->out.aborted.count)
+                return 0;
+        r = aborted_encode(&c->out.aborted, c->out.base_offset, &data, &len);
+        if (r)
+                return r;
+        plog_path(c->pl->dir, c->out.base_offset, ABORTED_SUFFIX CLEAN_SUFFIX, path);
+        r = file_replace(path, span_of(data, len));
+        free(data);
+        c->out.aborted_where = ABORTED_FILED;
+        return r;
 }
 
 static int out_seal(struct plog_compaction *c)
 {
-        struct segment *last = c->segments[c->group_end - 1];
+        struct segment *last = c->todo.segments[c->group_end - 1];
         char path[PLOG_PATH_MAX];
         int r = out_flush(c);
 
@@ -532,6 +452,8 @@ static int out_seal(struct plog_compaction *c)
         c->out.created_ms = last->created_ms;
         if (!r)
                 r = file_sync(c->out_fd);
+        if (!r)
+                r = out_file_aborted(c);
         plog_path(c->pl->dir, c->out.base_offset, INDEX_SUFFIX CLEAN_SUFFIX, path);
         if (!r)
                 r = index_seal(&c->out.index, c->pl->store->files, path,
@@ -539,26 +461,27 @@ static int out_seal(struct plog_compaction *c)
                                                        .next_offset = c->out.next_offset,
                                                        .max_timestamp = c->out.max_timestamp,
                                                        .max_timestamp_offset = c->out.max_timestamp_offset,
-                                                       .first_timestamp = c->out.first_timestamp });
+                                                       .first_timestamp = c->out.first_timestamp,
+                                                       .aborted = c->out.aborted.count > 0 });
         return r;
 }
 
 /* The group has been read to its end. */
 static int group_finish(struct plog_compaction *c)
 {
-        struct segment **old = &c->segments[c->group_first];
+        struct segment **old = &c->todo.segments[c->group_first];
         size_t count = c->group_end - c->group_first;
         int64_t now_first, now_last;
         int r = 0;
 
-        if (count == 1 && c->out.size == group_size(c)) { /* nothing was superseded */
+        if (!c->changed) { /* nothing was superseded */
                 out_abandon(c);
                 return 0;
         }
         r = out_seal(c);
         for (size_t i = 0; !r && i < count; i++)
-                r = segment_times(c->pl, old[i], &now_first,
-                                  &now_last); /* its index must be loaded before it is replaced */
+                r = cleanable_times(c->pl, old[i], &now_first,
+                                    &now_last); /* its index must be loaded before it is replaced */
         if (r)
                 return r;
         pthread_mutex_lock(&c->pl->work);
@@ -567,6 +490,7 @@ static int group_finish(struct plog_compaction *c)
         if (r)
                 return r;
         index_fini(&c->out.index);
+        aborted_fini(&c->out.aborted);
         c->out_fd = file_close(c->out_fd);
         return 0;
 }
@@ -579,7 +503,7 @@ static int compaction_finish(struct plog_compaction *c)
         c->phase = DONE;
         pthread_mutex_lock(&pl->work);
         pthread_mutex_lock(&pl->lock);
-        r = state_of(pl);
+        r = cleanable_state(pl);
         if (!r)
                 pl->cleaned_end = MIN2(MAX2(pl->cleaned_end, c->rules.mapped_to), pl->end);
         pthread_mutex_unlock(&pl->lock);
@@ -592,13 +516,17 @@ static int compaction_finish(struct plog_compaction *c)
 /* One segment, or a part of it. */
 static int rewrite_segment(struct plog_compaction *c, int64_t *left)
 {
-        struct segment *s = c->segments[c->at];
+        struct segment *s = c->todo.segments[c->at];
         struct batch_header h = { 0 };
         struct span batch = SPAN_NULL;
-        int fd = pin_file_pin(s->file, 0), r = 1;
+        int fd, r = compact_txns_load(&c->txns, s);
 
+        if (r)
+                return r;
+        fd = pin_file_pin(s->file, 0);
         if (fd < 0)
                 return fd;
+        r = 1;
         while (*left > 0 && (r = next_batch(c, s, fd, &h, &batch)) == 1) {
                 bool last = c->at + 1 == c->group_end && c->in.pos + batch_size(&h) == s->size;
 
@@ -624,8 +552,9 @@ static int rewrite_step(struct plog_compaction *c, int64_t *left)
         int r;
 
         if (c->out_fd < 0) {
-                if (!group_take(c))
-                        return compaction_finish(c);
+                r = group_take(c);
+                if (r != 1)
+                        return r ? r : compaction_finish(c);
                 r = out_begin(c);
                 if (r)
                         return r;

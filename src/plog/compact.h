@@ -2,7 +2,9 @@
  *
  * First the newest offset of every key that was written since the last time is noted, in bounded memory; then sealed
  * segments are written again without what is superseded, several small ones into one, and put in place one by one. The
- * active segment, what is not below the high watermark, and what is younger than min.compaction.lag.ms is left alone.
+ * active segment, what is not below the high watermark and the last stable offset, and what is younger than
+ * min.compaction.lag.ms is left alone. Records of aborted transactions go; markers go when nothing of their transaction is
+ * left and delete.retention.ms has passed since that was seen.
  * The work is done in steps, so that its owner can spread it over time; appends, reads and flushes go on meanwhile. */
 #pragma once
 

@@ -13,6 +13,8 @@ static int record_stays(const struct compact_rules *rules, const struct batch_he
 {
         int64_t newest;
 
+        if (batch_is_control(h))
+                return 1;
         if (!rec->key.data)
                 return 0;
         newest = keymap_get(rules->map, rec->key);
@@ -82,33 +84,64 @@ static struct batch_build_args args_of(const struct batch_header *h)
         return a;
 }
 
-int compact_batch_empty(const struct batch_header *h, struct strbuf *out)
+static int finish_empty(const struct batch_build_args *args, struct strbuf *out)
 {
-        struct batch_build_args a = args_of(h);
         struct batch_builder b;
         int r;
 
-        a.delete_horizon_ms = -1;
-        batch_builder_init(&b, &a);
+        batch_builder_init(&b, args);
         r = batch_builder_finish(&b, out);
         batch_builder_fini(&b);
         return err_fold(r);
 }
 
+int compact_batch_placeholder(const struct batch_header *h, struct strbuf *out)
+{
+        struct batch_build_args a = batch_build_args();
+
+        a.base_offset = h->base_offset;
+        a.leader_epoch = h->leader_epoch;
+        a.last_offset_delta = h->last_offset_delta;
+        return finish_empty(&a, out);
+}
+
+/* Without records, but still of its producer. */
+static int append_empty(const struct batch_header *h, struct strbuf *out)
+{
+        struct batch_build_args a = args_of(h);
+        int r;
+
+        a.delete_horizon_ms = -1;
+        r = finish_empty(&a, out);
+        return r ? r : COMPACT_REWRITTEN;
+}
+
 static bool is_last_of_producer(const struct compact_rules *rules, const struct batch_header *h)
 {
         size_t lo = 0, hi = rules->producers_count;
-        int64_t last = batch_last_offset(h);
+        const struct compact_producer *p;
 
+        if (!batch_has_producer(h))
+                return false;
         while (lo < hi) {
                 size_t mid = lo + (hi - lo) / 2;
 
-                if (rules->producers_last[mid] < last)
+                if (rules->producers[mid].id < h->producer_id)
                         lo = mid + 1;
                 else
                         hi = mid;
         }
-        return batch_has_producer(h) && lo < rules->producers_count && rules->producers_last[lo] == last;
+        p = &rules->producers[lo];
+        if (lo == rules->producers_count || p->id != h->producer_id)
+                return false;
+        return p->last_offset >= 0 ? p->last_offset == batch_last_offset(h)
+                                   : batch_is_control(h) && p->epoch == h->producer_epoch;
+}
+
+static int64_t horizon_of(const struct compact_rules *rules)
+{
+        return rules->now_ms > INT64_MAX - rules->delete_retention_ms ? INT64_MAX
+                                                                      : rules->now_ms + rules->delete_retention_ms;
 }
 
 static int rewrite(const struct compact_rules *rules, struct span batch, const struct batch_header *h, bool set_horizon,
@@ -119,9 +152,7 @@ static int rewrite(const struct compact_rules *rules, struct span batch, const s
         int r;
 
         if (set_horizon)
-                a.delete_horizon_ms = rules->now_ms > INT64_MAX - rules->delete_retention_ms
-                                              ? INT64_MAX
-                                              : rules->now_ms + rules->delete_retention_ms;
+                a.delete_horizon_ms = horizon_of(rules);
         batch_builder_init(&b, &a);
         r = each_left(rules, batch, h, add, &b);
         if (!r)
@@ -130,16 +161,13 @@ static int rewrite(const struct compact_rules *rules, struct span batch, const s
         return r > 0 ? COMPACT_DAMAGED : r ? r : COMPACT_REWRITTEN;
 }
 
-int compact_batch(const struct compact_rules *rules, struct span batch, const struct batch_header *h,
-                  struct strbuf *out)
+static int compact_records(const struct compact_rules *rules, struct span batch, const struct batch_header *h,
+                           struct strbuf *out)
 {
         struct tally t = { 0 };
         bool set_horizon;
-        int r;
+        int r = each_left(rules, batch, h, count, &t);
 
-        if (batch_is_control(h))
-                return COMPACT_SAME;
-        r = each_left(rules, batch, h, count, &t);
         if (r)
                 return r;
         set_horizon = t.tombstones && !batch_has_delete_horizon(h) && batch_last_offset(h) < rules->mapped_to;
@@ -147,8 +175,39 @@ int compact_batch(const struct compact_rules *rules, struct span batch, const st
                 return COMPACT_SAME;
         if (t.left)
                 return rewrite(rules, batch, h, set_horizon, out);
+        return is_last_of_producer(rules, h) ? append_empty(h, out) : COMPACT_GONE;
+}
+
+static int discard(const struct compact_rules *rules, const struct batch_header *h, struct strbuf *out)
+{
         if (!is_last_of_producer(rules, h))
                 return COMPACT_GONE;
-        r = compact_batch_empty(h, out);
-        return r ? r : COMPACT_REWRITTEN;
+        return h->records_count ? append_empty(h, out) : COMPACT_SAME;
+}
+
+/* KIP-534: readers that are behind may need the marker for as long as a tombstone. */
+static int compact_marker(const struct compact_rules *rules, struct span batch, const struct batch_header *h,
+                          struct strbuf *out)
+{
+        if (is_last_of_producer(rules, h))
+                return COMPACT_SAME;
+        if (!batch_has_delete_horizon(h))
+                return rewrite(rules, batch, h, true, out);
+        return h->base_timestamp > rules->now_ms ? COMPACT_SAME : COMPACT_GONE;
+}
+
+int compact_batch(const struct compact_rules *rules, enum compact_fate fate, struct span batch,
+                  const struct batch_header *h, struct strbuf *out)
+{
+        switch (fate) {
+        case COMPACT_BY_KEYS:
+                return compact_records(rules, batch, h, out);
+        case COMPACT_DISCARD:
+                return discard(rules, h, out);
+        case COMPACT_IDLE_MARKER:
+                return compact_marker(rules, batch, h, out);
+        case COMPACT_KEEP:
+                break;
+        }
+        return COMPACT_SAME;
 }

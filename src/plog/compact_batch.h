@@ -6,13 +6,28 @@
 #include "plog/keymap.h"
 #include "wire/batch.h"
 
+/* What is remembered of a producer. */
+struct compact_producer {
+        int64_t id;
+        int64_t last_offset; /* of its last batch of records, or of its last marker; -1: only markers told of it, long ago */
+        int16_t epoch;
+};
+
 struct compact_rules {
         const struct keymap *map; /* newest offset of every key that was written in mapped_from..mapped_to-1 */
         int64_t mapped_to;
         int64_t now_ms;
-        int64_t delete_retention_ms;   /* how long a tombstone stays after what it deleted has gone */
-        const int64_t *producers_last; /* rising: last offsets of the last batches of producers that are remembered */
+        int64_t delete_retention_ms; /* how long a tombstone or marker stays after what it stands for has gone */
+        const struct compact_producer *producers; /* by id */
         size_t producers_count;
+};
+
+/* What its transaction makes of a batch. */
+enum compact_fate {
+        COMPACT_BY_KEYS,     /* nothing: its records are looked at */
+        COMPACT_DISCARD,     /* its records were aborted */
+        COMPACT_KEEP,        /* a control batch that is needed, or that we know nothing of */
+        COMPACT_IDLE_MARKER, /* nothing of the transaction that it ended is left */
 };
 
 enum {
@@ -24,13 +39,14 @@ enum {
 
 /* @batch is one whole batch, its CRC checked. Records keep their offsets; the batch keeps its base and last offset, its
  * producer and its codec.
- *   - a record goes when its key was written again later, or when it has no key;
- *   - a tombstone gets a horizon once all before it has gone, and goes when that has passed;
- *   - the last batch of a producer stays, without records if need be, so that its sequence is known;
- *   - control batches stay.
+ *   - a record goes when its key was written again later, when it has no key, or when it was aborted;
+ *   - a tombstone gets a horizon once all before it has gone, and goes when that has passed; a marker likewise, once nothing of
+ *     its transaction is left;
+ *   - the last batch of a producer stays, without records if need be, so that its sequence is known; if only markers told of
+ *     it, the last one stays, or all of its epoch when it is not known which is the last.
  * Return: an outcome above; -ENOMEM, -EIO. */
-int compact_batch(const struct compact_rules *rules, struct span batch, const struct batch_header *h,
-                  struct strbuf *out);
+int compact_batch(const struct compact_rules *rules, enum compact_fate fate, struct span batch,
+                  const struct batch_header *h, struct strbuf *out);
 
-/* Append @h without records: it holds the place of its offsets. Return: 0 or -ENOMEM. */
-int compact_batch_empty(const struct batch_header *h, struct strbuf *out);
+/* Append a batch that holds the place of @h's offsets: without records, of no producer. Return: 0 or -ENOMEM. */
+int compact_batch_placeholder(const struct batch_header *h, struct strbuf *out);

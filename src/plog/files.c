@@ -127,6 +127,7 @@ static int pin_closed(struct plog_pin *p, int flags)
         } else {
                 fd = file_open(p->path, O_RDWR | flags);
                 if (fd >= 0) {
+                        file_read_no_ahead(fd);
                         p->fd = fd;
                         ilist_push_back(&f->open, &p->link);
                         f->open_count++;

@@ -112,7 +112,8 @@ static int find_in_segment(struct view *v, struct segment *s, int64_t size, int6
         segment_skips(v->pl, s, &skips);
         range.skips = &skips;
         walk_init(&w, fd, &range, false);
-        while ((r = walk_next(&w, &h, &pos)) > 0 && h.base_offset < v->below) {
+        /* Not a step beyond the bound: behind the durable end of a FAILED log there may be anything. */
+        while (w.next_offset < v->below && (r = walk_next(&w, &h, &pos)) > 0 && h.base_offset < v->below) {
                 CLEANUP(freep) uint8_t *batch = NULL;
                 struct batch_found f;
 
@@ -191,7 +192,7 @@ static int max_in_segment(struct view *v, size_t i, int64_t *ret_max)
         segment_skips(v->pl, s, &skips);
         range.skips = &skips;
         walk_init(&w, fd, &range, false);
-        while ((r = walk_next(&w, &h, &pos)) > 0 && batch_last_offset(&h) < v->below)
+        while (w.next_offset < v->below && (r = walk_next(&w, &h, &pos)) > 0 && batch_last_offset(&h) < v->below)
                 if (batch_last_offset(&h) >= v->start)
                         *ret_max = MAX2(*ret_max, h.max_timestamp);
         pin_file_unpin(s->file);

@@ -14,8 +14,8 @@
 #include "sys/file.h"
 
 enum {
-        FLUSH_WORKERS_MAX = 4, /* pool threads that sync side by side */
-        LOGS_PER_WORKER = 4,   /* below this many logs one more thread does not pay */
+        FLUSH_WORKERS_MAX = 4, /* pool threads that sync side by side: file systems commit what comes together once */
+        LOGS_PER_WORKER = 2,   /* below this many logs one more thread does not pay */
 };
 
 void plog_fail(struct plog *pl, const char *what, int error)
@@ -35,9 +35,6 @@ void plog_fail(struct plog *pl, const char *what, int error)
 struct flush_goal {
         int64_t end;
         int64_t records;
-        bool dir_dirty;
-        void *epochs;
-        size_t epochs_len;
 };
 
 static int goal_take(struct plog *pl, struct flush_goal *g)
@@ -46,13 +43,9 @@ static int goal_take(struct plog *pl, struct flush_goal *g)
 
         pthread_mutex_lock(&pl->lock);
         pl->flush_queued = false;
-        *g = (struct flush_goal){ .end = pl->end, .records = pl->unsynced_records, .dir_dirty = pl->dir_dirty };
+        *g = (struct flush_goal){ .end = pl->end, .records = pl->unsynced_records };
         if (pl->state != PLOG_OPEN)
                 r = pl->state == PLOG_FAILED ? PLOG_E_FAILED : PLOG_E_CLOSED;
-        else if (pl->epochs_dirty)
-                r = epochs_encode(&pl->epochs, &g->epochs, &g->epochs_len);
-        if (!r)
-                pl->dir_dirty = pl->epochs_dirty = false;
         pthread_mutex_unlock(&pl->lock);
         return r;
 }
@@ -76,7 +69,7 @@ static unsigned items_take(struct plog *pl, struct flush_item *items)
         for (first = pl->segments_count; first > 0; first--) {
                 const struct segment *s = pl->segments[first - 1];
 
-                if (s->sealed && s->synced_size == s->size && (s->index_filed || !s->index_checked))
+                if (s->sealed && s->synced_size == s->size && !s->cut_back && (s->index_filed || !s->index_checked))
                         break; /* and so are all before it */
         }
         for (; first < pl->segments_count && count < FLUSH_ITEMS_MAX; first++) {
@@ -86,14 +79,16 @@ static unsigned items_take(struct plog *pl, struct flush_item *items)
                         continue;
                 items[count++] = (struct flush_item){
                         .segment = segment_ref(s),
-                        .dirty = s->synced_size < s->size,
+                        .dirty = s->synced_size < s->size || s->cut_back,
                         .sealed = s->sealed,
                         .footer = { .size = s->size,
                                     .next_offset = s->next_offset,
                                     .max_timestamp = s->max_timestamp,
                                     .max_timestamp_offset = s->max_timestamp_offset,
-                                    .first_timestamp = s->first_timestamp },
+                                    .first_timestamp = s->first_timestamp,
+                                    .aborted = s->aborted_where != ABORTED_NONE },
                 };
+                s->cut_back = false;
         }
         pthread_mutex_unlock(&pl->lock);
         return count;
@@ -121,7 +116,7 @@ static int sync_segment(struct plog *pl, struct segment *s, int64_t size)
                 return r;
         pthread_mutex_lock(&pl->lock);
         s->synced_size = MAX2(s->synced_size, size);
-        if (s->synced_size == s->size) {
+        if (s->synced_size == s->size && !s->cut_back) {
                 s->dirty_fd = -1;
                 pin_file_unpin(s->file);
         }
@@ -153,46 +148,33 @@ static void reserve(struct plog *pl, struct segment *s)
         pin_file_unpin(s->file);
 }
 
-/* Index and snapshot of a sealed segment. They can be rebuilt, so failing to write them fails nothing. */
+/* Snapshot and index of a sealed segment. They can be made again, so failing to write them fails nothing. The snapshot comes
+ * first: a segment whose index has its footer is not read at a start, and the producers before the next one are known from
+ * the snapshot alone when the segment has been retained away. */
 static void file_sealed(struct plog *pl, struct segment *s, const struct index_footer *footer)
 {
         char path[PLOG_PATH_MAX];
 
+        if (s->snapshot) {
+                plog_path(pl->dir, s->next_offset, SNAPSHOT_SUFFIX, path);
+                (void)file_replace(path, span_of(s->snapshot, s->snapshot_len));
+                free(s->snapshot);
+                s->snapshot = NULL;
+        }
+        segment_file_aborted(pl, s); /* before the index says that there are some */
         plog_path(pl->dir, s->base_offset, INDEX_SUFFIX, path);
         pthread_mutex_lock(&pl->lock);
         (void)index_seal(&s->index, pl->store->files, path, footer);
         s->index_filed = true;
         pthread_mutex_unlock(&pl->lock);
-        if (!s->snapshot)
-                return;
-        plog_path(pl->dir, s->next_offset, SNAPSHOT_SUFFIX, path);
-        (void)file_replace(path, span_of(s->snapshot, s->snapshot_len));
-        free(s->snapshot);
-        s->snapshot = NULL;
 }
 
-static int sync_folder(struct plog *pl, const struct flush_goal *g)
+/* It is written again, so that this sync covers it whatever became of an earlier one. */
+static int sync_meta(struct plog *pl)
 {
         char path[PLOG_PATH_MAX], *slash;
-        int r = 0;
+        int r = plog_write_meta(pl->dir, pl->topic_id, pl->partition, true);
 
-        if (g->epochs) {
-                plog_path_of(pl->dir, EPOCHS_NAME, path);
-                r = file_replace(path, span_of(g->epochs, g->epochs_len));
-        }
-        if (!r && g->dir_dirty)
-                r = file_sync_dir(pl->dir);
-        if (r || !g->dir_dirty || pl->meta_written)
-                return r;
-        /* The folder's own name and its identity are made durable with the first data in it. */
-        plog_path_of(pl->dir, PARTITION_META_NAME, path);
-        r = file_open(path, O_RDONLY);
-        if (r >= 0) {
-                int fd = r;
-
-                r = file_sync(fd);
-                file_close(fd);
-        }
         snprintf(path, sizeof path, "%s", pl->dir);
         slash = strrchr(path, '/');
         if (slash && slash > path)
@@ -203,21 +185,51 @@ static int sync_folder(struct plog *pl, const struct flush_goal *g)
         return r;
 }
 
-static int sync_item(struct plog *pl, const struct flush_item *item)
+/* Leader epochs and names as they are by now. With the first name the folder's own one and its identity are made
+ * durable. */
+static int sync_folder(struct plog *pl)
 {
+        CLEANUP(freep) void *epochs = NULL;
+        char path[PLOG_PATH_MAX];
+        size_t epochs_len = 0;
+        bool names;
         int r = 0;
 
-        if (item->dirty)
-                r = sync_segment(pl, item->segment, item->footer.size);
-        if (r)
-                return r;
-        reserve(pl, item->segment);
-        if (item->sealed)
-                file_sealed(pl, item->segment, &item->footer);
-        return 0;
+        pthread_mutex_lock(&pl->lock);
+        names = pl->dir_dirty;
+        if (pl->epochs_dirty)
+                r = epochs_encode(&pl->epochs, &epochs, &epochs_len);
+        if (!r)
+                pl->dir_dirty = pl->epochs_dirty = false;
+        pthread_mutex_unlock(&pl->lock);
+        if (!r && epochs) {
+                plog_path_of(pl->dir, EPOCHS_NAME, path);
+                r = file_replace(path, span_of(epochs, epochs_len));
+        }
+        if (!r && names)
+                r = file_sync_dir(pl->dir);
+        if (!r && names && !pl->meta_written)
+                r = sync_meta(pl);
+        if (r) { /* for another try, if there is one */
+                pthread_mutex_lock(&pl->lock);
+                pl->dir_dirty |= names;
+                pl->epochs_dirty |= epochs != NULL;
+                pthread_mutex_unlock(&pl->lock);
+        }
+        return r;
 }
 
-static int sync_all(struct plog *pl, const struct flush_goal *g)
+static int sync_item(struct plog *pl, const struct flush_item *item)
+{
+        int r = item->dirty ? sync_segment(pl, item->segment, item->footer.size) : 0;
+
+        if (!r)
+                reserve(pl, item->segment);
+        return r;
+}
+
+/* A footer proves that the segment is on stable storage, with its name and its epochs: it is written last. */
+static int sync_all(struct plog *pl)
 {
         struct flush_item items[FLUSH_ITEMS_MAX];
         unsigned count;
@@ -225,13 +237,17 @@ static int sync_all(struct plog *pl, const struct flush_goal *g)
 
         do {
                 count = items_take(pl, items);
+                for (unsigned i = 0; i < count && !r; i++)
+                        r = sync_item(pl, &items[i]);
+                if (!r)
+                        r = sync_folder(pl);
                 for (unsigned i = 0; i < count; i++) {
-                        if (!r)
-                                r = sync_item(pl, &items[i]);
+                        if (!r && items[i].sealed)
+                                file_sealed(pl, items[i].segment, &items[i].footer);
                         segment_unref(items[i].segment);
                 }
         } while (!r && count == FLUSH_ITEMS_MAX);
-        return r ? r : sync_folder(pl, g);
+        return r;
 }
 
 static void flush_failed(struct plog *pl, int error)
@@ -251,10 +267,9 @@ int flush_log(struct plog *pl)
 
         r = goal_take(pl, &g);
         if (!r) {
-                r = sync_all(pl, &g);
-                if (r)
+                r = sync_all(pl);
+                if (r && r != -ENOMEM) /* without memory nothing was lost: the next flush does it */
                         flush_failed(pl, r);
-                free(g.epochs);
         }
         pthread_mutex_lock(&pl->news);
         pthread_mutex_lock(&pl->lock);

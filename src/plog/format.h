@@ -10,16 +10,21 @@
 enum {
         FORMAT_VERSION = 1,
 
-        STORE_META_MAGIC = 0x4348524b,     /* "CHRK" */
-        STORE_CLEAN_MAGIC = 0x434c4541,    /* "CLEA" */
-        PARTITION_META_MAGIC = 0x43485250, /* "CHRP" */
-        INDEX_MAGIC = 0x4958,              /* "IX" */
-        INDEX_FOOTER_MAGIC = 0x4958454e,   /* "IXEN" */
-        EPOCHS_MAGIC = 0x45504f43,         /* "EPOC" */
-        SNAPSHOT_MAGIC = 0x50534e50,       /* "PSNP" */
-        CHECKPOINT_MAGIC = 0x434b5054,     /* "CKPT" */
-        SWAP_MAGIC = 0x53574150,           /* "SWAP" */
-        DAMAGE_MAGIC = 0x444d4745,         /* "DMGE" */
+        STORE_META_MAGIC = 0x4348524b,           /* "CHRK" */
+        STORE_CLEAN_MAGIC = 0x434c4541,          /* "CLEA" */
+        PARTITION_META_MAGIC = 0x43485250,       /* "CHRP" */
+        INDEX_MAGIC = 0x4958,                    /* "IX" */
+        INDEX_FOOTER_MAGIC = 0x4958454e,         /* "IXEN" */
+        EPOCHS_MAGIC = 0x45504f43,               /* "EPOC" */
+        SNAPSHOT_MAGIC = 0x50534e50,             /* "PSNP" */
+        CHECKPOINT_MAGIC = 0x434b5054,           /* "CKPT" */
+        SWAP_MAGIC = 0x53574150,                 /* "SWAP" */
+        DAMAGE_MAGIC = 0x444d4745,               /* "DMGE" */
+        ABORTED_MAGIC = 0x41425254,              /* "ABRT" */
+        INDEX_FOOTER_ABORTED_MAGIC = 0x49584541, /* "IXEA": as "IXEN", and there is a .txn file */
+
+        SNAPSHOT_VERSION = 2, /* 1: without transactions */
+        SWAP_HAS_ABORTED = 1, /* the new segment has a .txn file */
 
         /* Two slots, written in turn, in different pages: a torn write leaves the other one. */
         CHECKPOINT_SLOT_STEP = 4096,
@@ -40,6 +45,7 @@ enum {
 #define SEGMENT_SUFFIX ".log"
 #define INDEX_SUFFIX ".index"
 #define SNAPSHOT_SUFFIX ".snapshot"
+#define ABORTED_SUFFIX ".txn"
 #define DELETED_SUFFIX ".deleted"    /* a file whose removal is due */
 #define DELETED_DIR_SUFFIX "-delete" /* a log's folder whose removal is due */
 
@@ -117,7 +123,8 @@ struct disk_epoch {
 };
 static_assert(sizeof(struct disk_epoch) == 16, "FORMAT.md");
 
-struct disk_snapshot_header {
+/* Version 1, which had no transactions. Read, not written any more. */
+struct disk_snapshot_header_1 {
         uint32_t magic;
         uint16_t version;
         uint16_t entry_len;
@@ -127,7 +134,29 @@ struct disk_snapshot_header {
         uint32_t entries_crc;
         uint32_t crc; /* of the header before */
 };
-static_assert(sizeof(struct disk_snapshot_header) == 32, "FORMAT.md");
+static_assert(sizeof(struct disk_snapshot_header_1) == 32, "FORMAT.md");
+
+/* Behind it: producers, transactions that are finished, transactions that were aborted. */
+struct disk_snapshot_header {
+        uint32_t magic;
+        uint16_t version;
+        uint16_t entry_len;
+        int64_t offset; /* state before this offset */
+        uint32_t count;
+        uint32_t finished_count;
+        uint32_t aborted_count;
+        uint32_t reserved;
+        int64_t aborted_from; /* all aborted transactions that ended at or above it are here */
+        uint32_t entries_crc; /* of all behind the header */
+        uint32_t crc;         /* of the header before */
+};
+static_assert(sizeof(struct disk_snapshot_header) == 48, "FORMAT.md");
+
+struct disk_finished {
+        int64_t first_offset;
+        int64_t last_offset;
+};
+static_assert(sizeof(struct disk_finished) == 16, "FORMAT.md");
 
 struct disk_producer_batch {
         int32_t first_sequence;
@@ -166,8 +195,8 @@ struct disk_checkpoint {
         int64_t damaged_to;
         uint32_t segments_count; /* that hold something, and the crc of their names (8 bytes each) */
         uint32_t segments_crc;
-        int64_t cleaned_end; /* compaction has seen everything below */
-        uint8_t reserved[4];
+        int64_t cleaned_end;       /* compaction has seen everything below */
+        uint32_t aborted_segments; /* sealed segments before segment_base that have a .txn file */
         uint32_t crc;
 };
 static_assert(sizeof(struct disk_checkpoint) == 128, "FORMAT.md");
@@ -179,7 +208,7 @@ struct disk_swap {
         int64_t base_offset;
         int64_t end_offset;
         int64_t size;
-        uint32_t reserved;
+        uint32_t flags; /* SWAP_HAS_ABORTED */
         uint32_t crc;
 };
 static_assert(sizeof(struct disk_swap) == 40, "FORMAT.md");
@@ -208,3 +237,24 @@ struct disk_damaged_range {
         uint32_t reserved;
 };
 static_assert(sizeof(struct disk_damaged_range) == 56, "FORMAT.md");
+
+/* The aborted transactions that end in one sealed segment. */
+struct disk_aborted_header {
+        uint32_t magic;
+        uint16_t version;
+        uint16_t entry_len;
+        int64_t base_offset; /* the segment's name */
+        uint32_t count;
+        uint32_t reserved;
+        uint32_t entries_crc;
+        uint32_t crc; /* of the header before */
+};
+static_assert(sizeof(struct disk_aborted_header) == 32, "FORMAT.md");
+
+struct disk_aborted {
+        int64_t producer_id;
+        int64_t first_offset;
+        int64_t last_offset;   /* of the marker */
+        int64_t stable_offset; /* of the earliest transaction that was open behind the marker, or the offset after it */
+};
+static_assert(sizeof(struct disk_aborted) == 32, "FORMAT.md");

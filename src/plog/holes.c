@@ -37,6 +37,9 @@ void holes_count_segments(const struct plog *pl, struct checkpoint *c)
 
 void holes_mark(struct plog *pl, int64_t from, int64_t to)
 {
+        from = MAX2(from, pl->start); /* what nobody may read any more is not missed */
+        if (from >= to)
+                return;
         if (!damage_add(&pl->damage, &(struct plog_damaged_range){ .from_offset = from,
                                                                    .to_offset = to,
                                                                    .segment_base = -1,

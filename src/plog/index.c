@@ -131,7 +131,7 @@ void index_add(struct index *ix, const struct index_entry *e)
 int index_seal(struct index *ix, struct files *files, const char *path, const struct index_footer *footer)
 {
         struct disk_index_footer d = {
-                .magic = htobe32(INDEX_FOOTER_MAGIC),
+                .magic = htobe32(footer->aborted ? INDEX_FOOTER_ABORTED_MAGIC : INDEX_FOOTER_MAGIC),
                 .size = (int64_t)htobe64((uint64_t)footer->size),
                 .next_offset = (int64_t)htobe64((uint64_t)footer->next_offset),
                 .max_timestamp = (int64_t)htobe64((uint64_t)footer->max_timestamp),
@@ -238,7 +238,8 @@ int index_read_footer(int fd, struct index_footer *ret)
             file_pread(fd, &d, sizeof d, size - (int64_t)sizeof d) != sizeof d)
                 return -EUCLEAN;
         if (be16toh(h.magic) != INDEX_MAGIC || h.version != FORMAT_VERSION ||
-            h.entry_len != sizeof(struct disk_index_entry) || be32toh(d.magic) != INDEX_FOOTER_MAGIC ||
+            h.entry_len != sizeof(struct disk_index_entry) ||
+            (be32toh(d.magic) != INDEX_FOOTER_MAGIC && be32toh(d.magic) != INDEX_FOOTER_ABORTED_MAGIC) ||
             be32toh(d.crc) != crc32c(0, &d, offsetof(struct disk_index_footer, crc)) ||
             entry_pos(be32toh(d.count)) + (int64_t)sizeof d != size)
                 return -EUCLEAN;
@@ -250,6 +251,7 @@ int index_read_footer(int fd, struct index_footer *ret)
                 .max_timestamp_offset = (int64_t)be64toh((uint64_t)d.max_timestamp_offset),
                 .first_timestamp = (int64_t)be64toh((uint64_t)d.first_timestamp),
                 .entries_crc = be32toh(d.entries_crc),
+                .aborted = be32toh(d.magic) == INDEX_FOOTER_ABORTED_MAGIC,
         };
         return 0;
 }

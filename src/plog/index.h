@@ -36,6 +36,7 @@ struct index_footer {
         uint32_t count;
         int64_t size, next_offset, max_timestamp, max_timestamp_offset, first_timestamp;
         uint32_t entries_crc;
+        bool aborted; /* aborted transactions end in the segment: there is a .txn file */
 };
 
 void index_fini(struct index *ix);

@@ -18,6 +18,8 @@
 #include "plog/store.h"
 #include "plog/walk.h"
 
+struct checkpoint;
+
 enum {
         RECENT_MAX = 64,
         PLOG_MAGIC = 0x504c4f47,
@@ -28,6 +30,14 @@ enum {
 };
 
 /* ---- segments ---- */
+
+/* Where the aborted transactions are that end in a segment. */
+enum aborted_where {
+        ABORTED_NONE,   /* there are none; of the active segment they are in the log's producer state */
+        ABORTED_MEMORY, /* in s->aborted, until they are written */
+        ABORTED_FILED,  /* in BASE.txn */
+        ABORTED_UNKNOWN /* its index says whether there are any */
+};
 
 struct segment {
         atomic_uint refs; /* the log, and readers that walk it */
@@ -48,11 +58,15 @@ struct segment {
         bool summary_known; /* the three timestamps are right (of a sealed segment they are in the index's footer) */
         bool index_checked; /* a sealed segment's index was compared with its CRC in this run */
         bool index_filed;   /* ... has its footer on disk */
+        bool cut_back;      /* bytes behind size were written and cut off, which is not synced */
         /* Replaced by compaction: its files have lost their names and stay open as long as it lives (swap.c). */
-        struct plog_pin *retired_file, *retired_index;
+        struct plog_pin *retired_file, *retired_index, *retired_aborted;
         int dirty_fd; /* pinned while anything is unsynced: closing a file may lose its write error; else -1 */
         struct index index;
-        void *snapshot; /* producer state at the roll, until it is written */
+        enum aborted_where aborted_where;
+        struct aborted aborted;
+        struct plog_pin *aborted_file; /* BASE.txn; NULL until it is wanted */
+        void *snapshot;                /* producer state at the roll, until it is written */
         size_t snapshot_len;
 };
 
@@ -93,6 +107,7 @@ struct plog {
         int64_t size_bytes;
         struct epochs epochs;
         struct producers producers;
+        bool has_aborted; /* a sealed segment has, or had, aborted transactions */
         struct recent recent;
         struct plog_listener listener;
         uint64_t cuts;  /* truncations so far: a reader that saw nonsense looks again */
@@ -107,11 +122,13 @@ struct plog {
 
         /* plog.work */
         uint64_t checkpoint_sequence;
+        bool checkpoint_dirty;  /* the last one was written and not synced */
         int64_t checkpoint_end; /* durable end that it says */
         int64_t checkpoint_start;
         int64_t checkpoint_ms;       /* monotonic */
         int64_t checkpoint_size;     /* bytes appended when it was made */
         int64_t checkpoint_snapshot; /* offset of the snapshot it names; -1 */
+        int64_t previous_snapshot;   /* that of the one before, while it is not synced; -1 */
         bool meta_written;
 
         int64_t appended_len; /* lock: in this run */
@@ -196,6 +213,8 @@ ptrdiff_t segments_find(const struct plog *pl, int64_t offset);
 bool segment_must_roll(const struct plog *pl, const struct segment *s, const struct batch_header *h, int64_t now_ms);
 /* End the active segment: nothing is appended to it any more. Files are written by the next flush. */
 int segment_roll(struct plog *pl);
+/* @s ends where the log ends now: remember the producers there for its snapshot. */
+void segment_seal(struct plog *pl, struct segment *s);
 /* Note a batch that lies at @pos = size: index entry, timestamps, size. */
 void segment_note(struct plog *pl, struct segment *s, const struct batch_header *h);
 /* The same for a segment that is in no log, whose index file has @suffix. No lock. */
@@ -228,6 +247,19 @@ static inline struct walk_range segment_whole(const struct segment *s, int64_t s
 {
         return (struct walk_range){ .end = size, .first_offset = s->base_offset, .end_offset = INT64_MAX };
 }
+
+/* ---- stable.c ---- */
+
+/* Its aborted transactions are there. plog.lock held, or the log not yet known. */
+void segment_set_aborted(struct plog *pl, struct segment *s, enum aborted_where where);
+/* @s is sealed: those of the active segment are its own now. plog.lock held, or the log not yet known. */
+void segment_take_aborted(struct plog *pl, struct segment *s);
+/* Write them down, if they are in memory only. They can be found again, so failing fails nothing. plog.work held. */
+void segment_file_aborted(struct plog *pl, struct segment *s);
+/* How many there are in a sealed segment, as far as its file can be read. Blocks. */
+int segment_count_aborted(struct plog *pl, struct segment *s, uint32_t *ret_count);
+/* How many segments below the checkpoint's place have a .txn file. plog.lock held. */
+uint32_t aborted_count_segments(const struct plog *pl, const struct checkpoint *c);
 
 /* ---- recent.c ---- */
 
@@ -270,6 +302,7 @@ struct checkpoint {
         int64_t damaged_from, damaged_to;
         int64_t cleaned_end;
         uint32_t segments_count, segments_crc;
+        uint32_t aborted_segments;
 };
 /* Flush, then write down where the log stands: producer snapshot, index, checkpoint. @sync: it must be durable. */
 int checkpoint_make(struct plog *pl, bool sync);
@@ -277,6 +310,11 @@ int checkpoint_make(struct plog *pl, bool sync);
 int checkpoint_write(struct plog *pl, struct checkpoint *c, bool sync);
 /* The slot in force. Return: 0, -ENOENT when there is none (or no good one), negative errno. */
 int checkpoint_read(const char *dir, struct checkpoint *ret);
+/* After an unclean stop: what will be read is durable, its name too; the process may have left it in the page cache only.
+ * Return: 0, -ENOENT when there is none, other negative errno. */
+int checkpoint_settle(const char *dir);
+/* Write the identity of the log's folder; @sync: durably, but for its name. Blocks. Return: 0 or negative errno. */
+int plog_write_meta(const char *dir, struct uuid topic_id, int32_t partition, bool sync);
 /* Is it time for one? */
 bool checkpoint_due(struct plog *pl, int64_t now_mono_ms);
 
@@ -311,13 +349,26 @@ int damage_load(struct plog *pl);
 
 /* Build the state of a log that was just made from its folder. No other thread knows it yet. Blocks. */
 int plog_recover(struct plog *pl);
-/* Producer state before @offset from the newest snapshot not above it and the batches since, into an empty @ret.
- * @known_empty, if not -1, is an offset before which no producer was known. Blocks. */
-int producers_recover(struct plog *pl, int64_t offset, int64_t known_empty, struct producers *ret);
-/* Call @fn for the header of each batch that has an offset from @from up to below @to. Blocks; plog.work held or the log
- * not yet known. Ends quietly at damage. Return: 0, what @fn returned, negative errno. */
-int plog_replay(struct plog *pl, int64_t from, int64_t to, int (*fn)(void *arg, const struct batch_header *h),
-                void *arg);
+struct producers_want {
+        int64_t offset;       /* the state before it */
+        int64_t aborted_from; /* with all aborted transactions that end from here on: name of the segment that goes on */
+        int64_t known_empty;  /* if not -1, an offset before which no producer was known */
+        bool cut;             /* snapshots of later offsets are of a future that was cut away, and go */
+};
+/* Producer state from the newest snapshot that serves and the batches since, into an empty @ret. Blocks; plog.work held or
+ * the log not yet known. */
+int producers_recover(struct plog *pl, const struct producers_want *want, struct producers *ret);
+/* A batch on disk, for plog_replay(). */
+struct replay {
+        const struct batch_header *h;
+        int fd;
+        int64_t pos;
+};
+/* Note what a batch says of its producer; @arg: struct producers. Return: 0 or negative errno. */
+int producers_replay(void *arg, const struct replay *at);
+/* Call @fn for each batch that has an offset from @from up to below @to. Blocks; plog.work held or the log not yet known.
+ * Ends quietly at damage. Return: 0, what @fn returned, negative errno. */
+int plog_replay(struct plog *pl, int64_t from, int64_t to, int (*fn)(void *arg, const struct replay *at), void *arg);
 
 /* ---- store.c ---- */
 

@@ -58,19 +58,23 @@ DEFINE_FREEP(struct plog, plog_unref)
 
 /* ---- identity ---- */
 
-static int write_meta(const struct plog_open_args *args, const char *path)
+int plog_write_meta(const char *dir, struct uuid topic_id, int32_t partition, bool sync)
 {
         struct disk_partition_meta m = { .magic = htobe32(PARTITION_META_MAGIC),
                                          .version = htobe32(FORMAT_VERSION),
-                                         .partition = (int32_t)htobe32((uint32_t)args->partition) };
+                                         .partition = (int32_t)htobe32((uint32_t)partition) };
+        char path[PLOG_PATH_MAX];
         int fd, r;
 
-        memcpy(m.topic_id, args->topic_id.b, sizeof m.topic_id);
+        memcpy(m.topic_id, topic_id.b, sizeof m.topic_id);
         m.crc = htobe32(crc32c(0, &m, offsetof(struct disk_partition_meta, crc)));
+        plog_path_of(dir, PARTITION_META_NAME, path);
         fd = file_open(path, O_RDWR | O_CREAT);
         if (fd < 0)
                 return fd;
         r = file_pwrite_all(fd, &m, sizeof m, 0);
+        if (!r && sync)
+                r = file_sync(fd);
         file_close(fd);
         return r;
 }
@@ -105,13 +109,14 @@ int plog_read_meta(const char *dir, struct uuid *ret_topic_id, int32_t *ret_part
         return 0;
 }
 
-/* Made without a sync: it is synced with the first data. One that was lost or torn before that is made again; over data
- * it must be right. */
+/* Made without a sync: it is synced with the first data. One that was lost or torn before that is made again: a folder
+ * without a checkpoint, which is written after that sync, holds nothing that was promised. Over promised data it must be
+ * right. */
 static int check_meta(struct plog *pl, const struct plog_open_args *args)
 {
         struct uuid topic_id;
         int32_t partition;
-        char path[PLOG_PATH_MAX];
+        struct checkpoint c;
         int r = plog_read_meta(pl->dir, &topic_id, &partition);
         bool good = !r;
 
@@ -120,11 +125,14 @@ static int check_meta(struct plog *pl, const struct plog_open_args *args)
         if (r && r != -ENOENT && r != -EUCLEAN)
                 return r;
         r = good ? 1 : file_list(pl->dir, find_segment, NULL);
+        if (!good && r == 1) {
+                r = checkpoint_read(pl->dir, &c);
+                r = r == -ENOENT ? 0 : r ? r : 1;
+        }
         if (r < 0)
                 return r;
-        plog_path_of(pl->dir, PARTITION_META_NAME, path);
         if (!r)
-                return write_meta(args, path);
+                return plog_write_meta(pl->dir, args->topic_id, args->partition, false);
         diag(DIAG_ERROR, "%s: the folder %s belongs to another topic or partition (%s): move it away", pl->name,
              pl->dir,
              good ? "its partition.meta says so" : "its partition.meta is missing, damaged or of another version");
@@ -227,7 +235,7 @@ static bool checkpoint_is_current(struct plog *pl)
         current = !pl->end && !pl->segments_count;
         current |= pl->durable_end == pl->end && pl->checkpoint_end == pl->end && pl->checkpoint_start == pl->start &&
                    !pl->epochs_dirty && !pl->damage_dirty &&
-                   (!pl->producers.count || pl->checkpoint_snapshot == pl->end);
+                   (!producers_any(&pl->producers) || pl->checkpoint_snapshot == pl->end);
         pthread_mutex_unlock(&pl->lock);
         return current;
 }
@@ -295,6 +303,7 @@ void plog_ends(struct plog *pl, struct plog_ends *ret)
                                    .size_bytes = pl->size_bytes,
                                    .damaged_offsets = damage_offsets(&pl->damage),
                                    .damaged_ranges = pl->damage.count,
+                                   .unstable_offset = producers_unstable(&pl->producers),
                                    .failed = pl->state == PLOG_FAILED };
         pthread_mutex_unlock(&pl->lock);
 }

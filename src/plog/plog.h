@@ -55,12 +55,15 @@ enum {
         PLOG_E_FAILED,                 /* a write or sync failed: read-only up to the durable end */
         PLOG_E_CLOSED,                 /* closed or deleted meanwhile */
         PLOG_E_DAMAGED,                /* bytes on disk are not what was written, or missing */
+        PLOG_E_INVALID_TXN_STATE,      /* outside of a transaction, of a producer that has one open */
+        PLOG_E_COORDINATOR_FENCED,     /* marker of a transaction coordinator older than the one known */
 };
 
 /* ---- append ---- */
 
 struct plog_append_args {
-        uint8_t *batch; /* one whole v2 batch, validated; base offset and leader epoch are written into it */
+        uint8_t *
+                batch; /* one whole v2 batch, validated; no control batch unless it is a replica's copy; base offset and leader epoch are written into it */
         size_t len;
         int32_t leader_epoch;
         int64_t now_ms; /* wall clock */
@@ -82,9 +85,45 @@ struct plog_append_result {
 /* Append one batch at the end. Sequence check, offset, write and state change are one atomic step.
  * Durability: none until the durable end passes (see struct plog_listener).
  * Return: PLOG_OK, PLOG_E_DUPLICATE (with @ret), PLOG_E_OUT_OF_ORDER_SEQUENCE, PLOG_E_INVALID_PRODUCER_EPOCH,
- * PLOG_E_SEGMENT_LIMIT, PLOG_E_FAILED, PLOG_E_CLOSED; -ENOMEM, -ENOSPC (no room: what was written is cut back) and other
+ * PLOG_E_INVALID_TXN_STATE, PLOG_E_SEGMENT_LIMIT, PLOG_E_FAILED, PLOG_E_CLOSED; -ENOMEM, -ENOSPC (no room: what was written is cut back) and other
  * negative errno leave the log as it was. Another write error makes the log FAILED and is returned as PLOG_E_FAILED. */
 int plog_append(struct plog *pl, const struct plog_append_args *args, struct plog_append_result *ret);
+
+/* ---- transactions (KIP-98) ---- */
+
+struct plog_marker_args {
+        int64_t producer_id;
+        int16_t producer_epoch;
+        int32_t coordinator_epoch; /* of the transaction's coordinator */
+        int32_t leader_epoch;
+        bool commit;    /* else abort */
+        int64_t now_ms; /* wall clock */
+};
+
+/* Append the marker that ends a producer's transaction in this log. That it has none open is fine: the marker then only
+ * tells the epochs. Return: PLOG_OK; PLOG_E_INVALID_PRODUCER_EPOCH and PLOG_E_COORDINATOR_FENCED when a newer producer or
+ * coordinator is known; otherwise as plog_append(). */
+int plog_append_marker(struct plog *pl, const struct plog_marker_args *args, struct plog_append_result *ret);
+
+/* The last stable offset, never above @high_watermark: the first offset of a transaction that is open, or whose marker is not
+ * below @high_watermark; else @high_watermark. It does not go back while @high_watermark does not. */
+int64_t plog_stable_offset(struct plog *pl, int64_t high_watermark);
+
+struct plog_aborted {
+        int64_t producer_id;
+        int64_t first_offset;  /* of its records here */
+        int64_t last_offset;   /* of its marker */
+        int64_t stable_offset; /* what was stable behind that marker: all that end later have no offset below */
+};
+
+/* The aborted transactions with an offset from @from_offset up to below @to_offset, by first offset. @to_offset is not above
+ * the last stable offset. Their count is bounded by ABORTED_MAX for each segment that the offsets lie in, and the
+ * transactions that were open where they end.
+ * Blocks only when a list is not in the page cache: @may_block false gives -EAGAIN then.
+ * Return: 0 with *@ret_list (free() it; NULL when there are none); PLOG_E_CLOSED; PLOG_E_DAMAGED when it cannot be told;
+ * negative errno. */
+int plog_aborted(struct plog *pl, int64_t from_offset, int64_t to_offset, bool may_block,
+                 struct plog_aborted **ret_list, size_t *ret_count);
 
 /* ---- read ---- */
 
@@ -124,6 +163,9 @@ struct plog_ends {
         int64_t size_bytes;
         int64_t damaged_offsets; /* of all damaged ranges */
         unsigned damaged_ranges;
+        /* First offset of a transaction that is open, or whose marker plog_stable_offset() did not yet see below a high
+         * watermark; INT64_MAX: none, everything below the high watermark is stable. */
+        int64_t unstable_offset;
         bool failed;
 };
 void plog_ends(struct plog *pl, struct plog_ends *ret);

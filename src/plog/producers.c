@@ -1,17 +1,15 @@
-/* Producer state of one log; see producers.h and FORMAT.md "snapshot".
+/* Producer state of one log; see producers.h.
  * The rules are Kafka's (KIP-98, KAFKA-5793): the numbers in comments are those of the list of server behaviours that
  * docs/ cites: 20 duplicates, 21 new epochs, unknown producers and wrap-around, 22 stale epochs. */
 #include "plog/producers.h"
 
-#include <endian.h>
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "base/crc32c.h"
-#include "base/err.h"
 #include "plog/plog.h"
-#include "sys/file.h"
 
-enum { BUCKETS_MIN = 8, SNAPSHOT_FILE_MAX = 1 << 30 };
+enum { BUCKETS_MIN = 8 };
 
 void producers_fini(struct producers *p)
 {
@@ -21,6 +19,8 @@ void producers_fini(struct producers *p)
                         free(at);
                 }
         free(p->buckets);
+        free(p->finished);
+        aborted_fini(&p->aborted);
         *p = (struct producers){ 0 };
 }
 
@@ -75,7 +75,7 @@ struct producer *producers_get(struct producers *p, int64_t id)
         found->id = id;
         found->epoch = -1;
         found->coordinator_epoch = -1;
-        found->txn_first_offset = -1;
+        found->txn_first_offset = found->marker_offset = -1;
         b = bucket_of(p, id);
         found->next = p->buckets[b];
         p->buckets[b] = found;
@@ -99,23 +99,111 @@ int producer_check(const struct producer *producer, const struct batch_header *h
                         }
         if (h->producer_epoch < producer->epoch)
                 return PLOG_E_INVALID_PRODUCER_EPOCH; /* 22 */
-        if (h->producer_epoch > producer->epoch)
-                return h->base_sequence == 0 ? PLOG_OK : PLOG_E_OUT_OF_ORDER_SEQUENCE; /* 21 */
-        if (producer->batch_count)
+        if (producer->batch_count && h->producer_epoch == producer->epoch)
                 last = producer->batches[producer->batch_count - 1].last_sequence;
-        return h->base_sequence == (last < 0 ? 0 : batch_sequence_add(last, 1)) ? PLOG_OK
-                                                                                : PLOG_E_OUT_OF_ORDER_SEQUENCE;
+        if (h->base_sequence != (last < 0 ? 0 : batch_sequence_add(last, 1)))
+                return PLOG_E_OUT_OF_ORDER_SEQUENCE; /* 21 */
+        return producer->txn_first_offset >= 0 && !batch_is_transactional(h) ? PLOG_E_INVALID_TXN_STATE : PLOG_OK;
 }
 
-void producer_note(struct producer *producer, const struct batch_header *h, int64_t now_ms)
+int producer_check_marker(const struct producer *producer, const struct batch_header *h, const struct batch_marker *m)
 {
-        producer->last_used_ms = now_ms;
-        if (producer->epoch != h->producer_epoch) {
-                producer->epoch = h->producer_epoch;
-                producer->batch_count = 0;
+        if (!producer)
+                return PLOG_OK;
+        if (h->producer_epoch < producer->epoch)
+                return PLOG_E_INVALID_PRODUCER_EPOCH;
+        return m->coordinator_epoch < producer->coordinator_epoch ? PLOG_E_COORDINATOR_FENCED : PLOG_OK;
+}
+
+/* ---- transactions ---- */
+
+static void txn_begin(struct producers *p, struct producer *x, int64_t first_offset)
+{
+        x->txn_first_offset = first_offset;
+        x->txn_next = NULL;
+        x->txn_prev = p->txn_last;
+        *(p->txn_last ? &p->txn_last->txn_next : &p->txn_first) = x;
+        p->txn_last = x;
+}
+
+static void finished_add(struct producers *p, int64_t first_offset, int64_t last_offset)
+{
+        struct finished *f = p->finished;
+
+        if (p->finished_count == FINISHED_MAX) {
+                f[1].first_offset = MIN2(f[0].first_offset, f[1].first_offset);
+                memmove(f, f + 1, (--p->finished_count) * sizeof *f);
         }
-        if (batch_is_control(h) || h->base_sequence < 0)
-                return; /* a transaction's marker has an epoch but no sequence */
+        assert(p->finished_count < p->finished_size);
+        f[p->finished_count++] = (struct finished){ first_offset, last_offset };
+}
+
+static void txn_end(struct producers *p, struct producer *x, const struct batch_header *h, bool commit)
+{
+        const int64_t first_offset = x->txn_first_offset, last_offset = batch_last_offset(h);
+
+        *(x->txn_prev ? &x->txn_prev->txn_next : &p->txn_first) = x->txn_next;
+        *(x->txn_next ? &x->txn_next->txn_prev : &p->txn_last) = x->txn_prev;
+        x->txn_prev = x->txn_next = NULL;
+        x->txn_first_offset = -1;
+        finished_add(p, first_offset, last_offset);
+        if (!commit)
+                aborted_add(&p->aborted,
+                            &(struct plog_aborted){ .producer_id = x->id,
+                                                    .first_offset = first_offset,
+                                                    .last_offset = last_offset,
+                                                    .stable_offset = p->txn_first ? p->txn_first->txn_first_offset
+                                                                                  : last_offset + 1 });
+}
+
+int producers_reserve(struct producers *p)
+{
+        uint32_t size = p->finished_size ? p->finished_size * 2 : 4;
+        struct finished *n;
+
+        if (p->finished_count == p->finished_size && p->finished_size < FINISHED_MAX) {
+                n = realloc(p->finished, size * sizeof *n);
+                if (!n)
+                        return -ENOMEM;
+                p->finished = n;
+                p->finished_size = size;
+        }
+        return aborted_reserve(&p->aborted);
+}
+
+int64_t producers_unstable(const struct producers *p)
+{
+        int64_t first = p->txn_first ? p->txn_first->txn_first_offset : INT64_MAX;
+
+        for (uint32_t i = 0; i < p->finished_count; i++)
+                first = MIN2(first, p->finished[i].first_offset);
+        return first;
+}
+
+void producers_replicated(struct producers *p, int64_t high_watermark)
+{
+        uint32_t gone = 0;
+
+        while (gone < p->finished_count && p->finished[gone].last_offset < high_watermark)
+                gone++;
+        if (!gone)
+                return;
+        p->finished_count -= gone;
+        memmove(p->finished, p->finished + gone, p->finished_count * sizeof *p->finished);
+}
+
+/* ---- batches ---- */
+
+static void set_epoch(struct producer *producer, int16_t epoch)
+{
+        if (producer->epoch == epoch)
+                return;
+        producer->epoch = epoch;
+        producer->batch_count = 0;
+}
+
+static void note_sequences(struct producer *producer, const struct batch_header *h)
+{
         if (producer->batch_count == PRODUCER_BATCHES) {
                 memmove(producer->batches, producer->batches + 1, (PRODUCER_BATCHES - 1) * sizeof *producer->batches);
                 producer->batch_count--;
@@ -127,6 +215,26 @@ void producer_note(struct producer *producer, const struct batch_header *h, int6
                 .last_offset = batch_last_offset(h),
                 .timestamp = h->max_timestamp,
         };
+}
+
+void producers_note(struct producers *p, struct producer *producer, const struct batch_header *h,
+                    const struct batch_marker *marker, int64_t now_ms)
+{
+        if (batch_is_control(h) && !marker)
+                return;
+        producer->last_used_ms = now_ms;
+        set_epoch(producer, h->producer_epoch);
+        if (marker) {
+                producer->coordinator_epoch = marker->coordinator_epoch;
+                producer->marker_offset = batch_last_offset(h);
+                if (producer->txn_first_offset >= 0)
+                        txn_end(p, producer, h, marker->type == BATCH_MARKER_COMMIT);
+                return;
+        }
+        if (h->base_sequence >= 0)
+                note_sequences(producer, h);
+        if (batch_is_transactional(h) && producer->txn_first_offset < 0)
+                txn_begin(p, producer, h->base_offset);
 }
 
 void producers_expire(struct producers *p, int64_t now_ms, int64_t expiry_ms)
@@ -143,110 +251,4 @@ void producers_expire(struct producers *p, int64_t now_ms, int64_t expiry_ms)
                         free(x);
                         p->count--;
                 }
-}
-
-static struct disk_producer encode_one(const struct producer *x)
-{
-        struct disk_producer d = {
-                .id = (int64_t)htobe64((uint64_t)x->id),
-                .last_used_ms = (int64_t)htobe64((uint64_t)x->last_used_ms),
-                .txn_first_offset = (int64_t)htobe64((uint64_t)x->txn_first_offset),
-                .coordinator_epoch = (int32_t)htobe32((uint32_t)x->coordinator_epoch),
-                .epoch = (int16_t)htobe16((uint16_t)x->epoch),
-                .batch_count = (int16_t)htobe16(x->batch_count),
-        };
-
-        for (unsigned i = 0; i < x->batch_count; i++)
-                d.batches[i] = (struct disk_producer_batch){
-                        .first_sequence = (int32_t)htobe32((uint32_t)x->batches[i].first_sequence),
-                        .last_sequence = (int32_t)htobe32((uint32_t)x->batches[i].last_sequence),
-                        .last_offset = (int64_t)htobe64((uint64_t)x->batches[i].last_offset),
-                        .timestamp = (int64_t)htobe64((uint64_t)x->batches[i].timestamp),
-                };
-        return d;
-}
-
-int producers_encode(const struct producers *p, int64_t offset, void **ret_data, size_t *ret_len)
-{
-        size_t len = sizeof(struct disk_snapshot_header) + p->count * sizeof(struct disk_producer);
-        struct disk_snapshot_header *h = calloc(1, len);
-        struct disk_producer *d = (struct disk_producer *)(h + 1);
-
-        if (!h)
-                return -ENOMEM;
-        for (uint32_t i = 0; i < p->buckets_count; i++)
-                for (const struct producer *x = p->buckets[i]; x; x = x->next)
-                        *d++ = encode_one(x);
-        h->magic = htobe32(SNAPSHOT_MAGIC);
-        h->version = htobe16(FORMAT_VERSION);
-        h->entry_len = htobe16(sizeof *d);
-        h->offset = (int64_t)htobe64((uint64_t)offset);
-        h->count = htobe32(p->count);
-        h->entries_crc = htobe32(crc32c(0, h + 1, len - sizeof *h));
-        h->crc = htobe32(crc32c(0, h, offsetof(struct disk_snapshot_header, crc)));
-        *ret_data = h;
-        *ret_len = len;
-        return 0;
-}
-
-static bool header_fits(const struct disk_snapshot_header *h, size_t len, int64_t offset)
-{
-        return len >= sizeof *h && be32toh(h->magic) == SNAPSHOT_MAGIC && be16toh(h->version) == FORMAT_VERSION &&
-               be16toh(h->entry_len) == sizeof(struct disk_producer) &&
-               be32toh(h->crc) == crc32c(0, h, offsetof(struct disk_snapshot_header, crc)) &&
-               (int64_t)be64toh((uint64_t)h->offset) == offset &&
-               len - sizeof *h == (uint64_t)be32toh(h->count) * sizeof(struct disk_producer) &&
-               be32toh(h->entries_crc) == crc32c(0, h + 1, len - sizeof *h);
-}
-
-static int decode_one(struct producers *p, const struct disk_producer *d)
-{
-        unsigned batch_count = be16toh((uint16_t)d->batch_count);
-        struct producer *x;
-
-        if (batch_count > PRODUCER_BATCHES)
-                return -EUCLEAN;
-        x = producers_get(p, (int64_t)be64toh((uint64_t)d->id));
-        if (!x)
-                return -ENOMEM;
-        x->last_used_ms = (int64_t)be64toh((uint64_t)d->last_used_ms);
-        x->txn_first_offset = (int64_t)be64toh((uint64_t)d->txn_first_offset);
-        x->coordinator_epoch = (int32_t)be32toh((uint32_t)d->coordinator_epoch);
-        x->epoch = (int16_t)be16toh((uint16_t)d->epoch);
-        x->batch_count = (uint8_t)batch_count;
-        for (unsigned i = 0; i < batch_count; i++) {
-                struct producer_batch *b = &x->batches[i];
-
-                b->first_sequence = (int32_t)be32toh((uint32_t)d->batches[i].first_sequence);
-                b->last_sequence = (int32_t)be32toh((uint32_t)d->batches[i].last_sequence);
-                b->last_offset = (int64_t)be64toh((uint64_t)d->batches[i].last_offset);
-                b->timestamp = (int64_t)be64toh((uint64_t)d->batches[i].timestamp);
-                /* Sequences run on at 0 behind 2^31-1, so the count of records is their distance in 31 bits. */
-                b->first_offset = b->last_offset -
-                                  (int64_t)(((uint32_t)b->last_sequence - (uint32_t)b->first_sequence) & INT32_MAX);
-        }
-        return 0;
-}
-
-int producers_load(struct producers *p, const char *path, int64_t offset)
-{
-        CLEANUP(freep) char *data = NULL;
-        const struct disk_snapshot_header *h;
-        size_t len;
-        int r;
-
-        r = file_read_whole(path, SNAPSHOT_FILE_MAX, &data, &len);
-        if (r)
-                return r;
-        h = (const struct disk_snapshot_header *)data;
-        if (!header_fits(h, len, offset))
-                return -EUCLEAN;
-        for (uint32_t i = 0; i < be32toh(h->count); i++) {
-                r = decode_one(p, (const struct disk_producer *)(h + 1) + i);
-                if (r) {
-                        producers_fini(p);
-                        return r;
-                }
-        }
-        return 0;
 }

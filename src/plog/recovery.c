@@ -19,13 +19,18 @@ struct recovery {
         struct plog *pl;
         struct checkpoint c;
         bool have_checkpoint;
+        bool unclean; /* what is read may be in the page cache only: names, too */
         bool epochs_found;
+        struct epoch_entry last_epoch; /* in the file; -1: none */
         int64_t now_ms;
-        int64_t *bases, *snapshots;
-        size_t bases_count, bases_size, snapshots_count, snapshots_size;
-        size_t scan_from;  /* subscript of the first segment that is read */
-        int64_t scan_pos;  /* in it */
-        int64_t known_end; /* durable for certain */
+        int64_t *bases, *snapshots, *indexes, *aborted;
+        size_t bases_count, bases_size, snapshots_count, snapshots_size, indexes_count, indexes_size, aborted_count,
+                aborted_size;
+        size_t scan_from; /* subscript of the first segment that is read */
+        int64_t scan_pos; /* in it */
+        int scan_fd;
+        int64_t producers_from; /* their state is known up to here */
+        int64_t known_end;      /* durable for certain */
         int64_t scanned_len, cut_len;
         bool changed;
 };
@@ -78,6 +83,12 @@ static int note_name(void *arg, const char *name)
         v = plog_offset_of_name(name, SNAPSHOT_SUFFIX);
         if (v >= 0)
                 return push_offset(&rc->snapshots, &rc->snapshots_count, &rc->snapshots_size, v);
+        v = plog_offset_of_name(name, INDEX_SUFFIX);
+        if (v >= 0)
+                return push_offset(&rc->indexes, &rc->indexes_count, &rc->indexes_size, v);
+        v = plog_offset_of_name(name, ABORTED_SUFFIX);
+        if (v >= 0)
+                return push_offset(&rc->aborted, &rc->aborted_count, &rc->aborted_size, v);
         if (ends_with(name, DELETED_SUFFIX) || ends_with(name, ".new") || ends_with(name, ".tmp")) {
                 plog_path_of(rc->pl->dir, name, path);
                 (void)file_unlink(path); /* tried again at the next start */
@@ -92,15 +103,31 @@ static int compare_offsets(const void *a, const void *b)
         return (x > y) - (x < y);
 }
 
-static void remove_segment_files(struct plog *pl, int64_t base)
+/* One that stays would lie within what is appended next. */
+static int remove_segment_files(struct plog *pl, int64_t base)
 {
-        static const char *const suffixes[] = { INDEX_SUFFIX, SEGMENT_SUFFIX };
+        static const char *const suffixes[] = { INDEX_SUFFIX, ABORTED_SUFFIX, SEGMENT_SUFFIX };
         char path[PLOG_PATH_MAX];
+        int r = 0;
 
-        for (size_t i = 0; i < ARRAY_LEN(suffixes); i++) {
+        for (size_t i = 0; !r && i < ARRAY_LEN(suffixes); i++) {
                 plog_path(pl->dir, base, suffixes[i], path);
-                (void)file_unlink(path); /* found again at the next start */
+                r = file_unlink(path);
         }
+        return r;
+}
+
+/* The file number @i ends below the start: the next name says so, or that the checkpoint knew of nothing above. */
+static bool lies_below_start(const struct recovery *rc, size_t i)
+{
+        const struct checkpoint *c = &rc->c;
+
+        /* The one that was active stays until a checkpoint that knows of another is durable: see check_active(). */
+        if (!rc->have_checkpoint || rc->bases[i] == c->segment_base)
+                return false;
+        if (i + 1 < rc->bases_count && rc->bases[i + 1] <= c->start_offset)
+                return true;
+        return c->segment_base < 0 && c->start_offset == c->end_offset && rc->bases[i] < c->start_offset;
 }
 
 /* Make the segments that are on disk; those that retention has passed, and empty ones, go. */
@@ -118,9 +145,10 @@ static int load_segments(struct recovery *rc)
                 r = file_info(path, &info);
                 if (r)
                         return r;
-                if (!info.size ||
-                    (i + 1 < rc->bases_count && rc->have_checkpoint && rc->bases[i + 1] <= rc->c.start_offset)) {
-                        remove_segment_files(pl, rc->bases[i]);
+                if (!info.size || lies_below_start(rc, i)) {
+                        r = remove_segment_files(pl, rc->bases[i]);
+                        if (r)
+                                return r;
                         continue;
                 }
                 r = segment_new(pl, rc->bases[i], &s);
@@ -137,6 +165,28 @@ static int load_segments(struct recovery *rc)
                 TAKE_PTR(s);
         }
         return 0;
+}
+
+/* An index must not survive its segment: another one may get the same name and come to the same size, which the footer would
+ * then vouch for. */
+static int remove_index(struct recovery *rc, int64_t base)
+{
+        char path[PLOG_PATH_MAX];
+
+        rc->changed = true;
+        plog_path(rc->pl->dir, base, INDEX_SUFFIX, path);
+        return file_unlink(path);
+}
+
+static int remove_orphans(struct recovery *rc)
+{
+        int r = 0;
+
+        for (size_t i = 0; !r && i < rc->indexes_count; i++)
+                if (!rc->bases_count ||
+                    !bsearch(&rc->indexes[i], rc->bases, rc->bases_count, sizeof *rc->bases, compare_offsets))
+                        r = remove_index(rc, rc->indexes[i]);
+        return r;
 }
 
 /* The file that was being written when the node stopped uncleanly must be there: how far it reached nobody else knows. To go
@@ -160,6 +210,31 @@ static int check_active(struct recovery *rc)
 
 /* ---- what need not be read ---- */
 
+static bool has_aborted_file(const struct recovery *rc, int64_t base)
+{
+        return rc->aborted_count &&
+               bsearch(&base, rc->aborted, rc->aborted_count, sizeof *rc->aborted, compare_offsets);
+}
+
+/* Of the first @count segments, those with a .txn file have aborted transactions, unless there are not as many as there
+ * were: then their indexes are asked, when somebody wants to know. */
+static void find_aborted(struct recovery *rc, size_t count)
+{
+        struct plog *pl = rc->pl;
+        uint32_t found = 0;
+
+        for (size_t i = 0; i < count; i++)
+                found += has_aborted_file(rc, pl->segments[i]->base_offset);
+        for (size_t i = 0; i < count; i++) {
+                struct segment *s = pl->segments[i];
+
+                if (found != rc->c.aborted_segments)
+                        segment_set_aborted(pl, s, ABORTED_UNKNOWN);
+                else if (has_aborted_file(rc, s->base_offset))
+                        segment_set_aborted(pl, s, ABORTED_FILED);
+        }
+}
+
 static void find_scan_start(struct recovery *rc)
 {
         struct plog *pl = rc->pl;
@@ -171,13 +246,16 @@ static void find_scan_start(struct recovery *rc)
 
                 while (i < pl->segments_count && pl->segments[i]->base_offset < reach)
                         i++;
-                if (i && i == pl->segments_count)
-                        pl->segments[i - 1]->next_offset = rc->c.end_offset; /* no name behind it says so */
+                /* No name behind it says so, or that of one which came much later. */
+                if (i && (i == pl->segments_count || rc->c.segment_base < 0))
+                        pl->segments[i - 1]->next_offset = rc->c.end_offset;
                 rc->known_end = rc->c.end_offset;
         }
+        find_aborted(rc, i);
         first = i;
         while (i < pl->segments_count && segment_footer(pl, pl->segments[i], &f)) {
                 pl->segments[i]->next_offset = f.next_offset;
+                segment_set_aborted(pl, pl->segments[i], f.aborted ? ABORTED_FILED : ABORTED_NONE);
                 rc->known_end = MAX2(rc->known_end, f.next_offset);
                 i++;
         }
@@ -192,7 +270,7 @@ static void find_scan_start(struct recovery *rc)
 /* ---- replay ---- */
 
 static int walk_segment(struct plog *pl, struct segment *s, int64_t from, int64_t to,
-                        int (*fn)(void *arg, const struct batch_header *h), void *arg)
+                        int (*fn)(void *arg, const struct replay *at), void *arg)
 {
         struct index_entry e;
         struct batch_header h;
@@ -219,7 +297,7 @@ static int walk_segment(struct plog *pl, struct segment *s, int64_t from, int64_
                 }
                 if (batch_last_offset(&h) < from)
                         continue;
-                r = fn(arg, &h);
+                r = fn(arg, &(struct replay){ &h, fd, pos });
                 if (r)
                         break;
         }
@@ -227,8 +305,7 @@ static int walk_segment(struct plog *pl, struct segment *s, int64_t from, int64_
         return r == -EUCLEAN ? 0 : r;
 }
 
-int plog_replay(struct plog *pl, int64_t from, int64_t to, int (*fn)(void *arg, const struct batch_header *h),
-                void *arg)
+int plog_replay(struct plog *pl, int64_t from, int64_t to, int (*fn)(void *arg, const struct replay *at), void *arg)
 {
         ptrdiff_t i = MAX2(segments_find(pl, from), (ptrdiff_t)0);
 
@@ -241,26 +318,35 @@ int plog_replay(struct plog *pl, int64_t from, int64_t to, int (*fn)(void *arg, 
         return 0;
 }
 
-static int note_producer(void *arg, const struct batch_header *h)
+int producers_replay(void *arg, const struct replay *at)
 {
         struct producers *all = arg;
+        struct batch_marker marker;
         struct producer *p;
+        int r = 0;
 
-        if (!batch_has_producer(h))
+        if (!batch_has_producer(at->h))
                 return 0;
-        p = producers_get(all, h->producer_id);
+        if (batch_is_control(at->h)) {
+                r = walk_marker(at->fd, at->pos, at->h, &marker);
+                if (r <= 0)
+                        return r;
+                if (producers_reserve(all))
+                        return -ENOMEM;
+        }
+        p = producers_get(all, at->h->producer_id);
         if (!p)
                 return -ENOMEM;
-        producer_note(p, h, clock_wall_ms());
+        producers_note(all, p, at->h, r ? &marker : NULL, clock_wall_ms());
         return 0;
 }
 
-static int note_epoch(void *arg, const struct batch_header *h)
+static int note_epoch(void *arg, const struct replay *at)
 {
         struct plog *pl = arg;
         int r = epochs_reserve(&pl->epochs);
 
-        if (!r && epochs_assign(&pl->epochs, h->leader_epoch, h->base_offset))
+        if (!r && epochs_assign(&pl->epochs, at->h->leader_epoch, at->h->base_offset))
                 pl->epochs_dirty = true;
         return r;
 }
@@ -275,10 +361,16 @@ static int note_snapshot(void *arg, const char *name)
         return v >= 0 ? push_offset(&rc->snapshots, &rc->snapshots_count, &rc->snapshots_size, v) : 0;
 }
 
-int producers_recover(struct plog *pl, int64_t offset, int64_t known_empty, struct producers *ret)
+/* Does the snapshot at @offset hold all aborted transactions that are wanted, or come before all of them? */
+static bool snapshot_serves(const struct producers *p, int64_t offset, const struct producers_want *want)
+{
+        return offset <= want->aborted_from || p->aborted_from <= want->aborted_from;
+}
+
+int producers_recover(struct plog *pl, const struct producers_want *want, struct producers *ret)
 {
         struct recovery rc = { .pl = pl };
-        int64_t from = MAX2(known_empty, plog_first_base(pl));
+        int64_t from = MAX2(want->known_empty, MIN2(plog_first_base(pl), want->offset));
         int r;
 
         r = file_list(pl->dir, note_snapshot, &rc);
@@ -288,22 +380,28 @@ int producers_recover(struct plog *pl, int64_t offset, int64_t known_empty, stru
                 char path[PLOG_PATH_MAX];
 
                 plog_path(pl->dir, rc.snapshots[i], SNAPSHOT_SUFFIX, path);
-                if (rc.snapshots[i] > offset) {
-                        (void)file_unlink(path); /* of a future that was cut away */
+                if (rc.snapshots[i] > want->offset) {
+                        if (want->cut)
+                                (void)file_unlink(path);
                         continue;
                 }
                 if (rc.snapshots[i] < from)
                         break;
                 r = producers_load(ret, path, rc.snapshots[i]);
-                if (!r) {
+                if (!r && snapshot_serves(ret, rc.snapshots[i], want)) {
                         from = rc.snapshots[i];
                         break;
                 }
+                producers_fini(ret);
                 if (r == -EUCLEAN || r == -ENOENT)
                         r = 0; /* an older one and more batches do as well */
         }
         free(rc.snapshots);
-        return r ? r : plog_replay(pl, from, offset, note_producer, ret);
+        if (!r)
+                r = plog_replay(pl, from, want->offset, producers_replay, ret);
+        aborted_drop_below(&ret->aborted, want->aborted_from);
+        ret->aborted_from = want->aborted_from;
+        return r;
 }
 
 /* ---- scan ---- */
@@ -313,12 +411,13 @@ static int note_batch(void *arg, const struct batch_header *h, int64_t pos)
         struct recovery *rc = arg;
         struct plog *pl = rc->pl;
         struct segment *s = pl->segments[rc->scan_from];
+        struct replay at = { h, rc->scan_fd, pos };
         int r;
 
         assert(pos == s->size);
-        r = note_epoch(pl, h);
-        if (!r)
-                r = note_producer(&pl->producers, h);
+        r = note_epoch(pl, &at);
+        if (!r && h->base_offset >= rc->producers_from)
+                r = producers_replay(&pl->producers, &at);
         if (!r)
                 segment_note(pl, s, h);
         return r;
@@ -336,7 +435,9 @@ static int adopt_active(struct recovery *rc, struct segment *s)
         int fd, r;
 
         plog_path(pl->dir, s->base_offset, INDEX_SUFFIX, path);
-        if (rc->c.index_count) {
+        if (rc->c.max_timestamp_offset < 0) { /* a truncation was under way, which knew no more than the position */
+                r = -EUCLEAN;
+        } else if (rc->c.index_count) {
                 r = pin_file_new(pl->store->files, path, &s->index.file);
                 if (r)
                         return r;
@@ -378,6 +479,13 @@ static int adopt_active(struct recovery *rc, struct segment *s)
         return r;
 }
 
+/* A segment that was scanned is not the last one. */
+static void seal(struct plog *pl, struct segment *s)
+{
+        s->sealed = true;
+        segment_take_aborted(pl, s);
+}
+
 static int cut_here(struct recovery *rc, struct segment *s, int fd, int64_t pos, int64_t file_len)
 {
         struct plog *pl = rc->pl;
@@ -393,7 +501,7 @@ static int cut_here(struct recovery *rc, struct segment *s, int fd, int64_t pos,
 
                 diag(DIAG_NOTICE, "%s: segment %020lld.log lies behind a torn one and is dropped", pl->name,
                      (long long)last->base_offset);
-                remove_segment_files(pl, last->base_offset);
+                r = remove_segment_files(pl, last->base_offset);
                 segment_unref(last);
         }
         return r;
@@ -404,12 +512,17 @@ static int scan_segment(struct recovery *rc, struct segment *s)
 {
         int64_t file_len = s->size, pos = rc->scan_pos, good = pos;
         bool adopted = pos > 0 && file_len >= pos;
+        char path[PLOG_PATH_MAX];
         int fd, r;
 
         s->index_checked = s->summary_known = true;
         s->sealed = false;
         s->next_offset = s->base_offset;
         s->size = 0;
+        if (has_aborted_file(rc, s->base_offset)) {
+                plog_path(rc->pl->dir, s->base_offset, ABORTED_SUFFIX, path);
+                (void)file_unlink(path); /* what the scan finds is written when it is sealed */
+        }
         if (adopted) {
                 r = adopt_active(rc, s);
                 if (r)
@@ -417,10 +530,20 @@ static int scan_segment(struct recovery *rc, struct segment *s)
         } else {
                 pos = 0;
         }
+        for (size_t i = 0; !s->index.filed_count && i < rc->indexes_count; i++)
+                if (rc->indexes[i] == s->base_offset) { /* it is not used, and begun again */
+                        r = remove_index(rc, s->base_offset);
+                        if (r)
+                                return r;
+                }
         fd = pin_file_pin(s->file, 0);
         if (fd < 0)
                 return fd;
-        r = scan_batches(fd, pos, file_len, s->next_offset, note_batch, rc, &good);
+        rc->scan_fd = fd;
+        /* A sync may have failed, which the page cache would not tell; a truncation may not have been synced. */
+        r = file_len > pos || rc->unclean ? file_forget(fd, pos) : 0;
+        if (!r)
+                r = scan_batches(fd, pos, file_len, s->next_offset, note_batch, rc, &good);
         rc->scanned_len += file_len - pos;
         if (!r && good < file_len && s->next_offset >= rc->known_end)
                 r = cut_here(rc, s, fd, good, file_len);
@@ -432,7 +555,8 @@ static int scan_segment(struct recovery *rc, struct segment *s)
         s->synced_size = s->size;
         if (s->next_offset < rc->known_end && rc->known_end == rc->c.end_offset) {
                 holes_mark(rc->pl, s->next_offset, rc->c.end_offset);
-                s->sealed = rc->changed = true;
+                seal(rc->pl, s);
+                rc->changed = true;
         }
         return 1;
 }
@@ -466,13 +590,23 @@ static int leave_out(struct recovery *rc, struct segment *s, int64_t before)
         return r;
 }
 
+/* Where the segment that is looked at should begin. */
+static int64_t end_before(const struct recovery *rc)
+{
+        int64_t base = rc->pl->segments[rc->scan_from]->base_offset;
+
+        if (rc->scan_from)
+                return rc->pl->segments[rc->scan_from - 1]->next_offset;
+        return rc->have_checkpoint ? MIN2(base, rc->known_end) : base;
+}
+
 static int scan(struct recovery *rc)
 {
         struct plog *pl = rc->pl;
 
         for (; rc->scan_from < pl->segments_count; rc->scan_from++, rc->scan_pos = 0) {
                 struct segment *s = pl->segments[rc->scan_from];
-                int64_t before = rc->scan_from ? pl->segments[rc->scan_from - 1]->next_offset : s->base_offset;
+                int64_t before = end_before(rc);
                 int r;
 
                 if (before > s->base_offset) {
@@ -489,19 +623,22 @@ static int scan(struct recovery *rc)
                                 diag(DIAG_NOTICE,
                                      "%s: segment %020lld.log does not follow the one before and is dropped", pl->name,
                                      (long long)s->base_offset);
-                                remove_segment_files(pl, s->base_offset);
+                                r = remove_segment_files(pl, s->base_offset);
+                                if (r)
+                                        return r;
                                 unlist(rc);
                                 continue;
                         }
                 }
                 if (rc->scan_from && !pl->segments[rc->scan_from - 1]->sealed)
-                        pl->segments[rc->scan_from - 1]->sealed = true;
+                        segment_seal(pl, pl->segments[rc->scan_from - 1]);
                 r = scan_segment(rc, s);
                 if (r < 0)
                         return r;
                 if (!s->size) { /* nothing in it is whole */
-                        if (s->base_offset >= rc->known_end)
-                                remove_segment_files(pl, s->base_offset);
+                        r = s->base_offset >= rc->known_end ? remove_segment_files(pl, s->base_offset) : 0;
+                        if (r)
+                                return r;
                         unlist(rc); /* damage stays on disk for whoever can read it */
                 }
         }
@@ -518,13 +655,42 @@ static void set_ends(struct recovery *rc)
 
         pl->end = MAX2(last ? last->next_offset : 0, rc->known_end);
         if (last && !last->sealed && last->next_offset != pl->end)
-                last->sealed = true; /* a hole behind it: what comes next gets a segment of its own */
+                seal(pl, last); /* a hole behind it: what comes next gets a segment of its own */
         /* A checkpoint's start stands even when the first segments are missing: that is a hole, not retention. */
         pl->start = rc->have_checkpoint ? rc->c.start_offset : last ? first : pl->end;
         pl->end = MAX2(pl->end, pl->start);
         pl->durable_end = pl->end;
         for (size_t i = 0; i < pl->segments_count; i++)
                 pl->size_bytes += pl->segments[i]->size;
+}
+
+/* Of what is scanned the batches tell the epochs: the file may know those of batches that a truncation has cut. */
+static int load_epochs(struct recovery *rc, int64_t scan_offset)
+{
+        struct epochs *e = &rc->pl->epochs;
+        int r = epochs_load(e, rc->pl->dir, &rc->epochs_found);
+
+        rc->last_epoch = e->count ? e->entries[e->count - 1] : (struct epoch_entry){ -1, -1 };
+        if (!r && epochs_truncate_end(e, scan_offset + 1))
+                rc->pl->epochs_dirty = true;
+        return r;
+}
+
+/* The list begins behind the start: a crash came between moving the list and moving the start. */
+static int epochs_in_front(struct plog *pl)
+{
+        struct epochs later = pl->epochs;
+        int r;
+
+        pl->epochs = (struct epochs){ 0 };
+        r = plog_replay(pl, pl->start, later.entries[0].start_offset, note_epoch, pl);
+        for (uint32_t i = 0; !r && i < later.count; i++) {
+                r = epochs_reserve(&pl->epochs);
+                if (!r)
+                        epochs_assign(&pl->epochs, later.entries[i].epoch, later.entries[i].start_offset);
+        }
+        epochs_fini(&later);
+        return r;
 }
 
 static int recover_epochs(struct recovery *rc)
@@ -535,9 +701,30 @@ static int recover_epochs(struct recovery *rc)
                 epochs_fini(&pl->epochs);
                 return plog_replay(pl, pl->start, pl->end, note_epoch, pl);
         }
-        if (epochs_truncate_end(&pl->epochs, pl->end + 1))
-                pl->epochs_dirty = true;
+        /* One that was assigned and has no batch yet. */
+        if (rc->last_epoch.start_offset == pl->end) {
+                int r = epochs_reserve(&pl->epochs);
+
+                if (r)
+                        return r;
+                epochs_assign(&pl->epochs, rc->last_epoch.epoch, pl->end);
+        }
+        if (pl->epochs.count && pl->epochs.entries[0].start_offset > pl->start)
+                return epochs_in_front(pl);
         return 0;
+}
+
+/* Up to here nothing is scanned. What begins behind a known end without touching it will be dropped. */
+static int64_t find_scan_offset(const struct recovery *rc)
+{
+        int64_t base;
+
+        if (rc->scan_pos)
+                return rc->c.end_offset;
+        if (rc->scan_from == rc->pl->segments_count)
+                return rc->known_end;
+        base = rc->pl->segments[rc->scan_from]->base_offset;
+        return rc->have_checkpoint || rc->scan_from ? MIN2(base, rc->known_end) : base;
 }
 
 static int recover_inner(struct recovery *rc)
@@ -551,9 +738,16 @@ static int recover_inner(struct recovery *rc)
                 r = file_list(pl->dir, note_name, rc);
         if (r)
                 return r;
+        if (rc->aborted_count)
+                qsort(rc->aborted, rc->aborted_count, sizeof *rc->aborted, compare_offsets);
         if (rc->bases_count)
                 qsort(rc->bases, rc->bases_count, sizeof *rc->bases, compare_offsets);
-        r = checkpoint_read(pl->dir, &rc->c);
+        r = remove_orphans(rc);
+        if (r)
+                return r;
+        r = rc->unclean ? checkpoint_settle(pl->dir) : 0;
+        if (!r)
+                r = checkpoint_read(pl->dir, &rc->c);
         if (r && r != -ENOENT)
                 return r;
         rc->have_checkpoint = !r;
@@ -565,7 +759,9 @@ static int recover_inner(struct recovery *rc)
         if (r)
                 return r;
         if (rc->have_checkpoint) {
+                pl->start = rc->c.start_offset;
                 pl->checkpoint_sequence = rc->c.sequence;
+                pl->checkpoint_dirty = !rc->unclean; /* for all we know */
                 pl->checkpoint_snapshot = rc->c.snapshot_offset;
                 pl->cleaned_end = MIN2(rc->c.cleaned_end, rc->c.end_offset);
         }
@@ -575,14 +771,19 @@ static int recover_inner(struct recovery *rc)
                 return r;
         damage_missing(&pl->damage, &missing_from, &missing_to);
         rc->changed |= missing_from != rc->c.damaged_from || missing_to != rc->c.damaged_to;
-        scan_offset = rc->scan_pos                         ? rc->c.end_offset
-                      : rc->scan_from < pl->segments_count ? pl->segments[rc->scan_from]->base_offset
-                                                           : rc->known_end;
-        r = epochs_load(&pl->epochs, pl->dir, &rc->epochs_found);
+        scan_offset = find_scan_offset(rc);
+        rc->producers_from = scan_offset;
+        r = load_epochs(rc, scan_offset);
         if (!r)
                 r = producers_recover(
-                        pl, scan_offset,
-                        rc->have_checkpoint && rc->c.snapshot_offset < 0 ? MIN2(rc->c.end_offset, scan_offset) : -1,
+                        pl,
+                        &(struct producers_want){
+                                .offset = scan_offset,
+                                .aborted_from = rc->scan_pos ? pl->segments[rc->scan_from]->base_offset : scan_offset,
+                                .known_empty = rc->have_checkpoint && rc->c.snapshot_offset < 0
+                                                       ? MIN2(rc->c.end_offset, scan_offset)
+                                                       : -1,
+                                .cut = true },
                         &pl->producers);
         if (!r)
                 r = scan(rc);
@@ -595,23 +796,27 @@ static int recover_inner(struct recovery *rc)
 
 int plog_recover(struct plog *pl)
 {
-        struct recovery rc = { .pl = pl, .c = { .segment_base = -1, .snapshot_offset = -1 } };
+        struct recovery rc = { .pl = pl,
+                               .c = { .segment_base = -1, .snapshot_offset = -1 },
+                               .unclean = !plog_store_was_clean(pl->store) || atomic_load(&pl->store->unclean) };
         int r;
 
-        pl->checkpoint_snapshot = -1;
+        pl->checkpoint_snapshot = pl->previous_snapshot = -1;
         r = recover_inner(&rc);
         free(rc.bases);
         free(rc.snapshots);
+        free(rc.indexes);
+        free(rc.aborted);
         if (r)
                 return r;
         pl->checkpoint_ms = clock_mono_ms();
         pl->checkpoint_end = rc.have_checkpoint ? rc.c.end_offset : 0;
         pl->checkpoint_start = rc.have_checkpoint ? rc.c.start_offset : 0;
-        pl->meta_written = pl->segments_count > 0;
-        if (rc.changed)
-                pl->dir_dirty = true;
+        pl->meta_written = rc.have_checkpoint; /* it was made after the first sync of all names */
+        /* With a checkpoint the folder was synced before. */
+        pl->dir_dirty = rc.changed || (rc.unclean && !rc.have_checkpoint && pl->segments_count);
         if (rc.scanned_len)
                 diag(DIAG_INFO, "%s: recovered up to offset %lld: %lld bytes read, %lld cut off", pl->name,
                      (long long)pl->end, (long long)rc.scanned_len, (long long)rc.cut_len);
-        return rc.scanned_len || rc.changed ? checkpoint_make(pl, false) : 0;
+        return rc.scanned_len || pl->dir_dirty ? checkpoint_make(pl, false) : 0;
 }

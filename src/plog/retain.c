@@ -9,23 +9,31 @@
 #include "sys/file.h"
 
 /* Rename, so that a crash before the removal does not bring it back, and remove when the delay is over. */
-static void discard_file(struct plog *pl, int64_t offset, const char *suffix, int64_t delay_ms)
+static int discard_file(struct plog *pl, int64_t offset, const char *suffix, int64_t delay_ms)
 {
         char path[PLOG_PATH_MAX], gone[PLOG_PATH_MAX + sizeof DELETED_SUFFIX];
+        int r;
 
         plog_path(pl->dir, offset, suffix, path);
         snprintf(gone, sizeof gone, "%s%s", path, DELETED_SUFFIX);
-        if (!file_rename(path, gone))
+        r = file_rename(path, gone);
+        if (!r)
                 store_remove_later(pl->store, gone, delay_ms);
+        return r;
 }
 
-static void discard_segment(struct plog *pl, struct segment *s, int64_t delay_ms)
+/* @keep_snapshot: the log ends where the segment began, so what it says of the producers still holds. */
+static int discard_segment(struct plog *pl, struct segment *s, int64_t delay_ms, bool keep_snapshot)
 {
-        discard_file(pl, s->base_offset, SEGMENT_SUFFIX, delay_ms);
-        discard_file(pl, s->base_offset, INDEX_SUFFIX, delay_ms);
-        if (s->base_offset != pl->checkpoint_snapshot)
-                discard_file(pl, s->base_offset, SNAPSHOT_SUFFIX, 0);
+        int r = discard_file(pl, s->base_offset, SEGMENT_SUFFIX, delay_ms);
+        int r_index = discard_file(pl, s->base_offset, INDEX_SUFFIX, delay_ms);
+
+        if (s->aborted_where != ABORTED_NONE)
+                (void)discard_file(pl, s->base_offset, ABORTED_SUFFIX, delay_ms); /* nothing names it any more */
+        if (s->base_offset != pl->checkpoint_snapshot && !keep_snapshot)
+                (void)discard_file(pl, s->base_offset, SNAPSHOT_SUFFIX, 0);
         segment_unref(s);
+        return r || r_index == -ENOENT ? r : r_index;
 }
 
 /* ---- from the front ---- */
@@ -118,7 +126,7 @@ static int remove_front(struct plog *pl, size_t count)
                 if (r)
                         segment_unref(gone[i]); /* the files stay until the next start */
                 else
-                        discard_segment(pl, gone[i], delay_ms);
+                        (void)discard_segment(pl, gone[i], delay_ms, false); /* or at the next start: see the start */
         }
         return r ? (r < 0 ? r : -EIO) : (int)count;
 }
@@ -149,7 +157,7 @@ static int delete_records(struct plog *pl, int64_t offset)
             : offset > pl->end         ? PLOG_E_OUT_OF_RANGE
                                        : 0;
         pthread_mutex_unlock(&pl->lock);
-        if (r || offset <= before)
+        if (r || (offset <= before && pl->checkpoint_start == before))
                 return r;
         r = flush_log(pl);
         if (r)
@@ -223,16 +231,24 @@ static int shorten(struct plog *pl, struct segment *s, int64_t pos, int64_t end)
         fd = pin_file_pin(s->file, 0);
         if (fd < 0)
                 return fd;
+        pthread_mutex_lock(&pl->lock);
+        index_fini(&s->index); /* whatever comes of the rest, nobody looks into its file any more */
+        s->index_checked = true;
+        s->index_filed = false;
+        pthread_mutex_unlock(&pl->lock);
         r = file_unlink(path); /* its footer would vouch for what is cut away */
+        plog_path(pl->dir, s->base_offset, ABORTED_SUFFIX, path);
+        if (!r && s->aborted_where != ABORTED_NONE)
+                r = file_unlink(path);
         if (!r)
                 r = file_truncate(fd, pos);
         if (!r)
                 r = file_sync(fd);
         if (!r) {
                 pthread_mutex_lock(&pl->lock);
-                index_fini(&s->index);
-                s->index_checked = s->summary_known = true;
-                s->index_filed = s->sealed = false;
+                s->summary_known = true;
+                s->sealed = false;
+                segment_set_aborted(pl, s, ABORTED_NONE); /* they are found again with the producers */
                 s->size = 0;
                 s->next_offset = s->base_offset;
                 s->max_timestamp = s->max_timestamp_offset = s->first_timestamp = -1;
@@ -254,17 +270,21 @@ static int shorten(struct plog *pl, struct segment *s, int64_t pos, int64_t end)
         return r;
 }
 
-/* Segments from @first on go, from the last to the first, so that a crash in between leaves a prefix. */
-static void drop_from(struct plog *pl, size_t first)
+/* Segments from @first on go, from the last to the first, so that a crash in between leaves a prefix. One that stays on
+ * disk would lie within what is appended next. */
+static int drop_from(struct plog *pl, size_t first)
 {
-        while (pl->segments_count > first) {
+        int r = 0;
+
+        while (!r && pl->segments_count > first) {
                 struct segment *s;
 
                 pthread_mutex_lock(&pl->lock);
                 s = pl->segments[--pl->segments_count];
                 pthread_mutex_unlock(&pl->lock);
-                discard_segment(pl, s, 0);
+                r = discard_segment(pl, s, 0, s->base_offset == pl->end);
         }
+        return r;
 }
 
 static int truncate_to(struct plog *pl, int64_t offset)
@@ -302,6 +322,9 @@ static int truncate_to(struct plog *pl, int64_t offset)
         c = (struct checkpoint){ .start_offset = pl->start,
                                  .end_offset = pl->durable_end,
                                  .segment_base = -1,
+                                 .max_timestamp = -1, /* not known: recovery finds them */
+                                 .max_timestamp_offset = -1,
+                                 .first_timestamp = -1,
                                  .snapshot_offset = 0,
                                  .cleaned_end = pl->cleaned_end };
         damage_missing(&pl->damage, &c.damaged_from, &c.damaged_to);
@@ -309,14 +332,15 @@ static int truncate_to(struct plog *pl, int64_t offset)
                 c.segment_base = pl->segments[keep - 1]->base_offset;
         c.segment_pos = c.segment_base >= 0 ? pos : 0;
         holes_count_segments(pl, &c);
+        c.aborted_segments = aborted_count_segments(pl, &c);
         pthread_mutex_unlock(&pl->lock);
         r = damage_save(pl);
         if (!r)
                 r = checkpoint_write(pl, &c, true);
         if (r)
                 return r;
-        drop_from(pl, keep);
-        if (keep && !whole)
+        r = drop_from(pl, keep);
+        if (!r && keep && !whole)
                 r = shorten(pl, pl->segments[keep - 1], pos, pl->end);
         if (!r)
                 r = file_sync_dir(pl->dir);
@@ -326,13 +350,21 @@ static int truncate_to(struct plog *pl, int64_t offset)
                 pl->size_bytes += pl->segments[k]->size;
         pthread_mutex_unlock(&pl->lock);
         if (!r)
-                r = producers_recover(pl, pl->end, -1, &producers);
+                r = producers_recover(pl,
+                                      &(struct producers_want){
+                                              .offset = pl->end,
+                                              .aborted_from = plog_active(pl) ? plog_active(pl)->base_offset : pl->end,
+                                              .known_empty = -1,
+                                              .cut = true },
+                                      &producers);
         pthread_mutex_lock(&pl->lock);
         old = pl->producers;
         pl->producers = producers;
         pthread_mutex_unlock(&pl->lock);
         producers_fini(&old);
-        return r ? r : checkpoint_make(pl, false);
+        if (!r)
+                (void)checkpoint_make(pl, false); /* the cut is durable; without it the next start reads more */
+        return r;
 }
 
 int plog_truncate(struct plog *pl, int64_t offset)

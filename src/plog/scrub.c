@@ -202,7 +202,7 @@ static int read_index(struct plog_scrub *s, int fd, const struct index_footer *k
         const struct part *p = &s->parts[s->at];
         int r = 0;
 
-        file_uncache(fd);
+        file_give_up(fd, 0, file_size(fd));
         if (s->footed)
                 r = index_read_footer(fd, &s->footer);
         if (!r && s->footed &&

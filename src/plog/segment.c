@@ -53,21 +53,27 @@ static void release_open(struct plog_pin **file)
         *file = pin_file_unref(*file);
 }
 
-int segment_retire(struct segment *s)
+static int keep_pinned(struct plog_pin *file, struct plog_pin **ret_kept)
 {
-        int fd = s->retired_file ? 0 : pin_file_pin(s->file, 0);
+        int fd = !file || *ret_kept ? 0 : pin_file_pin(file, 0);
 
         if (fd < 0)
                 return fd;
-        if (!s->retired_file)
-                s->retired_file = pin_file_ref(s->file);
-        if (s->retired_index || !s->index.file)
-                return 0;
-        fd = pin_file_pin(s->index.file, 0);
-        if (fd < 0)
-                return fd; /* the other one stays open, which does no harm */
-        s->retired_index = pin_file_ref(s->index.file);
+        if (file && !*ret_kept)
+                *ret_kept = pin_file_ref(file);
         return 0;
+}
+
+int segment_retire(struct segment *s)
+{
+        int fd = keep_pinned(s->file, &s->retired_file);
+
+        if (fd < 0)
+                return fd;
+        fd = keep_pinned(s->index.file, &s->retired_index);
+        if (!fd)
+                fd = keep_pinned(s->aborted_file, &s->retired_aborted);
+        return fd == -ENOENT ? 0 : fd; /* those that are open already stay so, which does no harm */
 }
 
 struct segment *segment_unref(struct segment *s)
@@ -78,8 +84,11 @@ struct segment *segment_unref(struct segment *s)
                 pin_file_unpin(s->file);
         release_open(&s->retired_file);
         release_open(&s->retired_index);
+        release_open(&s->retired_aborted);
         pin_file_unref(s->file);
+        pin_file_unref(s->aborted_file);
         index_fini(&s->index);
+        aborted_fini(&s->aborted);
         free(s->snapshot);
         free(s);
         return NULL;
@@ -124,11 +133,21 @@ bool segment_must_roll(const struct plog *pl, const struct segment *s, const str
         if (!s->size)
                 return false;
         if (s->size + batch_size(h) > pl->conf.segment_bytes || index_count(&s->index) >= INDEX_ENTRIES_MAX ||
-            batch_last_offset(h) - s->base_offset > INT32_MAX)
+            pl->producers.aborted.count >= ABORTED_MAX || batch_last_offset(h) - s->base_offset > INT32_MAX)
                 return true;
         age_ms = s->first_timestamp >= 0 && h->max_timestamp >= 0 ? h->max_timestamp - s->first_timestamp
                                                                   : now_ms - s->created_ms;
         return age_ms > pl->conf.segment_ms - s->jitter_ms;
+}
+
+void segment_seal(struct plog *pl, struct segment *s)
+{
+        s->sealed = true;
+        segment_take_aborted(pl, s);
+        /* Without memory for the snapshot an older one serves: recovery reads more. */
+        if (producers_any(&pl->producers) &&
+            producers_encode(&pl->producers, s->next_offset, &s->snapshot, &s->snapshot_len))
+                s->snapshot = NULL;
 }
 
 int segment_roll(struct plog *pl)
@@ -136,10 +155,7 @@ int segment_roll(struct plog *pl)
         struct segment *s = plog_active(pl);
 
         assert(s && s->size);
-        s->sealed = true;
-        /* Without memory for the snapshot an older one serves: recovery reads more. */
-        if (pl->producers.count && producers_encode(&pl->producers, s->next_offset, &s->snapshot, &s->snapshot_len))
-                s->snapshot = NULL;
+        segment_seal(pl, s);
         recent_reset(&pl->recent);
         flush_want(pl);
         return 0;
@@ -211,6 +227,8 @@ static void install(struct plog *pl, struct segment *s, struct plog_pin *file, c
                 s->max_timestamp_offset = f->max_timestamp_offset;
                 s->first_timestamp = f->first_timestamp;
                 s->summary_known = s->index_checked = s->index_filed = true;
+                if (f->aborted != (s->aborted_where != ABORTED_NONE) || s->aborted_where == ABORTED_UNKNOWN)
+                        segment_set_aborted(pl, s, f->aborted ? ABORTED_FILED : ABORTED_NONE);
                 /* Names of segments touch: one that ends before the next one begins has lost its end. */
                 if (f->next_offset < s->next_offset) {
                         holes_mark(pl, f->next_offset, s->next_offset);
@@ -266,12 +284,31 @@ static int walk_whole(struct plog *pl, struct segment *from, struct segment *to,
         range.skips = &skips;
         walk_init(&w, fd, &range, false);
         while ((r = walk_next(&w, &h, &pos)) > 0) {
+                struct batch_marker m;
+
                 to->size = pos; /* behind what was left out */
                 segment_account(to, pl->store->files, pl->dir, pl->conf.index_interval_bytes, &h, suffix);
+                if (!batch_is_control(&h) || to->aborted_where != ABORTED_NONE)
+                        continue;
+                r = walk_marker(fd, pos, &h, &m);
+                if (r < 0)
+                        break;
+                if (r && m.type == BATCH_MARKER_ABORT)
+                        to->aborted_where = ABORTED_FILED; /* or is made when it is wanted */
         }
         to->next_offset = MAX2(to->next_offset, w.next_offset);
         pin_file_unpin(from->file);
         return r;
+}
+
+/* The marker of an aborted transaction may lie in damage that a walk leaves out: what was noted of it before still holds. */
+static bool has_aborted_file(struct plog *pl, const struct segment *s)
+{
+        char path[PLOG_PATH_MAX];
+        struct file_info info;
+
+        plog_path(pl->dir, s->base_offset, ABORTED_SUFFIX, path);
+        return !file_info(path, &info);
 }
 
 /* The new index gets its name when it is whole, so that readers of an old one are not disturbed. -EUCLEAN: the batches cannot
@@ -295,7 +332,9 @@ static int build_again(struct plog *pl, struct segment *s, const char *path)
                                                        .next_offset = t.next_offset,
                                                        .max_timestamp = t.max_timestamp,
                                                        .max_timestamp_offset = t.max_timestamp_offset,
-                                                       .first_timestamp = t.first_timestamp });
+                                                       .first_timestamp = t.first_timestamp,
+                                                       .aborted = t.aborted_where != ABORTED_NONE ||
+                                                                  has_aborted_file(pl, s) });
         index_fini(&t.index);
         if (r)
                 return r;

@@ -51,7 +51,11 @@ static int look_at(void *arg, const char *name)
 static int meta_create(struct plog_store *s, const char *path)
 {
         struct disk_store_meta m = { .magic = htobe32(STORE_META_MAGIC), .version = htobe32(FORMAT_VERSION) };
+        int r;
 
+        r = file_sync_parents(s->dir); /* where the meta file is, the folder's own name is durable */
+        if (r)
+                return r;
         s->dir_id = random_uuid();
         memcpy(m.dir_id, s->dir_id.b, sizeof m.dir_id);
         m.created_ms = (int64_t)htobe64((uint64_t)clock_wall_ms());

@@ -25,13 +25,21 @@ static int64_t size_of(const char *path)
         return r ? r : info.size;
 }
 
-static int journal_write(const char *dir, int64_t base, int64_t end, int64_t size)
+/* What a swap does, decoded. */
+struct plan {
+        int64_t base, end; /* all segments from here up to below there */
+        int64_t size;      /* of the new one */
+        bool has_aborted;  /* it has a .txn file */
+};
+
+static int journal_write(const char *dir, const struct plan *p)
 {
         struct disk_swap d = { .magic = htobe32(SWAP_MAGIC),
                                .version = htobe32(FORMAT_VERSION),
-                               .base_offset = (int64_t)htobe64((uint64_t)base),
-                               .end_offset = (int64_t)htobe64((uint64_t)end),
-                               .size = (int64_t)htobe64((uint64_t)size) };
+                               .base_offset = (int64_t)htobe64((uint64_t)p->base),
+                               .end_offset = (int64_t)htobe64((uint64_t)p->end),
+                               .size = (int64_t)htobe64((uint64_t)p->size),
+                               .flags = htobe32(p->has_aborted ? SWAP_HAS_ABORTED : 0) };
         char path[PLOG_PATH_MAX];
 
         d.crc = htobe32(crc32c(0, &d, offsetof(struct disk_swap, crc)));
@@ -40,7 +48,7 @@ static int journal_write(const char *dir, int64_t base, int64_t end, int64_t siz
 }
 
 /* Return: 1 there is one, 0 none (or none that can be read), negative errno. */
-static int journal_read(const char *dir, struct disk_swap *ret)
+static int journal_read(const char *dir, struct plan *ret)
 {
         CLEANUP(freep) char *data = NULL;
         struct disk_swap d = { 0 };
@@ -58,9 +66,10 @@ static int journal_read(const char *dir, struct disk_swap *ret)
         if (be32toh(d.magic) != SWAP_MAGIC || be32toh(d.version) != FORMAT_VERSION ||
             be32toh(d.crc) != crc32c(0, &d, offsetof(struct disk_swap, crc)))
                 return 0;
-        *ret = (struct disk_swap){ .base_offset = (int64_t)be64toh((uint64_t)d.base_offset),
-                                   .end_offset = (int64_t)be64toh((uint64_t)d.end_offset),
-                                   .size = (int64_t)be64toh((uint64_t)d.size) };
+        *ret = (struct plan){ .base = (int64_t)be64toh((uint64_t)d.base_offset),
+                              .end = (int64_t)be64toh((uint64_t)d.end_offset),
+                              .size = (int64_t)be64toh((uint64_t)d.size),
+                              .has_aborted = be32toh(d.flags) & SWAP_HAS_ABORTED };
         return 1;
 }
 
@@ -81,7 +90,7 @@ static int sweep_one(void *arg, const char *name)
         if (!clean && s->clean_only)
                 return 0;
         if (!clean) {
-                static const char *const suffixes[] = { SEGMENT_SUFFIX, INDEX_SUFFIX, SNAPSHOT_SUFFIX };
+                static const char *const suffixes[] = { SEGMENT_SUFFIX, INDEX_SUFFIX, ABORTED_SUFFIX, SNAPSHOT_SUFFIX };
 
                 for (size_t i = 0; i < ARRAY_LEN(suffixes) && base < 0; i++)
                         base = plog_offset_of_name(name, suffixes[i]);
@@ -104,15 +113,27 @@ static int put_in_place(const char *dir, int64_t base, const char *suffix, const
         return r == -ENOENT ? 0 : r;
 }
 
-static int finish(const char *dir, int64_t base, int64_t end)
+static int put_aborted_in_place(const char *dir, const struct plan *p)
 {
-        struct sweep all = { dir, base, end, false };
+        char path[PLOG_PATH_MAX];
+
+        if (p->has_aborted)
+                return put_in_place(dir, p->base, ABORTED_SUFFIX, ABORTED_SUFFIX CLEAN_SUFFIX);
+        plog_path(dir, p->base, ABORTED_SUFFIX, path);
+        return file_unlink(path);
+}
+
+static int finish(const char *dir, const struct plan *p)
+{
+        struct sweep all = { dir, p->base, p->end, false };
         char path[PLOG_PATH_MAX];
         int r;
 
-        r = put_in_place(dir, base, SEGMENT_SUFFIX, SEGMENT_SUFFIX CLEAN_SUFFIX);
+        r = put_in_place(dir, p->base, SEGMENT_SUFFIX, SEGMENT_SUFFIX CLEAN_SUFFIX);
         if (!r)
-                r = put_in_place(dir, base, INDEX_SUFFIX, INDEX_SUFFIX CLEAN_SUFFIX);
+                r = put_in_place(dir, p->base, INDEX_SUFFIX, INDEX_SUFFIX CLEAN_SUFFIX);
+        if (!r)
+                r = put_aborted_in_place(dir, p);
         if (!r)
                 r = file_sync_dir(dir); /* the new is there before the old goes */
         if (!r)
@@ -131,20 +152,22 @@ int swap_redo(const char *dir, const char *log_name)
 {
         struct sweep left = { .dir = dir, .clean_only = true };
         char clean[PLOG_PATH_MAX], placed[PLOG_PATH_MAX], path[PLOG_PATH_MAX];
-        struct disk_swap d = { 0 };
-        int r = journal_read(dir, &d);
+        struct plan p = { 0 };
+        int r = journal_read(dir, &p);
 
         if (r < 0)
                 return r;
         if (r) {
-                plog_path(dir, d.base_offset, SEGMENT_SUFFIX CLEAN_SUFFIX, clean);
-                plog_path(dir, d.base_offset, SEGMENT_SUFFIX, placed);
-                if (size_of(clean) == d.size || (size_of(clean) == -ENOENT && size_of(placed) == d.size))
-                        return finish(dir, d.base_offset, d.end_offset);
+                plog_path(dir, p.base, SEGMENT_SUFFIX CLEAN_SUFFIX, clean);
+                plog_path(dir, p.base, SEGMENT_SUFFIX, placed);
+                if (size_of(clean) == p.size || (size_of(clean) == -ENOENT && size_of(placed) == p.size)) {
+                        r = file_sync_dir(dir); /* `swap` may be in the page cache only */
+                        return r ? r : finish(dir, &p);
+                }
                 diag(DIAG_ERROR,
                      "%s: %s says that segment %020lld was to be replaced, and the new one is not as it says; the old "
                      "ones are kept",
-                     log_name, dir, (long long)d.base_offset);
+                     log_name, dir, (long long)p.base);
         }
         r = file_list(dir, sweep_one, &left);
         if (r)
@@ -216,6 +239,7 @@ static int make_segment(struct plog *pl, const struct segment *out, struct segme
         s->first_timestamp = out->first_timestamp;
         s->created_ms = out->created_ms;
         s->sealed = s->index_filed = true;
+        s->aborted_where = out->aborted_where;
         *ret = TAKE_PTR(s);
         return 0;
 }
@@ -241,8 +265,36 @@ static void replace(struct plog *pl, struct segment **old, size_t count, struct 
                 segment_unref(old[k]); /* the list's reference */
 }
 
+static void fail(struct plog *pl, int error)
+{
+        pthread_mutex_lock(&pl->lock);
+        plog_fail(pl, "replacing segments", error);
+        pthread_mutex_unlock(&pl->lock);
+}
+
+/* The journal is there and durable, or it is not there. If neither can be had, the log is FAILED. */
+static int journal_begin(struct plog *pl, const struct plan *p)
+{
+        int r = journal_write(pl->dir, p), undone;
+        char path[PLOG_PATH_MAX];
+
+        if (!r)
+                return 0;
+        plog_path_of(pl->dir, SWAP_NAME, path);
+        undone = file_unlink(path);
+        if (!undone)
+                undone = file_sync_dir(pl->dir);
+        if (undone)
+                fail(pl, undone);
+        return r;
+}
+
 int swap_in(struct plog *pl, struct segment **old, size_t old_count, struct segment *out)
 {
+        const struct plan p = { .base = out->base_offset,
+                                .end = out->next_offset,
+                                .size = out->size,
+                                .has_aborted = out->aborted_where == ABORTED_FILED };
         CLEANUP(segment_unrefp) struct segment *s = NULL;
         int r = check(pl, old, old_count);
 
@@ -256,14 +308,12 @@ int swap_in(struct plog *pl, struct segment **old, size_t old_count, struct segm
         if (!r)
                 r = file_sync_dir(pl->dir);
         if (!r)
-                r = journal_write(pl->dir, out->base_offset, out->next_offset, out->size);
+                r = journal_begin(pl, &p);
         if (r)
                 return r;
-        r = finish(pl->dir, out->base_offset, out->next_offset);
+        r = finish(pl->dir, &p);
         if (r) {
-                pthread_mutex_lock(&pl->lock);
-                plog_fail(pl, "replacing segments", r);
-                pthread_mutex_unlock(&pl->lock);
+                fail(pl, r);
                 return r;
         }
         replace(pl, old, old_count, TAKE_PTR(s));

@@ -6,7 +6,23 @@
 #include "base/macros.h"
 #include "sys/file.h"
 
-enum { SCAN_BUF_LEN = 256 * 1024, SMALL_BATCH_LEN = 2048 };
+enum {
+        SCAN_BUF_LEN = 256 * 1024,
+        SMALL_BATCH_LEN = 2048,
+        AHEAD_LEN_MIN = 64 * 1024,
+        AHEAD_LEN_MAX = 1 << 20,
+        MARKER_LEN_MAX = 4096,
+};
+
+void read_ahead(struct read_ahead *a, int fd, int64_t pos, int64_t end)
+{
+        if (pos + a->len / 2 < a->to || a->to >= end)
+                return;
+        a->len = a->len ? MIN2(a->len * 2, (int64_t)AHEAD_LEN_MAX) : AHEAD_LEN_MIN;
+        pos = MAX2(pos, a->to);
+        a->to = MIN2(pos + a->len, end);
+        file_read_ahead(fd, pos, a->to - pos);
+}
 
 void walk_init(struct walk *w, int fd, const struct walk_range *range, bool nowait)
 {
@@ -19,6 +35,7 @@ void walk_init(struct walk *w, int fd, const struct walk_range *range, bool nowa
         w->skips_count = range->skips ? range->skips->count : 0;
         w->nowait = nowait;
         w->small = true;
+        w->ahead = (struct read_ahead){ 0 };
         w->buf_len = 0;
 }
 
@@ -28,6 +45,8 @@ static int walk_fill(struct walk *w)
         ssize_t n;
 
         want = (size_t)MIN2((int64_t)want, w->end - w->pos);
+        if (!w->nowait)
+                read_ahead(&w->ahead, w->fd, w->pos, w->end);
         n = w->nowait ? file_pread_nowait(w->fd, w->buf, want, w->pos) : file_pread(w->fd, w->buf, want, w->pos);
         if (n == -EOPNOTSUPP && w->nowait)
                 n = -EAGAIN;
@@ -72,6 +91,27 @@ int walk_next(struct walk *w, struct batch_header *ret_head, int64_t *ret_pos)
         return 1;
 }
 
+int walk_marker(int fd, int64_t pos, const struct batch_header *h, struct batch_marker *ret)
+{
+        uint8_t buf[MARKER_LEN_MAX];
+        struct batch_header again;
+        struct batch_marker m;
+        struct span batch;
+        ssize_t n;
+
+        if (batch_len(h) > sizeof buf)
+                return 0;
+        n = file_pread(fd, buf, batch_len(h), pos);
+        if (n < 0)
+                return (int)n;
+        batch = span_of(buf, (size_t)n);
+        if (batch_check_crc(batch, &again) || batch_marker_of(batch, &m) ||
+            (m.type != BATCH_MARKER_COMMIT && m.type != BATCH_MARKER_ABORT))
+                return 0;
+        *ret = m;
+        return 1;
+}
+
 /* A window over the file that moves forward. */
 struct window {
         int fd;
@@ -79,6 +119,7 @@ struct window {
         int64_t pos; /* of buf[0] */
         size_t len;
         uint8_t *buf;
+        struct read_ahead ahead;
 };
 
 /* Bytes at @pos, as many as there are up to the buffer's size, at least @need of them. NULL at the end of the file. */
@@ -87,6 +128,7 @@ static const uint8_t *window_at(struct window *w, int64_t pos, size_t need, size
         ssize_t n;
 
         if (pos < w->pos || pos + (int64_t)need > w->pos + (int64_t)w->len) {
+                read_ahead(&w->ahead, w->fd, pos, w->end);
                 n = file_pread(w->fd, w->buf, (size_t)MIN2((int64_t)SCAN_BUF_LEN, w->end - pos), pos);
                 w->pos = pos;
                 w->len = n < 0 ? 0 : (size_t)n;

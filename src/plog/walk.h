@@ -1,7 +1,7 @@
 /* Walk over the batch headers of a segment file, and scan whole batches with their CRC. The bytes are untrusted. */
 #pragma once
 
-#include "wire/batch.h"
+#include "wire/batch_records.h"
 
 /* No batch begins above: an offset and a batch's count of records never overflow when they are added. */
 #define PLOG_OFFSET_MAX (INT64_MAX - INT32_MAX - 1)
@@ -28,6 +28,13 @@ struct walk_skips {
         unsigned count;
         struct walk_skip list[128];
 };
+/* Files are read where they are asked to, and no further (files.c). Who reads on in order says so with this: the kernel is
+ * asked for more and more before it is needed, up to 1 MiB. Zero to begin with. */
+struct read_ahead {
+        int64_t to, len;
+};
+/* @pos is about to be read from @fd, and then on, up to @end. May wait for the disk. */
+void read_ahead(struct read_ahead *a, int fd, int64_t pos, int64_t end);
 
 /* Headers only: small reads through the page cache, larger ones while batches are small. */
 struct walk {
@@ -39,7 +46,8 @@ struct walk {
         const struct walk_skip *skips; /* those ahead */
         unsigned skips_count;
         bool nowait;
-        bool small; /* the last batch was small: read ahead */
+        bool small; /* the last batch was small: read more at a time */
+        struct read_ahead ahead;
         int64_t buf_pos;
         size_t buf_len;
         uint8_t buf[8192];
@@ -57,6 +65,10 @@ void walk_init(struct walk *w, int fd, const struct walk_range *range, bool nowa
 /* The header at @w->pos, and step over its batch. Return: 1 with @ret_head and @ret_pos; 0 at the end; -EAGAIN when it is
  * not in the page cache (nowait only); -EUCLEAN when there is no batch that belongs there; negative errno. */
 int walk_next(struct walk *w, struct batch_header *ret_head, int64_t *ret_pos);
+
+/* What the control batch of header @h at @pos says. Return: 1 a transaction's end; 0 nothing of that kind, or unreadable;
+ * negative errno. */
+int walk_marker(int fd, int64_t pos, const struct batch_header *h, struct batch_marker *ret);
 
 /* Read all bytes from @pos to @end and call @fn for each whole batch whose CRC is right and whose offsets do not go back
  * (the first may not be below @first_offset). Stops at the first that is not so.

@@ -95,9 +95,13 @@ int qlog_roll(struct qlog *l)
                 r = file_sync_dir(l->dir);
         s = r ? NULL : qlog_segment_add(l, l->last_index + 1);
         if (!s) {
+                int undone = file_unlink(path); /* nothing is in it */
+
                 file_close(fd);
-                (void)file_unlink(path); /* nothing is in it */
-                return r ? r : -ENOMEM;
+                if (!undone)
+                        undone = file_sync_dir(
+                                l->dir); /* or a crash brings it back, in the middle of what is written next */
+                return undone ? undone : r ? r : -ENOMEM;
         }
         s->len = QLOG_HEADER_LEN;
         if (last && l->reserved_end > last->len)
@@ -180,14 +184,15 @@ int qlog_drop_head(struct qlog *l, int64_t index)
                         break;
                 qlog_segment_path(l, s->first_index, path);
                 r = file_unlink(path);
+                if (!r)
+                        r = file_sync_dir(l->dir); /* one after the other: a crash must not leave a gap */
                 if (r)
                         return r;
                 ilist_unlink(&s->link);
                 free(s);
                 count++;
         }
-        r = count ? file_sync_dir(l->dir) : 0;
-        return r ? r : count;
+        return count;
 }
 
 struct qlog *qlog_close(struct qlog *l)

@@ -209,6 +209,19 @@ static int recover_segment(struct recovery *rc, struct qlog_segment *s, const ch
         return cut_tail(rc, s, path, scan.pos, bytes.len);
 }
 
+/* What is read is acted upon, so it must be on the disk and not in the page cache only: a process that ended early left it
+ * there, or a sync that failed. */
+static int settle(struct recovery *rc, const char *path)
+{
+        int fd = file_open(path, O_RDWR), r;
+
+        if (fd < 0)
+                return fd;
+        r = file_forget(fd, 0);
+        file_close(fd);
+        return r ? r : file_sync_dir(rc->log->dir);
+}
+
 static int recover(struct recovery *rc)
 {
         char path[QLOG_PATH_SIZE];
@@ -219,7 +232,9 @@ static int recover(struct recovery *rc)
                 size_t len;
 
                 qlog_segment_path(rc->log, s->first_index, path);
-                r = file_read_whole(path, SEGMENT_FILE_LEN_MAX, &data, &len);
+                r = s->link.next == &rc->log->segments ? settle(rc, path) : 0; /* older ones were synced */
+                if (!r)
+                        r = file_read_whole(path, SEGMENT_FILE_LEN_MAX, &data, &len);
                 if (r)
                         return refuse(rc, r, "%s cannot be read: %s", path, strerror(-r));
                 if (is_unborn(rc->log, s, span_of(data, len)) &&
@@ -268,11 +283,13 @@ int qlog_open(const struct qlog_config *cfg, int (*fn)(void *arg, const struct q
                 return r;
         if (ilist_is_empty(&l->segments)) {
                 l->last_index = cfg->first_index - 1;
-                r = qlog_roll(l);
+                r = file_sync_parents(cfg->dir); /* before anything that says that there is a log */
+                if (!r)
+                        r = qlog_roll(l);
         } else {
                 qlog_segment_path(l, ilist_last(&l->segments, struct qlog_segment, link)->first_index, path);
                 l->fd = file_open(path, O_RDWR);
-                r = l->fd < 0 ? l->fd : file_sync(l->fd);
+                r = l->fd < 0 ? l->fd : 0;
         }
         if (r)
                 return refuse(&rc, r, "%s cannot be written: %s", cfg->dir, strerror(-r));

@@ -181,6 +181,9 @@ int quorum_open(const struct quorum_config *cfg, const struct quorum_events *eve
         r = q->cfg.dir ? lock_folder(&o) : -ENOMEM;
         if (!r)
                 r = open_vote(&o, &is_new);
+        /* What was read may be in the page cache only, and is acted upon. Where there is a vote, the folder's name is durable. */
+        if (!r)
+                r = is_new ? file_sync_parents(q->cfg.dir) : file_sync_dir(q->cfg.dir);
         if (!r)
                 r = open_store(&o);
         if (!r)

@@ -31,7 +31,7 @@ struct partition {
         bool closed;
         struct ilist acks;   /* PARTITION_WAIT_ACK by offset, smallest first */
         struct ilist locals; /* PARTITION_WAIT_LOCAL likewise */
-        struct ilist datas;  /* PARTITION_WAIT_DATA, no order: nearly all wait at the end */
+        struct ilist datas;  /* PARTITION_WAIT_DATA and _STABLE, no order: nearly all wait at the end */
 };
 
 /* What this node promises to hold: on stable storage, or written where the topic asks for no more. */
@@ -90,20 +90,30 @@ static void all_end(struct ilist *waits, int outcome, struct ilist *ret_told)
                 wait_end(w, outcome, ret_told);
 }
 
+/* With the lock. Without transactions that is the high watermark. */
+static int64_t stable_offset(struct partition *p, const struct plog_ends *ends)
+{
+        return ends->unstable_offset == INT64_MAX ? p->high_watermark : plog_stable_offset(p->log, p->high_watermark);
+}
+
 /* With the lock: move the watermark to what the log holds and collect whom that concerns. */
 static void advance(struct partition *p, struct ilist *ret_told)
 {
         struct plog_ends ends;
-        int64_t held;
+        int64_t held, stable;
 
         plog_ends(p->log, &ends);
         held = held_end(p, &ends);
         p->high_watermark = MAX2(p->high_watermark, held); /* the only replica in sync is this one */
         acks_end(&p->acks, p->high_watermark, ret_told);
         acks_end(&p->locals, held, ret_told);
-        ilist_for_each (w, &p->datas, struct partition_wait, link)
-                if (p->high_watermark > w->offset || ends.start_offset > w->offset)
+        stable = stable_offset(p, &ends);
+        ilist_for_each (w, &p->datas, struct partition_wait, link) {
+                int64_t visible = w->kind == PARTITION_WAIT_STABLE ? stable : p->high_watermark;
+
+                if (visible > w->offset || ends.start_offset > w->offset)
                         wait_end(w, 0, ret_told);
+        }
         if (ends.failed) {
                 all_end(&p->acks, PLOG_E_FAILED, ret_told);
                 all_end(&p->locals, PLOG_E_FAILED, ret_told);
@@ -279,7 +289,7 @@ void partition_view(struct partition *p, struct partition_view *ret)
                 .start_offset = ends.start_offset,
                 /* Records may be deleted up to the end; what is shown never lies below the start. */
                 .high_watermark = MAX2(p->high_watermark, ends.start_offset),
-                .stable_offset = MAX2(p->high_watermark, ends.start_offset),
+                .stable_offset = MAX2(stable_offset(p, &ends), ends.start_offset),
                 .end_offset = ends.end_offset,
                 .leader_epoch = p->leader_epoch,
                 .closed = p->closed,
@@ -353,7 +363,7 @@ void partition_wait(struct partition *p, struct partition_wait *w, enum partitio
         w->state = WAIT_WAITING;
 
         pthread_mutex_lock(&p->lock);
-        if (kind == PARTITION_WAIT_DATA)
+        if (kind == PARTITION_WAIT_DATA || kind == PARTITION_WAIT_STABLE)
                 ilist_push_back(&p->datas, &w->link);
         else
                 acks_insert(kind == PARTITION_WAIT_ACK ? &p->acks : &p->locals, w);

@@ -110,6 +110,7 @@ enum partition_wait_kind {
         PARTITION_WAIT_ACK,   /* acks=all: until high watermark >= offset */
         PARTITION_WAIT_LOCAL, /* acks=1: until this node holds everything below offset as the topic promises it */
         PARTITION_WAIT_DATA,  /* until high watermark > offset, or start offset > offset: something new to read */
+        PARTITION_WAIT_STABLE, /* the same for readers of committed records: last stable offset > offset, or start offset */
 };
 
 /* Tell @loop (by w->mail, whose fn the owner has set) when the condition holds; at once when it does already.

@@ -1,5 +1,4 @@
-/* Reading and writing of files by descriptor, and the small file that is replaced as a whole.
- * Folders and trees are in file_tree.c. */
+/* Reading and writing of files by descriptor. Folders and trees are in file_tree.c, whole files in file_whole.c. */
 #include "sys/file.h"
 
 #include <errno.h>
@@ -187,9 +186,21 @@ int file_is_cached(int fd, int64_t pos, size_t len)
         return r;
 }
 
+void file_read_no_ahead(int fd)
+{
+        (void)posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
+}
+
 void file_read_ahead(int fd, int64_t pos, int64_t len)
 {
-        (void)posix_fadvise(fd, pos, len, POSIX_FADV_WILLNEED);
+        if (len > 0) /* 0 means to the end */
+                (void)posix_fadvise(fd, pos, len, POSIX_FADV_WILLNEED);
+}
+
+void file_give_up(int fd, int64_t pos, int64_t len)
+{
+        if (len > 0)
+                (void)posix_fadvise(fd, pos, len, POSIX_FADV_DONTNEED);
 }
 
 int file_warm(int fd, int64_t pos, size_t len)
@@ -215,13 +226,8 @@ ssize_t file_pread_aside(int fd, void *buf, size_t len, int64_t pos)
         ssize_t n = file_pread(fd, buf, len, pos);
 
         if (cold)
-                (void)posix_fadvise(fd, pos, (off_t)len, POSIX_FADV_DONTNEED); /* a favour to others, no more */
+                file_give_up(fd, pos, (int64_t)len);
         return n;
-}
-
-void file_uncache(int fd)
-{
-        (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 }
 
 int file_reopen_direct(int fd)
@@ -242,47 +248,16 @@ ssize_t file_pread_direct(int fd, void *buf, size_t len, int64_t pos)
         return n >= 0 ? n : errno == EINVAL ? -EOPNOTSUPP : -errno;
 }
 
-int file_read_whole(const char *path, size_t len_max, char **ret_data, size_t *ret_len)
-{
-        CLEANUP(file_closep) int fd = file_open(path, O_RDONLY);
-        CLEANUP(freep) char *data = NULL;
-        size_t room, len = 0;
-        int64_t size;
-
-        if (fd < 0)
-                return fd;
-        size = file_size(fd);
-        if (size < 0)
-                return (int)size;
-        if ((uint64_t)size > len_max)
-                return -EFBIG;
-        room = MAX2((size_t)size, (size_t)4095); /* files of /proc and /sys say 0 */
-        for (;;) {
-                char *grown = realloc(data, room + 1);
-                ssize_t n;
-
-                if (!grown)
-                        return -ENOMEM;
-                data = grown;
-                n = file_pread(fd, data + len, room - len, (int64_t)len);
-                if (n < 0)
-                        return (int)n;
-                len += (size_t)n;
-                if (len > len_max)
-                        return -EFBIG;
-                if (len < room)
-                        break;
-                room += room; /* it grew since, or there is exactly no more */
-        }
-        data[len] = '\0';
-        *ret_data = TAKE_PTR(data);
-        *ret_len = len;
-        return 0;
-}
-
 int file_sync(int fd)
 {
         return result_of(RETRY(fdatasync(fd)));
+}
+
+int file_forget(int fd, int64_t pos)
+{
+        int r = file_sync(fd);
+
+        return r ? r : -posix_fadvise(fd, pos, 0, POSIX_FADV_DONTNEED);
 }
 
 int file_truncate(int fd, int64_t size)
@@ -297,50 +272,6 @@ int file_reserve(int fd, int64_t pos, int64_t len)
         if (r < 0)
                 return errno == ENOSYS ? -EOPNOTSUPP : -errno;
         return 0;
-}
-
-/* The temporary file is written in full and durable before it takes the name, and the folder is synced last: whatever
- * moment a crash chooses, the name leads to all of the old or all of the new content. A temporary file that a crash
- * left behind is overwritten by the next replacement. */
-static int file_write_new(const char *path, struct span content)
-{
-        CLEANUP(file_closep) int fd = file_open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW);
-        int r;
-
-        if (fd < 0)
-                return fd;
-        r = file_pwrite_all(fd, content.data, content.len, 0);
-        return r ? r : result_of(RETRY(fsync(fd)));
-}
-
-static int file_sync_dir_of(const char *path)
-{
-        const char *slash = strrchr(path, '/');
-        CLEANUP(freep) char *dir = NULL;
-
-        if (!slash)
-                return file_sync_dir(".");
-        dir = strndup(path, slash == path ? 1 : (size_t)(slash - path));
-        return dir ? file_sync_dir(dir) : -ENOMEM;
-}
-
-int file_replace(const char *path, struct span content)
-{
-        CLEANUP(freep) char *temp = NULL;
-        int r;
-
-        if (asprintf(&temp, "%s.tmp", path) < 0) {
-                temp = NULL; /* undefined after a failure */
-                return -ENOMEM;
-        }
-        r = file_write_new(temp, content);
-        if (!r)
-                r = file_rename(temp, path);
-        if (r) {
-                (void)unlink(temp); /* the first error is the one to tell */
-                return r;
-        }
-        return file_sync_dir_of(path);
 }
 
 static int lock_take(const char *path, int flags, short type)

@@ -34,16 +34,17 @@ ssize_t file_pread_nowait(int fd, void *buf, size_t len, int64_t pos);
 /* Can the range (inside the file) be read without waiting for the disk? Never waits itself. Return: 1 yes; 0 no, or most
  * likely not; negative errno where nobody can tell. */
 int file_is_cached(int fd, int64_t pos, size_t len);
+/* From now on only what is asked for is read from the disk, nothing ahead. */
+void file_read_no_ahead(int fd);
 /* Ask the kernel to read the range soon. May wait for room in the disk's queue; whether it will be done nobody says. */
 void file_read_ahead(int fd, int64_t pos, int64_t len);
+/* The range need not be kept in the page cache. Pages in use (a socket still sends them) or not yet written stay. */
+void file_give_up(int fd, int64_t pos, int64_t len);
 /* Bring the range into the page cache, and wait for it; a file that ends before is no error. */
 int file_warm(int fd, int64_t pos, size_t len);
 /* Like file_pread(), and leaves the page cache as it was: what was not in it before is dropped again, so that reading much
  * once does not push out what is read often. */
 ssize_t file_pread_aside(int fd, void *buf, size_t len, int64_t pos);
-/* Drop what the page cache holds of the file and is on the disk: the next read comes from there. A favour that may be refused. */
-void file_uncache(int fd);
-
 /* What file_pread_direct() is given are multiples of this; no disk has larger blocks. */
 enum { FILE_DIRECT_ALIGN = 4096 };
 /* Open the file behind @fd, whatever its name is by now, once more for reads that come from the disk and not from the page
@@ -57,8 +58,14 @@ int file_read_whole(const char *path, size_t len_max, char **ret_data, size_t *r
 
 /* Data and the metadata needed to read it back are on stable storage when this returns 0 (fdatasync). */
 int file_sync(int fd);
+/* Sync, then drop the pages from @pos to the end of the file, so that what is read next comes from the disk: pages that a
+ * failed sync left behind read well and are not there, and no later sync would say so. The kernel may keep some. */
+int file_forget(int fd, int64_t pos);
 /* Make created, renamed and removed names in the folder durable. */
 int file_sync_dir(const char *dir);
+/* Make the name of @path, and those of the folders above it, durable: after file_mkdirs(), when something in it will be
+ * promised. */
+int file_sync_parents(const char *path);
 int file_truncate(int fd, int64_t size);
 /* Reserve blocks without changing the size (FALLOC_FL_KEEP_SIZE); -EOPNOTSUPP where it cannot be done. */
 int file_reserve(int fd, int64_t pos, int64_t len);

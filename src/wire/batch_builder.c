@@ -249,6 +249,21 @@ int batch_marker_parse(const struct batch_record *record, struct batch_marker *r
         return 0;
 }
 
+int batch_marker_of(struct span batch, struct batch_marker *ret_marker)
+{
+        struct batch_records it;
+        struct batch_record rec;
+        int r = batch_records_open(&it, batch, 0);
+
+        if (r)
+                return r < 0 ? r : BATCH_E_INVALID;
+        r = batch_is_control(&it.header) ? batch_records_next(&it, &rec) : BATCH_E_INVALID;
+        if (!r)
+                r = batch_marker_parse(&rec, ret_marker);
+        batch_records_close(&it);
+        return r <= 0 || r == BATCH_END ? r : BATCH_E_INVALID;
+}
+
 int batch_marker_build(const struct batch_build_args *args, const struct batch_marker *marker, int64_t timestamp,
                        struct strbuf *out)
 {

@@ -140,6 +140,11 @@ struct batch_marker {
 /* What the record of a control batch says. Return: 0; BATCH_E_INVALID. */
 int batch_marker_parse(const struct batch_record *record, struct batch_marker *ret_marker);
 
+/* What a whole control batch says: its one record. The CRC is not checked.
+ * Return: 0; BATCH_END when it has no record (compaction took it); BATCH_E_INVALID when it is none or cannot be read;
+ * -ENOMEM. */
+int batch_marker_of(struct span batch, struct batch_marker *ret_marker);
+
 /* Append to @out a control batch of one marker. @args gives producer, epoch and offset; control and transactional are
  * set, codec and sequence are not used. Return: 0; -ENOMEM. */
 int batch_marker_build(const struct batch_build_args *args, const struct batch_marker *marker, int64_t timestamp,

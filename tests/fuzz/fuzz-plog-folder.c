@@ -1,5 +1,5 @@
-/* Opening a log whose folder was harmed in any way. Input: one byte that picks how the log was left (closed, crashed, or
- * empty), then changes to its files, one after the other (see change()).
+/* Opening a log whose folder was harmed in any way. Input: one byte that picks how the log was left (closed, crashed, empty, or
+ * with transactions), then changes to its files, one after the other (see change()).
  * Either the log does not open, or: its ends are in order; reading gives whole batches in order and comes to the end or to
  * bytes that are refused; what is appended then is read back; opened once more it holds the same; after a check for rot all
  * that is served is right. */
@@ -16,7 +16,9 @@ enum {
         LEFT_CLOSED = 0,
         LEFT_CRASHED,
         LEFT_EMPTY,
-        LEFT_COUNT
+        LEFT_COUNT,
+        LEFT_TXN = LEFT_COUNT, /* picked by a bit of its own */
+        TEMPLATES
 };
 
 #define NOW_MS 1700000000000
@@ -34,7 +36,7 @@ struct folder {
 
 static struct iopool *pool;
 static struct plog_store *store;
-static struct folder templates[LEFT_COUNT];
+static struct folder templates[TEMPLATES];
 
 /* ---- folders ---- */
 
@@ -188,6 +190,57 @@ static void make_templates(const char *dir)
         folder_read(&templates[LEFT_CLOSED], dir);
 }
 
+static void append_txn(struct plog *pl, int i)
+{
+        struct plog_append_result res;
+        struct batch_build_args a = batch_build_args();
+        struct batch_builder b;
+        struct strbuf out = { 0 };
+        char value[60] = { 0 };
+
+        a.producer_id = 20 + i % 3;
+        a.producer_epoch = 0;
+        a.base_sequence = i / 3;
+        a.transactional = true;
+        batch_builder_init(&b, &a);
+        assert(!batch_builder_add(
+                &b, &(struct batch_record){ .timestamp = NOW_MS + i * 10, .value = span_of(value, sizeof value) }));
+        assert(!batch_builder_finish(&b, &out));
+        batch_builder_fini(&b);
+        assert(!plog_append(
+                pl,
+                &(struct plog_append_args){
+                        .batch = (uint8_t *)out.data, .len = out.len, .now_ms = NOW_MS, .keep_base_offset = -1 },
+                &res));
+        strbuf_fini(&out);
+        if (i % 4 == 3)
+                assert(!plog_append_marker(pl,
+                                           &(struct plog_marker_args){ .producer_id = 20 + (i + 1) % 3,
+                                                                       .commit = i % 8 == 3,
+                                                                       .now_ms = NOW_MS },
+                                           &res));
+}
+
+/* Transactions of three producers over several segments, some aborted, some open; a checkpoint in between. */
+static void make_txn_template(const char *dir)
+{
+        struct plog *pl;
+
+        for (int part = 0; part < 2; part++) {
+                assert(!log_open(dir, &pl));
+                for (int i = part * 20; i < part * 20 + 20; i++) {
+                        append_txn(pl, i);
+                        wait_durable(pl);
+                }
+                if (part == 1) {
+                        pthread_mutex_lock(&pl->work); /* files do not come and go while they are read */
+                        folder_read(&templates[LEFT_TXN], dir);
+                        pthread_mutex_unlock(&pl->work);
+                }
+                plog_close(pl);
+        }
+}
+
 static void set_up(void)
 {
         char dir[128];
@@ -199,6 +252,8 @@ static void set_up(void)
                                 &why));
         snprintf(dir, sizeof dir, "%s/template", fuzz_dir_get());
         make_templates(dir);
+        snprintf(dir, sizeof dir, "%s/template-txn", fuzz_dir_get());
+        make_txn_template(dir);
 }
 
 /* ---- changes ---- */
@@ -216,9 +271,10 @@ static void mend(struct file *f)
                 const char *suffix;
                 void (*fn)(uint8_t *bytes, size_t len);
         } menders[] = {
-                { SEGMENT_SUFFIX, mend_batches },     { INDEX_SUFFIX, mend_index },
-                { SNAPSHOT_SUFFIX, mend_snapshot },   { EPOCHS_NAME, mend_epochs },
-                { CHECKPOINT_NAME, mend_checkpoint }, { PARTITION_META_NAME, mend_meta },
+                { SEGMENT_SUFFIX, mend_batches },   { INDEX_SUFFIX, mend_index },
+                { SNAPSHOT_SUFFIX, mend_snapshot }, { EPOCHS_NAME, mend_epochs },
+                { ABORTED_SUFFIX, mend_aborted },   { CHECKPOINT_NAME, mend_checkpoint },
+                { PARTITION_META_NAME, mend_meta },
         };
 
         for (size_t i = 0; i < ARRAY_LEN(menders); i++)
@@ -352,6 +408,23 @@ static int64_t check_slice(const struct plog_slice *s, int64_t at, bool short_sl
         return s->next_offset;
 }
 
+/* Whatever is said of transactions is in order and within what was asked. */
+static void ask_transactions(struct plog *pl, const struct plog_ends *ends)
+{
+        int64_t stable = plog_stable_offset(pl, ends->end_offset);
+        struct plog_aborted *list = NULL;
+        size_t count;
+
+        assert(stable >= ends->start_offset && stable <= ends->end_offset);
+        if (plog_aborted(pl, ends->start_offset, stable, true, &list, &count))
+                return;
+        for (size_t i = 0; i < count; i++) {
+                assert(list[i].first_offset < stable && list[i].last_offset >= ends->start_offset);
+                assert(!i || list[i - 1].first_offset <= list[i].first_offset);
+        }
+        free(list);
+}
+
 static struct content read_log(struct plog *pl, size_t len_max)
 {
         struct content c = { 0 };
@@ -390,6 +463,7 @@ static struct content read_log(struct plog *pl, size_t len_max)
         assert(r || (found.offset >= c.ends.start_offset && found.offset < c.ends.end_offset));
         (void)plog_epoch_end(pl, 2, &(int32_t){ 0 }, &end);
         (void)plog_epoch_at(pl, c.ends.start_offset);
+        ask_transactions(pl, &c.ends);
         if (fuzz_tells())
                 fprintf(stderr,
                         "start %lld durable %lld end %lld damaged %lld in %u read to %lld crc %08x outcome %d\n",
@@ -519,7 +593,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         rotten = false;
         if (!store)
                 set_up();
-        from = &templates[how % LEFT_COUNT];
+        from = &templates[how & 0x80 ? LEFT_TXN : how % LEFT_COUNT];
         for (unsigned i = 0; i < from->count; i++)
                 folder_add(&fo, from->files[i].name, from->files[i].data, from->files[i].len);
         for (int i = 0; i < CHANGES_MAX && fo.count && change(&fo, &c); i++)

@@ -110,11 +110,25 @@ static inline void mend_epochs(uint8_t *bytes, size_t len)
 
 static inline void mend_snapshot(uint8_t *bytes, size_t len)
 {
-        if (len < sizeof(struct disk_snapshot_header))
+        const bool old = len > 5 && bytes[5] == 1;
+        const size_t head = old ? sizeof(struct disk_snapshot_header_1) : sizeof(struct disk_snapshot_header);
+        const size_t crc =
+                old ? offsetof(struct disk_snapshot_header_1, crc) : offsetof(struct disk_snapshot_header, crc);
+
+        if (len < head)
                 return;
-        store_be32(bytes + offsetof(struct disk_snapshot_header, entries_crc),
-                   crc32c(0, bytes + sizeof(struct disk_snapshot_header), len - sizeof(struct disk_snapshot_header)));
-        mend_at(bytes, len, offsetof(struct disk_snapshot_header, crc));
+        store_be32(bytes + crc - 4, crc32c(0, bytes + head, len - head));
+        mend_at(bytes, len, crc);
+}
+
+static inline void mend_aborted(uint8_t *bytes, size_t len)
+{
+        const size_t head = sizeof(struct disk_aborted_header);
+
+        if (len < head)
+                return;
+        store_be32(bytes + offsetof(struct disk_aborted_header, entries_crc), crc32c(0, bytes + head, len - head));
+        mend_at(bytes, len, offsetof(struct disk_aborted_header, crc));
 }
 
 static inline void mend_checkpoint(uint8_t *bytes, size_t len)

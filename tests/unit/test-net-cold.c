@@ -27,6 +27,13 @@ static void drop_pages(int64_t pos, int64_t len)
         CU_FAIL_FATAL("pages cannot be dropped here; set TMPDIR to a folder on a disk");
 }
 
+static atomic_bool plenty;
+
+static bool is_plenty(void)
+{
+        return atomic_load(&plenty);
+}
+
 static void start_cold(void)
 {
         const char *dir = getenv("TMPDIR");
@@ -43,6 +50,7 @@ static void start_cold(void)
         CU_ASSERT_EQUAL_FATAL(fsync(file_fd), 0);
         CU_ASSERT_EQUAL_FATAL(iopool_new(1, &pool), 0);
         cfg.pool = pool;
+        cfg.memory_is_plenty = is_plenty;
         cfg.connections_max = cfg.connections_per_ip_max = 100;
         cfg.send_buffer_len = 1 << 20;
         start_with(cfg);
@@ -107,6 +115,51 @@ static void test_hole(void)
         fetch_file(fd);
         CU_ASSERT_EQUAL(stats_now().sends_cold - cold, 1);
         CU_ASSERT_EQUAL(stats_now().sends_warm, 2);
+        close(fd);
+        stop_cold();
+}
+
+static void fetch_megabyte(int fd, int number)
+{
+        uint8_t head[5];
+        char text[3] = { 'm', (char)('0' + number), '\0' };
+
+        say(fd, text);
+        CU_ASSERT_EQUAL_FATAL(hear_bytes(fd, head, 5), 5);
+        CU_ASSERT_EQUAL_FATAL(hear_bytes(fd, got, 1 << 20), 1 << 20);
+        CU_ASSERT(!memcmp(got, want + ((size_t)number << 20), 1 << 20));
+}
+
+/* A reader of cold ranges that reads on: where memory is scarce nothing stays in the page cache behind it, so that it drives
+ * nothing out. What is warm stays, and so does all where there is room. */
+static void test_backfill(void)
+{
+        uint64_t cold;
+        int fd;
+
+        start_cold();
+        file_read_no_ahead(file_fd);
+        fd = dial();
+        for (int i = 0; i < 3; i++)
+                fetch_megabyte(fd, i);
+        CU_ASSERT_EQUAL(stats_now().sends_cold, 0);
+        CU_ASSERT_EQUAL(file_is_cached(file_fd, 0, FILE_LEN), 1);
+        drop_pages(0, FILE_LEN);
+        atomic_store(&plenty, true);
+        for (int i = 0; i < 3; i++)
+                fetch_megabyte(fd, i);
+        CU_ASSERT_EQUAL(file_is_cached(file_fd, 0, FILE_LEN), 1);
+        close(fd);
+        fd = dial(); /* the other one is in the middle of a cold run */
+        drop_pages(0, FILE_LEN);
+        atomic_store(&plenty, false);
+        cold = stats_now().sends_cold;
+        for (int i = 0; i < 3; i++)
+                fetch_megabyte(fd, i);
+        cold = stats_now().sends_cold - cold;
+        CU_ASSERT(cold >= 1 && cold < 3); /* the others were read ahead */
+        CU_ASSERT_EQUAL(file_is_cached(file_fd, 0, 1 << 20), 0);
+        CU_ASSERT_EQUAL(file_is_cached(file_fd, 2 << 20, 1 << 20), 1);
         close(fd);
         stop_cold();
 }
@@ -183,6 +236,7 @@ static void test_gone_meanwhile(void)
 static const struct unit_case cases[] = {
         { "cold is read first, warm is not", test_cold_and_warm },
         { "a hole in the middle is cold", test_hole },
+        { "a backfill leaves nothing behind", test_backfill },
         { "a slow disk holds up nobody else", test_disk_is_slow },
         { "peers that go while the disk is asked", test_gone_meanwhile },
 };

@@ -72,8 +72,8 @@ static void tell_nothings(struct net_request *rq)
         net_reply(rq, &p, 1);
 }
 
-/* e: echo; o: hold (overlaps); O: echo (overlaps); r: echo what is held, last first, then this; f: the file; n:
- * nothing; x: close after what is to come before; l: echo after 100 ms; k, K (overlaps): echo after 0 to 7 ms by the
+/* e: echo; o: hold (overlaps); O: echo (overlaps); r: echo what is held, last first, then this; f: the file; m: a
+ * megabyte of it, by the digit that follows; n: nothing; x: close after what is to come before; l: echo after 100 ms; k, K (overlaps): echo after 0 to 7 ms by the
  * last byte; b: be busy for 100 ms; c: the count of n. */
 static void on_request(void *owner, struct net_request *rq)
 {
@@ -89,6 +89,11 @@ static void on_request(void *owner, struct net_request *rq)
                         echo(held[--held_count]);
                 return;
         case 'f':
+                net_reply(rq, p, 2);
+                return;
+        case 'm':
+                p[1].pos = (int64_t)(rq->body.data[1] - '0') << 20;
+                p[1].len = 1 << 20;
                 net_reply(rq, p, 2);
                 return;
         case 'n':

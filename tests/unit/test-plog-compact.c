@@ -3,221 +3,8 @@
  * every step on the disk, opened as after a crash. A failure of the random test prints its seed. */
 #include <errno.h>
 
-#include "plog-fixture.h"
-#include "plog/compact.h"
+#include "plog-compact.h"
 #include "plog/keymap.h"
-
-enum { KEY_SIZE = 24, RECORDS_MAX = 6000 };
-
-/* What was appended, by offset. */
-struct model {
-        struct {
-                int key, value; /* value -1: a tombstone */
-        } at[RECORDS_MAX];
-        int64_t end;
-};
-
-static struct model model;
-
-static void key_format(int key, char text[KEY_SIZE])
-{
-        snprintf(text, KEY_SIZE, "key-%d", key);
-}
-
-struct put {
-        int key, value;
-};
-
-/* Append one batch; @producer_id 0: none. */
-static void append_puts(struct plog *pl, const struct put *puts, int count, int codec, int64_t producer_id,
-                        int32_t sequence)
-{
-        struct batch_build_args a = batch_build_args();
-        struct batch_builder b;
-        struct strbuf out = { 0 };
-        struct plog_append_result res;
-
-        a.codec = codec;
-        if (producer_id) {
-                a.producer_id = producer_id;
-                a.producer_epoch = 0;
-                a.base_sequence = sequence;
-        }
-        batch_builder_init(&b, &a);
-        for (int i = 0; i < count; i++) {
-                char key[KEY_SIZE], value[200];
-
-                key_format(puts[i].key, key);
-                memset(value, 'v', sizeof value);
-                snprintf(value, sizeof value, "value-%d", puts[i].value);
-                CU_ASSERT_EQUAL_FATAL(
-                        batch_builder_add(&b,
-                                          &(struct batch_record){ .offset = i,
-                                                                  .timestamp = NOW_MS + model.end + i,
-                                                                  .key = span_of(key, strlen(key)),
-                                                                  .value = puts[i].value < 0
-                                                                                   ? SPAN_NULL
-                                                                                   : span_of(value, sizeof value) }),
-                        0);
-                model.at[model.end + i].key = puts[i].key;
-                model.at[model.end + i].value = puts[i].value;
-        }
-        CU_ASSERT_EQUAL_FATAL(batch_builder_finish(&b, &out), 0);
-        batch_builder_fini(&b);
-        CU_ASSERT_EQUAL_FATAL(plog_append(pl,
-                                          &(struct plog_append_args){ .batch = (uint8_t *)out.data,
-                                                                      .len = out.len,
-                                                                      .now_ms = NOW_MS,
-                                                                      .keep_base_offset = -1,
-                                                                      .check_sequence = producer_id != 0 },
-                                          &res),
-                              0);
-        CU_ASSERT_EQUAL_FATAL(res.base_offset, model.end);
-        model.end += count;
-        strbuf_fini(&out);
-}
-
-static void put_one(struct plog *pl, int key, int value)
-{
-        append_puts(pl, &(struct put){ key, value }, 1, 0, 0, 0);
-}
-
-/* ---- what is there ---- */
-
-struct found {
-        bool there[RECORDS_MAX];
-        int count, batches, empty_batches;
-};
-
-static void find_batch(struct found *f, struct span b)
-{
-        struct batch_records it;
-        struct batch_record rec;
-        int r, records = 0;
-
-        CU_ASSERT_EQUAL_FATAL(batch_records_open(&it, b, 0), 0);
-        while (!(r = batch_records_next(&it, &rec))) {
-                char key[KEY_SIZE], value[32];
-
-                records++;
-                CU_ASSERT_FATAL(rec.offset >= 0 && rec.offset < model.end);
-                CU_ASSERT_FALSE_FATAL(f->there[rec.offset]);
-                f->there[rec.offset] = true;
-                f->count++;
-                key_format(model.at[rec.offset].key, key);
-                CU_ASSERT_FATAL(span_equal(rec.key, span_of(key, strlen(key))));
-                CU_ASSERT_EQUAL_FATAL(!rec.value.data, model.at[rec.offset].value < 0);
-                CU_ASSERT_EQUAL_FATAL(rec.timestamp, NOW_MS + rec.offset);
-                snprintf(value, sizeof value, "value-%d", model.at[rec.offset].value);
-                if (rec.value.data)
-                        CU_ASSERT_STRING_EQUAL_FATAL((const char *)rec.value.data, value);
-        }
-        CU_ASSERT_EQUAL_FATAL(r, BATCH_END);
-        f->batches++;
-        f->empty_batches += !records;
-        batch_records_close(&it);
-}
-
-/* Read everything; every record is compared with what was appended at its offset. */
-static struct found *find_all(struct plog *pl)
-{
-        static struct found f;
-        int64_t at = ends_of(pl).start_offset;
-
-        memset(&f, 0, sizeof f);
-        for (;;) {
-                struct plog_slice s;
-                struct batch_header h;
-                struct batch_iter it;
-                struct span b;
-                uint8_t *buf;
-
-                CU_ASSERT_EQUAL_FATAL(plog_read(pl,
-                                                &(struct plog_read_args){ .from_offset = at,
-                                                                          .below_offset = INT64_MAX,
-                                                                          .len_max = 5000,
-                                                                          .at_least_one = true },
-                                                true, &s),
-                                      0);
-                if (!s.len)
-                        return &f;
-                buf = malloc(s.len);
-                CU_ASSERT_EQUAL_FATAL(plog_slice_copy(&s, buf), 0);
-                it = batch_iter_of(span_of(buf, s.len));
-                while (batch_iter_next(&it, &b, &h) == 0) {
-                        CU_ASSERT_EQUAL_FATAL(batch_check_crc(b, &h), 0);
-                        CU_ASSERT_FATAL(batch_last_offset(&h) >= at);
-                        at = batch_last_offset(&h) + 1;
-                        find_batch(&f, b);
-                }
-                /* A segment may end with offsets that have no batch any more; the next read begins in that gap. */
-                CU_ASSERT_FATAL(s.next_offset >= at);
-                free(buf);
-                plog_slice_release(&s);
-        }
-}
-
-/* Of each key the newest is there (a tombstone only when @tombstones), and below @cleaned nothing that is superseded there. */
-static void check_compacted(const struct found *f, int64_t cleaned, bool tombstones)
-{
-        for (int64_t i = 0; i < model.end; i++) {
-                bool newest = true, newest_below = true;
-
-                for (int64_t k = i + 1; k < model.end; k++)
-                        if (model.at[k].key == model.at[i].key) {
-                                newest = false;
-                                newest_below &= k >= cleaned;
-                        }
-                if (newest && (model.at[i].value >= 0 || tombstones))
-                        CU_ASSERT_FATAL(f->there[i]);
-                if (i < cleaned && !newest_below)
-                        CU_ASSERT_FALSE_FATAL(f->there[i]);
-        }
-}
-
-static struct plog_compact_result compact_with(struct plog *pl, size_t memory, int64_t now_ms, int64_t step_len)
-{
-        struct plog_compact_args args = { .now_ms = now_ms,
-                                          .below_offset = ends_of(pl).durable_end_offset,
-                                          .map_bytes_max = memory };
-        struct plog_compact_result res = { 0 };
-        struct plog_compaction *c;
-        int r = plog_compact_begin(pl, &args, &c);
-
-        if (r == PLOG_E_NOT_FOUND)
-                return res;
-        CU_ASSERT_EQUAL_FATAL(r, 0);
-        while ((r = plog_compact_step(c, step_len)) == 1)
-                ;
-        CU_ASSERT_EQUAL_FATAL(r, 0);
-        plog_compact_result(c, &res);
-        plog_compact_end(c);
-        return res;
-}
-
-static struct plog_compact_result compact(struct plog *pl)
-{
-        return compact_with(pl, 1 << 20, NOW_MS, 1 << 20);
-}
-
-static struct plog *compact_open(struct fixture *f)
-{
-        model.end = 0;
-        fixture_init(f);
-        f->conf.cleanup_delete = false;
-        f->conf.cleanup_compact = true;
-        f->conf.segment_bytes = 1500; /* five batches or so */
-        f->conf.delete_retention_ms = 1000;
-        return fixture_open(f, "t-0");
-}
-
-static void remove_files(const struct fixture *f, const char *suffix)
-{
-        char command[600];
-
-        snprintf(command, sizeof command, "rm -f %s/t-0/*.%s", f->dir, suffix);
-        CU_ASSERT_EQUAL_FATAL(system(command), 0);
-}
 
 /* ---- stories ---- */
 
@@ -477,12 +264,19 @@ static void test_crash(void)
         struct fixture f;
         struct plog *pl = compact_open(&f);
         char dir[] = "/tmp/plog-crash-XXXXXX";
+        struct writer w = { .id = 9, .txn_first = -1 };
         int steps, copies = 0;
 
         f.conf.segment_bytes = 1500;
-        for (int i = 0; i < 60; i++)
+        for (int i = 0; i < 40; i++) {
                 put_one(pl, i % 7 ? i % 5 : 1000 + i, i);
+                if (i % 5 == 2)
+                        append_txn(pl, &w, &(struct put){ i % 4, i }, 1, 0);
+                if (i % 10 == 9)
+                        append_end(pl, &w, i % 20 == 9);
+        }
         wait_durable(pl);
+        CU_ASSERT_EQUAL(plog_retain(pl, NOW_MS, 0), 0); /* waits for the checkpoint that a flush makes at its end */
         CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(dir));
         snprintf(crash.to, sizeof crash.to, "%s", dir);
         crash.count = 0;
@@ -503,9 +297,12 @@ static void test_crash(void)
                 copy = fixture_open(&g, "t-0");
                 CU_ASSERT_EQUAL_FATAL(ends_of(copy).end_offset, model.end);
                 check_compacted(find_all(copy), 0, true);
+                check_aborted(copy, find_all(copy));
                 wait_durable(copy);
                 cleaned = compact(copy).cleaned_offset;
                 check_compacted(find_all(copy), cleaned, true);
+                check_aborted(copy, find_all(copy));
+                check_files(&g);
                 plog_close(copy);
                 fixture_fini(&g);
                 copies++;
@@ -526,17 +323,31 @@ static uint32_t pick(uint32_t below)
         return (uint32_t)(rng >> 33) % below;
 }
 
-static void random_append(struct plog *pl, int32_t *sequence)
+static void random_txn(struct plog *pl, struct writer *writers, const struct put *puts, int count, int codec)
+{
+        struct writer *w = &writers[pick(WRITERS)];
+
+        if (pick(3))
+                append_txn(pl, w, puts, count, codec);
+        else
+                append_end(pl, w, pick(2));
+}
+
+static void random_append(struct plog *pl, int32_t *sequence, struct writer *writers)
 {
         static const int codecs[] = { CODEC_NONE, CODEC_GZIP, CODEC_SNAPPY, CODEC_LZ4, CODEC_ZSTD };
         int count = 1 + (int)pick(6);
         struct put puts[6];
         bool producer = !pick(3);
 
-        if (model.end + count > RECORDS_MAX)
+        if (model.end + count + WRITERS > RECORDS_MAX)
                 return;
         for (int i = 0; i < count; i++)
                 puts[i] = (struct put){ (int)(pick(4) ? pick(30) : pick(3000)), pick(8) ? (int)pick(100000) : -1 };
+        if (!pick(3)) {
+                random_txn(pl, writers, puts, count, codecs[pick(5)]);
+                return;
+        }
         append_puts(pl, puts, count, codecs[pick(5)], producer ? 5 : 0, *sequence);
         if (producer)
                 *sequence += count;
@@ -544,20 +355,27 @@ static void random_append(struct plog *pl, int32_t *sequence)
 
 static void run_seed(uint64_t seed)
 {
+        struct writer writers[WRITERS];
         struct plog_compact_result res;
         struct fixture f;
         struct plog *pl;
+        bool forever = seed % 2; /* tombstones and markers stay */
         int32_t sequence = 0;
         int64_t cleaned = 0;
 
         rng = seed;
         pl = compact_open(&f);
-        f.conf.delete_retention_ms = INT64_MAX;
+        for (int i = 0; i < WRITERS; i++)
+                writers[i] = (struct writer){ .id = 11 + i, .txn_first = -1 };
+        f.conf.delete_retention_ms = forever ? INT64_MAX : 5;
         f.conf.segment_bytes = 2000 + pick(6000);
         plog_set_conf(pl, &f.conf);
         for (int step = 0; step < 150; step++) {
                 for (unsigned n = pick(12); n > 0; n--)
-                        random_append(pl, &sequence);
+                        random_append(pl, &sequence, writers);
+                if (!pick(20)) /* else nothing is stable for long */
+                        for (int i = 0; i < WRITERS; i++)
+                                append_end(pl, &writers[i], pick(2));
                 if (pick(4))
                         continue;
                 wait_durable(pl);
@@ -565,13 +383,19 @@ static void run_seed(uint64_t seed)
                 cleaned = MAX2(cleaned, res.cleaned_offset);
                 if (!pick(3)) {
                         plog_close(pl);
+                        check_files(&f);
                         if (pick(2))
                                 remove_files(&f, "index");
+                        if (!pick(3))
+                                remove_files(&f, "txn");
+                        if (!pick(3))
+                                remove_files(&f, "snapshot");
                         diag_set_level(0);
                         pl = fixture_open(&f, "t-0");
                 }
                 CU_ASSERT_EQUAL_FATAL(ends_of(pl).end_offset, model.end);
-                check_compacted(find_all(pl), cleaned, true);
+                check_compacted(find_all(pl), cleaned, forever);
+                check_aborted(pl, find_all(pl));
         }
         plog_close(pl);
         fixture_fini(&f);

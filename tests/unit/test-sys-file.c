@@ -318,7 +318,7 @@ static void test_aside(void)
         CU_ASSERT_EQUAL(memcmp(buf, data, LEN), 0);
         cached = file_is_cached(fd, 0, LEN);
         CU_ASSERT(cached != 0);
-        file_uncache(fd);
+        file_give_up(fd, 0, LEN);
         if (cached == 1 && file_is_cached(fd, 0, LEN) == 0) { /* not in memory only, as on tmpfs */
                 CU_ASSERT_EQUAL(file_pread_aside(fd, buf, LEN, 0), LEN);
                 CU_ASSERT_EQUAL(file_is_cached(fd, 0, LEN), 0);

@@ -165,7 +165,9 @@ static void expect_marker(struct batch_iter *it, int16_t type, int64_t producer_
         struct batch_header h;
         struct batch_records records;
         struct batch_record rec;
-        struct batch_marker m = { 0 };
+        struct batch_marker m = { 0 }, again = { 0 };
+        struct batch_build_args a = batch_build_args();
+        CLEANUP(strbuf_finip) struct strbuf ours = { 0 };
         struct span one;
 
         CU_ASSERT_EQUAL_FATAL(batch_iter_next(it, &one, &h), 0);
@@ -175,6 +177,15 @@ static void expect_marker(struct batch_iter *it, int16_t type, int64_t producer_
         CU_ASSERT_EQUAL_FATAL(batch_records_next(&records, &rec), 0);
         CU_ASSERT_EQUAL(batch_marker_parse(&rec, &m), 0);
         CU_ASSERT_EQUAL(m.type, type);
+        CU_ASSERT_EQUAL(batch_marker_of(one, &again), 0);
+        CU_ASSERT(again.type == m.type && again.coordinator_epoch == m.coordinator_epoch);
+        /* Ours is Kafka's, byte for byte. */
+        a.base_offset = h.base_offset;
+        a.leader_epoch = h.leader_epoch;
+        a.producer_id = h.producer_id;
+        a.producer_epoch = h.producer_epoch;
+        CU_ASSERT_EQUAL(batch_marker_build(&a, &m, rec.timestamp, &ours), 0);
+        CU_ASSERT(span_equal(made(&ours), one));
         CU_ASSERT_EQUAL(batch_records_next(&records, &rec), BATCH_END);
         batch_records_close(&records);
 }
