@@ -229,6 +229,8 @@ int plog_replay(struct plog *pl, int64_t from, int64_t to, int (*fn)(void *arg, 
 {
         ptrdiff_t i = MAX2(segments_find(pl, from), (ptrdiff_t)0);
 
+        if (from >= to)
+                return 0; /* most starts: nobody needs a walk over the segment that holds @from to find that out */
         for (; (size_t)i < pl->segments_count && pl->segments[i]->base_offset < to; i++) {
                 int r = walk_segment(pl, pl->segments[i], from, to, fn, arg);
 
