@@ -67,11 +67,14 @@ static void get_live(struct node *n, struct http_request *rq, const char *name)
 static void get_ready(struct node *n, struct http_request *rq, const char *name)
 {
         bool stopping = atomic_load(&n->stopping), ready = atomic_load(&n->ready) && !stopping;
+        char progress[PROGRESS_TEXT_SIZE];
 
         (void)name;
+        progress_text(n, progress);
         rq->content_type = "text/plain; charset=utf-8";
         rq->status = ready ? 200 : 503;
-        strbuf_add_c(&rq->out, ready ? "ready\n" : stopping ? "stopping\n" : "starting\n");
+        strbuf_add_c(&rq->out, ready ? "ready" : stopping ? "stopping" : progress);
+        strbuf_add_c(&rq->out, "\n");
 }
 
 static void get_metrics(struct node *n, struct http_request *rq, const char *name)

@@ -18,6 +18,7 @@ static void on_tick(struct loop_timer *t)
         int64_t now_ms = clock_mono_ms();
 
         plog_store_tick(n->store, now_ms);
+        progress_tick(n, now_ms);
         if (now_ms - n->retained_ms >= n->conf->storage.retention_check_interval_ms) {
                 n->retained_ms = now_ms;
                 retain_start(&n->retain);

@@ -156,6 +156,10 @@ struct plog_store {
         pthread_cond_t housekeeping_done;
         struct io_job housekeeper;
         pthread_mutex_t rebuild_lock; /* one index is built again at a time */
+        struct {
+                atomic_ullong bytes_found, bytes_read, bytes_cut;
+                atomic_uint logs;
+        } recovery; /* plog_store_recovery() */
         atomic_ulong flushes, flush_errors, flush_ns_total, flush_ns_max, bytes_appended, batches_appended;
 };
 

@@ -27,8 +27,11 @@ struct recovery {
         int64_t scan_pos;  /* in it */
         int64_t known_end; /* durable for certain */
         int64_t scanned_len, cut_len;
+        int64_t told_len; /* of what is scanned: the store knows */
         bool changed;
 };
+
+enum { TELL_LEN = 1 << 20 }; /* progress is told in steps of so many bytes */
 
 /* ---- the folder ---- */
 
@@ -307,6 +310,24 @@ int producers_recover(struct plog *pl, int64_t offset, int64_t known_empty, stru
 
 /* ---- scan ---- */
 
+/* How much will be read, for whoever shows progress. */
+static void announce_scan(const struct recovery *rc)
+{
+        const struct plog *pl = rc->pl;
+        int64_t len = -rc->scan_pos;
+
+        for (size_t i = rc->scan_from; i < pl->segments_count; i++)
+                len += pl->segments[i]->size;
+        atomic_fetch_add(&pl->store->recovery.bytes_found, (unsigned long long)MAX2(len, INT64_C(0)));
+}
+
+/* @len bytes of this log have been scanned by now. */
+static void tell_scanned(struct recovery *rc, int64_t len)
+{
+        atomic_fetch_add(&rc->pl->store->recovery.bytes_read, (unsigned long long)(len - rc->told_len));
+        rc->told_len = len;
+}
+
 static int note_batch(void *arg, const struct batch_header *h, int64_t pos)
 {
         struct recovery *rc = arg;
@@ -320,6 +341,8 @@ static int note_batch(void *arg, const struct batch_header *h, int64_t pos)
                 r = note_producer(&pl->producers, h);
         if (!r)
                 segment_note(pl, s, h);
+        if (rc->scanned_len + pos - rc->scan_pos - rc->told_len >= TELL_LEN)
+                tell_scanned(rc, rc->scanned_len + pos - rc->scan_pos);
         return r;
 }
 
@@ -414,13 +437,14 @@ static int scan_segment(struct recovery *rc, struct segment *s)
                 if (r)
                         return r;
         } else {
-                pos = 0;
+                rc->scan_pos = pos = 0;
         }
         fd = pin_file_pin(s->file, 0);
         if (fd < 0)
                 return fd;
         r = scan_batches(fd, pos, file_len, s->next_offset, note_batch, rc, &good);
         rc->scanned_len += file_len - pos;
+        tell_scanned(rc, rc->scanned_len);
         if (!r && good < file_len && s->next_offset >= rc->known_end)
                 r = cut_here(rc, s, fd, good, file_len);
         if (!r && file_len > pos)
@@ -580,8 +604,10 @@ static int recover_inner(struct recovery *rc)
                         pl, scan_offset,
                         rc->have_checkpoint && rc->c.snapshot_offset < 0 ? MIN2(rc->c.end_offset, scan_offset) : -1,
                         &pl->producers);
-        if (!r)
+        if (!r) {
+                announce_scan(rc);
                 r = scan(rc);
+        }
         if (r)
                 return r;
         set_ends(rc);
@@ -605,8 +631,11 @@ int plog_recover(struct plog *pl)
         pl->meta_written = pl->segments_count > 0;
         if (rc.changed)
                 pl->dir_dirty = true;
-        if (rc.scanned_len)
-                diag(DIAG_INFO, "%s: recovered up to offset %lld: %lld bytes read, %lld cut off", pl->name,
+        if (rc.scanned_len || rc.changed)
+                atomic_fetch_add(&pl->store->recovery.logs, 1);
+        atomic_fetch_add(&pl->store->recovery.bytes_cut, (unsigned long long)rc.cut_len);
+        if (rc.scanned_len) /* the owner of the store sums them up */
+                diag(DIAG_DEBUG, "%s: recovered up to offset %lld: %lld bytes read, %lld cut off", pl->name,
                      (long long)pl->end, (long long)rc.scanned_len, (long long)rc.cut_len);
         return rc.scanned_len || rc.changed ? checkpoint_make(pl, false) : 0;
 }

@@ -488,3 +488,13 @@ void plog_store_stats(const struct plog_store *s, struct plog_store_stats *ret)
                 .batches_appended = atomic_load(&s->batches_appended),
         };
 }
+
+void plog_store_recovery(const struct plog_store *s, struct plog_store_recovery *ret)
+{
+        *ret = (struct plog_store_recovery){
+                .logs = atomic_load(&s->recovery.logs),
+                .bytes_found = atomic_load(&s->recovery.bytes_found),
+                .bytes_read = atomic_load(&s->recovery.bytes_read),
+                .bytes_cut = atomic_load(&s->recovery.bytes_cut),
+        };
+}

@@ -62,3 +62,13 @@ struct plog_store_stats {
 };
 /* Sums since the store was opened, and files open now. Any thread. */
 void plog_store_stats(const struct plog_store *s, struct plog_store_stats *ret);
+
+/* What logs that were opened had to read because their last stop was not clean. */
+struct plog_store_recovery {
+        unsigned logs;        /* whose recovery is over */
+        uint64_t bytes_found; /* to be read, of logs whose opening has begun */
+        uint64_t bytes_read;  /* of them so far */
+        uint64_t bytes_cut;   /* that were no whole batch, and gone */
+};
+/* So far. Any thread. */
+void plog_store_recovery(const struct plog_store *s, struct plog_store_recovery *ret);
