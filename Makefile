@@ -44,6 +44,9 @@ bench: all ## the limits, and the speed beside Apache Kafka and a bare floor (15
 bench-limits: all ## measure the promised limits: start, memory, 10,000 connections, 10,000 partitions
 	@/usr/bin/python3 tests/bench/bench.py limits --build $(BUILD) $(if $(JSON),--json $(JSON))
 
+bench-recovery: all ## how long starts take after SIGTERM and SIGKILL, and what they read; CASES="100:10GB" for others
+	@/usr/bin/python3 tests/bench/recovery.py --build $(BUILD) $(if $(JSON),--json $(JSON)) $(CASES)
+
 aarch64: | deps ## cross-build everything for aarch64 in build-aarch64, and run its unit tests and corpora in qemu
 	@tools/install-deps tools/packages-aarch64.txt
 	@tools/aarch64-sysroot build-aarch64/sysroot
@@ -75,4 +78,4 @@ docs: $(BUILD)/build.ninja ## make docs/PARAMETERS.md from the tables of src/con
 	@ninja -C $(BUILD) src/conf/gen-params-doc
 	@$(BUILD)/src/conf/gen-params-doc >docs/PARAMETERS.md.new && mv docs/PARAMETERS.md.new docs/PARAMETERS.md
 
-.PHONY: aarch64 all bench bench-limits demo deps docs fmt fuzz help lint run test test-asan test-clients test-tsan
+.PHONY: aarch64 all bench bench-limits bench-recovery demo deps docs fmt fuzz help lint run test test-asan test-clients test-tsan

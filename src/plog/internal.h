@@ -21,8 +21,10 @@ enum {
         RECENT_MAX = 64,
         PLOG_MAGIC = 0x504c4f47,
         PLOG_PATH_MAX = 4096,
-        /* A checkpoint bounds what an unclean start reads: one for so many bytes of a log, or so much time. */
+        /* A checkpoint bounds what an unclean start reads: one for so many bytes of a log, or so much time, or when all
+         * logs together have more than store.recovery_bytes_max behind theirs; then for no fewer than LEN_MIN. */
         CHECKPOINT_LEN = 64 << 20,
+        CHECKPOINT_LEN_MIN = 64 << 10,
         CHECKPOINT_MS = 60 * 1000,
 };
 
@@ -105,15 +107,19 @@ struct plog {
         int64_t checkpoint_end; /* durable end that it says */
         int64_t checkpoint_start;
         int64_t checkpoint_ms;       /* monotonic */
-        int64_t checkpoint_size;     /* bytes appended when it was made */
         int64_t checkpoint_snapshot; /* offset of the snapshot it names; -1 */
         bool meta_written;
 
-        int64_t appended_len; /* lock: in this run */
+        /* lock */
+        int64_t appended_len;    /* in this run */
+        int64_t checkpoint_size; /* of them behind the last checkpoint: none */
+        bool checkpoint_wanted;  /* by flush_tick(), with the next flush */
 
         /* flusher.lock */
         struct ilist flush_link;   /* in a round, or waiting for one */
         struct ilist relaxed_link; /* dirty, not to be synced at once */
+        struct ilist behind_link;  /* flushed, but not in its checkpoint */
+        int64_t behind_since_ms;   /* monotonic; while on that list */
         /* lock */
         bool flush_queued;
         int64_t unsynced_since_ms; /* monotonic; 0 none */
@@ -133,6 +139,8 @@ struct flusher {
         struct ilist waiting; /* logs that asked for a sync; each holds a reference */
         struct ilist round;   /* being synced */
         struct ilist relaxed;
+        struct ilist behind; /* logs with data that their checkpoint does not cover, the oldest first */
+        unsigned behind_count;
         unsigned workers; /* pool jobs of this round */
         struct flush_worker *jobs;
 };
@@ -148,6 +156,8 @@ struct plog_store {
         atomic_bool unclean;    /* a log could not be closed as it should: no mark of a clean stop */
         int64_t was_note, note; /* with the mark of a clean stop: found, and to be left */
         int64_t preallocate_step_len;
+        int64_t recovery_bytes_max;
+        atomic_ulong bytes_checkpointed; /* of bytes_appended */
         struct flusher flusher;
         pthread_mutex_t lock; /* the lists below */
         struct ilist logs;
@@ -240,6 +250,8 @@ int recent_find(const struct recent *r, int64_t offset);
 
 int flusher_init(struct plog_store *s);
 void flusher_fini(struct flusher *f);
+/* The log has nothing any more that its checkpoint does not cover. flusher.lock held. */
+void flush_unlist_behind(struct plog *pl);
 /* Data waits to be synced. plog.lock held. */
 void flush_want(struct plog *pl);
 /* Note that data became dirty: asks for a sync at once or puts the log on the list of relaxed ones. plog.lock held. */
@@ -273,6 +285,10 @@ int checkpoint_write(struct plog *pl, struct checkpoint *c, bool sync);
 int checkpoint_read(const char *dir, struct checkpoint *ret);
 /* Is it time for one? */
 bool checkpoint_due(struct plog *pl, int64_t now_mono_ms);
+/* Bytes that an unclean start would have to read, over all logs. Any thread. */
+int64_t checkpoint_bytes_behind(const struct plog_store *s);
+/* What this log has appended is in its checkpoint, or is no longer there. plog.lock held. */
+void checkpoint_covers(struct plog *pl, int64_t appended_len);
 
 /* ---- holes.c ---- */
 

@@ -153,6 +153,7 @@ static int log_new(struct plog_store *store, const struct plog_open_args *args, 
         ilist_init(&pl->store_link);
         ilist_init(&pl->flush_link);
         ilist_init(&pl->relaxed_link);
+        ilist_init(&pl->behind_link);
         pl->store = store;
         pl->topic_id = args->topic_id;
         pl->partition = args->partition;
@@ -206,8 +207,10 @@ static void shut(struct plog *pl)
         pl->segments_count = 0;
         recent_fini(&pl->recent);
         pl->listener = (struct plog_listener){ 0 };
+        checkpoint_covers(pl, pl->appended_len);
         pthread_mutex_lock(&f->lock);
         ilist_unlink(&pl->relaxed_link);
+        flush_unlist_behind(pl);
         waiting = !ilist_is_empty(&pl->flush_link);
         ilist_unlink(&pl->flush_link);
         pthread_mutex_unlock(&f->lock);

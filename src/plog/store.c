@@ -258,6 +258,7 @@ int plog_store_open(const struct plog_store_config *cfg, struct plog_store **ret
         s->lock_fd = -1;
         s->pool = cfg->pool;
         s->preallocate_step_len = cfg->preallocate_step_len;
+        s->recovery_bytes_max = cfg->recovery_bytes_max > 0 ? cfg->recovery_bytes_max : INT64_MAX;
         s->housekeeper.run = housekeeper_run;
         s->housekeeper.done = housekeeper_done;
         pthread_mutex_init(&s->lock, NULL);
