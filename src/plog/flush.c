@@ -3,7 +3,9 @@
  * new data by then. The more is written, the more each sync covers.
  *
  * A sync credits only what was appended before it began, and never past an earlier segment that is not synced.
- * A sync that fails is believed: the log is FAILED, its durable end stays where it was. */
+ * A sync that fails is believed: the log is FAILED, its durable end stays where it was, and what lies behind is cut off. The
+ * page cache may still hold those bytes although the disk does not, and a start that read them there would take them for
+ * durable (DESIGN.md "What must always be true" 5). */
 #include <stdio.h>
 #include <string.h>
 
@@ -24,6 +26,7 @@ void plog_fail(struct plog *pl, const char *what, int error)
         if (pl->state != PLOG_OPEN)
                 return;
         pl->state = PLOG_FAILED;
+        atomic_fetch_add(&pl->store->logs_failed, 1);
         diag(DIAG_ERROR,
              "%s: %s in %s failed: %s; the log is read-only up to offset %lld: check the disk, then restart the "
              "node to recover what is on it",
@@ -235,6 +238,32 @@ static int sync_all(struct plog *pl, const struct flush_goal *g)
         return r ? r : sync_folder(pl, g);
 }
 
+/* What was not synced goes, so that nobody ever reads it. The log is FAILED: nothing is appended. plog.work held. */
+static void discard_unsynced(struct plog *pl)
+{
+        for (size_t i = pl->segments_count; i-- > 0;) {
+                struct segment *s = pl->segments[i];
+                int r = s->dirty_fd < 0 ? 0 : file_truncate(s->dirty_fd, s->synced_size);
+
+                if (r)
+                        diag(DIAG_ERROR,
+                             "%s: what was not flushed cannot be cut off segment %020lld.log: %s; do not start the "
+                             "node "
+                             "again before the disk is replaced or the machine was restarted",
+                             pl->name, (long long)s->base_offset, strerror(-r));
+        }
+}
+
+static bool has_just_failed(struct plog *pl)
+{
+        bool failed;
+
+        pthread_mutex_lock(&pl->lock);
+        failed = pl->state == PLOG_FAILED && !pl->failed_durably;
+        pthread_mutex_unlock(&pl->lock);
+        return failed;
+}
+
 static void flush_failed(struct plog *pl, int error)
 {
         atomic_fetch_add(&pl->store->flush_errors, 1);
@@ -257,6 +286,8 @@ int flush_log(struct plog *pl)
                         flush_failed(pl, r);
                 free(g.epochs);
         }
+        if (has_just_failed(pl))
+                discard_unsynced(pl);
         pthread_mutex_lock(&pl->news);
         pthread_mutex_lock(&pl->lock);
         news = !r && g.end > pl->durable_end;

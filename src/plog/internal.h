@@ -169,7 +169,8 @@ struct plog_store {
         struct {
                 atomic_ullong bytes_found, bytes_read, bytes_cut;
                 atomic_uint logs;
-        } recovery; /* plog_store_recovery() */
+        } recovery;              /* plog_store_recovery() */
+        atomic_uint logs_failed; /* and open */
         atomic_ulong flushes, flush_errors, flush_ns_total, flush_ns_max, bytes_appended, batches_appended;
 };
 

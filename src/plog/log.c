@@ -201,6 +201,8 @@ static void shut(struct plog *pl)
         bool waiting;
 
         pthread_mutex_lock(&pl->lock);
+        if (pl->state == PLOG_FAILED)
+                atomic_fetch_sub(&pl->store->logs_failed, 1);
         pl->state = PLOG_CLOSED;
         for (size_t i = 0; i < pl->segments_count; i++)
                 segment_unref(pl->segments[i]);

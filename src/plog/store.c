@@ -487,6 +487,7 @@ void plog_store_stats(const struct plog_store *s, struct plog_store_stats *ret)
                 .flush_ns_max = atomic_load(&s->flush_ns_max),
                 .bytes_appended = atomic_load(&s->bytes_appended),
                 .batches_appended = atomic_load(&s->batches_appended),
+                .logs_failed = atomic_load(&s->logs_failed),
         };
 }
 

@@ -63,8 +63,9 @@ struct plog_store_stats {
         uint64_t flushes, flush_errors, files_open, file_opens;
         uint64_t flush_ns_total, flush_ns_max;
         uint64_t bytes_appended, batches_appended;
+        unsigned logs_failed; /* read-only since a write or a flush failed */
 };
-/* Sums since the store was opened, and files open now. Any thread. */
+/* Sums since the store was opened; files and logs as they are now. Any thread. */
 void plog_store_stats(const struct plog_store *s, struct plog_store_stats *ret);
 
 /* What logs that were opened had to read because their last stop was not clean. */
