@@ -24,6 +24,10 @@ all: $(BUILD)/build.ninja ## build/chronikd and build/chronik-ctl
 test: all ## unit and protocol tests, and the checks of the tree
 	@meson test -C $(BUILD) --no-rebuild --print-errorlogs
 
+ROUNDS ?= 200
+kill-loop: all ## SIGKILL the node ROUNDS (200) times under clients that check every promise; SEED=N does one again
+	@CHRONIKD=$(BUILD)/chronikd /usr/bin/python3 tests/fault/kill_loop.py --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED))
+
 FUZZ_SECONDS ?= 20
 fuzz: | deps ## run every fuzz target for FUZZ_SECONDS (20) under the sanitizers, with clang
 	@tests/fuzz/run-fuzz $(FUZZ_SECONDS)
@@ -78,4 +82,4 @@ docs: $(BUILD)/build.ninja ## make docs/PARAMETERS.md from the tables of src/con
 	@ninja -C $(BUILD) src/conf/gen-params-doc
 	@$(BUILD)/src/conf/gen-params-doc >docs/PARAMETERS.md.new && mv docs/PARAMETERS.md.new docs/PARAMETERS.md
 
-.PHONY: aarch64 all bench bench-limits bench-recovery demo deps docs fmt fuzz help lint run test test-asan test-clients test-tsan
+.PHONY: aarch64 all bench bench-limits bench-recovery demo deps docs fmt fuzz help kill-loop lint run test test-asan test-clients test-tsan
