@@ -161,10 +161,10 @@ struct plog_store {
         struct flusher flusher;
         pthread_mutex_t lock; /* the lists below */
         struct ilist logs;
-        struct ilist removals;
-        bool housekeeping; /* a job is on the pool */
-        pthread_cond_t housekeeping_done;
-        struct io_job housekeeper;
+        struct ilist removals; /* removal.c */
+        bool removing;         /* a job is on the pool */
+        pthread_cond_t removing_done;
+        struct io_job remover;
         pthread_mutex_t rebuild_lock; /* one index is built again at a time */
         struct {
                 atomic_ullong bytes_found, bytes_read, bytes_cut;
@@ -320,6 +320,15 @@ int plog_replay(struct plog *pl, int64_t from, int64_t to, int (*fn)(void *arg, 
 int store_begin(struct plog_store *s);
 void store_add_log(struct plog_store *s, struct plog *pl);
 void store_remove_log(struct plog_store *s, struct plog *pl);
-/* Remove @path (file or folder) when @delay_ms is over. Takes effect at the next start too, when the name ends as it
- * must. -ENOMEM removes it at once. */
+
+/* ---- removal.c ---- */
+
+void removals_init(struct plog_store *s);
+void removals_fini(struct plog_store *s);
+/* Remove @path (a file, or a folder of files) when @delay_ms is over; the next start does it when this one does not get there,
+ * if the name ends as it must. -ENOMEM removes it at once. */
 void store_remove_later(struct plog_store *s, const char *path, int64_t delay_ms);
+/* Begin what is due, a bounded amount. */
+void removals_tick(struct plog_store *s, int64_t now_mono_ms);
+/* No more ticks come: wait for the job on the pool, and remove what can be removed in a short time. Blocks. */
+void removals_drain(struct plog_store *s);

@@ -81,10 +81,11 @@ static int note_name(void *arg, const char *name)
         v = plog_offset_of_name(name, SNAPSHOT_SUFFIX);
         if (v >= 0)
                 return push_offset(&rc->snapshots, &rc->snapshots_count, &rc->snapshots_size, v);
-        if (ends_with(name, DELETED_SUFFIX) || ends_with(name, ".new") || ends_with(name, ".tmp")) {
-                plog_path_of(rc->pl->dir, name, path);
+        plog_path_of(rc->pl->dir, name, path);
+        if (ends_with(name, DELETED_SUFFIX)) /* large ones, perhaps many: a start does not wait for that */
+                store_remove_later(rc->pl->store, path, 0);
+        else if (ends_with(name, ".new") || ends_with(name, ".tmp"))
                 (void)file_unlink(path); /* tried again at the next start */
-        }
         return 0;
 }
 
