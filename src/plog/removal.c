@@ -1,6 +1,7 @@
 /* Removing files whose time is over, a bounded amount at each tick: a file system frees the blocks of a large file while
- * others wait for its journal, so a thousand segments that expire together must not go together. What is not removed when the
- * node stops is removed by the next start, by its name. */
+ * others wait for its journal, so a thousand segments that expire together must not go together, and a large one goes piece
+ * by piece from its end, unless somebody still reads it. What is not removed when the node stops is removed by the next
+ * start, by its name. */
 #include <stdio.h>
 #include <string.h>
 
@@ -14,7 +15,8 @@ enum {
         /* At one tick. With ten ticks a second that is 2.5 GiB/s, more than any disk takes in, so removal keeps up. */
         SLICE_LEN = 256 << 20,
         SLICE_FILES = 500,
-        DRAIN_MS = 1000, /* that a stop spends on it */
+        PIECE_LEN = 64 << 20, /* freed in one step */
+        DRAIN_MS = 1000,      /* that a stop spends on it */
 };
 
 struct removal {
@@ -35,16 +37,33 @@ static bool slice_is_full(const struct slice *sl)
         return sl->len >= SLICE_LEN || sl->files >= SLICE_FILES;
 }
 
+/* Cut a piece off the end. Return: 0, or negative when it must go as a whole: a reader who has it open still needs it. */
+static int shorten(const char *path, int64_t size)
+{
+        int fd = file_open(path, O_RDWR), r;
+
+        if (fd < 0)
+                return fd;
+        r = file_is_unshared(fd) ? file_truncate(fd, size) : -EBUSY;
+        file_close(fd);
+        return r;
+}
+
+/* Return: 1 when the slice is full and something is left; 0 gone; -EISDIR; other negative errno. */
 static int remove_file(struct slice *sl, const char *path)
 {
-        struct file_info info;
+        struct file_info info = { 0 };
 
-        sl->files++;
-        if (!file_info(path, &info)) {
-                if (info.is_dir)
-                        return -EISDIR;
-                sl->len += info.size;
+        if (!file_info(path, &info) && info.is_dir)
+                return -EISDIR;
+        while (info.size > PIECE_LEN && !shorten(path, info.size - PIECE_LEN)) {
+                info.size -= PIECE_LEN;
+                sl->len += PIECE_LEN;
+                if (slice_is_full(sl))
+                        return 1;
         }
+        sl->files++;
+        sl->len += info.size;
         return file_unlink(path);
 }
 
@@ -67,6 +86,7 @@ static int remove_some(struct slice *sl, const char *path)
 
         if (r != -EISDIR)
                 return r;
+        sl->files++;
         sl->dir = path;
         r = file_list(path, remove_in_folder, sl);
         if (r > 0)
