@@ -152,6 +152,10 @@ static void test_zeros_and_garbage(void)
         harm(&s, s.pos[BATCHES - 3], s.pos[BATCHES] - s.pos[BATCHES - 3], 0);
         uncheckpoint(&s);
         expect_batches(&s, BATCHES - 3);
+        /* A page that never reached the disk, and good ones behind it: what follows has no place any more. */
+        harm(&s, s.pos[BATCHES - 3], s.pos[BATCHES - 2] - s.pos[BATCHES - 3], 0);
+        uncheckpoint(&s);
+        expect_batches(&s, BATCHES - 3);
         harm(&s, 0, s.pos[BATCHES], 0); /* nothing is whole */
         uncheckpoint(&s);
         expect_batches(&s, 0);
