@@ -5,6 +5,7 @@
 
 #include "chronikd/compactor.h"
 #include "chronikd/led.h"
+#include "chronikd/progress.h"
 #include "chronikd/retain.h"
 #include "controller/controller.h"
 #include "handler/handler.h"
@@ -26,6 +27,7 @@ struct node {
         struct led led;
         struct retain retain;
         struct compactor compactor;
+        struct progress progress;
         struct meta_subscriber subscriber;
         char log_dir[1200], meta_dir[1200], kafka[300], admin[300];
         uint16_t port;

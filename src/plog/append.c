@@ -102,6 +102,7 @@ static int write_failed(struct plog *pl, struct segment *s, int error)
                 return -ENOSPC;
         }
         plog_fail(pl, "write", error);
+        flush_want(pl); /* which cuts off what is not flushed, and tells those who wait */
         return PLOG_E_FAILED;
 }
 

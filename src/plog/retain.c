@@ -57,7 +57,7 @@ static int expired_by_time(struct plog *pl, struct segment *s, int64_t now_ms, b
         return 0;
 }
 
-/* How many segments at the front may go. The active one counts only when all before it and itself are expired by time,
+/* How many segments at the front may go now. The active one counts only when all before it and itself are expired by time,
  * as in Kafka. */
 static int count_removable(struct plog *pl, int64_t now_ms, int64_t below_offset, size_t *ret_count)
 {
@@ -66,7 +66,7 @@ static int count_removable(struct plog *pl, int64_t now_ms, int64_t below_offset
                                   : -1;
         size_t i;
 
-        for (i = 0; i < pl->segments_count; i++) {
+        for (i = 0; i < pl->segments_count && i < PLOG_RETAIN_MAX; i++) {
                 struct segment *s = pl->segments[i];
                 bool by_time = false, by_size = s->sealed && surplus >= s->size;
                 bool by_start = s->sealed && s->next_offset <= pl->start;

@@ -234,6 +234,25 @@ static void test_list(void)
         file_remove_tree(root);
 }
 
+/* Here, where the file system may be any: what it must never say is that a file is nobody's that is somebody's. */
+static void test_unshared(void)
+{
+        char path[] = "/tmp/sys-file-test-XXXXXX";
+        int fd = mkstemp(path), other;
+        bool can_tell = file_is_unshared(fd);
+
+        CU_ASSERT_FATAL(fd >= 0);
+        other = open(path, O_RDONLY);
+        CU_ASSERT_EQUAL(file_is_unshared(fd), 0);
+        close(other);
+        CU_ASSERT_EQUAL(file_is_unshared(fd), can_tell);
+        other = dup(fd);
+        close(fd);
+        CU_ASSERT_EQUAL(file_is_unshared(other), can_tell); /* one opening, whatever it is called */
+        close(other);
+        unlink(path);
+}
+
 static void test_lock(void)
 {
         int first, second;
@@ -259,6 +278,7 @@ static const struct unit_case cases[] = {
         { "folders and names", test_folders },
         { "removing a tree stays inside it", test_remove_tree_keeps_what_links_lead_to },
         { "listing", test_list },
+        { "whether somebody else has a file open", test_unshared },
         { "one holder of a lock", test_lock },
 };
 UNIT_MAIN("sys/file", cases)
