@@ -269,6 +269,37 @@ static void test_lock(void)
         file_remove_tree(root);
 }
 
+/* Whether pages are dropped is the kernel's choice; what counts is that nothing is lost and that the sync before is made. */
+static void test_forget(void)
+{
+        char buf[8] = "";
+        int fd;
+
+        set_up();
+        fd = file_open(at("f"), O_RDWR | O_CREAT);
+        CU_ASSERT_FATAL(fd >= 0);
+        CU_ASSERT_EQUAL(file_pwrite_all(fd, "abcdef", 6, 0), 0);
+        CU_ASSERT_EQUAL(file_forget(fd, 0), 0);
+        CU_ASSERT_EQUAL(file_pread(fd, buf, sizeof buf, 0), 6);
+        CU_ASSERT_STRING_EQUAL(buf, "abcdef");
+        file_close(fd);
+        CU_ASSERT_EQUAL(file_forget(-1, 0), -EBADF);
+        file_remove_tree(root);
+}
+
+static void test_parents(void)
+{
+        set_up();
+        CU_ASSERT_EQUAL(file_mkdirs(at("a/b/c")), 0);
+        CU_ASSERT_EQUAL(file_sync_parents(at("a/b/c")), 0);
+        CU_ASSERT_EQUAL(file_sync_parents(at("a/b/c/")), 0);
+        CU_ASSERT_EQUAL(file_sync_parents(at("none/c")), -ENOENT);
+        CU_ASSERT_EQUAL(file_sync_parents("no-such-name"), 0); /* its parent is the working folder */
+        CU_ASSERT_EQUAL(file_sync_parents("no-such-folder/name"), -ENOENT);
+        CU_ASSERT_EQUAL(file_sync_parents("/"), 0);
+        file_remove_tree(root);
+}
+
 static const struct unit_case cases[] = {
         { "pieces are written and read at positions", test_read_write },
         { "reading without waiting", test_nowait },
@@ -280,5 +311,7 @@ static const struct unit_case cases[] = {
         { "listing", test_list },
         { "whether somebody else has a file open", test_unshared },
         { "one holder of a lock", test_lock },
+        { "forgetting what is cached", test_forget },
+        { "names of a folder and of those above it", test_parents },
 };
 UNIT_MAIN("sys/file", cases)
