@@ -23,7 +23,7 @@ static void discard_segment(struct plog *pl, struct segment *s, int64_t delay_ms
 {
         discard_file(pl, s->base_offset, SEGMENT_SUFFIX, delay_ms);
         discard_file(pl, s->base_offset, INDEX_SUFFIX, delay_ms);
-        if (s->aborted_where != ABORTED_NONE)
+        if (segment_where_aborted(pl, s) != ABORTED_NONE)
                 discard_file(pl, s->base_offset, ABORTED_SUFFIX, delay_ms);
         if (s->base_offset != pl->checkpoint_snapshot)
                 discard_file(pl, s->base_offset, SNAPSHOT_SUFFIX, 0);
@@ -225,7 +225,7 @@ static int shorten(struct plog *pl, struct segment *s, int64_t pos, int64_t end)
                 return fd;
         r = file_unlink(path); /* its footer would vouch for what is cut away */
         plog_path(pl->dir, s->base_offset, ABORTED_SUFFIX, path);
-        if (!r && s->aborted_where != ABORTED_NONE)
+        if (!r && segment_where_aborted(pl, s) != ABORTED_NONE)
                 r = file_unlink(path);
         if (!r)
                 r = file_truncate(fd, pos);
