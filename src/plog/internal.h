@@ -259,6 +259,8 @@ static inline struct walk_range segment_whole(const struct segment *s, int64_t s
 void segment_set_aborted(struct plog *pl, struct segment *s, enum aborted_where where);
 /* @s is sealed: those of the active segment are its own now. plog.lock held, or the log not yet known. */
 void segment_take_aborted(struct plog *pl, struct segment *s);
+/* Takes plog.lock. */
+enum aborted_where segment_where_aborted(struct plog *pl, const struct segment *s);
 /* Write them down, if they are in memory only. They can be found again, so failing fails nothing. plog.work held. */
 void segment_file_aborted(struct plog *pl, struct segment *s);
 /* How many there are in a sealed segment, as far as its file can be read. Blocks. */

@@ -306,19 +306,36 @@ static int walk_segment(struct plog *pl, struct segment *s, int64_t from, int64_
         return r == -EUCLEAN ? 0 : r;
 }
 
+/* Appending may make the list longer meanwhile; nothing else changes it. */
+static struct segment *segment_at(struct plog *pl, size_t i)
+{
+        struct segment *s;
+
+        pthread_mutex_lock(&pl->lock);
+        s = i < pl->segments_count ? segment_ref(pl->segments[i]) : NULL;
+        pthread_mutex_unlock(&pl->lock);
+        return s;
+}
+
 int plog_replay(struct plog *pl, int64_t from, int64_t to, int (*fn)(void *arg, const struct replay *at), void *arg)
 {
-        ptrdiff_t i = MAX2(segments_find(pl, from), (ptrdiff_t)0);
+        size_t first;
 
         if (from >= to)
                 return 0; /* most starts: nobody needs a walk over the segment that holds @from to find that out */
-        for (; (size_t)i < pl->segments_count && pl->segments[i]->base_offset < to; i++) {
-                int r = walk_segment(pl, pl->segments[i], from, to, fn, arg);
+        pthread_mutex_lock(&pl->lock);
+        first = (size_t)MAX2(segments_find(pl, from), (ptrdiff_t)0);
+        pthread_mutex_unlock(&pl->lock);
+        for (size_t i = first;; i++) {
+                CLEANUP(segment_unrefp) struct segment *s = segment_at(pl, i);
+                int r;
 
+                if (!s || s->base_offset >= to)
+                        return 0;
+                r = walk_segment(pl, s, from, to, fn, arg);
                 if (r)
                         return r;
         }
-        return 0;
 }
 
 int producers_replay(void *arg, const struct replay *at)
@@ -373,9 +390,12 @@ static bool snapshot_serves(const struct producers *p, int64_t offset, const str
 int producers_recover(struct plog *pl, const struct producers_want *want, struct producers *ret)
 {
         struct recovery rc = { .pl = pl };
-        int64_t from = MAX2(want->known_empty, MIN2(plog_first_base(pl), want->offset));
+        int64_t from;
         int r;
 
+        pthread_mutex_lock(&pl->lock);
+        from = MAX2(want->known_empty, MIN2(plog_first_base(pl), want->offset));
+        pthread_mutex_unlock(&pl->lock);
         r = file_list(pl->dir, note_snapshot, &rc);
         if (!r && rc.snapshots_count)
                 qsort(rc.snapshots, rc.snapshots_count, sizeof *rc.snapshots, compare_offsets);

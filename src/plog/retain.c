@@ -28,7 +28,7 @@ static int discard_segment(struct plog *pl, struct segment *s, int64_t delay_ms,
         int r = discard_file(pl, s->base_offset, SEGMENT_SUFFIX, delay_ms);
         int r_index = discard_file(pl, s->base_offset, INDEX_SUFFIX, delay_ms);
 
-        if (s->aborted_where != ABORTED_NONE)
+        if (segment_where_aborted(pl, s) != ABORTED_NONE)
                 (void)discard_file(pl, s->base_offset, ABORTED_SUFFIX, delay_ms); /* nothing names it any more */
         if (s->base_offset != pl->checkpoint_snapshot && !keep_snapshot)
                 (void)discard_file(pl, s->base_offset, SNAPSHOT_SUFFIX, 0);
@@ -236,7 +236,7 @@ static int shorten(struct plog *pl, struct segment *s, int64_t pos, int64_t end)
         pthread_mutex_unlock(&pl->lock);
         r = file_unlink(path); /* its footer would vouch for what is cut away */
         plog_path(pl->dir, s->base_offset, ABORTED_SUFFIX, path);
-        if (!r && s->aborted_where != ABORTED_NONE)
+        if (!r && segment_where_aborted(pl, s) != ABORTED_NONE)
                 r = file_unlink(path);
         if (!r)
                 r = file_truncate(fd, pos);
