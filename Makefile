@@ -29,6 +29,10 @@ sim: all ## crash and fail the simulated disk for S seconds (600) with new seeds
 	@SIM_S=$$(( $(S) / 5 )) $(BUILD)/tests/sim/sim-quorum
 	@SIM_S=$$(( $(S) * 4 / 5 )) $(BUILD)/tests/sim/sim-plog
 
+KILLS ?= 200
+kill-loop: all ## SIGKILL the node KILLS (200) times under clients that check every promise; SEED=N does one again
+	@CHRONIKD=$(BUILD)/chronikd /usr/bin/python3 tests/fault/kill_loop.py --rounds $(KILLS) $(if $(SEED),--seed $(SEED))
+
 FUZZ_SECONDS ?= 20
 fuzz: | deps ## run every fuzz target for FUZZ_SECONDS (20) under the sanitizers, with clang
 	@tests/fuzz/run-fuzz $(FUZZ_SECONDS)
@@ -52,6 +56,8 @@ bench: all ## the limits, and the speed beside Apache Kafka and a bare floor (45
 bench-limits: all ## measure the promised limits: start, memory, 10,000 connections, 10,000 partitions
 	@/usr/bin/python3 tests/bench/bench.py limits --build $(BUILD) $(if $(JSON),--json $(JSON))
 
+bench-recovery: all ## how long starts take after SIGTERM and SIGKILL, and what they read; CASES="100:10GB" for others
+	@/usr/bin/python3 tests/bench/recovery.py --build $(BUILD) $(if $(JSON),--json $(JSON)) $(CASES)
 bench-backfill: all ## what a backfill from the disk costs those who read near the tail; as root (control groups)
 	@/usr/bin/python3 tests/bench/backfill.py --build $(BUILD)
 
@@ -86,4 +92,5 @@ docs: $(BUILD)/build.ninja ## make docs/PARAMETERS.md from the tables of src/con
 	@ninja -C $(BUILD) src/conf/gen-params-doc
 	@$(BUILD)/src/conf/gen-params-doc >docs/PARAMETERS.md.new && mv docs/PARAMETERS.md.new docs/PARAMETERS.md
 
-.PHONY: aarch64 all bench bench-backfill bench-limits demo deps docs fmt fuzz help lint run sim test test-asan test-clients test-tsan
+.PHONY: aarch64 all bench bench-backfill bench-limits bench-recovery demo deps docs fmt fuzz help kill-loop lint run sim test \
+	test-asan test-clients test-tsan

@@ -30,6 +30,7 @@ static void get_cluster(struct node *n, struct http_request *rq, const char *arg
         struct meta_image *image = controller_image(n->controller);
         struct controller_status controller;
         struct coord_stats groups;
+        struct plog_store_stats logs;
         uint64_t bytes_free = 0, bytes_total = 0;
         json_t *brokers = json_array();
         const struct meta_broker *b;
@@ -38,20 +39,22 @@ static void get_cluster(struct node *n, struct http_request *rq, const char *arg
         (void)arg;
         controller_status(n->controller, &controller);
         coord_stats(n->coord, &groups);
+        plog_store_stats(n->store, &logs);
         file_space(n->conf->server.data_dir, &bytes_free, &bytes_total);
         pmap_for_each (it, b, &image->brokers) {
                 live += !b->fenced;
                 json_array_append_new(brokers, json_broker(b));
         }
-        admin_answer_json(rq, json_pack("{s:o, s:s, s:s, s:i, s:i, s:I, s:i, s:I, s:I, s:I, s:I, s:I, s:o}",
-                                        "cluster_id", admin_json_str(image->cluster_id), "version", CHRONIK_VERSION,
-                                        "health", live == (int)image->brokers.count ? "ok" : "degraded", "controller",
-                                        controller.leader_id, "controller_term", controller.term, "metadata_index",
-                                        (json_int_t)image->index, "topics", (int)image->topics_by_name.count,
-                                        "partitions", (json_int_t)image->partitions_count, "groups",
-                                        (json_int_t)groups.groups, "group_members", (json_int_t)groups.members,
-                                        "disk_free_bytes", (json_int_t)bytes_free, "disk_size_bytes",
-                                        (json_int_t)bytes_total, "nodes", brokers));
+        admin_answer_json(
+                rq,
+                json_pack("{s:o, s:s, s:s, s:i, s:i, s:I, s:i, s:I, s:I, s:I, s:I, s:I, s:i, s:o}", "cluster_id",
+                          admin_json_str(image->cluster_id), "version", CHRONIK_VERSION, "health",
+                          live == (int)image->brokers.count && !logs.logs_failed ? "ok" : "degraded", "controller",
+                          controller.leader_id, "controller_term", controller.term, "metadata_index",
+                          (json_int_t)image->index, "topics", (int)image->topics_by_name.count, "partitions",
+                          (json_int_t)image->partitions_count, "groups", (json_int_t)groups.groups, "group_members",
+                          (json_int_t)groups.members, "disk_free_bytes", (json_int_t)bytes_free, "disk_size_bytes",
+                          (json_int_t)bytes_total, "partitions_read_only", (int)logs.logs_failed, "nodes", brokers));
         meta_image_unref(image);
 }
 
@@ -68,11 +71,14 @@ static void get_live(struct node *n, struct http_request *rq, const char *name)
 static void get_ready(struct node *n, struct http_request *rq, const char *name)
 {
         bool stopping = atomic_load(&n->stopping), ready = atomic_load(&n->ready) && !stopping;
+        char progress[PROGRESS_TEXT_SIZE];
 
         (void)name;
+        progress_text(n, progress);
         rq->content_type = "text/plain; charset=utf-8";
         rq->status = ready ? 200 : 503;
-        strbuf_add_c(&rq->out, ready ? "ready\n" : stopping ? "stopping\n" : "starting\n");
+        strbuf_add_c(&rq->out, ready ? "ready" : stopping ? "stopping" : progress);
+        strbuf_add_c(&rq->out, "\n");
 }
 
 static void get_metrics(struct node *n, struct http_request *rq, const char *name)

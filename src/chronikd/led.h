@@ -5,6 +5,8 @@
  * after the other for logs of the same folder. An image has been taken up when everything that it asked for is done. */
 #pragma once
 
+#include <stdatomic.h>
+
 #include "conf/topic.h"
 #include "coord/coord.h"
 #include "meta/delta.h"
@@ -35,8 +37,9 @@ struct led {
         struct ilist queue;         /* of them those that may run and do not yet */
         unsigned jobs_running;
         int64_t reported_index;
-        bool failed;               /* a log could not be opened: tried again by led_retry() */
-        void (*closed)(void *arg); /* set: closing */
+        bool failed;                          /* a log could not be opened: tried again by led_retry() */
+        atomic_uint opens_wanted, opens_done; /* logs to be opened since the start, and those whose opening has ended */
+        void (*closed)(void *arg);            /* set: closing */
 };
 
 /* Return: 0 or -ENOMEM. */

@@ -126,12 +126,20 @@ static void job_free(struct led_job *job)
                 folder_next(led, f);
 }
 
+static void count_open(struct led_job *job)
+{
+        if (job->work.kind == LED_OPEN)
+                atomic_fetch_add(&job->led->opens_wanted, 1);
+}
+
 static void job_done(struct io_job *io)
 {
         struct led_job *job = container_of(io, struct led_job, io);
         struct led *led = job->led;
 
         led->jobs_running--;
+        if (job->work.kind == LED_OPEN)
+                atomic_fetch_add(&led->opens_done, 1);
         if (job->work.kind != LED_OPEN)
                 partition_unref(job->work.partition);
         else if (job->work.partition)
@@ -140,6 +148,7 @@ static void job_done(struct io_job *io)
                 led->failed = true;
         if (job->again && led_look(led, job->topic_id, job->index, &job->work)) {
                 job->again = false;
+                count_open(job);
                 ilist_push_back(&led->queue, &job->queue_link);
         } else {
                 job_free(job);
@@ -240,6 +249,7 @@ void led_reconcile(struct led *led, struct str topic_name, struct uuid topic_id,
         job->topic_id = topic_id;
         job->index = index;
         job->work = work;
+        count_open(job);
         ilist_push_back(&led->pending, &job->pending_link);
         ilist_push_back(&job->folder->jobs, &job->folder_link);
         if (job->folder->jobs.next == &job->folder_link)

@@ -46,6 +46,7 @@ static void beat_done(struct controller_request *rq)
 
         if (!rq->result.outcome && !n->heartbeat.result.outcome && !n->heartbeat.fenced && !n->ready && !n->stopping) {
                 n->ready = true;
+                progress_end(n);
                 printf("READY chronikd %s kafka=%s admin=%s node=%d\n", CHRONIK_VERSION, n->kafka, n->admin,
                        n->led.node_id);
                 fflush(stdout);
@@ -81,6 +82,7 @@ static int follow_metadata(struct node *n)
                 return r;
         }
         plog_store_set_clean_note(n->store, n->registration.epoch);
+        progress_begin(n);
         n->subscriber = (struct meta_subscriber){ .loop = n->loop, .fn = on_delta, .arg = n, .acks = true };
         return meta_subscribe(controller_publisher(n->controller), &n->subscriber);
 }

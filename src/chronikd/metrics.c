@@ -66,6 +66,9 @@ static void write_store(struct node *n, struct strbuf *out)
 
         plog_store_stats(n->store, &s);
         gauge(out, "chronik_partitions", "Partitions that this node leads.", (double)partition_table_count(n->table));
+        gauge(out, "chronik_partitions_read_only",
+              "Partitions that a failed write or flush made read-only until the node starts again.",
+              (double)s.logs_failed);
         counter(out, "chronik_flushes_total", "Flushes of segment files to stable storage.", (double)s.flushes);
         counter(out, "chronik_flush_errors_total", "Flushes that failed; each makes a partition read-only.",
                 (double)s.flush_errors);

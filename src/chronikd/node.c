@@ -18,6 +18,7 @@ static void on_tick(struct loop_timer *t)
         int64_t now_ms = clock_mono_ms();
 
         plog_store_tick(n->store, now_ms);
+        progress_tick(n, now_ms);
         if (now_ms - n->retained_ms >= n->conf->storage.retention_check_interval_ms) {
                 n->retained_ms = now_ms;
                 retain_start(&n->retain);
@@ -166,7 +167,8 @@ static int node_open(struct node *n)
                 &(struct plog_store_config){ .dir = n->log_dir,
                                              .pool = n->pool,
                                              .files_open_max = (unsigned)n->conf->storage.open_files_max,
-                                             .preallocate_step_len = n->conf->storage.preallocate_step_bytes },
+                                             .preallocate_step_len = n->conf->storage.preallocate_step_bytes,
+                                             .recovery_bytes_max = n->conf->storage.recovery_bytes_max },
                 &n->store, &why);
         if (r)
                 return fail("cannot open the data directory", why ? why : strerror(-r));

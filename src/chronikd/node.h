@@ -5,6 +5,7 @@
 
 #include "chronikd/compactor.h"
 #include "chronikd/led.h"
+#include "chronikd/progress.h"
 #include "chronikd/retain.h"
 #include "chronikd/scrub.h"
 #include "controller/controller.h"
@@ -27,6 +28,7 @@ struct node {
         struct led led;
         struct retain retain;
         struct compactor compactor;
+        struct progress progress;
         struct scrub scrub;
         struct meta_subscriber subscriber;
         char log_dir[1200], meta_dir[1200], kafka[300], admin[300];

@@ -9,7 +9,8 @@
 
 enum { LOGS_PER_TURN = 16 };
 
-static void retain_one(struct partition *p)
+/* Return: true when there is more to remove. */
+static bool retain_one(struct partition *p)
 {
         struct plog *log = partition_log(p);
         struct partition_view view;
@@ -18,7 +19,7 @@ static void retain_one(struct partition *p)
 
         partition_view(p, &view);
         if (view.closed || view.failed)
-                return;
+                return false;
         r = plog_retain(log, now_ms, view.high_watermark);
         if (r > 0)
                 partition_start_moved(p);
@@ -26,6 +27,7 @@ static void retain_one(struct partition *p)
                 diag_limited(DIAG_ERROR, "%s-%d: old segments cannot be removed: %s", partition_topic_name(p),
                              partition_index(p), strerror(-r));
         plog_expire_producers(log, now_ms);
+        return r == PLOG_RETAIN_MAX;
 }
 
 static void run(struct io_job *job)
@@ -35,7 +37,10 @@ static void run(struct io_job *job)
         for (int i = 0; i < LOGS_PER_TURN && t->todo_count; i++) {
                 struct partition *p = t->todo[--t->todo_count];
 
-                retain_one(p);
+                if (retain_one(p)) {
+                        t->todo[t->todo_count++] = p; /* there is room: it was just taken out */
+                        return;                       /* flushes have their turn */
+                }
                 partition_unref(p);
         }
 }

@@ -89,6 +89,10 @@ int cluster_info(struct ctl *c, const char *arg)
                number_of(info, "controller"), number_of(info, "controller_term"));
         printf("topics       %" JSON_INTEGER_FORMAT " with %" JSON_INTEGER_FORMAT " partitions\n",
                number_of(info, "topics"), number_of(info, "partitions"));
+        if (number_of(info, "partitions_read_only"))
+                printf("read-only    %" JSON_INTEGER_FORMAT
+                       " partitions since a write failed: check the disk, then restart the node\n",
+                       number_of(info, "partitions_read_only"));
         printf("groups       %" JSON_INTEGER_FORMAT " with %" JSON_INTEGER_FORMAT " members\n",
                number_of(info, "groups"), number_of(info, "group_members"));
         printf("disk         %s free of %s\n\n", table_bytes(number_of(info, "disk_free_bytes"), a),

@@ -15,31 +15,37 @@ struct entry {
         bool is_marker; /* the end of a transaction */
 };
 
-/* Idempotence rules. Return: PLOG_OK with the producer's state (NULL: the batch has none), or an outcome. */
-static int check_producer(struct plog *pl, const struct entry *e, struct plog_append_result *ret,
-                          struct producer **ret_producer)
+/* Idempotence rules for records. Return: PLOG_OK, or an outcome. */
+static int check_records(struct plog *pl, const struct batch_header *h, struct plog_append_result *ret)
 {
-        const struct batch_header *h = &e->h;
         const struct producer_batch *known;
-        int r = PLOG_OK;
+        int r = producer_check(producers_find(&pl->producers, h->producer_id), h, &known);
 
-        *ret_producer = NULL;
-        if (!batch_has_producer(h))
-                return PLOG_OK;
-        if (e->is_marker) {
-                if (e->args->keep_base_offset < 0)
-                        r = producer_check_marker(producers_find(&pl->producers, h->producer_id), h, &e->marker);
-        } else if (e->args->check_sequence && h->base_sequence >= 0) {
-                r = producer_check(producers_find(&pl->producers, h->producer_id), h, &known);
-        }
         if (r == PLOG_E_DUPLICATE)
                 *ret = (struct plog_append_result){ .base_offset = known->first_offset,
                                                     .last_offset = known->last_offset,
                                                     .append_time_ms = known->timestamp,
                                                     .start_offset = pl->start };
+        return r;
+}
+
+/* May it be written? Return: PLOG_OK with the producer's state (NULL: the batch has none), or an outcome. */
+static int check_producer(struct plog *pl, const struct entry *e, struct plog_append_result *ret,
+                          struct producer **ret_producer)
+{
+        int64_t id = e->h.producer_id;
+        int r = PLOG_OK;
+
+        *ret_producer = NULL;
+        if (!batch_has_producer(&e->h))
+                return PLOG_OK;
+        if (e->is_marker && e->args->keep_base_offset < 0)
+                r = producer_check_marker(producers_find(&pl->producers, id), &e->h, &e->marker);
+        else if (!e->is_marker && e->args->check_sequence && e->h.base_sequence >= 0)
+                r = check_records(pl, &e->h, ret);
         if (r)
                 return r;
-        *ret_producer = producers_get(&pl->producers, h->producer_id);
+        *ret_producer = producers_get(&pl->producers, id);
         return *ret_producer ? PLOG_OK : -ENOMEM;
 }
 
@@ -102,6 +108,7 @@ static int write_failed(struct plog *pl, struct segment *s, int error)
                 return -ENOSPC;
         }
         plog_fail(pl, "write", error);
+        flush_want(pl); /* which cuts off what is not flushed, and tells those who wait */
         return PLOG_E_FAILED;
 }
 

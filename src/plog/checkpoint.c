@@ -135,8 +135,39 @@ int checkpoint_settle(const char *dir)
         return r ? r : file_sync_dir(dir);
 }
 
+int64_t checkpoint_bytes_behind(const struct plog_store *s)
+{
+        /* In this order: what is covered was appended before. */
+        unsigned long covered = atomic_load(&s->bytes_checkpointed);
+
+        return (int64_t)(atomic_load(&s->bytes_appended) - covered);
+}
+
+void checkpoint_covers(struct plog *pl, int64_t appended_len)
+{
+        atomic_fetch_add(&pl->store->bytes_checkpointed, (unsigned long)(appended_len - pl->checkpoint_size));
+        pl->checkpoint_size = appended_len;
+}
+
+/* So many bytes of one log are worth a checkpoint. When all logs together have too much, those with more than their share
+ * have to do it: each such checkpoint takes away as much as there are bytes for each, so few are needed. */
+static int64_t worth_a_checkpoint(struct plog_store *st)
+{
+        struct flusher *f = &st->flusher;
+        unsigned count;
+
+        if (checkpoint_bytes_behind(st) < st->recovery_bytes_max)
+                return CHECKPOINT_LEN;
+        pthread_mutex_lock(&f->lock);
+        count = f->behind_count;
+        pthread_mutex_unlock(&f->lock);
+        return MIN2(MAX2(st->recovery_bytes_max / MAX2(count, 1U), (int64_t)CHECKPOINT_LEN_MIN),
+                    (int64_t)CHECKPOINT_LEN);
+}
+
 bool checkpoint_due(struct plog *pl, int64_t now_mono_ms)
 {
+        int64_t worth = worth_a_checkpoint(pl->store);
         const struct segment *s;
         bool due;
 
@@ -144,8 +175,9 @@ bool checkpoint_due(struct plog *pl, int64_t now_mono_ms)
         s = plog_active(pl);
         due = pl->state == PLOG_OPEN && pl->durable_end > pl->checkpoint_end &&
               ((s && s->base_offset >= pl->checkpoint_end) || /* it has begun since */
-               pl->appended_len - pl->checkpoint_size >= CHECKPOINT_LEN ||
+               pl->appended_len - pl->checkpoint_size >= worth || pl->checkpoint_wanted ||
                now_mono_ms - pl->checkpoint_ms >= CHECKPOINT_MS);
+        pl->checkpoint_wanted = false;
         pthread_mutex_unlock(&pl->lock);
         return due;
 }
@@ -262,6 +294,8 @@ int checkpoint_make(struct plog *pl, bool sync)
         if (r)
                 return r;
         rotate_snapshots(pl, st.c.snapshot_offset);
-        pl->checkpoint_size = st.appended_len;
+        pthread_mutex_lock(&pl->lock);
+        checkpoint_covers(pl, st.appended_len);
+        pthread_mutex_unlock(&pl->lock);
         return 0;
 }

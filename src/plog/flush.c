@@ -3,7 +3,9 @@
  * new data by then. The more is written, the more each sync covers.
  *
  * A sync credits only what was appended before it began, and never past an earlier segment that is not synced.
- * A sync that fails is believed: the log is FAILED, its durable end stays where it was. */
+ * A sync that fails is believed: the log is FAILED, its durable end stays where it was, and what lies behind is cut off. The
+ * page cache may still hold those bytes although the disk does not, and a start that read them there would take them for
+ * durable (DESIGN.md "What must always be true" 5). */
 #include <stdio.h>
 #include <string.h>
 
@@ -16,6 +18,7 @@
 enum {
         FLUSH_WORKERS_MAX = 4, /* pool threads that sync side by side: file systems commit what comes together once */
         LOGS_PER_WORKER = 2,   /* below this many logs one more thread does not pay */
+        TICK_CHECKPOINTS_MAX = 32 /* asked for at one tick, so that flushes are not held up */
 };
 
 void plog_fail(struct plog *pl, const char *what, int error)
@@ -23,6 +26,7 @@ void plog_fail(struct plog *pl, const char *what, int error)
         if (pl->state != PLOG_OPEN)
                 return;
         pl->state = PLOG_FAILED;
+        atomic_fetch_add(&pl->store->logs_failed, 1);
         diag(DIAG_ERROR,
              "%s: %s in %s failed: %s; the log is read-only up to offset %lld: check the disk, then restart the "
              "node to recover what is on it",
@@ -250,6 +254,32 @@ static int sync_all(struct plog *pl)
         return r;
 }
 
+/* What was not synced goes, so that nobody ever reads it. The log is FAILED: nothing is appended. plog.work held. */
+static void discard_unsynced(struct plog *pl)
+{
+        for (size_t i = pl->segments_count; i-- > 0;) {
+                struct segment *s = pl->segments[i];
+                int r = s->dirty_fd < 0 ? 0 : file_truncate(s->dirty_fd, s->synced_size);
+
+                if (r)
+                        diag(DIAG_ERROR,
+                             "%s: what was not flushed cannot be cut off segment %020lld.log: %s; do not start the "
+                             "node "
+                             "again before the disk is replaced or the machine was restarted",
+                             pl->name, (long long)s->base_offset, strerror(-r));
+        }
+}
+
+static bool has_just_failed(struct plog *pl)
+{
+        bool failed;
+
+        pthread_mutex_lock(&pl->lock);
+        failed = pl->state == PLOG_FAILED && !pl->failed_durably;
+        pthread_mutex_unlock(&pl->lock);
+        return failed;
+}
+
 static void flush_failed(struct plog *pl, int error)
 {
         atomic_fetch_add(&pl->store->flush_errors, 1);
@@ -271,6 +301,8 @@ int flush_log(struct plog *pl)
                 if (r && r != -ENOMEM) /* without memory nothing was lost: the next flush does it */
                         flush_failed(pl, r);
         }
+        if (has_just_failed(pl))
+                discard_unsynced(pl);
         pthread_mutex_lock(&pl->news);
         pthread_mutex_lock(&pl->lock);
         news = !r && g.end > pl->durable_end;
@@ -292,6 +324,34 @@ int flush_log(struct plog *pl)
 
 /* ---- rounds ---- */
 
+void flush_unlist_behind(struct plog *pl)
+{
+        if (ilist_is_empty(&pl->behind_link))
+                return;
+        ilist_unlink(&pl->behind_link);
+        pl->store->flusher.behind_count--;
+}
+
+/* After a flush and perhaps a checkpoint: is there anything that the checkpoint does not cover? plog.work held. */
+static void note_behind(struct plog *pl)
+{
+        struct flusher *f = &pl->store->flusher;
+        bool behind;
+
+        pthread_mutex_lock(&pl->lock);
+        behind = pl->state == PLOG_OPEN && pl->appended_len > pl->checkpoint_size;
+        pthread_mutex_lock(&f->lock);
+        if (!behind) {
+                flush_unlist_behind(pl);
+        } else if (ilist_is_empty(&pl->behind_link)) {
+                ilist_push_back(&f->behind, &pl->behind_link);
+                f->behind_count++;
+                pl->behind_since_ms = clock_mono_ms();
+        }
+        pthread_mutex_unlock(&f->lock);
+        pthread_mutex_unlock(&pl->lock);
+}
+
 static void worker_run(struct io_job *job)
 {
         struct flusher *f = &container_of(job, struct flush_worker, job)->store->flusher;
@@ -310,6 +370,7 @@ static void worker_run(struct io_job *job)
                 (void)flush_log(pl); /* a failure is in the log's state, and its listener knows */
                 if (checkpoint_due(pl, clock_mono_ms()))
                         (void)checkpoint_make(pl, false);
+                note_behind(pl);
                 pthread_mutex_unlock(&pl->work);
                 plog_unref(pl);
         }
@@ -399,7 +460,45 @@ static bool relaxed_is_due(struct plog *pl, int64_t now_mono_ms)
         return pl->unsynced_since_ms && now_mono_ms - pl->unsynced_since_ms >= pl->conf.flush_ms;
 }
 
-void flush_tick(struct plog_store *st, int64_t now_mono_ms)
+/* The log that has waited longest for a checkpoint, if it must not wait longer. Counted. */
+static struct plog *take_behind(struct flusher *f, int64_t now_mono_ms, bool too_much)
+{
+        struct plog *pl;
+
+        pthread_mutex_lock(&f->lock);
+        pl = ilist_first(&f->behind, struct plog, behind_link);
+        if (pl && (too_much || now_mono_ms - pl->behind_since_ms >= CHECKPOINT_MS)) {
+                flush_unlist_behind(pl);
+                plog_ref(pl);
+        } else {
+                pl = NULL;
+        }
+        pthread_mutex_unlock(&f->lock);
+        return pl;
+}
+
+/* Logs that are written to make checkpoints with their flushes; others are asked to. */
+static void checkpoint_tick(struct plog_store *st, int64_t now_mono_ms)
+{
+        int64_t surplus = checkpoint_bytes_behind(st) - st->recovery_bytes_max;
+
+        for (int i = 0; i < TICK_CHECKPOINTS_MAX; i++) {
+                struct plog *pl = take_behind(&st->flusher, now_mono_ms, surplus > 0);
+
+                if (!pl)
+                        return;
+                pthread_mutex_lock(&pl->lock);
+                surplus -= pl->appended_len - pl->checkpoint_size;
+                if (pl->state == PLOG_OPEN) {
+                        pl->checkpoint_wanted = true;
+                        flush_want(pl);
+                }
+                pthread_mutex_unlock(&pl->lock);
+                plog_unref(pl);
+        }
+}
+
+static void relaxed_tick(struct plog_store *st, int64_t now_mono_ms)
 {
         struct flusher *f = &st->flusher;
         struct ilist look;
@@ -434,6 +533,12 @@ void flush_tick(struct plog_store *st, int64_t now_mono_ms)
         }
 }
 
+void flush_tick(struct plog_store *st, int64_t now_mono_ms)
+{
+        relaxed_tick(st, now_mono_ms);
+        checkpoint_tick(st, now_mono_ms);
+}
+
 void flusher_drain(struct plog_store *st)
 {
         struct flusher *f = &st->flusher;
@@ -461,6 +566,7 @@ int flusher_init(struct plog_store *st)
         ilist_init(&f->waiting);
         ilist_init(&f->round);
         ilist_init(&f->relaxed);
+        ilist_init(&f->behind);
         return 0;
 }
 

@@ -24,8 +24,10 @@ enum {
         RECENT_MAX = 64,
         PLOG_MAGIC = 0x504c4f47,
         PLOG_PATH_MAX = 4096,
-        /* A checkpoint bounds what an unclean start reads: one for so many bytes of a log, or so much time. */
+        /* A checkpoint bounds what an unclean start reads: one for so many bytes of a log, or so much time, or when all
+         * logs together have more than store.recovery_bytes_max behind theirs; then for no fewer than LEN_MIN. */
         CHECKPOINT_LEN = 64 << 20,
+        CHECKPOINT_LEN_MIN = 64 << 10,
         CHECKPOINT_MS = 60 * 1000,
 };
 
@@ -126,16 +128,20 @@ struct plog {
         int64_t checkpoint_end; /* durable end that it says */
         int64_t checkpoint_start;
         int64_t checkpoint_ms;       /* monotonic */
-        int64_t checkpoint_size;     /* bytes appended when it was made */
         int64_t checkpoint_snapshot; /* offset of the snapshot it names; -1 */
         int64_t previous_snapshot;   /* that of the one before, while it is not synced; -1 */
         bool meta_written;
 
-        int64_t appended_len; /* lock: in this run */
+        /* lock */
+        int64_t appended_len;    /* in this run */
+        int64_t checkpoint_size; /* of them behind the last checkpoint: none */
+        bool checkpoint_wanted;  /* by flush_tick(), with the next flush */
 
         /* flusher.lock */
         struct ilist flush_link;   /* in a round, or waiting for one */
         struct ilist relaxed_link; /* dirty, not to be synced at once */
+        struct ilist behind_link;  /* flushed, but not in its checkpoint */
+        int64_t behind_since_ms;   /* monotonic; while on that list */
         /* lock */
         bool flush_queued;
         int64_t unsynced_since_ms; /* monotonic; 0 none */
@@ -155,6 +161,8 @@ struct flusher {
         struct ilist waiting; /* logs that asked for a sync; each holds a reference */
         struct ilist round;   /* being synced */
         struct ilist relaxed;
+        struct ilist behind; /* logs with data that their checkpoint does not cover, the oldest first */
+        unsigned behind_count;
         unsigned workers; /* pool jobs of this round */
         struct flush_worker *jobs;
 };
@@ -170,14 +178,21 @@ struct plog_store {
         atomic_bool unclean;    /* a log could not be closed as it should: no mark of a clean stop */
         int64_t was_note, note; /* with the mark of a clean stop: found, and to be left */
         int64_t preallocate_step_len;
+        int64_t recovery_bytes_max;
+        atomic_ulong bytes_checkpointed; /* of bytes_appended */
         struct flusher flusher;
         pthread_mutex_t lock; /* the lists below */
         struct ilist logs;
-        struct ilist removals;
-        bool housekeeping; /* a job is on the pool */
-        pthread_cond_t housekeeping_done;
-        struct io_job housekeeper;
+        struct ilist removals; /* removal.c */
+        bool removing;         /* a job is on the pool */
+        pthread_cond_t removing_done;
+        struct io_job remover;
         pthread_mutex_t rebuild_lock; /* one index is built again at a time */
+        struct {
+                atomic_ullong bytes_found, bytes_read, bytes_cut;
+                atomic_uint logs;
+        } recovery;              /* plog_store_recovery() */
+        atomic_uint logs_failed; /* and open */
         atomic_ulong flushes, flush_errors, flush_ns_total, flush_ns_max, bytes_appended, batches_appended;
 };
 
@@ -254,6 +269,8 @@ static inline struct walk_range segment_whole(const struct segment *s, int64_t s
 void segment_set_aborted(struct plog *pl, struct segment *s, enum aborted_where where);
 /* @s is sealed: those of the active segment are its own now. plog.lock held, or the log not yet known. */
 void segment_take_aborted(struct plog *pl, struct segment *s);
+/* Takes plog.lock. */
+enum aborted_where segment_where_aborted(struct plog *pl, const struct segment *s);
 /* Write them down, if they are in memory only. They can be found again, so failing fails nothing. plog.work held. */
 void segment_file_aborted(struct plog *pl, struct segment *s);
 /* How many there are in a sealed segment, as far as its file can be read. Blocks. */
@@ -278,6 +295,8 @@ int recent_find(const struct recent *r, int64_t offset);
 
 int flusher_init(struct plog_store *s);
 void flusher_fini(struct flusher *f);
+/* The log has nothing any more that its checkpoint does not cover. flusher.lock held. */
+void flush_unlist_behind(struct plog *pl);
 /* Data waits to be synced. plog.lock held. */
 void flush_want(struct plog *pl);
 /* Note that data became dirty: asks for a sync at once or puts the log on the list of relaxed ones. plog.lock held. */
@@ -317,6 +336,10 @@ int checkpoint_settle(const char *dir);
 int plog_write_meta(const char *dir, struct uuid topic_id, int32_t partition, bool sync);
 /* Is it time for one? */
 bool checkpoint_due(struct plog *pl, int64_t now_mono_ms);
+/* Bytes that an unclean start would have to read, over all logs. Any thread. */
+int64_t checkpoint_bytes_behind(const struct plog_store *s);
+/* What this log has appended is in its checkpoint, or is no longer there. plog.lock held. */
+void checkpoint_covers(struct plog *pl, int64_t appended_len);
 
 /* ---- holes.c ---- */
 
@@ -376,6 +399,15 @@ int plog_replay(struct plog *pl, int64_t from, int64_t to, int (*fn)(void *arg, 
 int store_begin(struct plog_store *s);
 void store_add_log(struct plog_store *s, struct plog *pl);
 void store_remove_log(struct plog_store *s, struct plog *pl);
-/* Remove @path (file or folder) when @delay_ms is over. Takes effect at the next start too, when the name ends as it
- * must. -ENOMEM removes it at once. */
+
+/* ---- removal.c ---- */
+
+void removals_init(struct plog_store *s);
+void removals_fini(struct plog_store *s);
+/* Remove @path (a file, or a folder of files) when @delay_ms is over; the next start does it when this one does not get there,
+ * if the name ends as it must. -ENOMEM removes it at once. */
 void store_remove_later(struct plog_store *s, const char *path, int64_t delay_ms);
+/* Begin what is due, a bounded amount. */
+void removals_tick(struct plog_store *s, int64_t now_mono_ms);
+/* No more ticks come: wait for the job on the pool, and remove what can be removed in a short time. Blocks. */
+void removals_drain(struct plog_store *s);

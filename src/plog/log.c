@@ -162,6 +162,7 @@ static int log_new(struct plog_store *store, const struct plog_open_args *args, 
         ilist_init(&pl->store_link);
         ilist_init(&pl->flush_link);
         ilist_init(&pl->relaxed_link);
+        ilist_init(&pl->behind_link);
         pl->store = store;
         pl->topic_id = args->topic_id;
         pl->partition = args->partition;
@@ -209,14 +210,18 @@ static void shut(struct plog *pl)
         bool waiting;
 
         pthread_mutex_lock(&pl->lock);
+        if (pl->state == PLOG_FAILED)
+                atomic_fetch_sub(&pl->store->logs_failed, 1);
         pl->state = PLOG_CLOSED;
         for (size_t i = 0; i < pl->segments_count; i++)
                 segment_unref(pl->segments[i]);
         pl->segments_count = 0;
         recent_fini(&pl->recent);
         pl->listener = (struct plog_listener){ 0 };
+        checkpoint_covers(pl, pl->appended_len);
         pthread_mutex_lock(&f->lock);
         ilist_unlink(&pl->relaxed_link);
+        flush_unlist_behind(pl);
         waiting = !ilist_is_empty(&pl->flush_link);
         ilist_unlink(&pl->flush_link);
         pthread_mutex_unlock(&f->lock);

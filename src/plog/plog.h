@@ -228,8 +228,10 @@ int plog_delete_records(struct plog *pl, int64_t offset, int64_t *ret_start_offs
 int plog_truncate(struct plog *pl, int64_t offset);
 /* New settings from now on. */
 void plog_set_conf(struct plog *pl, const struct plog_conf *conf);
-/* Apply retention by time and size to whole segments below @below_offset (the high watermark). Blocks.
- * Return: segments removed, or negative errno. */
+/* Apply retention by time and size to whole segments below @below_offset (the high watermark), to PLOG_RETAIN_MAX of them at a
+ * call, because flushes of this log wait meanwhile. Their files go later, some at each plog_store_tick(). Blocks.
+ * Return: segments removed (PLOG_RETAIN_MAX: call again, after others have had their turn), or negative errno. */
+enum { PLOG_RETAIN_MAX = 64 };
 int plog_retain(struct plog *pl, int64_t now_ms, int64_t below_offset);
 /* Forget expired producers. */
 void plog_expire_producers(struct plog *pl, int64_t now_ms);

@@ -32,8 +32,11 @@ struct recovery {
         int64_t producers_from; /* their state is known up to here */
         int64_t known_end;      /* durable for certain */
         int64_t scanned_len, cut_len;
+        int64_t told_len; /* of what is scanned: the store knows */
         bool changed;
 };
+
+enum { TELL_LEN = 1 << 20 }; /* progress is told in steps of so many bytes */
 
 /* ---- the folder ---- */
 
@@ -89,10 +92,11 @@ static int note_name(void *arg, const char *name)
         v = plog_offset_of_name(name, ABORTED_SUFFIX);
         if (v >= 0)
                 return push_offset(&rc->aborted, &rc->aborted_count, &rc->aborted_size, v);
-        if (ends_with(name, DELETED_SUFFIX) || ends_with(name, ".new") || ends_with(name, ".tmp")) {
-                plog_path_of(rc->pl->dir, name, path);
+        plog_path_of(rc->pl->dir, name, path);
+        if (ends_with(name, DELETED_SUFFIX)) /* large ones, perhaps many: a start does not wait for that */
+                store_remove_later(rc->pl->store, path, 0);
+        else if (ends_with(name, ".new") || ends_with(name, ".tmp"))
                 (void)file_unlink(path); /* tried again at the next start */
-        }
         return 0;
 }
 
@@ -305,17 +309,36 @@ static int walk_segment(struct plog *pl, struct segment *s, int64_t from, int64_
         return r == -EUCLEAN ? 0 : r;
 }
 
+/* Appending may make the list longer meanwhile; nothing else changes it. */
+static struct segment *segment_at(struct plog *pl, size_t i)
+{
+        struct segment *s;
+
+        pthread_mutex_lock(&pl->lock);
+        s = i < pl->segments_count ? segment_ref(pl->segments[i]) : NULL;
+        pthread_mutex_unlock(&pl->lock);
+        return s;
+}
+
 int plog_replay(struct plog *pl, int64_t from, int64_t to, int (*fn)(void *arg, const struct replay *at), void *arg)
 {
-        ptrdiff_t i = MAX2(segments_find(pl, from), (ptrdiff_t)0);
+        size_t first;
 
-        for (; (size_t)i < pl->segments_count && pl->segments[i]->base_offset < to; i++) {
-                int r = walk_segment(pl, pl->segments[i], from, to, fn, arg);
+        if (from >= to)
+                return 0; /* most starts: nobody needs a walk over the segment that holds @from to find that out */
+        pthread_mutex_lock(&pl->lock);
+        first = (size_t)MAX2(segments_find(pl, from), (ptrdiff_t)0);
+        pthread_mutex_unlock(&pl->lock);
+        for (size_t i = first;; i++) {
+                CLEANUP(segment_unrefp) struct segment *s = segment_at(pl, i);
+                int r;
 
+                if (!s || s->base_offset >= to)
+                        return 0;
+                r = walk_segment(pl, s, from, to, fn, arg);
                 if (r)
                         return r;
         }
-        return 0;
 }
 
 int producers_replay(void *arg, const struct replay *at)
@@ -370,9 +393,12 @@ static bool snapshot_serves(const struct producers *p, int64_t offset, const str
 int producers_recover(struct plog *pl, const struct producers_want *want, struct producers *ret)
 {
         struct recovery rc = { .pl = pl };
-        int64_t from = MAX2(want->known_empty, MIN2(plog_first_base(pl), want->offset));
+        int64_t from;
         int r;
 
+        pthread_mutex_lock(&pl->lock);
+        from = MAX2(want->known_empty, MIN2(plog_first_base(pl), want->offset));
+        pthread_mutex_unlock(&pl->lock);
         r = file_list(pl->dir, note_snapshot, &rc);
         if (!r && rc.snapshots_count)
                 qsort(rc.snapshots, rc.snapshots_count, sizeof *rc.snapshots, compare_offsets);
@@ -406,6 +432,24 @@ int producers_recover(struct plog *pl, const struct producers_want *want, struct
 
 /* ---- scan ---- */
 
+/* How much will be read, for whoever shows progress. */
+static void announce_scan(const struct recovery *rc)
+{
+        const struct plog *pl = rc->pl;
+        int64_t len = -rc->scan_pos;
+
+        for (size_t i = rc->scan_from; i < pl->segments_count; i++)
+                len += pl->segments[i]->size;
+        atomic_fetch_add(&pl->store->recovery.bytes_found, (unsigned long long)MAX2(len, INT64_C(0)));
+}
+
+/* @len bytes of this log have been scanned by now. */
+static void tell_scanned(struct recovery *rc, int64_t len)
+{
+        atomic_fetch_add(&rc->pl->store->recovery.bytes_read, (unsigned long long)(len - rc->told_len));
+        rc->told_len = len;
+}
+
 static int note_batch(void *arg, const struct batch_header *h, int64_t pos)
 {
         struct recovery *rc = arg;
@@ -420,6 +464,8 @@ static int note_batch(void *arg, const struct batch_header *h, int64_t pos)
                 r = producers_replay(&pl->producers, &at);
         if (!r)
                 segment_note(pl, s, h);
+        if (rc->scanned_len + pos - rc->scan_pos - rc->told_len >= TELL_LEN)
+                tell_scanned(rc, rc->scanned_len + pos - rc->scan_pos);
         return r;
 }
 
@@ -528,7 +574,7 @@ static int scan_segment(struct recovery *rc, struct segment *s)
                 if (r)
                         return r;
         } else {
-                pos = 0;
+                rc->scan_pos = pos = 0;
         }
         for (size_t i = 0; !s->index.filed_count && i < rc->indexes_count; i++)
                 if (rc->indexes[i] == s->base_offset) { /* it is not used, and begun again */
@@ -545,6 +591,7 @@ static int scan_segment(struct recovery *rc, struct segment *s)
         if (!r)
                 r = scan_batches(fd, pos, file_len, s->next_offset, note_batch, rc, &good);
         rc->scanned_len += file_len - pos;
+        tell_scanned(rc, rc->scanned_len);
         if (!r && good < file_len && s->next_offset >= rc->known_end)
                 r = cut_here(rc, s, fd, good, file_len);
         if (!r && file_len > pos)
@@ -785,8 +832,10 @@ static int recover_inner(struct recovery *rc)
                                                        : -1,
                                 .cut = true },
                         &pl->producers);
-        if (!r)
+        if (!r) {
+                announce_scan(rc);
                 r = scan(rc);
+        }
         if (r)
                 return r;
         set_ends(rc);
@@ -815,8 +864,11 @@ int plog_recover(struct plog *pl)
         pl->meta_written = rc.have_checkpoint; /* it was made after the first sync of all names */
         /* With a checkpoint the folder was synced before. */
         pl->dir_dirty = rc.changed || (rc.unclean && !rc.have_checkpoint && pl->segments_count);
-        if (rc.scanned_len)
-                diag(DIAG_INFO, "%s: recovered up to offset %lld: %lld bytes read, %lld cut off", pl->name,
+        if (rc.scanned_len || rc.changed)
+                atomic_fetch_add(&pl->store->recovery.logs, 1);
+        atomic_fetch_add(&pl->store->recovery.bytes_cut, (unsigned long long)rc.cut_len);
+        if (rc.scanned_len) /* the owner of the store sums them up */
+                diag(DIAG_DEBUG, "%s: recovered up to offset %lld: %lld bytes read, %lld cut off", pl->name,
                      (long long)pl->end, (long long)rc.scanned_len, (long long)rc.cut_len);
         return rc.scanned_len || pl->dir_dirty ? checkpoint_make(pl, false) : 0;
 }

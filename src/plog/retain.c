@@ -28,7 +28,7 @@ static int discard_segment(struct plog *pl, struct segment *s, int64_t delay_ms,
         int r = discard_file(pl, s->base_offset, SEGMENT_SUFFIX, delay_ms);
         int r_index = discard_file(pl, s->base_offset, INDEX_SUFFIX, delay_ms);
 
-        if (s->aborted_where != ABORTED_NONE)
+        if (segment_where_aborted(pl, s) != ABORTED_NONE)
                 (void)discard_file(pl, s->base_offset, ABORTED_SUFFIX, delay_ms); /* nothing names it any more */
         if (s->base_offset != pl->checkpoint_snapshot && !keep_snapshot)
                 (void)discard_file(pl, s->base_offset, SNAPSHOT_SUFFIX, 0);
@@ -57,7 +57,7 @@ static int expired_by_time(struct plog *pl, struct segment *s, int64_t now_ms, b
         return 0;
 }
 
-/* How many segments at the front may go. The active one counts only when all before it and itself are expired by time,
+/* How many segments at the front may go now. The active one counts only when all before it and itself are expired by time,
  * as in Kafka. */
 static int count_removable(struct plog *pl, int64_t now_ms, int64_t below_offset, size_t *ret_count)
 {
@@ -66,7 +66,7 @@ static int count_removable(struct plog *pl, int64_t now_ms, int64_t below_offset
                                   : -1;
         size_t i;
 
-        for (i = 0; i < pl->segments_count; i++) {
+        for (i = 0; i < pl->segments_count && i < PLOG_RETAIN_MAX; i++) {
                 struct segment *s = pl->segments[i];
                 bool by_time = false, by_size = s->sealed && surplus >= s->size;
                 bool by_start = s->sealed && s->next_offset <= pl->start;
@@ -238,7 +238,7 @@ static int shorten(struct plog *pl, struct segment *s, int64_t pos, int64_t end)
         pthread_mutex_unlock(&pl->lock);
         r = file_unlink(path); /* its footer would vouch for what is cut away */
         plog_path(pl->dir, s->base_offset, ABORTED_SUFFIX, path);
-        if (!r && s->aborted_where != ABORTED_NONE)
+        if (!r && segment_where_aborted(pl, s) != ABORTED_NONE)
                 r = file_unlink(path);
         if (!r)
                 r = file_truncate(fd, pos);

@@ -302,13 +302,15 @@ static int walk_whole(struct plog *pl, struct segment *from, struct segment *to,
 }
 
 /* The marker of an aborted transaction may lie in damage that a walk leaves out: what was noted of it before still holds. */
-static bool has_aborted_file(struct plog *pl, const struct segment *s)
+static bool lost_aborted(struct plog *pl, const struct segment *s)
 {
         char path[PLOG_PATH_MAX];
+        struct walk_skips skips;
         struct file_info info;
 
+        segment_skips(pl, s, &skips);
         plog_path(pl->dir, s->base_offset, ABORTED_SUFFIX, path);
-        return !file_info(path, &info);
+        return skips.count && !file_info(path, &info);
 }
 
 /* The new index gets its name when it is whole, so that readers of an old one are not disturbed. -EUCLEAN: the batches cannot
@@ -327,14 +329,14 @@ static int build_again(struct plog *pl, struct segment *s, const char *path)
         plog_path(pl->dir, s->base_offset, INDEX_SUFFIX ".new", tmp_path);
         r = walk_whole(pl, s, &t, INDEX_SUFFIX ".new");
         if (!r)
-                r = index_seal(&t.index, pl->store->files, tmp_path,
-                               &(struct index_footer){ .size = s->size,
-                                                       .next_offset = t.next_offset,
-                                                       .max_timestamp = t.max_timestamp,
-                                                       .max_timestamp_offset = t.max_timestamp_offset,
-                                                       .first_timestamp = t.first_timestamp,
-                                                       .aborted = t.aborted_where != ABORTED_NONE ||
-                                                                  has_aborted_file(pl, s) });
+                r = index_seal(
+                        &t.index, pl->store->files, tmp_path,
+                        &(struct index_footer){ .size = s->size,
+                                                .next_offset = t.next_offset,
+                                                .max_timestamp = t.max_timestamp,
+                                                .max_timestamp_offset = t.max_timestamp_offset,
+                                                .first_timestamp = t.first_timestamp,
+                                                .aborted = t.aborted_where != ABORTED_NONE || lost_aborted(pl, s) });
         index_fini(&t.index);
         if (r)
                 return r;

@@ -65,10 +65,20 @@ static int write_file(struct plog *pl, int64_t base_offset, const struct aborted
         return r;
 }
 
+enum aborted_where segment_where_aborted(struct plog *pl, const struct segment *s)
+{
+        enum aborted_where where;
+
+        pthread_mutex_lock(&pl->lock);
+        where = s->aborted_where;
+        pthread_mutex_unlock(&pl->lock);
+        return where;
+}
+
 void segment_file_aborted(struct plog *pl, struct segment *s)
 {
         /* A list in memory does not change any more, and only plog.work takes it away. */
-        if (s->aborted_where != ABORTED_MEMORY || write_file(pl, s->base_offset, &s->aborted))
+        if (segment_where_aborted(pl, s) != ABORTED_MEMORY || write_file(pl, s->base_offset, &s->aborted))
                 return;
         pthread_mutex_lock(&pl->lock);
         segment_set_aborted(pl, s, ABORTED_FILED);
@@ -233,20 +243,14 @@ static int load(struct plog *pl, struct segment *s, bool may_block, struct abort
 int segment_count_aborted(struct plog *pl, struct segment *s, uint32_t *ret_count)
 {
         struct aborted list = { 0 };
-        enum aborted_where where;
         int r = 0;
 
-        *ret_count = 0;
-        pthread_mutex_lock(&pl->lock);
-        where = s->aborted_where;
-        pthread_mutex_unlock(&pl->lock);
-        if (where == ABORTED_UNKNOWN)
+        if (segment_where_aborted(pl, s) == ABORTED_UNKNOWN)
                 r = segment_load_index(pl, s);
         pthread_mutex_lock(&pl->lock);
-        where = s->aborted_where;
         *ret_count = s->aborted.count;
         pthread_mutex_unlock(&pl->lock);
-        if (!r && where == ABORTED_FILED) {
+        if (!r && segment_where_aborted(pl, s) == ABORTED_FILED) {
                 r = load(pl, s, true, &list);
                 *ret_count = list.count;
                 aborted_fini(&list);
@@ -293,13 +297,10 @@ static int ask_memory(struct plog *pl, struct question *q, struct segment **ret_
 static int ask_file(struct plog *pl, struct question *q, struct segment *s)
 {
         struct aborted list = { 0 };
-        enum aborted_where where;
+        enum aborted_where where = segment_where_aborted(pl, s);
         bool listed;
         int r;
 
-        pthread_mutex_lock(&pl->lock);
-        where = s->aborted_where;
-        pthread_mutex_unlock(&pl->lock);
         if (where == ABORTED_UNKNOWN) {
                 r = q->may_block ? segment_load_index(pl, s) : -EAGAIN;
                 return r == -EUCLEAN ? PLOG_E_DAMAGED : r;

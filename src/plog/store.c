@@ -10,12 +10,6 @@
 #include "sys/diag.h"
 #include "sys/file.h"
 
-struct removal {
-        struct ilist link;
-        int64_t due_mono_ms;
-        char path[];
-};
-
 enum { FILES_OPEN_DEFAULT = 1000 };
 
 static _Thread_local char why_buf[PLOG_PATH_MAX + 256];
@@ -202,16 +196,13 @@ static int remove_orphan(void *arg, const char *name)
 
 /* ---- open and close ---- */
 
-static void housekeeper_run(struct io_job *job);
-static void housekeeper_done(struct io_job *job);
-
 static void store_free(struct plog_store *s)
 {
         file_close(s->lock_fd);
         files_unref(s->files);
         pthread_mutex_destroy(&s->lock);
         pthread_mutex_destroy(&s->rebuild_lock);
-        pthread_cond_destroy(&s->housekeeping_done);
+        removals_fini(s);
         free(s->dir);
         free(s);
 }
@@ -262,13 +253,11 @@ int plog_store_open(const struct plog_store_config *cfg, struct plog_store **ret
         s->lock_fd = -1;
         s->pool = cfg->pool;
         s->preallocate_step_len = cfg->preallocate_step_len;
-        s->housekeeper.run = housekeeper_run;
-        s->housekeeper.done = housekeeper_done;
+        s->recovery_bytes_max = cfg->recovery_bytes_max > 0 ? cfg->recovery_bytes_max : INT64_MAX;
         pthread_mutex_init(&s->lock, NULL);
         pthread_mutex_init(&s->rebuild_lock, NULL);
-        pthread_cond_init(&s->housekeeping_done, NULL);
         ilist_init(&s->logs);
-        ilist_init(&s->removals);
+        removals_init(s);
         s->dir = strdup(cfg->dir);
         r = s->dir ? files_new(cfg->files_open_max ? cfg->files_open_max : FILES_OPEN_DEFAULT, &s->files) : -ENOMEM;
         if (!r)
@@ -284,56 +273,13 @@ int plog_store_open(const struct plog_store_config *cfg, struct plog_store **ret
         return 0;
 }
 
-static void remove_now(const char *path)
-{
-        int r = file_remove_tree(path);
-
-        if (r == -ENOTDIR)
-                r = file_unlink(path);
-        if (r)
-                diag_limited(DIAG_WARN, "cannot remove %s: %s; it is tried again at the next start", path,
-                             strerror(-r));
-}
-
-/* Remove what is due. */
-static void remove_due(struct plog_store *s, int64_t now_mono_ms)
-{
-        for (;;) {
-                struct removal *due = NULL;
-
-                pthread_mutex_lock(&s->lock);
-                ilist_for_each (m, &s->removals, struct removal, link)
-                        if (m->due_mono_ms <= now_mono_ms) {
-                                due = m;
-                                ilist_unlink(&m->link);
-                                break;
-                        }
-                pthread_mutex_unlock(&s->lock);
-                if (!due)
-                        return;
-                remove_now(due->path);
-                free(due);
-        }
-}
-
 struct plog_store *plog_store_close(struct plog_store *s)
 {
         if (!s)
                 return NULL;
         flusher_drain(s);
-        for (;;) {
-                bool busy;
-
-                pthread_mutex_lock(&s->lock);
-                busy = s->housekeeping;
-                if (busy)
-                        pthread_cond_wait(&s->housekeeping_done, &s->lock);
-                pthread_mutex_unlock(&s->lock);
-                if (!busy)
-                        break;
-        }
+        removals_drain(s);
         assert(ilist_is_empty(&s->logs));
-        remove_due(s, INT64_MAX);
         if (s->begun && !atomic_load(&s->unclean))
                 (void)leave_clean_mark(
                         s); /* without it the next start looks at every log's tail, and finds it in order */
@@ -427,56 +373,10 @@ void store_remove_log(struct plog_store *s, struct plog *pl)
         pthread_mutex_unlock(&s->lock);
 }
 
-/* ---- housekeeping ---- */
-
-void store_remove_later(struct plog_store *s, const char *path, int64_t delay_ms)
-{
-        size_t len = strlen(path) + 1;
-        struct removal *m = malloc(sizeof *m + len);
-
-        if (!m) {
-                remove_now(path);
-                return;
-        }
-        memcpy(m->path, path, len);
-        m->due_mono_ms = clock_mono_ms() + MAX2(delay_ms, (int64_t)0);
-        pthread_mutex_lock(&s->lock);
-        ilist_push_back(&s->removals, &m->link);
-        pthread_mutex_unlock(&s->lock);
-}
-
-static void housekeeper_run(struct io_job *job)
-{
-        struct plog_store *s = container_of(job, struct plog_store, housekeeper);
-
-        remove_due(s, clock_mono_ms());
-}
-
-static void housekeeper_done(struct io_job *job)
-{
-        struct plog_store *s = container_of(job, struct plog_store, housekeeper);
-
-        pthread_mutex_lock(&s->lock);
-        s->housekeeping = false;
-        pthread_cond_broadcast(&s->housekeeping_done);
-        pthread_mutex_unlock(&s->lock);
-}
-
 void plog_store_tick(struct plog_store *s, int64_t now_mono_ms)
 {
-        bool submit = false;
-
         flush_tick(s, now_mono_ms);
-        pthread_mutex_lock(&s->lock);
-        if (!s->housekeeping)
-                ilist_for_each (m, &s->removals, struct removal, link)
-                        if (m->due_mono_ms <= now_mono_ms) {
-                                submit = s->housekeeping = true;
-                                break;
-                        }
-        pthread_mutex_unlock(&s->lock);
-        if (submit)
-                iopool_submit(s->pool, &s->housekeeper);
+        removals_tick(s, now_mono_ms);
 }
 
 void plog_store_stats(const struct plog_store *s, struct plog_store_stats *ret)
@@ -490,5 +390,16 @@ void plog_store_stats(const struct plog_store *s, struct plog_store_stats *ret)
                 .flush_ns_max = atomic_load(&s->flush_ns_max),
                 .bytes_appended = atomic_load(&s->bytes_appended),
                 .batches_appended = atomic_load(&s->batches_appended),
+                .logs_failed = atomic_load(&s->logs_failed),
+        };
+}
+
+void plog_store_recovery(const struct plog_store *s, struct plog_store_recovery *ret)
+{
+        *ret = (struct plog_store_recovery){
+                .logs = atomic_load(&s->recovery.logs),
+                .bytes_found = atomic_load(&s->recovery.bytes_found),
+                .bytes_read = atomic_load(&s->recovery.bytes_read),
+                .bytes_cut = atomic_load(&s->recovery.bytes_cut),
         };
 }

@@ -13,6 +13,9 @@ struct plog_store_config {
         struct iopool *pool;
         unsigned files_open_max;      /* descriptors kept open over all logs (least recently used are closed) */
         int64_t preallocate_step_len; /* blocks are reserved ahead in steps of so many bytes; 0 off */
+        /* Checkpoints are made so often that an unclean start reads no more than about so many bytes over all logs, as far as
+         * data is flushed; 0: each log has its own bound only. */
+        int64_t recovery_bytes_max;
 };
 
 enum {
@@ -52,13 +55,25 @@ struct uuid plog_store_dir_id(const struct plog_store *s);
 bool plog_store_was_clean(const struct plog_store *s);
 struct iopool *plog_store_pool(struct plog_store *s);
 
-/* Every second or so, from the owner: flush what relaxed logs are due for, remove files whose delay is over. */
+/* Every tenth of a second or so, from the owner: flush what relaxed logs are due for, make the checkpoints that are due of
+ * logs that nobody writes to, remove files whose delay is over. */
 void plog_store_tick(struct plog_store *s, int64_t now_mono_ms);
 
 struct plog_store_stats {
         uint64_t flushes, flush_errors, files_open, file_opens;
         uint64_t flush_ns_total, flush_ns_max;
         uint64_t bytes_appended, batches_appended;
+        unsigned logs_failed; /* read-only since a write or a flush failed */
 };
-/* Sums since the store was opened, and files open now. Any thread. */
+/* Sums since the store was opened; files and logs as they are now. Any thread. */
 void plog_store_stats(const struct plog_store *s, struct plog_store_stats *ret);
+
+/* What logs that were opened had to read because their last stop was not clean. */
+struct plog_store_recovery {
+        unsigned logs;        /* whose recovery is over */
+        uint64_t bytes_found; /* to be read, of logs whose opening has begun */
+        uint64_t bytes_read;  /* of them so far */
+        uint64_t bytes_cut;   /* that were no whole batch, and gone */
+};
+/* So far. Any thread. */
+void plog_store_recovery(const struct plog_store *s, struct plog_store_recovery *ret);

@@ -2,6 +2,7 @@
 #include "sys/file.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -263,6 +264,16 @@ int file_forget(int fd, int64_t pos)
 int file_truncate(int fd, int64_t size)
 {
         return result_of(RETRY(ftruncate(fd, size)));
+}
+
+int file_is_unshared(int fd)
+{
+        /* A lease to write is given only then. Whoever opens the file before it is given back raises a signal, by default
+         * one that ends the process; this one does nothing. */
+        if (fcntl(fd, F_SETSIG, SIGURG) || fcntl(fd, F_SETLEASE, F_WRLCK))
+                return 0;
+        (void)fcntl(fd, F_SETLEASE, F_UNLCK);
+        return 1;
 }
 
 int file_reserve(int fd, int64_t pos, int64_t len)

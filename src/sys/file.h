@@ -67,6 +67,9 @@ int file_sync_dir(const char *dir);
  * promised. */
 int file_sync_parents(const char *path);
 int file_truncate(int fd, int64_t size);
+/* Has nobody else, in this process or another, the file open that @fd was opened to write? Return: 1 nobody at this moment;
+ * 0 somebody, or the file system cannot tell. */
+int file_is_unshared(int fd);
 /* Reserve blocks without changing the size (FALLOC_FL_KEEP_SIZE); -EOPNOTSUPP where it cannot be done. */
 int file_reserve(int fd, int64_t pos, int64_t len);
 int file_rename(const char *from, const char *to);

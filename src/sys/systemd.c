@@ -23,6 +23,11 @@ void systemd_status(const char *fmt, ...)
         (void)sd_notifyf(0, "STATUS=%s", status);
 }
 
+void systemd_extend(int64_t ms)
+{
+        (void)sd_notifyf(0, "EXTEND_TIMEOUT_USEC=%lld", (long long)ms * 1000);
+}
+
 void systemd_stopping(void)
 {
         (void)sd_notify(0, "STOPPING=1");

@@ -41,6 +41,10 @@ class Disk:
         """Syncs of this topic's files fail."""
         self._order(f"fail /{topic}-")
 
+    def fail_writes(self, topic, hold=False):
+        """Writes to this topic's files fail half way; @hold: and syncs wait."""
+        self._order(f"fail-write /{topic}-" + (f"\nhold /{topic}-" if hold else ""))
+
     def release(self):
         self._order("")
 

@@ -48,6 +48,11 @@ class Node:
 
     def start(self):
         """Start it and wait until it serves. Its output is appended to @log."""
+        self.wait_ready(self.begin())
+        return self
+
+    def begin(self):
+        """Start it without waiting; wait_ready() takes what is returned."""
         if not os.access(self.program, os.X_OK):
             raise NodeError(f"{self.program} is not there; build it with 'make'")
         command = [str(self.program), "--data-dir", str(self.data), "--kafka", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
@@ -57,10 +62,10 @@ class Node:
             before = log.tell()
             self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
                                             env={**os.environ, **self.env})
-        self._wait_ready(before)
-        return self
+        return before
 
-    def _wait_ready(self, before):
+    def wait_ready(self, before):
+        """Wait until what begin() has started serves; sets @address and so on."""
         deadline = time.monotonic() + READY_LIMIT_S
         while True:
             status = self.process.poll()

@@ -413,6 +413,16 @@ int file_is_cached(int fd, int64_t pos, size_t len)
         return disk.dead ? -EIO : 1;
 }
 
+int file_is_unshared(int fd)
+{
+        const struct node *n = node_of(fd);
+        int count = 0;
+
+        for (int i = 0; i < FDS_MAX; i++)
+                count += disk.fds[i] == n;
+        return count == 1;
+}
+
 /* All is in memory: what the kernel is told of the future changes nothing. */
 void file_read_no_ahead(int fd)
 {

@@ -1,6 +1,6 @@
 /* Goal: what once went wrong stays mended. Method: each story is a short piece of work with one log, on the disk in memory and
  * beside the model. The power goes, or the process ends, after each of its changes; another start, at once followed by
- * another crash; a third start, from which work goes on. And each operation of each kind fails once, and
+ * another crash, or in the middle of which it comes; a third start, from which work goes on. And each operation of each kind fails once, and
  * each allocation. Of what was not
  * synced all is lost, or some, or the data, or the names. The story that is wrong is named:
  * `sim-stories NAME` runs it alone. What each story found is told beside it. */
@@ -187,8 +187,8 @@ static void clean_stop(void)
  * failed sync had left in the page cache was read at the next start and promised (each sync fails once). */
 static void many_flushes(void)
 {
-        for (int i = 0; i < 6; i++) {
-                put(1 + i % 2, 1);
+        for (int i = 0; i < 12; i++) {
+                put(1, i % 3);
                 settle();
         }
 }
@@ -212,17 +212,19 @@ static const struct story {
 
 /* ---- ends of a life ---- */
 
+enum { ALL_LOST, SOME_LOST, KILLED, NAMES_LOST, DATA_LOST };
+
 static const struct end {
         const char *name;
         bool killed; /* only the process */
         enum disk_temper data, names;
         bool torn;
 } ends[] = {
-        { "all lost", false, DISK_LOSE_ALL, DISK_LOSE_ALL, false },
-        { "some lost", false, DISK_KEEP_SOME, DISK_KEEP_SOME, true },
-        { "killed", true, 0, 0, false },
-        { "names lost", false, DISK_KEEP_ALL, DISK_LOSE_ALL, false },
-        { "data lost", false, DISK_LOSE_ALL, DISK_KEEP_ALL, false },
+        [ALL_LOST] = { "all lost", false, DISK_LOSE_ALL, DISK_LOSE_ALL, false },
+        [SOME_LOST] = { "some lost", false, DISK_KEEP_SOME, DISK_KEEP_SOME, true },
+        [KILLED] = { "killed", true, 0, 0, false },
+        [NAMES_LOST] = { "names lost", false, DISK_KEEP_ALL, DISK_LOSE_ALL, false },
+        [DATA_LOST] = { "data lost", false, DISK_LOSE_ALL, DISK_KEEP_ALL, false },
 };
 
 enum { SECOND_ENDS = 2 };
@@ -239,10 +241,16 @@ static void end_life(const struct end *e)
         sim_trace(NULL, "%s", e->name);
 }
 
-/* What comes after the first life: two starts more. */
-static void live_on(const struct end *second)
+/* What comes after the first life: two starts more. @nth: change of the second start at which it ends; 0: it does not, but
+ * right after. Return: was there such a change? */
+static bool live_on(const struct end *second, uint64_t nth)
 {
+        bool reached;
+
+        disk_crash_after(nth);
         world_open();
+        reached = disk_is_dead();
+        disk_crash_after(0);
         put(1, 2);
         end_life(second);
         world_open();
@@ -252,6 +260,7 @@ static void live_on(const struct end *second)
         world_open();
         world_close();
         world_fini();
+        return reached;
 }
 
 static void begin(const struct story *s, bool pure, const char *how, uint64_t nth)
@@ -275,8 +284,25 @@ static bool crash(const struct story *s, const struct end *first, const struct e
                 s->work();
         reached = disk_is_dead();
         end_life(first);
-        live_on(second);
+        live_on(second, 0);
         return reached;
+}
+
+/* The process ends, and in the middle of the next start the power goes. Return: is there a change number @start_nth in that
+ * start? */
+static bool crash_in_start(const struct story *s, uint64_t nth, uint64_t start_nth)
+{
+        char how[100];
+
+        snprintf(how, sizeof how, "killed, then a crash after change %llu of the next start",
+                 (unsigned long long)start_nth);
+        begin(s, true, how, nth);
+        disk_crash_after(nth);
+        world_open();
+        if (!disk_is_dead())
+                s->work();
+        end_life(&ends[KILLED]);
+        return live_on(&ends[SOME_LOST], start_nth);
 }
 
 static bool fail(const struct story *s, enum disk_op op, int error, const struct end *first, uint64_t nth)
@@ -292,7 +318,7 @@ static bool fail(const struct story *s, enum disk_op op, int error, const struct
                 s->work();
         reached = disk_has_failed();
         end_life(first);
-        live_on(&ends[0]);
+        live_on(&ends[ALL_LOST], 0);
         return reached;
 }
 
@@ -312,7 +338,7 @@ static bool run_out(const struct story *s, const struct end *first, uint64_t nth
         alloc_fail(0);
         world.may_fail = false;
         end_life(first);
-        live_on(&ends[0]);
+        live_on(&ends[ALL_LOST], 0);
         return reached;
 }
 
@@ -324,8 +350,11 @@ static int tell(const struct story *s)
                 for (size_t k = 0; k < SECOND_ENDS; k++)
                         for (uint64_t n = 1; crash(s, &ends[i], &ends[k], n); n++)
                                 runs++;
+        for (uint64_t n = 1; crash(s, &ends[KILLED], &ends[SOME_LOST], n); n++)
+                for (uint64_t k = 1; crash_in_start(s, n, k); k++)
+                        runs++;
         for (int op = 0; op < DISK_OPS; op++)
-                for (size_t i = 0; i < ARRAY_LEN(ends); i += 2) /* all lost, killed, data lost */
+                for (size_t i = 0; i < ARRAY_LEN(ends); i += op == DISK_WRITE ? 1 : 2)
                         for (uint64_t n = 1; fail(s, (enum disk_op)op, op == DISK_WRITE ? -ENOSPC : -EIO, &ends[i], n);
                              n++)
                                 runs++;

@@ -21,6 +21,7 @@ struct fixture {
         struct iopool *pool;
         struct plog_store *store;
         struct plog_conf conf;
+        int64_t recovery_bytes_max; /* of stores that are opened from now on */
 };
 
 static inline struct plog_conf fixture_conf(void)
@@ -40,7 +41,10 @@ static inline struct plog_conf fixture_conf(void)
 static inline void fixture_open_store(struct fixture *f)
 {
         const char *why = "";
-        int r = plog_store_open(&(struct plog_store_config){ .dir = f->dir, .pool = f->pool, .files_open_max = 16 },
+        int r = plog_store_open(&(struct plog_store_config){ .dir = f->dir,
+                                                             .pool = f->pool,
+                                                             .files_open_max = 16,
+                                                             .recovery_bytes_max = f->recovery_bytes_max },
                                 &f->store, &why);
 
         if (r)

@@ -268,7 +268,7 @@ static void test_crash(void)
         int steps, copies = 0;
 
         f.conf.segment_bytes = 1500;
-        for (int i = 0; i < 40; i++) {
+        for (int i = 0; i < 26; i++) {
                 put_one(pl, i % 7 ? i % 5 : 1000 + i, i);
                 if (i % 5 == 2)
                         append_txn(pl, &w, &(struct put){ i % 4, i }, 1, 0);

@@ -234,6 +234,25 @@ static void test_list(void)
         file_remove_tree(root);
 }
 
+/* Here, where the file system may be any: what it must never say is that a file is nobody's that is somebody's. */
+static void test_unshared(void)
+{
+        char path[] = "/tmp/sys-file-test-XXXXXX";
+        int fd = mkstemp(path), other;
+        bool can_tell = file_is_unshared(fd);
+
+        CU_ASSERT_FATAL(fd >= 0);
+        other = open(path, O_RDONLY);
+        CU_ASSERT_EQUAL(file_is_unshared(fd), 0);
+        close(other);
+        CU_ASSERT_EQUAL(file_is_unshared(fd), can_tell);
+        other = dup(fd);
+        close(fd);
+        CU_ASSERT_EQUAL(file_is_unshared(other), can_tell); /* one opening, whatever it is called */
+        close(other);
+        unlink(path);
+}
+
 static void test_lock(void)
 {
         int first, second;
@@ -331,6 +350,37 @@ static void test_aside(void)
         file_remove_tree(root);
 }
 
+/* Whether pages are dropped is the kernel's choice; what counts is that nothing is lost and that the sync before is made. */
+static void test_forget(void)
+{
+        char buf[8] = "";
+        int fd;
+
+        set_up();
+        fd = file_open(at("f"), O_RDWR | O_CREAT);
+        CU_ASSERT_FATAL(fd >= 0);
+        CU_ASSERT_EQUAL(file_pwrite_all(fd, "abcdef", 6, 0), 0);
+        CU_ASSERT_EQUAL(file_forget(fd, 0), 0);
+        CU_ASSERT_EQUAL(file_pread(fd, buf, sizeof buf, 0), 6);
+        CU_ASSERT_STRING_EQUAL(buf, "abcdef");
+        file_close(fd);
+        CU_ASSERT_EQUAL(file_forget(-1, 0), -EBADF);
+        file_remove_tree(root);
+}
+
+static void test_parents(void)
+{
+        set_up();
+        CU_ASSERT_EQUAL(file_mkdirs(at("a/b/c")), 0);
+        CU_ASSERT_EQUAL(file_sync_parents(at("a/b/c")), 0);
+        CU_ASSERT_EQUAL(file_sync_parents(at("a/b/c/")), 0);
+        CU_ASSERT_EQUAL(file_sync_parents(at("none/c")), -ENOENT);
+        CU_ASSERT_EQUAL(file_sync_parents("no-such-name"), 0); /* its parent is the working folder */
+        CU_ASSERT_EQUAL(file_sync_parents("no-such-folder/name"), -ENOENT);
+        CU_ASSERT_EQUAL(file_sync_parents("/"), 0);
+        file_remove_tree(root);
+}
+
 static const struct unit_case cases[] = {
         { "pieces are written and read at positions", test_read_write },
         { "reading without waiting", test_nowait },
@@ -340,9 +390,12 @@ static const struct unit_case cases[] = {
         { "folders and names", test_folders },
         { "removing a tree stays inside it", test_remove_tree_keeps_what_links_lead_to },
         { "listing", test_list },
+        { "whether somebody else has a file open", test_unshared },
         { "one holder of a lock", test_lock },
         { "many holders of a shared lock", test_shared_lock },
         { "reading past the page cache", test_direct },
         { "reading without a trace", test_aside },
+        { "forgetting what is cached", test_forget },
+        { "names of a folder and of those above it", test_parents },
 };
 UNIT_MAIN("sys/file", cases)
