@@ -26,6 +26,9 @@ enum {
         CHECKPOINT_LEN = 64 << 20,
         CHECKPOINT_LEN_MIN = 64 << 10,
         CHECKPOINT_MS = 60 * 1000,
+        /* It lies in the page cache, which does for a process that dies. For a machine that does, it is synced when so much
+         * of its log has come since the last one that was; the kernel writes it back within half a minute anyway. */
+        CHECKPOINT_SETTLE_LEN = 8 << 20,
 };
 
 /* ---- segments ---- */
@@ -108,6 +111,7 @@ struct plog {
         int64_t checkpoint_start;
         int64_t checkpoint_ms;       /* monotonic */
         int64_t checkpoint_snapshot; /* offset of the snapshot it names; -1 */
+        int64_t settled_size;        /* checkpoint_size of the last one that was synced */
         bool meta_written;
 
         /* lock */
@@ -284,6 +288,8 @@ int checkpoint_make(struct plog *pl, bool sync);
 int checkpoint_write(struct plog *pl, struct checkpoint *c, bool sync);
 /* The slot in force. Return: 0, -ENOENT when there is none (or no good one), negative errno. */
 int checkpoint_read(const char *dir, struct checkpoint *ret);
+/* Sync the one that was just made, if enough has come since that was done last. Blocks. */
+void checkpoint_settle(struct plog *pl);
 /* Is it time for one? */
 bool checkpoint_due(struct plog *pl, int64_t now_mono_ms);
 /* Bytes that an unclean start would have to read, over all logs. Any thread. */
