@@ -294,14 +294,14 @@ static void test_lost_marker(void)
         put_data(pl, 1, 0, true);
         size = ends_of(pl).size_bytes;
         put_marker(pl, 1, false);
-        put_data(pl, 2, 0, true);
+        put_data(pl, 0, 0, false);
         plog_close(pl);
         diag_set_level(0);
         shell("truncate -s $(($(stat -c %%s %1$s/t-0/*0.log) / 3)) %1$s/t-0/*0.log", f.dir);
         pl = fixture_open(&f, "t-0");
         CU_ASSERT_EQUAL(ends_of(pl).end_offset, 3);
         CU_ASSERT_EQUAL(pl->segments[0]->size, size);
-        CU_ASSERT_EQUAL(plog_stable_offset(pl, 3), 2);
+        CU_ASSERT_EQUAL(plog_stable_offset(pl, 3), 3);
         CU_ASSERT_EQUAL(count_aborted(pl, 0, 2), 1);
         plog_close(pl);
         fixture_fini(&f);
