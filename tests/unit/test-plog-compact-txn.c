@@ -117,14 +117,16 @@ static void test_producers_of_transactions(void)
 /* Many transactions at once, which end in another order than they began: each is remembered until its marker comes. */
 static void test_many(void)
 {
-        enum { COUNT = 150 };
+        enum { COUNT = 250 };
         struct writer writers[COUNT];
         int64_t markers[COUNT];
         struct fixture f;
         struct plog *pl = compact_open(&f);
 
         for (int i = 0; i < COUNT; i++) {
-                writers[i] = (struct writer){ .id = 100 + 7 * i, .txn_first = -1 };
+                /* numbers that do not lie evenly in a table */
+                writers[i] = (struct writer){ .id = 100 + (int)((uint32_t)(i * i) * 2654435761u % 1000003),
+                                              .txn_first = -1 };
                 append_txn(pl, &writers[i], &(struct put){ i, i }, 1, 0);
         }
         for (int i = 0; i < COUNT; i++)
