@@ -12,12 +12,27 @@
 #define BE64(v) ((int64_t)htobe64((uint64_t)(v)))
 #define FROM64(v) ((int64_t)be64toh((uint64_t)(v)))
 
+/* Bring the last slot to stable storage. When that fails nobody knows what it holds there, and no later sync would say so: it
+ * counts as not written, and is written again before the other one, which is in force, is touched. */
+static int settle(struct plog *pl, int fd)
+{
+        int r = pl->checkpoint_dirty ? file_sync(fd) : 0;
+
+        pl->checkpoint_dirty = false;
+        if (!r)
+                return 0;
+        pl->checkpoint_sequence--;
+        if (pl->previous_snapshot >= 0)
+                pl->checkpoint_snapshot = pl->previous_snapshot;
+        pl->previous_snapshot = -1;
+        return r;
+}
+
 int checkpoint_write(struct plog *pl, struct checkpoint *c, bool sync)
 {
         struct disk_checkpoint d = {
                 .magic = htobe32(CHECKPOINT_MAGIC),
                 .version = htobe32(FORMAT_VERSION),
-                .sequence = htobe64(pl->checkpoint_sequence + 1),
                 .start_offset = BE64(c->start_offset),
                 .end_offset = BE64(c->end_offset),
                 .segment_base = BE64(c->segment_base),
@@ -40,14 +55,15 @@ int checkpoint_write(struct plog *pl, struct checkpoint *c, bool sync)
 
         /* A start that moved is nowhere else: without a sync a crash would take it back after it was in force. */
         sync |= c->start_offset != pl->checkpoint_start;
-        d.crc = htobe32(crc32c(0, &d, offsetof(struct disk_checkpoint, crc)));
         plog_path_of(pl->dir, CHECKPOINT_NAME, path);
         fd = file_open(path, O_RDWR | O_CREAT);
         if (fd < 0)
                 return fd;
         /* A torn write leaves the other slot: what that one says must be on stable storage before. Mostly the kernel has
          * brought it there long since. */
-        r = pl->checkpoint_dirty ? file_sync(fd) : 0;
+        r = settle(pl, fd);
+        d.sequence = htobe64(pl->checkpoint_sequence + 1);
+        d.crc = htobe32(crc32c(0, &d, offsetof(struct disk_checkpoint, crc)));
         if (!r)
                 r = file_pwrite_all(fd, &d, sizeof d,
                                     (int64_t)((pl->checkpoint_sequence + 1) % CHECKPOINT_SLOTS) * CHECKPOINT_SLOT_STEP);
@@ -121,7 +137,7 @@ int checkpoint_read(const char *dir, struct checkpoint *ret)
         return found ? 0 : -ENOENT;
 }
 
-int checkpoint_settle(const char *dir)
+int checkpoint_reread(const char *dir)
 {
         char path[PLOG_PATH_MAX];
         int fd, r;
@@ -298,4 +314,18 @@ int checkpoint_make(struct plog *pl, bool sync)
         checkpoint_covers(pl, st.appended_len);
         pthread_mutex_unlock(&pl->lock);
         return 0;
+}
+
+void checkpoint_settle(struct plog *pl)
+{
+        char path[PLOG_PATH_MAX];
+        int fd;
+
+        if (pl->checkpoint_size - pl->settled_size < CHECKPOINT_SETTLE_LEN)
+                return;
+        plog_path_of(pl->dir, CHECKPOINT_NAME, path);
+        fd = file_open(path, O_RDONLY);
+        if (fd >= 0 && !settle(pl, fd)) /* else an older one serves: what it vouches for is on the disk all the same */
+                pl->settled_size = pl->checkpoint_size;
+        file_close(fd);
 }

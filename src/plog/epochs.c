@@ -144,8 +144,8 @@ int epochs_load(struct epochs *e, const char *dir, bool *ret_found)
         *ret_found = false;
         snprintf(path, sizeof path, "%s/%s", dir, EPOCHS_NAME);
         r = file_read_whole(path, EPOCHS_FILE_MAX, &data, &len);
-        if (r == -ENOMEM)
-                return r;
+        if (r && r != -ENOENT && r != -EFBIG)
+                return r; /* one that is there and cannot be read now is not to be taken for lost */
         h = (const struct disk_epochs_header *)data;
         if (r || !header_fits(h, len))
                 return 0;

@@ -31,5 +31,6 @@ bool epochs_truncate_start(struct epochs *e, int64_t start_offset);
 
 /* The file's content; free(*ret). -ENOMEM. */
 int epochs_encode(const struct epochs *e, void **ret_data, size_t *ret_len);
-/* Read the file in folder @dir. A missing or damaged one is not found (the batches hold the truth). Return: 0, -ENOMEM. */
+/* Read the file in folder @dir. A missing or damaged one is not found (the batches hold the truth). Return: 0, or
+ * negative errno when it could not be read. */
 int epochs_load(struct epochs *e, const char *dir, bool *ret_found);

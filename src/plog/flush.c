@@ -368,8 +368,8 @@ static void worker_run(struct io_job *job)
                 pl = ilist_entry(node, struct plog, flush_link);
                 pthread_mutex_lock(&pl->work);
                 (void)flush_log(pl); /* a failure is in the log's state, and its listener knows */
-                if (checkpoint_due(pl, clock_mono_ms()))
-                        (void)checkpoint_make(pl, false);
+                if (checkpoint_due(pl, clock_mono_ms()) && !checkpoint_make(pl, false))
+                        checkpoint_settle(pl);
                 note_behind(pl);
                 pthread_mutex_unlock(&pl->work);
                 plog_unref(pl);

@@ -29,6 +29,9 @@ enum {
         CHECKPOINT_LEN = 64 << 20,
         CHECKPOINT_LEN_MIN = 64 << 10,
         CHECKPOINT_MS = 60 * 1000,
+        /* It lies in the page cache, which does for a process that dies. For a machine that does, it is synced when so much
+         * of its log has come since the last one that was; the kernel writes it back within half a minute anyway. */
+        CHECKPOINT_SETTLE_LEN = 8 << 20,
 };
 
 /* ---- segments ---- */
@@ -130,6 +133,7 @@ struct plog {
         int64_t checkpoint_ms;       /* monotonic */
         int64_t checkpoint_snapshot; /* offset of the snapshot it names; -1 */
         int64_t previous_snapshot;   /* that of the one before, while it is not synced; -1 */
+        int64_t settled_size;        /* checkpoint_size of the last one that was synced */
         bool meta_written;
 
         /* lock */
@@ -331,9 +335,11 @@ int checkpoint_write(struct plog *pl, struct checkpoint *c, bool sync);
 int checkpoint_read(const char *dir, struct checkpoint *ret);
 /* After an unclean stop: what will be read is durable, its name too; the process may have left it in the page cache only.
  * Return: 0, -ENOENT when there is none, other negative errno. */
-int checkpoint_settle(const char *dir);
+int checkpoint_reread(const char *dir);
 /* Write the identity of the log's folder; @sync: durably, but for its name. Blocks. Return: 0 or negative errno. */
 int plog_write_meta(const char *dir, struct uuid topic_id, int32_t partition, bool sync);
+/* Sync the one that was just made, if enough has come since that was done last. Blocks. */
+void checkpoint_settle(struct plog *pl);
 /* Is it time for one? */
 bool checkpoint_due(struct plog *pl, int64_t now_mono_ms);
 /* Bytes that an unclean start would have to read, over all logs. Any thread. */

@@ -436,11 +436,14 @@ int producers_recover(struct plog *pl, const struct producers_want *want, struct
 static void announce_scan(const struct recovery *rc)
 {
         const struct plog *pl = rc->pl;
-        int64_t len = -rc->scan_pos;
+        int64_t len = 0;
 
         for (size_t i = rc->scan_from; i < pl->segments_count; i++)
                 len += pl->segments[i]->size;
-        atomic_fetch_add(&pl->store->recovery.bytes_found, (unsigned long long)MAX2(len, INT64_C(0)));
+        if (len && pl->segments[rc->scan_from]->size >=
+                           rc->scan_pos) /* else it lost its end, and is read from its first byte */
+                len -= rc->scan_pos;
+        atomic_fetch_add(&pl->store->recovery.bytes_found, (unsigned long long)len);
 }
 
 /* @len bytes of this log have been scanned by now. */
@@ -792,7 +795,7 @@ static int recover_inner(struct recovery *rc)
         r = remove_orphans(rc);
         if (r)
                 return r;
-        r = rc->unclean ? checkpoint_settle(pl->dir) : 0;
+        r = rc->unclean ? checkpoint_reread(pl->dir) : 0;
         if (!r)
                 r = checkpoint_read(pl->dir, &rc->c);
         if (r && r != -ENOENT)

@@ -150,10 +150,38 @@ static void test_gone(void)
         many_fini(&m);
 }
 
+static _Atomic int syncs_of_checkpoints;
+
+int __real_fdatasync(int fd);
+int __wrap_fdatasync(int fd);
+
+int __wrap_fdatasync(int fd)
+{
+        char link[64], path[1200] = "";
+
+        snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+        (void)!readlink(link, path, sizeof path - 1);
+        syncs_of_checkpoints += strstr(path, "/checkpoint") != NULL;
+        return __real_fdatasync(fd);
+}
+
+/* A power cut takes what the page cache holds: a checkpoint is on the disk for every 8 MiB or so, and not for much less. */
+static void test_settled(void)
+{
+        struct many m;
+
+        many_init(&m);
+        syncs_of_checkpoints = 0;
+        many_append(&m, 1, 7 * 20);
+        CU_ASSERT(syncs_of_checkpoints <= 7); /* one for each MiB; each syncs the one before, and no more */
+        many_append(&m, 1, 50 * 20);
+        CU_ASSERT(syncs_of_checkpoints >= 5 && syncs_of_checkpoints <= 7 + 50 + 7);
+        many_fini(&m);
+}
+
 static const struct unit_case cases[] = {
-        { "logs that are written to keep the bound", test_written },
-        { "logs that are idle keep it", test_idle },
-        { "what is old has a checkpoint", test_old },
+        { "checkpoints reach the disk", test_settled },   { "logs that are written to keep the bound", test_written },
+        { "logs that are idle keep it", test_idle },      { "what is old has a checkpoint", test_old },
         { "logs that are gone do not count", test_gone },
 };
 UNIT_MAIN("plog/checkpoint", cases)

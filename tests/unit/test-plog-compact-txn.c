@@ -114,8 +114,38 @@ static void test_producers_of_transactions(void)
         fixture_fini(&f);
 }
 
+/* Many transactions at once, which end in another order than they began: each is remembered until its marker comes. */
+static void test_many(void)
+{
+        enum { COUNT = 250 };
+        struct writer writers[COUNT];
+        int64_t markers[COUNT];
+        struct fixture f;
+        struct plog *pl = compact_open(&f);
+
+        for (int i = 0; i < COUNT; i++) {
+                /* numbers that do not lie evenly in a table */
+                writers[i] = (struct writer){ .id = 100 + (int)((uint32_t)(i * i) * 2654435761u % 1000003),
+                                              .txn_first = -1 };
+                append_txn(pl, &writers[i], &(struct put){ i, i }, 1, 0);
+        }
+        for (int i = 0; i < COUNT; i++)
+                markers[i] = append_end(pl, &writers[i * 77 % COUNT], true);
+        for (int i = 0; i < COUNT; i++) /* so that those were not their last batches */
+                append_puts(pl, &(struct put){ 1000 + i, i }, 1, 0, writers[i].id, writers[i].sequence);
+        for (int round = 0; round < 4; round++) {
+                fill_and_compact(pl, NOW_MS + round * 2000);
+                check_compacted(find_all(pl), 0, true);
+        }
+        for (int i = 0; i < COUNT; i++)
+                CU_ASSERT_FATAL(find_all(pl)->there[markers[i]]);
+        plog_close(pl);
+        fixture_fini(&f);
+}
+
 static const struct unit_case cases[] = {
         { "markers go after their transactions", test_markers },
+        { "many transactions at once", test_many },
         { "an open transaction", test_open_transaction },
         { "producers of transactions stay known", test_producers_of_transactions },
 };

@@ -3,11 +3,20 @@
  * retention, restarts, crashes, lost and damaged files) on a real folder and on a list of batches in memory, compared after
  * each. A failure prints its seed. */
 #include <errno.h>
+#include <pthread.h>
 
 #include "plog-fixture.h"
 #include "plog/internal.h"
 
 /* ---- what the tests do ---- */
+
+static uint64_t rng;
+
+static uint32_t pick(uint32_t below)
+{
+        rng = rng * 6364136223846793005u + 1442695040888963407u;
+        return (uint32_t)(rng >> 33) % below;
+}
 
 static int try_data(struct plog *pl, int64_t producer_id, int16_t epoch, int32_t sequence, int32_t count, bool txn,
                     struct plog_append_result *ret)
@@ -285,14 +294,14 @@ static void test_lost_marker(void)
         put_data(pl, 1, 0, true);
         size = ends_of(pl).size_bytes;
         put_marker(pl, 1, false);
-        put_data(pl, 2, 0, true);
+        put_data(pl, 0, 0, false);
         plog_close(pl);
         diag_set_level(0);
         shell("truncate -s $(($(stat -c %%s %1$s/t-0/*0.log) / 3)) %1$s/t-0/*0.log", f.dir);
         pl = fixture_open(&f, "t-0");
         CU_ASSERT_EQUAL(ends_of(pl).end_offset, 3);
         CU_ASSERT_EQUAL(pl->segments[0]->size, size);
-        CU_ASSERT_EQUAL(plog_stable_offset(pl, 3), 2);
+        CU_ASSERT_EQUAL(plog_stable_offset(pl, 3), 3);
         CU_ASSERT_EQUAL(count_aborted(pl, 0, 2), 1);
         plog_close(pl);
         fixture_fini(&f);
@@ -368,6 +377,63 @@ static void test_bounds(void)
         fixture_fini(&f);
 }
 
+struct writing {
+        struct plog *pl;
+        atomic_bool done;
+};
+
+static void *write_on(void *arg)
+{
+        struct writing *w = arg;
+
+        for (int i = 0; i < 3000; i++) {
+                put_data(w->pl, 1, i, true);
+                put_marker(w->pl, 1, false);
+        }
+        atomic_store(&w->done, true);
+        return NULL;
+}
+
+/* Asking while another thread writes, segments are rolled, and files are lost under way. */
+static void test_at_once(void)
+{
+        struct writing w = { 0 };
+        struct fixture f;
+        pthread_t thread;
+        int after = 0; /* questions since all was written */
+
+        fixture_init(&f);
+        f.conf.segment_bytes = 3000;
+        f.conf.flush_before_ack = false;
+        w.pl = fixture_open(&f, "t-0");
+        diag_set_level(0);
+        rng = 1;
+        CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, write_on, &w), 0);
+        do {
+                int64_t stable = plog_stable_offset(w.pl, ends_of(w.pl).end_offset), from = pick((uint32_t)stable + 1);
+                struct plog_aborted *list = NULL;
+                char path[500];
+                size_t count;
+
+                after += atomic_load(&w.done);
+                CU_ASSERT_EQUAL_FATAL(plog_aborted(w.pl, from, stable, true, &list, &count), 0);
+                CU_ASSERT_EQUAL_FATAL((int64_t)count, (stable + 1) / 2 - from / 2);
+                for (size_t i = 0; i < count; i++)
+                        CU_ASSERT_FATAL(list[i].first_offset == (from / 2 + (int64_t)i) * 2);
+                free(list);
+                pthread_mutex_lock(&w.pl->lock);
+                snprintf(path, sizeof path, "%s/t-0/%020lld.txn", f.dir,
+                         w.pl->segments_count
+                                 ? (long long)w.pl->segments[pick((uint32_t)w.pl->segments_count)]->base_offset
+                                 : 0);
+                pthread_mutex_unlock(&w.pl->lock);
+                (void)!truncate(path, 0); /* fails when it is not written yet */
+        } while (after < 50);
+        pthread_join(thread, NULL);
+        plog_close(w.pl);
+        fixture_fini(&f);
+}
+
 /* A log without transactions has none of it: no file, nothing to look at. */
 static void test_none(void)
 {
@@ -413,14 +479,6 @@ struct model_txn {
         int64_t producer_id, first, last; /* last INT64_MAX: open */
         bool aborted;
 };
-
-static uint64_t rng;
-
-static uint32_t pick(uint32_t below)
-{
-        rng = rng * 6364136223846793005u + 1442695040888963407u;
-        return (uint32_t)(rng >> 33) % below;
-}
 
 /* All transactions that have an offset here. */
 static int model_txns(const struct model *m, struct model_txn *ret)
@@ -670,6 +728,7 @@ static const struct unit_case cases[] = {
         { "a snapshot that is too short", test_short_snapshot },
         { "bounds", test_bounds },
         { "no transactions", test_none },
+        { "asking while it is written", test_at_once },
         { "random steps against a model", test_model },
 };
 UNIT_MAIN("plog/txn", cases)
