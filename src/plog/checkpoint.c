@@ -47,6 +47,10 @@ int checkpoint_write(struct plog *pl, struct checkpoint *c, bool sync)
         /* A torn write leaves the other slot: what that one says must be on stable storage before. Mostly the kernel has
          * brought it there long since. */
         r = pl->checkpoint_dirty ? file_sync(fd) : 0;
+        if (r) { /* it may be lost, and no later sync will say so: the next one takes its place and not that of the other */
+                pl->checkpoint_sequence++;
+                pl->checkpoint_dirty = false;
+        }
         if (!r)
                 r = file_pwrite_all(fd, &d, sizeof d,
                                     (int64_t)((pl->checkpoint_sequence + 1) % CHECKPOINT_SLOTS) * CHECKPOINT_SLOT_STEP);
