@@ -13,7 +13,7 @@
 #define FROM64(v) ((int64_t)be64toh((uint64_t)(v)))
 
 /* Bring the last slot to stable storage. When that fails nobody knows what it holds there, and no later sync would say so: it
- * counts as not written, and is written again before the other one, which is in force, is touched. */
+ * counts as not written, and the next one takes its place before the other one, which is in force, is touched. */
 static int settle(struct plog *pl, int fd)
 {
         int r = pl->checkpoint_dirty ? file_sync(fd) : 0;
@@ -21,7 +21,7 @@ static int settle(struct plog *pl, int fd)
         pl->checkpoint_dirty = false;
         if (!r)
                 return 0;
-        pl->checkpoint_sequence--;
+        pl->checkpoint_sequence++; /* the next one takes its place, and not that of the other */
         if (pl->previous_snapshot >= 0)
                 pl->checkpoint_snapshot = pl->previous_snapshot;
         pl->previous_snapshot = -1;

@@ -241,6 +241,8 @@ static bool checkpoint_is_current(struct plog *pl)
         current |= pl->durable_end == pl->end && pl->checkpoint_end == pl->end && pl->checkpoint_start == pl->start &&
                    !pl->epochs_dirty && !pl->damage_dirty &&
                    (!producers_any(&pl->producers) || pl->checkpoint_snapshot == pl->end);
+        for (size_t i = 0; i < pl->segments_count; i++)
+                current &= !pl->segments[i]->cut_back;
         pthread_mutex_unlock(&pl->lock);
         return current;
 }

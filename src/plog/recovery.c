@@ -20,6 +20,7 @@ struct recovery {
         struct checkpoint c;
         bool have_checkpoint;
         bool unclean; /* what is read may be in the page cache only: names, too */
+        bool settled; /* the checkpoint is durable */
         bool epochs_found;
         struct epoch_entry last_epoch; /* in the file; -1: none */
         int64_t now_ms;
@@ -149,6 +150,12 @@ static int load_segments(struct recovery *rc)
                 r = file_info(path, &info);
                 if (r)
                         return r;
+                if (lies_below_start(rc, i) && !rc->settled) { /* it must not go before what says so is durable */
+                        r = checkpoint_settle(pl->dir);
+                        if (r)
+                                return r;
+                        rc->settled = true;
+                }
                 if (!info.size || lies_below_start(rc, i)) {
                         r = remove_segment_files(pl, rc->bases[i]);
                         if (r)
@@ -801,6 +808,7 @@ static int recover_inner(struct recovery *rc)
         if (r && r != -ENOENT)
                 return r;
         rc->have_checkpoint = !r;
+        rc->settled = rc->unclean;
         r = check_active(rc);
         if (!r)
                 r = load_segments(rc);
