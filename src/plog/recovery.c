@@ -151,7 +151,7 @@ static int load_segments(struct recovery *rc)
                 if (r)
                         return r;
                 if (lies_below_start(rc, i) && !rc->settled) { /* it must not go before what says so is durable */
-                        r = checkpoint_settle(pl->dir);
+                        r = checkpoint_reread(pl->dir);
                         if (r)
                                 return r;
                         rc->settled = true;
