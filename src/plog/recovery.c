@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "plog/folder.h"
 #include "plog/internal.h"
 #include "plog/swap.h"
 #include "sys/clock.h"
@@ -24,9 +25,7 @@ struct recovery {
         bool epochs_found;
         struct epoch_entry last_epoch; /* in the file; -1: none */
         int64_t now_ms;
-        int64_t *bases, *snapshots, *indexes, *aborted;
-        size_t bases_count, bases_size, snapshots_count, snapshots_size, indexes_count, indexes_size, aborted_count,
-                aborted_size;
+        struct folder files;
         size_t scan_from; /* subscript of the first segment that is read */
         int64_t scan_pos; /* in it */
         int scan_fd;
@@ -40,73 +39,6 @@ struct recovery {
 enum { TELL_LEN = 1 << 20 }; /* progress is told in steps of so many bytes */
 
 /* ---- the folder ---- */
-
-static int push_offset(int64_t **list, size_t *count, size_t *size, int64_t v)
-{
-        if (*count == *size) {
-                size_t n = *size ? *size * 2 : 8;
-                int64_t *l = realloc(*list, n * sizeof *l);
-
-                if (!l)
-                        return -ENOMEM;
-                *list = l;
-                *size = n;
-        }
-        (*list)[(*count)++] = v;
-        return 0;
-}
-
-int64_t plog_offset_of_name(const char *name, const char *suffix)
-{
-        int64_t v = 0;
-
-        for (int i = 0; i < 20; i++) {
-                if (name[i] < '0' || name[i] > '9' || v > (INT64_MAX - 9) / 10)
-                        return -1;
-                v = v * 10 + (name[i] - '0');
-        }
-        return strcmp(name + 20, suffix) ? -1 : v;
-}
-
-static bool ends_with(const char *name, const char *suffix)
-{
-        size_t n = strlen(name), k = strlen(suffix);
-
-        return n > k && !strcmp(name + n - k, suffix);
-}
-
-static int note_name(void *arg, const char *name)
-{
-        struct recovery *rc = arg;
-        char path[PLOG_PATH_MAX];
-        int64_t v;
-
-        v = plog_offset_of_name(name, SEGMENT_SUFFIX);
-        if (v >= 0)
-                return push_offset(&rc->bases, &rc->bases_count, &rc->bases_size, v);
-        v = plog_offset_of_name(name, SNAPSHOT_SUFFIX);
-        if (v >= 0)
-                return push_offset(&rc->snapshots, &rc->snapshots_count, &rc->snapshots_size, v);
-        v = plog_offset_of_name(name, INDEX_SUFFIX);
-        if (v >= 0)
-                return push_offset(&rc->indexes, &rc->indexes_count, &rc->indexes_size, v);
-        v = plog_offset_of_name(name, ABORTED_SUFFIX);
-        if (v >= 0)
-                return push_offset(&rc->aborted, &rc->aborted_count, &rc->aborted_size, v);
-        plog_path_of(rc->pl->dir, name, path);
-        if (ends_with(name, DELETED_SUFFIX)) /* large ones, perhaps many: a start does not wait for that */
-                store_remove_later(rc->pl->store, path, 0);
-        else if (ends_with(name, ".new") || ends_with(name, ".tmp"))
-                (void)file_unlink(path); /* tried again at the next start */
-        return 0;
-}
-
-static int compare_offsets(const void *a, const void *b)
-{
-        int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-
-        return (x > y) - (x < y);
-}
 
 /* One that stays would lie within what is appended next. */
 static int remove_segment_files(struct plog *pl, int64_t base)
@@ -128,11 +60,11 @@ static bool lies_below_start(const struct recovery *rc, size_t i)
         const struct checkpoint *c = &rc->c;
 
         /* The one that was active stays until a checkpoint that knows of another is durable: see check_active(). */
-        if (!rc->have_checkpoint || rc->bases[i] == c->segment_base)
+        if (!rc->have_checkpoint || rc->files.segments.at[i] == c->segment_base)
                 return false;
-        if (i + 1 < rc->bases_count && rc->bases[i + 1] <= c->start_offset)
+        if (i + 1 < rc->files.segments.count && rc->files.segments.at[i + 1] <= c->start_offset)
                 return true;
-        return c->segment_base < 0 && c->start_offset == c->end_offset && rc->bases[i] < c->start_offset;
+        return c->segment_base < 0 && c->start_offset == c->end_offset && rc->files.segments.at[i] < c->start_offset;
 }
 
 /* Make the segments that are on disk; those that retention has passed, and empty ones, go. */
@@ -140,13 +72,13 @@ static int load_segments(struct recovery *rc)
 {
         struct plog *pl = rc->pl;
 
-        for (size_t i = 0; i < rc->bases_count; i++) {
+        for (size_t i = 0; i < rc->files.segments.count; i++) {
                 CLEANUP(segment_unrefp) struct segment *s = NULL;
                 char path[PLOG_PATH_MAX];
                 struct file_info info;
                 int r;
 
-                plog_path(pl->dir, rc->bases[i], SEGMENT_SUFFIX, path);
+                plog_path(pl->dir, rc->files.segments.at[i], SEGMENT_SUFFIX, path);
                 r = file_info(path, &info);
                 if (r)
                         return r;
@@ -157,12 +89,12 @@ static int load_segments(struct recovery *rc)
                         rc->settled = true;
                 }
                 if (!info.size || lies_below_start(rc, i)) {
-                        r = remove_segment_files(pl, rc->bases[i]);
+                        r = remove_segment_files(pl, rc->files.segments.at[i]);
                         if (r)
                                 return r;
                         continue;
                 }
-                r = segment_new(pl, rc->bases[i], &s);
+                r = segment_new(pl, rc->files.segments.at[i], &s);
                 if (!r)
                         r = segments_push(pl, s);
                 if (r)
@@ -172,7 +104,8 @@ static int load_segments(struct recovery *rc)
                 s->created_ms = info.mtime_ms;
                 s->sealed = true;
                 s->summary_known = s->index_checked = false;
-                s->next_offset = i + 1 < rc->bases_count ? rc->bases[i + 1] : rc->bases[i];
+                s->next_offset =
+                        i + 1 < rc->files.segments.count ? rc->files.segments.at[i + 1] : rc->files.segments.at[i];
                 TAKE_PTR(s);
         }
         return 0;
@@ -193,10 +126,9 @@ static int remove_orphans(struct recovery *rc)
 {
         int r = 0;
 
-        for (size_t i = 0; !r && i < rc->indexes_count; i++)
-                if (!rc->bases_count ||
-                    !bsearch(&rc->indexes[i], rc->bases, rc->bases_count, sizeof *rc->bases, compare_offsets))
-                        r = remove_index(rc, rc->indexes[i]);
+        for (size_t i = 0; !r && i < rc->files.indexes.count; i++)
+                if (!offset_list_has(&rc->files.segments, rc->files.indexes.at[i]))
+                        r = remove_index(rc, rc->files.indexes.at[i]);
         return r;
 }
 
@@ -207,8 +139,7 @@ static int check_active(struct recovery *rc)
         const struct checkpoint *c = &rc->c;
 
         if (!rc->have_checkpoint || c->segment_base < 0 || plog_store_was_clean(rc->pl->store) ||
-            (rc->bases_count &&
-             bsearch(&c->segment_base, rc->bases, rc->bases_count, sizeof *rc->bases, compare_offsets)))
+            offset_list_has(&rc->files.segments, c->segment_base))
                 return 0;
         diag(DIAG_ERROR,
              "%s: segment %020lld.log, which was being written, is missing from %s: records up to offset %lld, and "
@@ -221,12 +152,6 @@ static int check_active(struct recovery *rc)
 
 /* ---- what need not be read ---- */
 
-static bool has_aborted_file(const struct recovery *rc, int64_t base)
-{
-        return rc->aborted_count &&
-               bsearch(&base, rc->aborted, rc->aborted_count, sizeof *rc->aborted, compare_offsets);
-}
-
 /* Of the first @count segments, those with a .txn file have aborted transactions, unless there are not as many as there
  * were: then their indexes are asked, when somebody wants to know. */
 static void find_aborted(struct recovery *rc, size_t count)
@@ -235,13 +160,13 @@ static void find_aborted(struct recovery *rc, size_t count)
         uint32_t found = 0;
 
         for (size_t i = 0; i < count; i++)
-                found += has_aborted_file(rc, pl->segments[i]->base_offset);
+                found += offset_list_has(&rc->files.aborted, pl->segments[i]->base_offset);
         for (size_t i = 0; i < count; i++) {
                 struct segment *s = pl->segments[i];
 
                 if (found != rc->c.aborted_segments)
                         segment_set_aborted(pl, s, ABORTED_UNKNOWN);
-                else if (has_aborted_file(rc, s->base_offset))
+                else if (offset_list_has(&rc->files.aborted, s->base_offset))
                         segment_set_aborted(pl, s, ABORTED_FILED);
         }
 }
@@ -278,98 +203,7 @@ static void find_scan_start(struct recovery *rc)
                 rc->scan_pos = rc->c.segment_pos;
 }
 
-/* ---- replay ---- */
-
-static int walk_segment(struct plog *pl, struct segment *s, int64_t from, int64_t to,
-                        int (*fn)(void *arg, const struct replay *at), void *arg)
-{
-        struct index_entry e;
-        struct batch_header h;
-        struct walk_skips skips;
-        struct walk_range range;
-        struct walk w;
-        int64_t pos;
-        int fd, r;
-
-        r = segment_seek(pl, s, (struct index_key){ INDEX_BY_OFFSET, from - s->base_offset }, true, &e);
-        if (r)
-                return r;
-        fd = pin_file_pin(s->file, 0);
-        if (fd < 0)
-                return fd;
-        range = segment_range(s, &e, s->size, INT64_MAX);
-        segment_skips(pl, s, &skips);
-        range.skips = &skips;
-        walk_init(&w, fd, &range, false);
-        while ((r = walk_next(&w, &h, &pos)) > 0) {
-                if (h.base_offset >= to) {
-                        r = 0;
-                        break;
-                }
-                if (batch_last_offset(&h) < from)
-                        continue;
-                r = fn(arg, &(struct replay){ &h, fd, pos });
-                if (r)
-                        break;
-        }
-        pin_file_unpin(s->file);
-        return r == -EUCLEAN ? 0 : r;
-}
-
-/* Appending may make the list longer meanwhile; nothing else changes it. */
-static struct segment *segment_at(struct plog *pl, size_t i)
-{
-        struct segment *s;
-
-        pthread_mutex_lock(&pl->lock);
-        s = i < pl->segments_count ? segment_ref(pl->segments[i]) : NULL;
-        pthread_mutex_unlock(&pl->lock);
-        return s;
-}
-
-int plog_replay(struct plog *pl, int64_t from, int64_t to, int (*fn)(void *arg, const struct replay *at), void *arg)
-{
-        size_t first;
-
-        if (from >= to)
-                return 0; /* most starts: nobody needs a walk over the segment that holds @from to find that out */
-        pthread_mutex_lock(&pl->lock);
-        first = (size_t)MAX2(segments_find(pl, from), (ptrdiff_t)0);
-        pthread_mutex_unlock(&pl->lock);
-        for (size_t i = first;; i++) {
-                CLEANUP(segment_unrefp) struct segment *s = segment_at(pl, i);
-                int r;
-
-                if (!s || s->base_offset >= to)
-                        return 0;
-                r = walk_segment(pl, s, from, to, fn, arg);
-                if (r)
-                        return r;
-        }
-}
-
-int producers_replay(void *arg, const struct replay *at)
-{
-        struct producers *all = arg;
-        struct batch_marker marker;
-        struct producer *p;
-        int r = 0;
-
-        if (!batch_has_producer(at->h))
-                return 0;
-        if (batch_is_control(at->h)) {
-                r = walk_marker(at->fd, at->pos, at->h, &marker);
-                if (r <= 0)
-                        return r;
-                if (producers_reserve(all))
-                        return -ENOMEM;
-        }
-        p = producers_get(all, at->h->producer_id);
-        if (!p)
-                return -ENOMEM;
-        producers_note(all, p, at->h, r ? &marker : NULL, clock_wall_ms());
-        return 0;
-}
+/* ---- scan ---- */
 
 static int note_epoch(void *arg, const struct replay *at)
 {
@@ -380,64 +214,6 @@ static int note_epoch(void *arg, const struct replay *at)
                 pl->epochs_dirty = true;
         return r;
 }
-
-/* ---- producers ---- */
-
-static int note_snapshot(void *arg, const char *name)
-{
-        struct recovery *rc = arg;
-        int64_t v = plog_offset_of_name(name, SNAPSHOT_SUFFIX);
-
-        return v >= 0 ? push_offset(&rc->snapshots, &rc->snapshots_count, &rc->snapshots_size, v) : 0;
-}
-
-/* Does the snapshot at @offset hold all aborted transactions that are wanted, or come before all of them? */
-static bool snapshot_serves(const struct producers *p, int64_t offset, const struct producers_want *want)
-{
-        return offset <= want->aborted_from || p->aborted_from <= want->aborted_from;
-}
-
-int producers_recover(struct plog *pl, const struct producers_want *want, struct producers *ret)
-{
-        struct recovery rc = { .pl = pl };
-        int64_t from;
-        int r;
-
-        pthread_mutex_lock(&pl->lock);
-        from = MAX2(want->known_empty, MIN2(plog_first_base(pl), want->offset));
-        pthread_mutex_unlock(&pl->lock);
-        r = file_list(pl->dir, note_snapshot, &rc);
-        if (!r && rc.snapshots_count)
-                qsort(rc.snapshots, rc.snapshots_count, sizeof *rc.snapshots, compare_offsets);
-        for (size_t i = rc.snapshots_count; !r && i-- > 0;) {
-                char path[PLOG_PATH_MAX];
-
-                plog_path(pl->dir, rc.snapshots[i], SNAPSHOT_SUFFIX, path);
-                if (rc.snapshots[i] > want->offset) {
-                        if (want->cut)
-                                (void)file_unlink(path);
-                        continue;
-                }
-                if (rc.snapshots[i] < from)
-                        break;
-                r = producers_load(ret, path, rc.snapshots[i]);
-                if (!r && snapshot_serves(ret, rc.snapshots[i], want)) {
-                        from = rc.snapshots[i];
-                        break;
-                }
-                producers_fini(ret);
-                if (r == -EUCLEAN || r == -ENOENT)
-                        r = 0; /* an older one and more batches do as well */
-        }
-        free(rc.snapshots);
-        if (!r)
-                r = plog_replay(pl, from, want->offset, producers_replay, ret);
-        aborted_drop_below(&ret->aborted, want->aborted_from);
-        ret->aborted_from = want->aborted_from;
-        return r;
-}
-
-/* ---- scan ---- */
 
 /* How much will be read, for whoever shows progress. */
 static void announce_scan(const struct recovery *rc)
@@ -575,7 +351,7 @@ static int scan_segment(struct recovery *rc, struct segment *s)
         s->sealed = false;
         s->next_offset = s->base_offset;
         s->size = 0;
-        if (has_aborted_file(rc, s->base_offset)) {
+        if (offset_list_has(&rc->files.aborted, s->base_offset)) {
                 plog_path(rc->pl->dir, s->base_offset, ABORTED_SUFFIX, path);
                 (void)file_unlink(path); /* what the scan finds is written when it is sealed */
         }
@@ -586,12 +362,11 @@ static int scan_segment(struct recovery *rc, struct segment *s)
         } else {
                 rc->scan_pos = pos = 0;
         }
-        for (size_t i = 0; !s->index.filed_count && i < rc->indexes_count; i++)
-                if (rc->indexes[i] == s->base_offset) { /* it is not used, and begun again */
-                        r = remove_index(rc, s->base_offset);
-                        if (r)
-                                return r;
-                }
+        if (!s->index.filed_count && offset_list_has(&rc->files.indexes, s->base_offset)) {
+                r = remove_index(rc, s->base_offset); /* it is not used, and begun again */
+                if (r)
+                        return r;
+        }
         fd = pin_file_pin(s->file, 0);
         if (fd < 0)
                 return fd;
@@ -792,13 +567,9 @@ static int recover_inner(struct recovery *rc)
 
         r = swap_redo(pl->dir, pl->name);
         if (!r)
-                r = file_list(pl->dir, note_name, rc);
+                r = folder_read(pl, &rc->files);
         if (r)
                 return r;
-        if (rc->aborted_count)
-                qsort(rc->aborted, rc->aborted_count, sizeof *rc->aborted, compare_offsets);
-        if (rc->bases_count)
-                qsort(rc->bases, rc->bases_count, sizeof *rc->bases, compare_offsets);
         r = remove_orphans(rc);
         if (r)
                 return r;
@@ -863,10 +634,7 @@ int plog_recover(struct plog *pl)
 
         pl->checkpoint_snapshot = pl->previous_snapshot = -1;
         r = recover_inner(&rc);
-        free(rc.bases);
-        free(rc.snapshots);
-        free(rc.indexes);
-        free(rc.aborted);
+        folder_fini(&rc.files);
         if (r)
                 return r;
         pl->checkpoint_ms = clock_mono_ms();
