@@ -2,8 +2,8 @@
 """What is told while logs recover after a crash.
 
 Goal: systemd, /readyz and the operator see how far a long recovery is, systemd waits while there is progress, READY=1 comes
-last, and one line sums up. Method: SIGKILL with data in many partitions, then a start on a disk whose syncs wait until they
-are let go; a datagram socket in place of systemd.
+last, and one line sums up. Method: SIGKILL with data in many partitions, then a start on a disk where one partition's syncs
+wait until they are let go; a datagram socket in place of systemd.
 """
 
 import re
@@ -71,7 +71,7 @@ class Recovery(ProgramCase):
         """A recovery that takes seconds: the state at most once in a second, the same from /readyz, a line for the
         operator; systemd is asked for more time once, because nothing moves afterwards; then READY=1 and the sum."""
         self.node.kill()
-        self.disk.hold("t")
+        self.disk.hold("t", 7)
         self.begin()
         states, extended = [], 0
         began = time.monotonic()

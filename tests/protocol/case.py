@@ -33,9 +33,9 @@ class Disk:
         new.write_text(text)
         new.rename(self.file)
 
-    def hold(self, topic):
-        """Syncs of this topic's files wait until release()."""
-        self._order(f"hold /{topic}-")
+    def hold(self, topic, partition=""):
+        """Syncs of this topic's (or partition's) files wait until release()."""
+        self._order(f"hold /{topic}-{partition}")
 
     def fail(self, topic):
         """Syncs of this topic's files fail."""
