@@ -179,7 +179,7 @@ static int input_fill(struct input *in, int fd, int64_t end, size_t need)
                 in->buf = buf;
                 in->size = want;
         }
-        n = file_pread(fd, in->buf, (size_t)MIN2((int64_t)in->size, end - in->pos), in->pos);
+        n = file_pread_aside(fd, in->buf, (size_t)MIN2((int64_t)in->size, end - in->pos), in->pos);
         in->buf_pos = in->pos;
         in->len = n < 0 ? 0 : (size_t)n;
         return n < 0 ? (int)n : (size_t)n < need ? -EUCLEAN : 0;
