@@ -49,11 +49,12 @@ def kafka_jars(build):
     return folder
 
 
-def write_pictures(folder, tables, pictures):
+def write_pictures(folder, machine, tables, pictures):
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in pictures.items():
         (folder / name).write_text(text)
-    (folder / "tables.txt").write_text("\n".join([machine_line(), "", *tables]) + "\n")
+    for part, lines in tables.items():
+        (folder / f"{part}.txt").write_text("\n".join([machine, "", *lines]) + "\n")
 
 
 def main():
@@ -65,7 +66,8 @@ def main():
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     data, missed = {}, []
-    print(machine_line())
+    machine = machine_line()
+    print(machine)
     try:
         if "limits" in args.parts:
             limits = Limits(chronikd, load, work / "limits", args.steady_seconds)
@@ -80,10 +82,10 @@ def main():
             speed.work.mkdir()
             speed.run(args.parts)
             tables = speed.tables()
-            print("\n" + "\n".join(tables), flush=True)
+            print("\n" + "\n".join(sum(tables.values(), []) + speed.idle_table()), flush=True)
             data["speed"] = speed.data()
             if args.pictures:
-                write_pictures(args.pictures, tables, speed.pictures())
+                write_pictures(args.pictures, machine, tables, speed.pictures())
     finally:
         shutil.rmtree(work, ignore_errors=True)
     if args.json:

@@ -35,24 +35,30 @@ class Speed:
                    *[self.contest.ratio(w, figure, n) for n in NAMES[1:]]]
 
     def tables(self):
-        out = []
+        """{part: lines}"""
+        out = {}
         for part, figures in TABLES.items():
             for mode in MODES:
                 workloads = self.of_part(part, mode)
                 for heading, figure, factor in figures if workloads else ():
                     rows = list(self.factor_rows(workloads, figure, factor))
-                    out += [f"{part}: {heading}; {MODE_TEXT[mode]}",
-                            *table([f"median of {self.rounds}", *NAMES, "/kafka", "/floor"], rows), ""]
+                    out.setdefault(part, []).extend(
+                        [f"{part}: {heading}; {MODE_TEXT[mode]}",
+                         *table([f"median of {self.rounds}", *NAMES, "/kafka", "/floor"], rows), ""])
         for mode in MODES if self.clients else ():
             for heading, figure in (("throughput, MB/s", "mb_s"), ("acknowledged, p99 ms", "p99_ms"),
                                     ("server's CPU seconds per GB", "cpu_s_per_gb")):
-                out += [f"clients: {heading}; {MODE_TEXT[mode]}",
-                        *table(["1,000 B records, 8 partitions", "chronikd", "kafka", "/kafka"],
-                               list(self.clients.rows(mode, figure))), ""]
+                out.setdefault("clients", []).extend(
+                    [f"clients: {heading}; {MODE_TEXT[mode]}",
+                     *table(["1,000 B records, 8 partitions", "chronikd", "kafka", "/kafka"],
+                            list(self.clients.rows(mode, figure))), ""])
+        return out
+
+    def idle_table(self):
         idle = self.contest.idle
         rows = [[label, *[idle[n][key] if n in idle else None for n in NAMES]]
                 for label, key in (("ready after, s", "ready_s"), ("resident, MB", "resident_mb"))]
-        return out + ["idle, just started", *table(["", *NAMES], rows)]
+        return ["idle, just started", *table(["", *NAMES], rows)]
 
     def bars_of(self, part, mode, figure, title, factor=1, keep=lambda w: True):
         rows = [(w.name, {n: v * factor if (v := self.contest.figure(w, n, figure)) is not None else None
