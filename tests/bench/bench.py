@@ -10,9 +10,10 @@ from pathlib import Path
 from limits import Limits
 from report import machine_line, write_json
 from speed import Speed
+from starts import Starts
 from workloads import PARTS
 
-ALL = ("limits", *PARTS, "clients")
+ALL = ("limits", "starts", *PARTS, "clients")
 HERE = Path(__file__).resolve().parent
 
 
@@ -57,42 +58,70 @@ def write_pictures(folder, machine, tables, pictures):
         (folder / f"{part}.txt").write_text("\n".join([machine, "", *lines]) + "\n")
 
 
+class Run:
+    """One call of the command: what was measured, and where it goes."""
+
+    def __init__(self, args):
+        self.args, self.build = args, args.build.resolve()
+        self.work = self.build / "bench"
+        self.chronikd = self.build / "chronikd"
+        self.load, self.floor, self.rdkafka = (self.build / "tests/bench" / p
+                                               for p in ("bench-load", "bench-floor", "bench-rdkafka"))
+        self.machine = machine_line()
+        self.data, self.missed = {}, []
+
+    def show(self, tables, pictures=None, more=()):
+        """@tables: {part: lines}"""
+        print("\n" + "\n".join([*sum(tables.values(), []), *more]), flush=True)
+        if self.args.pictures:
+            write_pictures(self.args.pictures, self.machine, tables, pictures or {})
+
+    def limits(self):
+        limits = Limits(self.chronikd, self.load, self.work / "limits", self.args.steady_seconds)
+        limits.work.mkdir()
+        self.show({"limits": limits.run(say)})
+        self.data["limits"], self.missed = limits.data, limits.missed
+        say("limits: removing their data")
+        shutil.rmtree(limits.work)
+
+    def starts(self, jars):
+        starts = Starts(self.chronikd, self.load, jars, self.work / "starts", say)
+        starts.run()
+        self.show({"starts": starts.table()})
+        self.data["starts"] = [[*key, *seconds] for key, seconds in starts.rows.items()]
+
+    def speed(self, jars):
+        speed = Speed((self.chronikd, self.load, self.floor), self.rdkafka, jars, self.work / "speed", self.args.rounds, say)
+        speed.work.mkdir()
+        speed.run(self.args.parts)
+        self.show(speed.tables(), speed.pictures(), speed.idle_table())
+        self.data["speed"] = speed.data()
+
+    def run(self):
+        parts = set(self.args.parts)
+        jars = None if self.args.without_kafka or parts == {"limits"} else kafka_jars(self.build)
+        if "limits" in parts:
+            self.limits()
+        if "starts" in parts:
+            self.starts(jars)
+        if parts - {"limits", "starts"}:
+            self.speed(jars)
+
+
 def main():
-    args = arguments()
-    build = args.build.resolve()
-    work = build / "bench"
-    chronikd = build / "chronikd"
-    load, floor, rdkafka = (build / "tests/bench" / p for p in ("bench-load", "bench-floor", "bench-rdkafka"))
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
-    data, missed = {}, []
-    machine = machine_line()
-    print(machine)
+    run = Run(arguments())
+    shutil.rmtree(run.work, ignore_errors=True)
+    run.work.mkdir(parents=True)
+    print(run.machine)
     try:
-        if "limits" in args.parts:
-            limits = Limits(chronikd, load, work / "limits", args.steady_seconds)
-            limits.work.mkdir()
-            print("\n" + "\n".join(limits.run(say)), flush=True)
-            data["limits"], missed = limits.data, limits.missed
-            say("limits: removing their data")
-            shutil.rmtree(limits.work)
-        if set(args.parts) - {"limits"}:
-            jars = None if args.without_kafka else kafka_jars(build)
-            speed = Speed((chronikd, load, floor), rdkafka, jars, work / "speed", args.rounds, say)
-            speed.work.mkdir()
-            speed.run(args.parts)
-            tables = speed.tables()
-            print("\n" + "\n".join(sum(tables.values(), []) + speed.idle_table()), flush=True)
-            data["speed"] = speed.data()
-            if args.pictures:
-                write_pictures(args.pictures, machine, tables, speed.pictures())
+        run.run()
     finally:
-        shutil.rmtree(work, ignore_errors=True)
-    if args.json:
-        write_json(args.json, data)
-    if missed:
-        print(f"\n{len(missed)} limits missed: {', '.join(m.strip() for m in missed)}")
-    return 1 if missed else 0
+        shutil.rmtree(run.work, ignore_errors=True)
+    if run.args.json:
+        write_json(run.args.json, run.data)
+    if run.missed:
+        print(f"\n{len(run.missed)} limits missed: {', '.join(m.strip() for m in run.missed)}")
+    return 1 if run.missed else 0
 
 
 if __name__ == "__main__":

@@ -91,7 +91,7 @@ class Server:
     def start(self):
         """Start and wait until the text of @ready comes on standard output; self.ready_s is the time from exec to it."""
         with open(self.log, "ab") as log:
-            began = time.monotonic()
+            self.began = began = time.monotonic()
             self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=log, env=self.env,
                                             stdin=subprocess.DEVNULL)
         seen = b""
@@ -212,14 +212,18 @@ transaction.state.log.min.isr=1
     def java(self, flags, main, *args):
         return ["java", *flags, "-cp", f"{self.jars}/*", main, *map(str, args)]
 
-    def start(self):
-        """Format the storage, start, and ask for the API versions until they are answered: it logs nothing here."""
+    def format(self):
         done = subprocess.run(self.java([], "kafka.tools.StorageTool", "format", "--cluster-id",
                                         "Y2hyb25pay1iZW5jaC0wMA", "--config", self.properties),
                               capture_output=True, text=True, timeout=60, check=False)
         if done.returncode:
             raise ServerError(f"Kafka's storage was not formatted: {(done.stdout + done.stderr)[-500:]}")
-        began = time.monotonic()
+
+    def start(self):
+        """Format the storage at the first time, start, and ask for the API versions until they are answered: it logs nothing here."""
+        if not self.data.exists():
+            self.format()
+        self.began = began = time.monotonic()
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL)
         hello = Load(self.load_program, self.port).command("idle", connections=1)
