@@ -55,7 +55,7 @@ def write_pictures(folder, machine, tables, pictures):
     for name, text in pictures.items():
         (folder / name).write_text(text)
     for part, lines in tables.items():
-        (folder / f"{part}.txt").write_text("\n".join([machine, "", *lines]) + "\n")
+        (folder / f"{part}.txt").write_text("\n".join([machine, "", *lines]).rstrip("\n") + "\n")
 
 
 class Run:
