@@ -60,11 +60,10 @@ class Speed:
                 for label, key in (("ready after, s", "ready_s"), ("resident, MB", "resident_mb"))]
         return ["idle, just started", *table(["", *NAMES], rows)]
 
-    def bars_of(self, part, mode, figure, title, factor=1, keep=lambda w: True):
-        rows = [(w.name, {n: v * factor if (v := self.contest.figure(w, n, figure)) is not None else None
-                          for n in self.contest.servers})
+    def bars_of(self, part, mode, figure, title, keep=lambda w: True, logarithmic=False):
+        rows = [(w.name, {n: self.contest.figure(w, n, figure) for n in self.contest.servers})
                 for w in self.of_part(part, mode) if keep(w)]
-        return bars(title, rows) if rows else None
+        return bars(title, rows, logarithmic) if rows else None
 
     def growth_of(self, by, figure, title):
         series = {}
@@ -85,8 +84,10 @@ class Speed:
             "produce-cpu": self.bars_of("produce", "cached", "cpu_s_per_gb",
                                         "Produce, from the page cache: the server's CPU seconds per GB", keep=plain),
             "consume": self.bars_of("consume", "cached", "mb_s", "Consume: MB/s"),
-            "latency-durable": self.bars_of("latency", "durable", "p99_ms", "End to end, on stable storage: p99 ms"),
-            "latency-cached": self.bars_of("latency", "cached", "p99_ms", "End to end, from the page cache: p99 ms"),
+            "latency-durable": self.bars_of("latency", "durable", "p99_ms",
+                                            "End to end, on stable storage: p99 ms (logarithmic)", logarithmic=True),
+            "latency-cached": self.bars_of("latency", "cached", "p99_ms",
+                                           "End to end, from the page cache: p99 ms (logarithmic)", logarithmic=True),
             "growth-connections": self.growth_of("connections", "cpu_us_per_request", "CPU us per 1 KB request"),
             "growth-partitions": self.growth_of("partitions", "cpu_us_per_request", "CPU us per 1 KB request"),
         }

@@ -40,12 +40,17 @@ def short(value):
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
-def bars(title, rows):
-    """@rows: [(label, {name: value or None})]. Lengths are linear; a missing value says so."""
+def bars(title, rows, logarithmic=False):
+    """@rows: [(label, {name: value or None})]; a missing value says so."""
     names = [n for n in COLOURS if any(n in values for _, values in rows)]
     left, right, bar = 250, 640, 11
     step = bar * len(names) + 10
-    top = max((v for _, values in rows for v in values.values() if v), default=1)
+    known = [v for _, values in rows for v in values.values() if v] or [1]
+    top, low = max(known), min(known) / 2
+
+    def share(value):
+        return math.log(max(value, low) / low) / math.log(top / low) if logarithmic else value / top
+
     p = Picture(right + 70, 56 + step * len(rows), title)
     p.legend(names)
     for i, (label, values) in enumerate(rows):
@@ -56,7 +61,7 @@ def bars(title, rows):
             if value is None:
                 p.text(left + 4, at + bar - 2, "not kept", size=9)
                 continue
-            length = max(1.0, (right - left) * value / top)
+            length = max(1.0, (right - left) * share(value))
             p.add(f'<rect x="{left}" y="{at}" width="{length:.1f}" height="{bar - 2}" rx="1" fill="{COLOURS[name]}"/>')
             p.text(left + length + 4, at + bar - 3, short(value), size=9)
     return p.svg()
