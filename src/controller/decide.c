@@ -24,10 +24,10 @@ void decision_emit(struct decision *d, const struct meta_record *r)
 
         if (d->failed)
                 return;
-        x = meta_builder_apply(&d->builder, r, d->index);
-        assert(x <= 0); /* a decision that does not fit what it was made from is a bug */
+        x = meta_batch_add(&d->batch, r); /* first, because applying may end what the record borrows */
         if (!x)
-                x = meta_batch_add(&d->batch, r);
+                x = meta_builder_apply(&d->builder, r, d->index);
+        assert(x <= 0); /* a decision that does not fit what it was made from is a bug */
         d->failed = x;
 }
 
