@@ -24,10 +24,10 @@ void decision_emit(struct decision *d, const struct meta_record *r)
 
         if (d->failed)
                 return;
-        x = meta_builder_apply(&d->builder, r, d->index);
-        assert(x <= 0); /* a decision that does not fit what it was made from is a bug */
+        x = meta_batch_add(&d->batch, r); /* first, because applying may end what the record borrows */
         if (!x)
-                x = meta_batch_add(&d->batch, r);
+                x = meta_builder_apply(&d->builder, r, d->index);
+        assert(x <= 0); /* a decision that does not fit what it was made from is a bug */
         d->failed = x;
 }
 
@@ -79,12 +79,16 @@ static void run_items(struct decision *d, struct controller_request *rq)
                 case CONTROLLER_UPDATE_FEATURES:
                         decide_update_feature(d, &rq->update_features[i], rq->validate_only);
                         break;
+                default: /* what follows in the next commits */
+                        decision_refuse(d, &rq->result, CONTROLLER_E_INVALID, "This is not decided yet.");
+                        return;
                 }
         }
 }
 
 int decision_run(struct decision *d, struct controller_request *rq)
 {
+        rq->result = (struct controller_result){ CONTROLLER_OK, STR_NULL };
         run_items(d, rq);
         if (d->failed == -E2BIG)
                 decision_refuse(d, &rq->result, CONTROLLER_E_TOO_LARGE,
@@ -94,8 +98,6 @@ int decision_run(struct decision *d, struct controller_request *rq)
         else if (d->failed)
                 decision_refuse(d, &rq->result, CONTROLLER_E_NO_MEMORY,
                                 "The controller has no memory for this request.");
-        else
-                rq->result = (struct controller_result){ CONTROLLER_OK, STR_NULL };
         return d->failed;
 }
 

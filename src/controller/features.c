@@ -79,7 +79,7 @@ void decide_update_feature(struct decision *d, struct controller_update_feature 
                                 known->level_min, known->level_max, f->level);
                 return;
         }
-        if (f->level < now && !f->allow_downgrade) {
+        if (f->level < now && f->change == CONTROLLER_FEATURE_UPGRADE) {
                 decision_refuse(d, &f->result, CONTROLLER_E_FEATURE,
                                 "%s is at level %d; going down to %d must be asked for as a "
                                 "downgrade.",

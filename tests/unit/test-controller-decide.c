@@ -699,7 +699,8 @@ static void test_features(void)
         for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
                 struct controller_update_feature f = { .name = str_of(cases[i].name),
                                                        .level = cases[i].level,
-                                                       .allow_downgrade = cases[i].down };
+                                                       .change = cases[i].down ? CONTROLLER_FEATURE_SAFE_DOWNGRADE
+                                                                               : CONTROLLER_FEATURE_UPGRADE };
 
                 ask(CONTROLLER_UPDATE_FEATURES, &f, 1, false);
                 CU_ASSERT_EQUAL(f.result.outcome, cases[i].want);
