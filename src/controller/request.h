@@ -44,6 +44,7 @@ enum controller_outcome {
         CONTROLLER_E_UNSAFE_TO_STOP,          /* the drain guard says no */
         CONTROLLER_E_DISRUPTION_HELD,         /* another one holds the disruption token, or the asker does not */
         CONTROLLER_E_TOO_FEW_BROKERS,         /* the others cannot hold what this broker has to give away */
+        CONTROLLER_OUTCOMES_END
 };
 
 /* Outcome and its text for people; the text lives in the request's memory. */
