@@ -1,13 +1,13 @@
 /* A node as a member of its cluster: registration, the metadata that it follows from then on, heartbeats (KIP-631).
  *
- * Everything on the main loop. READY is said at the first heartbeat that leaves the node unfenced: then every partition
+ * Everything on the main loop. The node is ready at the first heartbeat that leaves the node unfenced: then every partition
  * that the metadata placed here is open. */
 #include <stdio.h>
 
 #include "chronikd/node.h"
 #include "sys/clock.h"
 #include "sys/diag.h"
-#include "sys/systemd.h"
+#include "sys/process.h"
 
 enum { HEARTBEAT_MS = 2000, STARTING_MS = 5 };
 
@@ -47,10 +47,8 @@ static void beat_done(struct controller_request *rq)
         if (!rq->result.outcome && !n->heartbeat.result.outcome && !n->heartbeat.fenced && !n->ready && !n->stopping) {
                 n->ready = true;
                 progress_end(n);
-                printf("READY chronikd %s kafka=%s admin=%s node=%d\n", CHRONIK_VERSION, n->kafka, n->admin,
-                       n->led.node_id);
-                fflush(stdout);
-                systemd_ready("serving");
+                if (n->on_ready)
+                        n->on_ready(n->arg);
         }
         loop_timer_start(&n->beat, n->ready ? HEARTBEAT_MS : STARTING_MS);
 }
@@ -96,10 +94,10 @@ static void registered(struct controller_request *rq)
                 return;
         if (r->outcome) {
                 diag(DIAG_ERROR, "the controller refuses this node: %.*s", STR_FMT(r->message));
-                exit(1);
+                process_end(1);
         }
         if (follow_metadata(n))
-                exit(1);
+                process_end(1);
         on_beat(&n->beat);
 }
 

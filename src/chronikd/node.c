@@ -1,14 +1,12 @@
-/* One node's life: open what is on disk, serve, register, and stop in good order. */
+/* One node's life: open what is on disk, serve, register, and stop in good order. What a node says to the system it runs
+ * on (signals, READY, the admin listener) is serve.c's: a simulation has several nodes in one process. */
 #include "chronikd/node.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 
 #include "sys/clock.h"
 #include "sys/diag.h"
-#include "sys/file.h"
-#include "sys/systemd.h"
 
 enum { TICK_MS = 100, RETRY_MS = 60000, STOP_MS = 10000, STALL_MS = 60000, HURRY_MS = 5000, OVERLAP_MAX = 64 };
 
@@ -30,7 +28,7 @@ static void on_tick(struct loop_timer *t)
         loop_timer_start(&n->tick, TICK_MS);
 }
 
-/* ---- stop: the admin listener and clients first, then the logs, then the metadata ---- */
+/* ---- stop: clients first, then the logs, then the metadata ---- */
 
 static void controller_stopped(void *arg)
 {
@@ -102,43 +100,19 @@ static void coord_is_stopped(void *arg)
         net_server_stop(n->net, STOP_MS, n->loop, &n->net_stopped);
 }
 
-static void admin_close(struct io_job *job)
-{
-        struct node *n = container_of(job, struct node, admin_closing);
-
-        n->http = http_server_free(n->http);
-}
-
-static void admin_is_closed(struct io_job *job)
-{
-        struct node *n = container_of(job, struct node, admin_closing);
-
-        coord_stop(n->coord, n->loop, coord_is_stopped, n);
-}
-
-static void node_stop(struct node *n)
+void node_begin_stop(struct node *n)
 {
         if (n->stopping)
                 return;
         n->stopping = true;
-        systemd_stopping();
         member_stop(n);
         loop_timer_stop(&n->tick);
-        /* Admin requests in work wait for answers that come through this loop, so another thread waits for them. */
-        n->admin_closing = (struct io_job){ .run = admin_close, .done = admin_is_closed, .reply_loop = n->loop };
-        iopool_submit(n->pool, &n->admin_closing);
 }
 
-static void on_term(struct loop_signal *s, int signo)
+void node_stop(struct node *n)
 {
-        (void)signo;
-        node_stop(container_of(s, struct node, on_term));
-}
-
-static void on_int(struct loop_signal *s, int signo)
-{
-        (void)signo;
-        node_stop(container_of(s, struct node, on_int));
+        node_begin_stop(n);
+        coord_stop(n->coord, n->loop, coord_is_stopped, n);
 }
 
 /* ---- start ---- */
@@ -224,33 +198,14 @@ static int node_coordinate(struct node *n)
         return r;
 }
 
-static void address_format(struct conf_addr a, char *text, size_t size)
+void node_format_address(struct conf_addr a, char *text, size_t size)
 {
         snprintf(text, size, strchr(a.host, ':') ? "[%s]:%u" : "%s:%u", a.host, a.port);
 }
 
-/* Why an address cannot be listened on. */
-static const char *why_not(int error)
+const char *node_why_not(int error)
 {
         return error == -ENOENT ? "no such host is known" : strerror(-error);
-}
-
-static int node_listen_admin(struct node *n)
-{
-        struct conf_addr at = n->conf->server.admin;
-        uint16_t port;
-        int r;
-
-        address_format(at, n->admin, sizeof n->admin);
-        r = http_server_new(n->admin, admin_answer, n, &n->http, &port);
-        if (r) {
-                diag(DIAG_ERROR, "cannot serve on server.admin %s: %s. Choose another address with --admin HOST:PORT",
-                     n->admin, why_not(r));
-                return 1;
-        }
-        at.port = port;
-        address_format(at, n->admin, sizeof n->admin);
-        return 0;
 }
 
 /* Logs that are opened or closed at a time: one thread of the pool is left for flushes. */
@@ -320,19 +275,45 @@ static int node_serve(struct node *n)
                 r = node_coordinate(n);
         if (!r)
                 r = handler_start(n->handler, n->reactors);
-        address_format(c->server.kafka, address, sizeof address);
+        node_format_address(c->server.kafka, address, sizeof address);
         if (!r)
                 r = net_server_listen(n->net, "PLAINTEXT", address, &n->port);
         if (r) {
                 diag(DIAG_ERROR, "cannot serve on server.kafka %s: %s. Choose another address with --kafka HOST:PORT",
-                     address, why_not(r));
+                     address, node_why_not(r));
                 return 1;
         }
         return 0;
 }
 
-static void node_close(struct node *n)
+int node_new(struct conf *conf, struct node **ret_node)
 {
+        struct node *n = calloc(1, sizeof *n);
+
+        if (!n)
+                return fail("cannot start", strerror(ENOMEM));
+        n->conf = conf;
+        n->led.node_id = (int32_t)conf->server.node_id;
+        if (node_open(n) || node_serve(n))
+                return 1;
+        loop_timer_init(&n->tick, n->loop, on_tick);
+        *ret_node = n;
+        return 0;
+}
+
+void node_start(struct node *n)
+{
+        loop_timer_start(&n->tick, TICK_MS);
+        n->retained_ms = clock_mono_ms();
+        compactor_start(&n->compactor);
+        scrub_start(&n->scrub);
+        member_start(n);
+}
+
+struct node *node_free(struct node *n)
+{
+        if (!n)
+                return NULL;
         n->net = net_server_free(n->net);
         scrub_fini(&n->scrub);
         led_fini(&n->led);
@@ -344,27 +325,6 @@ static void node_close(struct node *n)
         partition_table_free(n->table);
         arena_fini(&n->rq_mem);
         loop_free(n->loop);
-}
-
-int node_run(struct conf *conf)
-{
-        static struct node node;
-        struct node *n = &node;
-
-        n->conf = conf;
-        n->led.node_id = (int32_t)conf->server.node_id;
-        signal(SIGPIPE, SIG_IGN);
-        if (node_open(n) || node_serve(n) || node_listen_admin(n))
-                return 1;
-        loop_timer_init(&n->tick, n->loop, on_tick);
-        loop_timer_start(&n->tick, TICK_MS);
-        n->retained_ms = clock_mono_ms();
-        compactor_start(&n->compactor);
-        scrub_start(&n->scrub);
-        loop_signal_start(&n->on_term, n->loop, SIGTERM, on_term);
-        loop_signal_start(&n->on_int, n->loop, SIGINT, on_int);
-        member_start(n);
-        loop_run(n->loop);
-        node_close(n);
-        return 0;
+        free(n);
+        return NULL;
 }

@@ -1,4 +1,5 @@
-/* One running node: what it consists of. Made and ended by node.c; admin*.c read it. */
+/* One running node: what it consists of. Made and ended by node.c; admin*.c and metrics.c read it. A process may have
+ * several (the simulator does); the program has one, see serve.c. */
 #pragma once
 
 #include <stdatomic.h>
@@ -24,14 +25,13 @@ struct node {
         struct coord *coord;
         struct loop *reactors[256];
         struct net_server *net;
-        struct http_server *http;
         struct led led;
         struct retain retain;
         struct compactor compactor;
         struct progress progress;
         struct scrub scrub;
         struct meta_subscriber subscriber;
-        char log_dir[1200], meta_dir[1200], kafka[300], admin[300];
+        char log_dir[1200], meta_dir[1200], kafka[300];
         uint16_t port;
         int64_t retained_ms, retried_ms;
 
@@ -42,14 +42,32 @@ struct node {
         struct rec_broker_endpoint endpoint;
         struct uuid directory;
         struct loop_timer beat, tick;
-        struct loop_signal on_term, on_int;
         struct mail net_stopped;
-        struct io_job admin_closing;
         atomic_bool ready, stopping;
+
+        /* By the owner, before node_start(); may be NULL. Main loop: every partition is open, clients are served. */
+        void (*on_ready)(void *arg);
+        void *arg;
 };
 
-/* Run a node until it is told to stop (SIGTERM, SIGINT). Return: the exit status. */
-int node_run(struct conf *conf);
+/* ---- node.c: on the thread that runs the main loop ---- */
+
+/* Open what is on disk and listen for clients. @conf is borrowed until node_free(). Return: 0, or 1 when that cannot be: why
+ * has been said, and the process is to end, because what had been begun is not undone. */
+int node_new(struct conf *conf, struct node **ret_node);
+/* Register, open the logs, serve, once @n->loop runs, which is the caller's business. */
+void node_start(struct node *n);
+/* Say "stopping" from now on, and neither register nor send heartbeats. Once or several times. */
+void node_begin_stop(struct node *n);
+/* Stop in good order; ends @n->loop. Once. */
+void node_stop(struct node *n);
+/* After the loop has ended. NULL is fine. Returns NULL. */
+struct node *node_free(struct node *n);
+
+/* "HOST:PORT", an IPv6 address in brackets. */
+void node_format_address(struct conf_addr a, char *text, size_t size);
+/* Why an address cannot be listened on; static or thread-local text. */
+const char *node_why_not(int error);
 
 /* ---- member.c; on the main loop ---- */
 

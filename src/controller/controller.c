@@ -16,6 +16,7 @@
 
 #include "sys/clock.h"
 #include "sys/diag.h"
+#include "sys/process.h"
 
 #define SESSION_TIMEOUT_MS 9000 /* as Kafka's broker.session.timeout.ms */
 
@@ -340,7 +341,7 @@ static void bootstrap(struct controller *c)
         if (!r)
                 return;
         diag(DIAG_ERROR, "controller: no memory to begin a cluster");
-        _exit(70);
+        process_end(70);
 }
 
 static bool cluster_is_ours(const struct controller *c, const struct meta_image *image)
@@ -355,13 +356,13 @@ static void activate(struct controller *c)
                 diag(DIAG_ERROR,
                      "controller: the metadata is of cluster %.*s, but the configuration says %s; correct one of them",
                      STR_FMT(c->decided->cluster_id), c->cluster_id);
-                _exit(70);
+                process_end(70);
         }
         if (str_is_null(c->decided->cluster_id))
                 bootstrap(c);
         if (controller_leases_start(&c->leases, c->decided, loop_now_ms(c->loop), c->rules.session_timeout_ms)) {
                 diag(DIAG_ERROR, "controller: no memory for the leases of the brokers");
-                _exit(70);
+                process_end(70);
         }
         loop_timer_start(&c->lease_timer, MAX2(c->rules.session_timeout_ms / 4, (int64_t)20));
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "sys/diag.h"
+#include "sys/process.h"
 
 void quorum_die(const char *fmt, ...)
 {
@@ -22,7 +23,7 @@ void quorum_die(const char *fmt, ...)
         vsnprintf(text, sizeof text, fmt, ap);
         va_end(ap);
         diag(DIAG_ERROR, "metadata: %s; ending, because what is on disk is not certain any more", text);
-        _exit(70);
+        process_end(70);
 }
 
 void quorum_die_io(const char *path, int error)
@@ -32,7 +33,7 @@ void quorum_die_io(const char *path, int error)
                      "metadata: %s cannot be written: %s; ending. Free space there and start again: nothing that was "
                      "acknowledged is lost",
                      path, strerror(-error));
-                _exit(70);
+                process_end(70);
         }
         quorum_die("%s cannot be written: %s; check the disk", path, strerror(-error));
 }
