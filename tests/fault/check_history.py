@@ -169,10 +169,11 @@ class Checker:
 
     # -- the end --
 
-    def judge(self):
-        """All violations, the worst kinds first; figures are in self.figures."""
+    def judge(self, whole=True):
+        """All violations, the worst kinds first; figures are in self.figures. Without @whole the run broke off, and only what was
+        wrong until then counts."""
         for of, p in sorted(self.partitions.items()):
-            if p.ack_times or p.shown or p.finals:
+            if whole and (p.ack_times or p.shown or p.finals):
                 self.judge_partition(of, p)
         for key in [k for k in self.found if len(self.found[k]) > EXAMPLES]:
             texts = self.found[key]

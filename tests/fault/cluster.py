@@ -45,6 +45,8 @@ def ids_of(layout):
 class Node:
     """One process and its folder. @disk: as for hosts.Disk, else the folder is where all are."""
 
+    ends_with = 0                       # its status after SIGTERM
+
     def __init__(self, number, roles, command, folder, env, disk=None):
         self.number, self.roles, self.command, self.env = number, roles, command, env
         self.folder, self.log = Path(folder), Path(f"{folder}.log")
@@ -109,7 +111,7 @@ class Node:
         except subprocess.TimeoutExpired:
             raise ClusterError(f"{self} did not stop in {limit_s} s: {self.tail()}") from None
         self.expected_dead = True
-        if status:
+        if status != self.ends_with:
             raise ClusterError(f"{self} ended with {status} after SIGTERM: {self.tail()}")
 
     def pause(self):
@@ -145,8 +147,7 @@ class Cluster:
         self.folder = Path(folder or tempfile.mkdtemp(prefix="chronik-test-fault-"))
         self.settings, self.layers = [*SETTINGS, *settings], layers
         self.hosts = where(self.roles, wires)
-        self.nodes = {n: Node(n, roles, self.hosts.command(n, self.command(n, roles)), self.folder / f"node-{n}", self.env(n),
-                              (disks or {}).get(n)) for n, roles in self.roles.items()}
+        self.nodes = {n: self.node(n, roles, (disks or {}).get(n)) for n, roles in self.roles.items()}
 
     def __enter__(self):
         return self
@@ -162,6 +163,10 @@ class Cluster:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     # -- what a node is started with --
+
+    def node(self, number, roles, disk):
+        return Node(number, roles, self.hosts.command(number, self.command(number, roles)), self.folder / f"node-{number}",
+                    self.env(number), disk)
 
     def controllers(self):
         return ",".join(f"{n}@{self.hosts.address(n, PEER)}" for n, roles in self.roles.items() if "controller" in roles)

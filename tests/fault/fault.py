@@ -24,6 +24,7 @@ def arguments():
     p.add_argument("--loopback", action="store_true", help="ports of the loopback instead of namespaces; no root, no cuts")
     p.add_argument("--clients", default="", help="foreign clients beside our own: confluent, java, franz")
     p.add_argument("--chronikd", help="the program (build/chronikd, or CHRONIKD)")
+    p.add_argument("--kafka", metavar="JARS", help="the folder of Apache Kafka's jars, to run that in place of chronikd")
     p.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="a parameter of all nodes")
     p.add_argument("--keep", action="store_true", help="leave histories, data and output, also of what passed")
     p.add_argument("--verbose", action="store_true", help="say what is done, as it is done")
