@@ -153,7 +153,7 @@ int net_reactor_init(struct net_reactor *r, struct net_server *s, unsigned numbe
         r->scratch = malloc(SCRATCH_LEN);
         if (!r->scratch)
                 return -ENOMEM;
-        snprintf(name, sizeof name, "net-%u", number);
+        snprintf(name, sizeof name, "%s-%u", s->cfg.name ? s->cfg.name : "net", number);
         e = loop_new(name, &r->loop);
         if (e)
                 return e;

@@ -40,6 +40,7 @@ struct net_ops {
 struct net_config {
         struct net_ops ops;
         void *owner;
+        const char *name;               /* of the threads; NULL: "net" */
         struct iopool *pool;            /* reads file pieces that are not in the page cache. NULL: sent as they are */
         bool (*memory_is_plenty)(void); /* NULL: sys/memory.h; whether cold files may stay in the page cache */
         unsigned reactors_count;        /* 1..256 */
@@ -135,6 +136,7 @@ void net_conn_hang_up(struct net_conn *c, const char *reason);
 /* Close now; close() of the owner is called from within. @reason is borrowed for the call. On the reactor. */
 void net_conn_drop(struct net_conn *c, const char *reason);
 
+/* The loop of its reactor. */
 struct loop *net_conn_loop(const struct net_conn *c);
 /* 0..reactors_count-1: the reactor's number. */
 unsigned net_conn_reactor(const struct net_conn *c);
