@@ -18,11 +18,14 @@
 #include "sys/diag.h"
 
 #define SESSION_TIMEOUT_MS 9000 /* as Kafka's broker.session.timeout.ms */
+#define BALANCE_MAX 1000        /* leaders moved in one round, as in Kafka */
+#define BALANCE_SOON_MS 1000    /* to the next round when one was not enough */
+#define SOON_MS 20              /* to the next look when something could not be proposed, or was done in part */
 
 struct controller {
         struct controller_rules rules;
         struct conf *conf;
-        struct controller_leases leases;
+        struct controller_memory memory;
         struct random_source random;
         struct loop *loop;
         struct quorum *quorum;
@@ -37,7 +40,8 @@ struct controller {
         int64_t last_index; /* of the newest proposal */
         struct ilist waiting;
         struct ilist pending;
-        struct loop_timer lease_timer;
+        struct loop_timer round_timer;
+        int64_t balance_ms; /* when to balance next */
         struct mail start_mail, answer_mail;
         bool answer_posted;
         uint64_t requests;
@@ -175,34 +179,65 @@ static int decision_start(struct controller *c, struct decision *d, struct arena
 {
         *d = (struct decision){
                 .rules = &c->rules,
-                .leases = &c->leases,
+                .memory = &c->memory,
                 .now_ms = loop_now_ms(c->loop),
+                .wall_ms = clock_wall_ms(),
                 .index = MAX2(c->last_index, c->decided->index) + 1,
+                .term = c->term,
                 .random = &c->random,
                 .mem = mem,
         };
         return decision_init(d, c->decided);
 }
 
-/* Propose what @d has decided. Return: as quorum_propose(). */
-static int propose(struct controller *c, struct decision *d, struct quorum_proposal *p)
+/* Propose one entry. On 0 @image, what it makes of the metadata, is what has been decided; the reference is taken over.
+ * Return: as quorum_propose(). */
+static int propose_entry(struct controller *c, struct quorum_proposal *p, struct meta_batch *batch,
+                         struct meta_image *image)
 {
         int r;
 
         p->term = c->term;
-        r = quorum_propose(c->quorum, p, &d->batch);
+        r = quorum_propose(c->quorum, p, batch);
         if (r)
                 return r;
         /* Only this thread proposes and only in this term, so the index was known. */
-        assert(p->index == d->index);
+        assert(p->index == image->index);
         c->last_index = p->index;
         meta_image_unref(c->decided);
-        c->decided = meta_builder_finish(&d->builder, p->index, c->term);
+        c->decided = image;
         c->in_flight++;
         return 0;
 }
 
-/* Decisions that nobody asked for. A failure leaves things as they are. */
+/* Propose what @d has decided; @p stands for the last entry. When it fails after some entries, those are decided: they are
+ * consistent without the rest. Return: as quorum_propose(). */
+static int propose(struct controller *c, struct decision *d, struct quorum_proposal *p)
+{
+        struct meta_image *image;
+        int r;
+
+        for (size_t i = 0; i < d->parts_count; i++) {
+                struct own_proposal *own = malloc(sizeof *own);
+
+                if (!own)
+                        return -ENOMEM;
+                *own = (struct own_proposal){ c, { .done = own_committed } };
+                r = propose_entry(c, &own->proposal, &d->parts[i].batch, d->parts[i].image);
+                if (r) {
+                        free(own);
+                        return r;
+                }
+                d->parts[i].image = NULL;
+        }
+        image = meta_builder_finish(&d->builder, d->index, c->term);
+        r = propose_entry(c, p, &d->batch, image);
+        if (r)
+                meta_image_unref(image);
+        return r;
+}
+
+/* Decisions that nobody asked for. */
 static int propose_own(struct controller *c, struct decision *d)
 {
         struct own_proposal *own;
@@ -302,24 +337,78 @@ static void applied(void *arg, const struct quorum_applied *a)
         answer_soon(c);
 }
 
-static void lease_timer_fired(struct loop_timer *t)
+/* Make a decision that nobody asked for. Return: whether something was left undone. */
+static bool decide_own(struct controller *c, int (*fn)(struct decision *d, bool *ret_more))
 {
-        struct controller *c = container_of(t, struct controller, lease_timer);
         struct arena mem;
         struct decision d;
-        int64_t next;
+        bool more = true;
 
         arena_init(&mem, 0);
         if (!decision_start(c, &d, &mem)) {
-                if (!decision_expire_leases(&d, &next) && d.batch.count) {
-                        diag(DIAG_WARN, "controller: a broker has not been heard of for %lld ms and is fenced",
-                             (long long)c->rules.session_timeout_ms);
-                        (void)propose_own(c, &d); /* looked at again when the timer fires next */
-                }
+                more = false;
+                if (fn(&d, &more) || propose_own(c, &d))
+                        more = true;
+                else if (d.news[0])
+                        diag(DIAG_WARN, "controller: %s", d.news);
                 decision_fini(&d);
         }
         arena_fini(&mem);
-        loop_timer_start(t, MAX2(c->rules.session_timeout_ms / 4, (int64_t)20));
+        return more;
+}
+
+static int expire_leases(struct decision *d, bool *ret_more)
+{
+        int64_t next;
+
+        return decision_expire_leases(d, &next);
+}
+
+static int duties(struct decision *d, bool *ret_more)
+{
+        return decision_duties(d);
+}
+
+static int heal(struct decision *d, bool *ret_more)
+{
+        return decision_heal(d);
+}
+
+static bool some_broker_has_a_duty(const struct meta_image *image)
+{
+        const struct meta_broker *b;
+
+        pmap_for_each (it, b, &image->brokers)
+                if (b->duty != META_DUTY_NONE)
+                        return true;
+        return false;
+}
+
+static bool balance_is_due(const struct controller *c)
+{
+        return c->rules.conf->replication.auto_leader_rebalance && loop_now_ms(c->loop) >= c->balance_ms;
+}
+
+static void round_timer_fired(struct loop_timer *t)
+{
+        struct controller *c = container_of(t, struct controller, round_timer);
+        int64_t wait_ms = MAX2(c->rules.session_timeout_ms / 4, (int64_t)SOON_MS);
+
+        if (decide_own(c, expire_leases))
+                wait_ms = SOON_MS;
+        if (some_broker_has_a_duty(c->decided) && decide_own(c, duties))
+                wait_ms = SOON_MS;
+        if (balance_is_due(c)) {
+                bool more = decide_own(c, decision_balance);
+
+                c->balance_ms =
+                        loop_now_ms(c->loop) +
+                        (more ? BALANCE_SOON_MS : c->rules.conf->replication.leader_imbalance_check_interval_ms);
+        }
+        /* When that fails the hints stay as they are: too many, but not wrong. */
+        if (places_are_stale(&c->memory.places))
+                (void)places_rebuild(&c->memory.places, c->decided);
+        loop_timer_start(t, wait_ms);
 }
 
 /* The cluster's first records, unless it has them. */
@@ -357,13 +446,19 @@ static void activate(struct controller *c)
                      STR_FMT(c->decided->cluster_id), c->cluster_id);
                 _exit(70);
         }
+        if (places_rebuild(&c->memory.places, c->decided)) {
+                diag(DIAG_ERROR, "controller: no memory to know which broker has which partitions");
+                _exit(70);
+        }
         if (str_is_null(c->decided->cluster_id))
                 bootstrap(c);
-        if (controller_leases_start(&c->leases, c->decided, loop_now_ms(c->loop), c->rules.session_timeout_ms)) {
+        if (controller_leases_start(&c->memory.leases, c->decided, loop_now_ms(c->loop), c->rules.session_timeout_ms)) {
                 diag(DIAG_ERROR, "controller: no memory for the leases of the brokers");
                 _exit(70);
         }
-        loop_timer_start(&c->lease_timer, MAX2(c->rules.session_timeout_ms / 4, (int64_t)20));
+        c->balance_ms = loop_now_ms(c->loop) + c->rules.conf->replication.leader_imbalance_check_interval_ms;
+        (void)decide_own(c, heal); /* what is left comes with the next change of each partition */
+        loop_timer_start(&c->round_timer, MAX2(c->rules.session_timeout_ms / 4, (int64_t)SOON_MS));
 }
 
 static void role_changed(void *arg, const struct quorum_role *role)
@@ -377,7 +472,7 @@ static void role_changed(void *arg, const struct quorum_role *role)
         if (c->active)
                 activate(c);
         else
-                loop_timer_stop(&c->lease_timer);
+                loop_timer_stop(&c->round_timer);
         update_status(c);
         ilist_init(&waiting);
         ilist_splice_back(&waiting, &c->waiting);
@@ -393,7 +488,7 @@ static void start_arrived(struct loop *l, struct mail *m)
 {
         struct controller *c = container_of(m, struct controller, start_mail);
 
-        loop_timer_init(&c->lease_timer, l, lease_timer_fired);
+        loop_timer_init(&c->round_timer, l, round_timer_fired);
         quorum_start(c->quorum);
 }
 
@@ -430,7 +525,7 @@ static void stop_arrived(struct loop *l, struct mail *m)
         struct controller *c = container_of(m, struct controller, stop_mail);
 
         c->stopping = true;
-        loop_timer_stop(&c->lease_timer);
+        loop_timer_stop(&c->round_timer);
         ilist_for_each (rq, &c->waiting, struct controller_request, link) {
                 ilist_unlink(&rq->link);
                 answer_whole(rq, CONTROLLER_E_NOT_ACTIVE, "This node stops.");
@@ -502,6 +597,9 @@ int controller_new(const struct controller_config *cfg, struct controller **ret_
                 .features = cfg->features,
                 .features_count = cfg->features_count,
                 .session_timeout_ms = cfg->session_timeout_ms ? cfg->session_timeout_ms : SESSION_TIMEOUT_MS,
+                .imbalance_percent = (int32_t)c->conf->replication.leader_imbalance_percentage,
+                .balance_max = BALANCE_MAX,
+                .moves_max = (int32_t)c->conf->replication.moves_max,
         };
         c->random.state = random_u64();
         c->answer_mail.fn = answer_mail_arrived;
@@ -533,7 +631,7 @@ struct controller *controller_free(struct controller *c)
         meta_image_unref(c->decided);
         quorum_close(c->quorum);
         loop_free(c->loop);
-        controller_leases_fini(&c->leases);
+        controller_memory_fini(&c->memory);
         conf_unref(c->conf);
         pthread_mutex_destroy(&c->lock);
         free(c->cluster_id);
