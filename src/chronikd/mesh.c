@@ -6,24 +6,16 @@
 
 #include "chronikd/node.h"
 #include "conf/address.h"
-#include "net/tls.h"
 #include "sys/diag.h"
 
 enum { STOP_MS = 3000 };
 
 static int open_tls(struct mesh *m)
 {
-        const struct conf *c = m->conf;
-        char why[512];
-
-        if (c->cluster.plaintext)
+        if (m->conf->cluster.plaintext)
                 return 0;
-        if (!tls_slot_load(&(struct tls_files){ .certificate = c->cluster.tls_certificate,
-                                                .key = c->cluster.tls_key,
-                                                .ca = c->cluster.tls_ca },
-                           &m->tls, why, sizeof why))
-                return 0;
-        diag(DIAG_ERROR, "cannot speak with other nodes: %s", why);
+        diag(DIAG_ERROR, "cannot speak with other nodes: this program has no TLS for them yet; set cluster.plaintext on a "
+                         "network that nobody else can reach");
         return 1;
 }
 
@@ -158,5 +150,4 @@ void mesh_stop(struct mesh *m, struct loop *loop, void (*stopped)(void *arg), vo
 void mesh_close(struct mesh *m)
 {
         m->hub = peer_hub_free(m->hub);
-        m->tls = tls_slot_free(m->tls);
 }

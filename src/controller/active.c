@@ -10,6 +10,9 @@
 #include "sys/diag.h"
 #include "sys/process.h"
 
+#define BALANCE_SOON_MS 1000 /* to the next round when one was not enough */
+#define SOON_MS 20           /* to the next look when something could not be proposed, or was done in part */
+
 /* A proposal that no request waits for. */
 struct own_proposal {
         struct controller *controller;
@@ -58,34 +61,65 @@ static int decision_start(struct controller *c, struct decision *d, struct arena
 {
         *d = (struct decision){
                 .rules = &c->rules,
-                .leases = &c->leases,
+                .memory = &c->memory,
                 .now_ms = loop_now_ms(c->loop),
+                .wall_ms = clock_wall_ms(),
                 .index = MAX2(c->last_index, c->decided->index) + 1,
+                .term = c->term,
                 .random = &c->random,
                 .mem = mem,
         };
         return decision_init(d, c->decided);
 }
 
-/* Propose what @d has decided. Return: as quorum_propose(). */
-static int propose(struct controller *c, struct decision *d, struct quorum_proposal *p)
+/* Propose one entry. On 0 @image, what it makes of the metadata, is what has been decided; the reference is taken over.
+ * Return: as quorum_propose(). */
+static int propose_entry(struct controller *c, struct quorum_proposal *p, struct meta_batch *batch,
+                         struct meta_image *image)
 {
         int r;
 
         p->term = c->term;
-        r = quorum_propose(c->quorum, p, &d->batch);
+        r = quorum_propose(c->quorum, p, batch);
         if (r)
                 return r;
         /* Only this thread proposes and only in this term, so the index was known. */
-        assert(p->index == d->index);
+        assert(p->index == image->index);
         c->last_index = p->index;
         meta_image_unref(c->decided);
-        c->decided = meta_builder_finish(&d->builder, p->index, c->term);
+        c->decided = image;
         c->in_flight++;
         return 0;
 }
 
-/* Decisions that nobody asked for. A failure leaves things as they are. */
+/* Propose what @d has decided; @p stands for the last entry. When it fails after some entries, those are decided: they are
+ * consistent without the rest. Return: as quorum_propose(). */
+static int propose(struct controller *c, struct decision *d, struct quorum_proposal *p)
+{
+        struct meta_image *image;
+        int r;
+
+        for (size_t i = 0; i < d->parts_count; i++) {
+                struct own_proposal *own = malloc(sizeof *own);
+
+                if (!own)
+                        return -ENOMEM;
+                *own = (struct own_proposal){ c, { .done = own_committed } };
+                r = propose_entry(c, &own->proposal, &d->parts[i].batch, d->parts[i].image);
+                if (r) {
+                        free(own);
+                        return r;
+                }
+                d->parts[i].image = NULL;
+        }
+        image = meta_builder_finish(&d->builder, d->index, c->term);
+        r = propose_entry(c, p, &d->batch, image);
+        if (r)
+                meta_image_unref(image);
+        return r;
+}
+
+/* Decisions that nobody asked for. */
 static int propose_own(struct controller *c, struct decision *d)
 {
         struct own_proposal *own;
@@ -140,7 +174,7 @@ void controller_decide(struct controller *c, struct controller_request *rq)
         c->requests++;
         if (is_growth(rq) && quorum_is_low(c->quorum)) {
                 controller_answer_whole(rq, CONTROLLER_E_NO_SPACE,
-                                        "The disk of the metadata is full; free space, then try again.");
+                             "The disk of the metadata is full; free space, then try again.");
                 return;
         }
         if (decision_start(c, &d, rq->mem)) {
@@ -157,24 +191,78 @@ void controller_decide(struct controller *c, struct controller_request *rq)
 
 /* ---- while it leads ---- */
 
-static void lease_timer_fired(struct loop_timer *t)
+/* Make a decision that nobody asked for. Return: whether something was left undone. */
+static bool decide_own(struct controller *c, int (*fn)(struct decision *d, bool *ret_more))
 {
-        struct controller *c = container_of(t, struct controller, lease_timer);
         struct arena mem;
         struct decision d;
-        int64_t next;
+        bool more = true;
 
         arena_init(&mem, 0);
         if (!decision_start(c, &d, &mem)) {
-                if (!decision_expire_leases(&d, &next) && d.batch.count) {
-                        diag(DIAG_WARN, "controller: a broker has not been heard of for %lld ms and is fenced",
-                             (long long)c->rules.session_timeout_ms);
-                        (void)propose_own(c, &d); /* looked at again when the timer fires next */
-                }
+                more = false;
+                if (fn(&d, &more) || propose_own(c, &d))
+                        more = true;
+                else if (d.news[0])
+                        diag(DIAG_WARN, "controller: %s", d.news);
                 decision_fini(&d);
         }
         arena_fini(&mem);
-        loop_timer_start(t, MAX2(c->rules.session_timeout_ms / 4, (int64_t)20));
+        return more;
+}
+
+static int expire_leases(struct decision *d, bool *ret_more)
+{
+        int64_t next;
+
+        return decision_expire_leases(d, &next);
+}
+
+static int duties(struct decision *d, bool *ret_more)
+{
+        return decision_duties(d);
+}
+
+static int heal(struct decision *d, bool *ret_more)
+{
+        return decision_heal(d);
+}
+
+static bool some_broker_has_a_duty(const struct meta_image *image)
+{
+        const struct meta_broker *b;
+
+        pmap_for_each (it, b, &image->brokers)
+                if (b->duty != META_DUTY_NONE)
+                        return true;
+        return false;
+}
+
+static bool balance_is_due(const struct controller *c)
+{
+        return c->rules.conf->replication.auto_leader_rebalance && loop_now_ms(c->loop) >= c->balance_ms;
+}
+
+static void round_timer_fired(struct loop_timer *t)
+{
+        struct controller *c = container_of(t, struct controller, round_timer);
+        int64_t wait_ms = MAX2(c->rules.session_timeout_ms / 4, (int64_t)SOON_MS);
+
+        if (decide_own(c, expire_leases))
+                wait_ms = SOON_MS;
+        if (some_broker_has_a_duty(c->decided) && decide_own(c, duties))
+                wait_ms = SOON_MS;
+        if (balance_is_due(c)) {
+                bool more = decide_own(c, decision_balance);
+
+                c->balance_ms =
+                        loop_now_ms(c->loop) +
+                        (more ? BALANCE_SOON_MS : c->rules.conf->replication.leader_imbalance_check_interval_ms);
+        }
+        /* When that fails the hints stay as they are: too many, but not wrong. */
+        if (places_are_stale(&c->memory.places))
+                (void)places_rebuild(&c->memory.places, c->decided);
+        loop_timer_start(t, wait_ms);
 }
 
 /* The cluster's first records, unless it has them. */
@@ -212,21 +300,27 @@ void controller_activate(struct controller *c)
                      STR_FMT(c->decided->cluster_id), c->cluster_id);
                 process_end(70);
         }
+        if (places_rebuild(&c->memory.places, c->decided)) {
+                diag(DIAG_ERROR, "controller: no memory to know which broker has which partitions");
+                process_end(70);
+        }
         if (str_is_null(c->decided->cluster_id))
                 bootstrap(c);
-        if (controller_leases_start(&c->leases, c->decided, loop_now_ms(c->loop), c->rules.session_timeout_ms)) {
+        if (controller_leases_start(&c->memory.leases, c->decided, loop_now_ms(c->loop), c->rules.session_timeout_ms)) {
                 diag(DIAG_ERROR, "controller: no memory for the leases of the brokers");
                 process_end(70);
         }
-        loop_timer_start(&c->lease_timer, MAX2(c->rules.session_timeout_ms / 4, (int64_t)20));
+        c->balance_ms = loop_now_ms(c->loop) + c->rules.conf->replication.leader_imbalance_check_interval_ms;
+        (void)decide_own(c, heal); /* what is left comes with the next change of each partition */
+        loop_timer_start(&c->round_timer, MAX2(c->rules.session_timeout_ms / 4, (int64_t)SOON_MS));
 }
 
 void controller_deactivate(struct controller *c)
 {
-        loop_timer_stop(&c->lease_timer);
+        loop_timer_stop(&c->round_timer);
 }
 
 void controller_active_init(struct controller *c)
 {
-        loop_timer_init(&c->lease_timer, c->loop, lease_timer_fired);
+        loop_timer_init(&c->round_timer, c->loop, round_timer_fired);
 }

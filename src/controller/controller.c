@@ -18,6 +18,7 @@
 #include "sys/diag.h"
 
 #define SESSION_TIMEOUT_MS 9000 /* as Kafka's broker.session.timeout.ms */
+#define BALANCE_MAX 1000        /* leaders moved in one round, as in Kafka */
 
 void controller_update_status(struct controller *c)
 {
@@ -203,7 +204,7 @@ static void stop_arrived(struct loop *l, struct mail *m)
         struct controller *c = container_of(m, struct controller, stop_mail);
 
         c->stopping = true;
-        loop_timer_stop(&c->lease_timer);
+        controller_deactivate(c);
         ilist_for_each (rq, &c->waiting, struct controller_request, link) {
                 ilist_unlink(&rq->link);
                 controller_answer_whole(rq, CONTROLLER_E_NOT_ACTIVE, "This node stops.");
@@ -275,6 +276,9 @@ int controller_new(const struct controller_config *cfg, struct controller **ret_
                 .features = cfg->features,
                 .features_count = cfg->features_count,
                 .session_timeout_ms = cfg->session_timeout_ms ? cfg->session_timeout_ms : SESSION_TIMEOUT_MS,
+                .imbalance_percent = (int32_t)c->conf->replication.leader_imbalance_percentage,
+                .balance_max = BALANCE_MAX,
+                .moves_max = (int32_t)c->conf->replication.moves_max,
         };
         c->random.state = random_u64();
         c->answer_mail.fn = answer_mail_arrived;
@@ -307,7 +311,7 @@ struct controller *controller_free(struct controller *c)
         meta_image_unref(c->decided);
         quorum_close(c->quorum);
         loop_free(c->loop);
-        controller_leases_fini(&c->leases);
+        controller_memory_fini(&c->memory);
         conf_unref(c->conf);
         pthread_mutex_destroy(&c->lock);
         free(c->cluster_id);

@@ -12,7 +12,7 @@ struct controller_forward;
 struct controller {
         struct controller_rules rules;
         struct conf *conf;
-        struct controller_leases leases;
+        struct controller_memory memory;
         struct random_source random;
         struct loop *loop;
         struct quorum *quorum;
@@ -29,7 +29,8 @@ struct controller {
         struct ilist waiting;  /* until a role is known */
         struct ilist pending;  /* for the commit, and for the metadata to come here */
         struct ilist forwards; /* forward.c */
-        struct loop_timer lease_timer;
+        struct loop_timer round_timer;
+        int64_t balance_ms; /* when to balance next */
         struct mail start_mail, answer_mail;
         bool answer_posted;
         uint64_t requests;
