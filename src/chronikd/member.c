@@ -94,8 +94,9 @@ static void beat_answered(struct member *m)
         struct node *n = m->n;
 
         if (m->heartbeat.result.outcome == CONTROLLER_E_BROKER_UNKNOWN) {
-                diag(DIAG_ERROR, "this node was removed from the cluster and takes no part in it any more: stop it, or start "
-                                 "it again to have it join anew");
+                diag(DIAG_ERROR,
+                     "this node was removed from the cluster and takes no part in it any more: stop it, or start "
+                     "it again to have it join anew");
                 n->ready = false;
                 member_stop(m);
                 return;
@@ -221,7 +222,8 @@ static void describe(struct member *m)
         struct rec_broker *b = &m->registration.broker;
         struct conf_addr kafka = conf_advertised(n->conf, n->port);
 
-        m->endpoints[0] = (struct rec_broker_endpoint){ .listener = STR_LIT("PLAINTEXT"), .host = str_of(kafka.host),
+        m->endpoints[0] = (struct rec_broker_endpoint){ .listener = STR_LIT("PLAINTEXT"),
+                                                        .host = str_of(kafka.host),
                                                         .port = kafka.port };
         b->endpoints_count = 1;
         if (!is_alone(m)) {

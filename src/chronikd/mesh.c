@@ -14,8 +14,9 @@ static int open_tls(struct mesh *m)
 {
         if (m->conf->cluster.plaintext)
                 return 0;
-        diag(DIAG_ERROR, "cannot speak with other nodes: this program has no TLS for them yet; set cluster.plaintext on a "
-                         "network that nobody else can reach");
+        diag(DIAG_ERROR,
+             "cannot speak with other nodes: this program has no TLS for them yet; set cluster.plaintext on a "
+             "network that nobody else can reach");
         return 1;
 }
 
@@ -89,8 +90,7 @@ static void on_delta(struct meta_subscriber *s, struct meta_delta *d)
                 (void)peer_hub_set_cluster(m->hub, d->after->cluster_id); /* refuses only what is no cluster id */
         for (uint32_t i = 0; i < d->brokers_count; i++) {
                 const struct meta_broker *after = d->brokers[i].after, *before = d->brokers[i].before;
-                const struct meta_endpoint *e =
-                        after ? meta_broker_endpoint(after, STR_LIT(MESH_LISTENER)) : NULL;
+                const struct meta_endpoint *e = after ? meta_broker_endpoint(after, STR_LIT(MESH_LISTENER)) : NULL;
 
                 if (e)
                         set_address(m, after->id, e->host.p, e->host.len, e->port);

@@ -8,7 +8,15 @@
 #include "sys/clock.h"
 #include "sys/diag.h"
 
-enum { TICK_MS = 100, RETRY_MS = 60000, STOP_MS = 10000, STALL_MS = 60000, HURRY_MS = 5000, OVERLAP_MAX = 64, ALONE_SESSION_MS = 9000 };
+enum {
+        TICK_MS = 100,
+        RETRY_MS = 60000,
+        STOP_MS = 10000,
+        STALL_MS = 60000,
+        HURRY_MS = 5000,
+        OVERLAP_MAX = 64,
+        ALONE_SESSION_MS = 9000
+};
 
 static void on_tick(struct loop_timer *t)
 {

@@ -174,7 +174,7 @@ void controller_decide(struct controller *c, struct controller_request *rq)
         c->requests++;
         if (is_growth(rq) && quorum_is_low(c->quorum)) {
                 controller_answer_whole(rq, CONTROLLER_E_NO_SPACE,
-                             "The disk of the metadata is full; free space, then try again.");
+                                        "The disk of the metadata is full; free space, then try again.");
                 return;
         }
         if (decision_start(c, &d, rq->mem)) {
