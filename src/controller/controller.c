@@ -335,3 +335,8 @@ void controller_status(struct controller *c, struct controller_status *ret)
         *ret = c->status;
         pthread_mutex_unlock(&c->lock);
 }
+
+struct uuid controller_directory(const struct controller *c)
+{
+        return quorum_directory(c->quorum);
+}

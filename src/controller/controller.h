@@ -47,6 +47,9 @@ struct meta_image *controller_image(struct controller *c);
 /* For meta_subscribe() and its kin. */
 struct meta_publisher *controller_publisher(struct controller *c);
 
+/* Identity of the metadata folder. */
+struct uuid controller_directory(const struct controller *c);
+
 struct controller_status {
         bool active;
         int32_t term;
