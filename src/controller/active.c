@@ -213,9 +213,7 @@ static bool decide_own(struct controller *c, int (*fn)(struct decision *d, bool 
 
 static int expire_leases(struct decision *d, bool *ret_more)
 {
-        int64_t next;
-
-        return decision_expire_leases(d, &next);
+        return decision_expire_leases(d, &d->memory->leases.next_ms);
 }
 
 static int duties(struct decision *d, bool *ret_more)
@@ -262,7 +260,15 @@ static void round_timer_fired(struct loop_timer *t)
         /* When that fails the hints stay as they are: too many, but not wrong. */
         if (places_are_stale(&c->memory.places))
                 (void)places_rebuild(&c->memory.places, c->decided);
-        loop_timer_start(t, wait_ms);
+        loop_timer_start(t, MIN2(wait_ms, MAX2(c->memory.leases.next_ms - loop_now_ms(c->loop), (int64_t)SOON_MS)));
+}
+
+void controller_link_lost(struct controller *c, int32_t broker_id)
+{
+        int64_t grace_ms = c->rules.conf->cluster.heartbeat_interval_ms * 5 / 4;
+
+        if (c->active && controller_lease_shorten(&c->memory.leases, broker_id, loop_now_ms(c->loop) + grace_ms))
+                loop_timer_start(&c->round_timer, SOON_MS);
 }
 
 /* The cluster's first records, unless it has them. */

@@ -25,6 +25,17 @@ struct controller_lease *controller_lease_get(struct controller_leases *l, int32
         return &l->at[l->count++];
 }
 
+bool controller_lease_shorten(struct controller_leases *l, int32_t broker_id, int64_t until_ms)
+{
+        for (size_t i = 0; i < l->count; i++) {
+                if (l->at[i].broker_id != broker_id || l->at[i].until_ms <= until_ms)
+                        continue;
+                l->at[i].until_ms = until_ms;
+                return true;
+        }
+        return false;
+}
+
 void controller_leases_fini(struct controller_leases *l)
 {
         free(l->at);
@@ -75,8 +86,7 @@ int decision_expire_leases(struct decision *d, int64_t *ret_next_ms)
                         next = MIN2(next, l->until_ms);
                         continue;
                 }
-                snprintf(d->news, sizeof d->news, "broker %d has not been heard of for %lld ms and is fenced", b->id,
-                         (long long)d->rules->session_timeout_ms);
+                snprintf(d->news, sizeof d->news, "broker %d is not heard of any more and is fenced", b->id);
                 elect_before_loss(d, b->id);
                 emit_change(d, b, 1, -1);
         }

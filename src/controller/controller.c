@@ -191,6 +191,7 @@ static void stop_continue(struct controller *c)
         if (!c->quorum_stopped || !ilist_is_empty(&c->pending))
                 return;
         c->stopped = true;
+        atomic_store(&c->deaf, true);
         loop_stop(c->loop);
         c->stopped_mail.fn = stopped_arrived;
         if (c->stop_loop)

@@ -3,6 +3,8 @@
  * controller's loop, but for what says otherwise. */
 #pragma once
 
+#include <stdatomic.h>
+
 #include "controller/controller.h"
 
 struct controller_forward;
@@ -39,7 +41,8 @@ struct controller {
         struct loop *stop_loop;
         void (*stop_done)(void *arg);
         void *stop_arg;
-        bool running; /* the thread was started */
+        bool running;     /* the thread was started */
+        atomic_bool deaf; /* no mail is taken any more */
 
         pthread_mutex_t lock; /* guards @status; innermost */
         struct controller_status status;
@@ -62,6 +65,8 @@ void controller_active_init(struct controller *c);
 /* This node leads from now on, or does not any more. */
 void controller_activate(struct controller *c);
 void controller_deactivate(struct controller *c);
+/* The connection over which a broker sent heartbeats broke. */
+void controller_link_lost(struct controller *c, int32_t broker_id);
 /* Decide @rq now. Answers it, or lets it wait for the commit. */
 void controller_decide(struct controller *c, struct controller_request *rq);
 /* Is the metadata @image that of the cluster that the configuration names, if it does? */
