@@ -53,7 +53,10 @@ static void sweep_stalled(struct net_reactor *r, int64_t now_ms)
 
         ilist_for_each (c, &r->partials, struct net_conn, partial_link) {
                 if (c->state < CONN_OPEN && now_ms - c->partial_ms >= r->server->cfg.open_ms_max)
-                        net_conn_close(c, "no connection came about in time", NULL);
+                        net_conn_close(c,
+                                       c->state == CONN_CONNECT ? "no connection came about in time"
+                                                                : "the TLS handshake took too long",
+                                       c->dial || (c->tls && net_tls_is_refused(c)) ? NULL : &r->counters.closed_tls);
                 else if (c->state == CONN_DRAIN && now_ms - c->partial_ms >= stall_ms)
                         net_conn_close(c, "an answer took too long for a connection that is to close",
                                        &r->counters.closed_stalled);
@@ -144,6 +147,7 @@ int net_reactor_init(struct net_reactor *r, struct net_server *s, unsigned numbe
         ilist_init(&r->conns);
         ilist_init(&r->dials);
         ilist_init(&r->partials);
+        ilist_init(&r->shake_waits);
         ilist_init(&r->senders);
         ilist_init(&r->ready);
         ilist_init(&r->gone);
@@ -175,4 +179,5 @@ void net_reactor_fini(struct net_reactor *r)
         }
         r->loop = loop_free(r->loop);
         free(TAKE_PTR(r->scratch));
+        free(TAKE_PTR(r->tls_out));
 }

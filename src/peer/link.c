@@ -212,7 +212,7 @@ static void on_open(void *arg, struct net_conn *c)
 
         l->conn = c; /* also when net_dial() has not returned yet */
         l->state = LINK_HELLO;
-        l->proven = -1;
+        l->proven = peer_proven(c, l->hub->conf.tls);
         loop_timer_start(&l->timer, l->hub->conf.connect_ms_max);
         send_hello(l);
 }
@@ -249,6 +249,10 @@ static void on_close(void *arg, struct net_conn *c, const char *reason)
         snprintf(why, sizeof why, "%s", reason);
         l->conn = c; /* also when net_dial() has not returned yet */
         note_bytes(l);
+        if (net_conn_is_refused(c)) {
+                l->refused = true;
+                atomic_fetch_add_explicit(&l->hub->refused, 1, memory_order_relaxed);
+        }
         link_failed(l, why);
 }
 
@@ -271,6 +275,7 @@ static void on_timer(struct loop_timer *t)
 static void link_dial(struct peer_link *l)
 {
         struct net_dial d = { .address = l->resolved[l->attempts++ % l->resolved_count],
+                              .tls = l->hub->conf.tls,
                               .frame_len_max = l->hub->conf.frame_len_max,
                               .open = on_open,
                               .frame = on_frame,

@@ -23,6 +23,9 @@ enum {
         /* Correlation ids of the hub's own requests; those of calls are never negative. */
         PEER_ID_PROBE = -1,
         PEER_ID_HELLO = -2,
+        /* In place of the id that a certificate proves: */
+        PEER_PROVEN_PLAINTEXT = -1,
+        PEER_PROVEN_NONE = -2, /* it names no node, or more than one */
 };
 
 /* In every answer. */
@@ -69,12 +72,14 @@ int peer_hello_read_answer(struct span body, struct arena *arena, struct peer_si
                            char ret_refusal[PEER_TEXT_SIZE]);
 int peer_hello_write(struct peer_out *o, const struct peer_side *us, int32_t to_node, int lane);
 int peer_hello_write_answer(struct peer_out *o, const struct peer_side *us, const char *refusal);
-/* May @them speak with @us? @proven: the node id of their certificate, -1 in plaintext. @expected: the id that is meant to be there,
+/* May @them speak with @us? @proven: the node id of their certificate, or what there is instead. @expected: the id that is meant to be there,
  * -1: any. Return: true; false with the reason, for operators of either side. */
 bool peer_hello_judge(const struct peer_side *us, const struct peer_side *them, int32_t proven, int32_t expected,
                       int64_t clock_apart_ms_max, char ret_why[PEER_TEXT_SIZE]);
 /* The node that "chronik://node/ID" names, -1 for any other text. */
 int32_t peer_node_of_uri(const char *uri);
+/* Whom the certificate of @c proves its peer to be. */
+int32_t peer_proven(const struct net_conn *c, bool tls);
 /* Text from outside as one line for people: cut to fit, what is not printable becomes '?'. */
 void peer_text_copy(char *ret, size_t size, struct str s);
 
