@@ -99,7 +99,8 @@ bool raft_has_lease(const struct raft *r, int64_t now_ms)
 {
         int64_t echo;
 
-        if (r->role != RAFT_LEADER || r->lease_is_void)
+        /* One that removes itself may leave a single voter behind, which waits for nobody when it starts. */
+        if (r->role != RAFT_LEADER || r->lease_is_void || r->commit_index < r->term_first_index || !raft_is_voter(r))
                 return false;
         echo = raft_lead_majority(r, peer_echo, now_ms);
         return echo >= 0 && now_ms - echo < r->options.election_ms / 4 * 3;
