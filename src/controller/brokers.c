@@ -71,25 +71,49 @@ static void emit_change(struct decision *d, const struct meta_broker *b, int8_t 
         decision_emit(d, &r);
 }
 
+/* The lease of @b has ended. One that was never given under this registration begins now. */
+static bool is_overdue(struct decision *d, struct controller_lease *l, const struct meta_broker *b)
+{
+        if (b->epoch != l->epoch)
+                *l = (struct controller_lease){ .broker_id = b->id,
+                                                .epoch = b->epoch,
+                                                .until_ms = d->now_ms + d->rules->session_timeout_ms };
+        return !b->fenced && l->until_ms <= d->now_ms;
+}
+
+static void say_fenced(struct decision *d, const int32_t *ids, size_t count)
+{
+        int len = snprintf(d->news, sizeof d->news, "not heard of for %lld ms and fenced: broker",
+                           (long long)d->rules->session_timeout_ms);
+
+        for (size_t i = 0; i < count && len < (int)sizeof d->news; i++)
+                len += snprintf(d->news + len, sizeof d->news - (size_t)len, " %d", ids[i]);
+}
+
 int decision_expire_leases(struct decision *d, int64_t *ret_next_ms)
 {
+        int32_t *overdue = ARENA_NEW_ARRAY(d->mem, int32_t, d->memory->leases.count);
         int64_t next = INT64_MAX;
+        size_t count = 0;
 
         d->may_split = true;
-        for (size_t i = 0; i < d->memory->leases.count && !d->failed; i++) {
-                const struct controller_lease *l = &d->memory->leases.at[i];
+        if (!overdue)
+                return d->failed = -ENOMEM;
+        for (size_t i = 0; i < d->memory->leases.count; i++) {
+                struct controller_lease *l = &d->memory->leases.at[i];
                 const struct meta_broker *b = meta_image_broker(decision_image(d), l->broker_id);
 
-                if (!b || b->epoch != l->epoch || b->fenced)
-                        continue;
-                if (l->until_ms > d->now_ms) {
+                if (b && is_overdue(d, l, b))
+                        overdue[count++] = b->id;
+                else if (b && !b->fenced)
                         next = MIN2(next, l->until_ms);
-                        continue;
-                }
-                snprintf(d->news, sizeof d->news, "broker %d is not heard of any more and is fenced", b->id);
-                elect_before_loss(d, b->id);
-                emit_change(d, b, 1, -1);
         }
+        if (count) {
+                say_fenced(d, overdue, count);
+                elect_before_loss(d, overdue, count);
+        }
+        for (size_t i = 0; i < count; i++)
+                emit_change(d, meta_image_broker(decision_image(d), overdue[i]), 1, -1);
         *ret_next_ms = next;
         return d->failed;
 }
@@ -312,7 +336,7 @@ void decide_heartbeat(struct decision *d, struct controller_heartbeat *h)
                 elect_after_return(d, h->broker_id);
         } else if (h->want_fence) {
                 h->fenced = true;
-                elect_before_loss(d, h->broker_id);
+                elect_before_loss(d, &h->broker_id, 1);
                 emit_change(d, b, 1, -1);
                 h->should_shutdown = h->want_shutdown;
         } else if (h->want_shutdown) {
@@ -333,7 +357,7 @@ void decide_unregister_broker(struct decision *d, struct controller_unregister_b
                                 u->broker_id);
                 return;
         }
-        elect_before_loss(d, u->broker_id);
+        elect_before_loss(d, &u->broker_id, 1);
         meta_record_init(&r, META_BROKER_REMOVE);
         r.broker_remove.broker_id = b->id;
         r.broker_remove.epoch = b->epoch;

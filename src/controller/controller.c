@@ -18,6 +18,7 @@
 #include "sys/diag.h"
 
 #define SESSION_TIMEOUT_MS 9000 /* as Kafka's broker.session.timeout.ms */
+#define PART_LEN (1u << 20)     /* of an entry: some 20,000 partitions; the log takes and sends it in one go */
 #define BALANCE_MAX 1000        /* leaders moved in one round, as in Kafka */
 
 void controller_update_status(struct controller *c)
@@ -279,6 +280,7 @@ int controller_new(const struct controller_config *cfg, struct controller **ret_
                 .session_timeout_ms = cfg->session_timeout_ms ? cfg->session_timeout_ms : SESSION_TIMEOUT_MS,
                 .imbalance_percent = (int32_t)c->conf->replication.leader_imbalance_percentage,
                 .balance_max = BALANCE_MAX,
+                .part_len = PART_LEN,
                 .moves_max = (int32_t)c->conf->replication.moves_max,
         };
         c->random.state = random_u64();
