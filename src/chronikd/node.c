@@ -8,7 +8,15 @@
 #include "sys/clock.h"
 #include "sys/diag.h"
 
-enum { TICK_MS = 100, RETRY_MS = 60000, STOP_MS = 10000, STALL_MS = 60000, HURRY_MS = 5000, OVERLAP_MAX = 64 };
+enum {
+        TICK_MS = 100,
+        RETRY_MS = 60000,
+        STOP_MS = 10000,
+        STALL_MS = 60000,
+        HURRY_MS = 5000,
+        OVERLAP_MAX = 64,
+        ALONE_SESSION_MS = 9000
+};
 
 static void on_tick(struct loop_timer *t)
 {
@@ -30,11 +38,18 @@ static void on_tick(struct loop_timer *t)
 
 /* ---- stop: clients first, then the logs, then the metadata ---- */
 
-static void controller_stopped(void *arg)
+static void mesh_stopped(void *arg)
 {
         struct node *n = arg;
 
         loop_stop(n->loop);
+}
+
+static void controller_stopped(void *arg)
+{
+        struct node *n = arg;
+
+        mesh_stop(&n->mesh, n->loop, mesh_stopped, n);
 }
 
 static void logs_closed(void *arg)
@@ -76,8 +91,8 @@ static void handler_is_stopped(void *arg)
 {
         struct node *n = arg;
 
-        if (n->subscriber.publisher)
-                meta_unsubscribe(&n->subscriber, unsubscribed);
+        if (n->member.follows)
+                meta_unsubscribe(&n->member.subscriber, unsubscribed);
         else /* stopped before it was registered */
                 logs_closed(n);
 }
@@ -100,18 +115,15 @@ static void coord_is_stopped(void *arg)
         net_server_stop(n->net, STOP_MS, n->loop, &n->net_stopped);
 }
 
-void node_begin_stop(struct node *n)
+void node_leave(struct node *n, void (*left)(void *arg), void *arg)
 {
-        if (n->stopping)
-                return;
         n->stopping = true;
-        member_stop(n);
-        loop_timer_stop(&n->tick);
+        member_leave(&n->member, left, arg);
 }
 
 void node_stop(struct node *n)
 {
-        node_begin_stop(n);
+        loop_timer_stop(&n->tick);
         coord_stop(n->coord, n->loop, coord_is_stopped, n);
 }
 
@@ -121,6 +133,12 @@ static int fail(const char *what, const char *why)
 {
         diag(DIAG_ERROR, "%s: %s", what, why);
         return 1;
+}
+
+/* A node alone waits for nobody to be given up, and must not give itself up because its machine stalls. */
+static int64_t session_timeout_ms(const struct conf *c)
+{
+        return c->cluster.listen.host[0] ? c->cluster.session_timeout_ms : ALONE_SESSION_MS;
 }
 
 static int node_open(struct node *n)
@@ -150,12 +168,29 @@ static int node_open(struct node *n)
                                                         .node_id = n->led.node_id,
                                                         .conf = n->conf,
                                                         .pool = n->pool,
+                                                        .session_timeout_ms = session_timeout_ms(n->conf),
                                                         .cluster_id = *n->conf->server.cluster_id
                                                                               ? str_of(n->conf->server.cluster_id)
                                                                               : STR_NULL },
                            &n->controller, text, sizeof text);
         if (r)
                 return fail("cannot open the metadata", text);
+        return 0;
+}
+
+/* The other nodes are to find every service when they find us. */
+static int node_join(struct node *n)
+{
+        int r = 0;
+
+        if (mesh_open(&n->mesh, n->conf, plog_store_dir_id(n->store), n->pool))
+                return 1;
+        if (n->mesh.hub)
+                r = controller_serve_peers(n->controller, n->mesh.hub);
+        if (r)
+                return fail("cannot serve other nodes", strerror(-r));
+        if (mesh_start(&n->mesh, n->loop, controller_publisher(n->controller)))
+                return 1;
         r = controller_start(n->controller);
         return r ? fail("cannot start the controller", strerror(-r)) : 0;
 }
@@ -294,7 +329,7 @@ int node_new(struct conf *conf, struct node **ret_node)
                 return fail("cannot start", strerror(ENOMEM));
         n->conf = conf;
         n->led.node_id = (int32_t)conf->server.node_id;
-        if (node_open(n) || node_serve(n))
+        if (node_open(n) || node_join(n) || node_serve(n))
                 return 1;
         loop_timer_init(&n->tick, n->loop, on_tick);
         *ret_node = n;
@@ -307,7 +342,7 @@ void node_start(struct node *n)
         n->retained_ms = clock_mono_ms();
         compactor_start(&n->compactor);
         scrub_start(&n->scrub);
-        member_start(n);
+        member_start(&n->member, n);
 }
 
 struct node *node_free(struct node *n)
@@ -320,10 +355,11 @@ struct node *node_free(struct node *n)
         n->coord = coord_free(n->coord);
         n->handler = handler_free(n->handler);
         n->controller = controller_free(n->controller);
+        mesh_close(&n->mesh);
         plog_store_close(n->store);
         iopool_free(n->pool);
         partition_table_free(n->table);
-        arena_fini(&n->rq_mem);
+        member_fini(&n->member);
         loop_free(n->loop);
         free(n);
         return NULL;

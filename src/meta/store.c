@@ -25,6 +25,7 @@ enum row {
         ROW_HEAD = 'a',
         ROW_FEATURE = 'f',
         ROW_BROKER = 'g',
+        ROW_DISRUPTION = 'h',
         ROW_TOPIC = 't',
         ROW_PARTITION = 'u',
         ROW_CONFIG = 'v'
@@ -238,6 +239,18 @@ static int put_feature(void *arg, void *before, void *after)
         return row_put(arg, &k, &rec);
 }
 
+static int put_disruption(struct put *p, const struct meta_disruption *x)
+{
+        struct meta_record rec = { .type = META_DISRUPTION };
+        struct key k;
+
+        key_start(&k, ROW_DISRUPTION);
+        if (!x)
+                return row_remove(p, &k);
+        meta_disruption_to_record(x, &rec.disruption);
+        return row_put(p, &k, &rec);
+}
+
 /* The head row: magic, format, index, term, next producer id, cluster id, CRC over all before it. */
 static int put_head(struct put *p, const struct meta_image *i)
 {
@@ -276,6 +289,8 @@ static int put_changes(struct put *p, const struct meta_delta *d)
                 r = put_configs(p, &d->configs[i]);
         if (!r)
                 r = pmap_diff(&d->before->features, &d->after->features, put_feature, p);
+        if (!r && d->before->disruption != d->after->disruption)
+                r = put_disruption(p, d->after->disruption);
         return r ? r : put_head(p, d->after);
 }
 

@@ -24,7 +24,7 @@ static size_t pick_version(enum disk_temper t, size_t count)
                 return chance_one_in(&disk->chance, 8) ? chance_below(&disk->chance, count + 1) : count;
         default:
                 return chance_one_in(&disk->chance, 2) ? chance_below(&disk->chance, count + 1)
-                                                      : (chance_one_in(&disk->chance, 2) ? 0 : count);
+                                                       : (chance_one_in(&disk->chance, 2) ? 0 : count);
         }
 }
 

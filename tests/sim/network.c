@@ -362,8 +362,8 @@ static void on_attempt(struct due *d)
 {
         struct sock *s = container_of(d, struct sock, attempt), *listener, *peer;
         struct machine *m = machine_at(&s->remote);
-        bool silent = m && (is_cut(s->machine, m) || is_cut(m, s->machine) ||
-                            (!m->is_up && chance_one_in(&sim_chance, 2)));
+        bool silent =
+                m && (is_cut(s->machine, m) || is_cut(m, s->machine) || (!m->is_up && chance_one_in(&sim_chance, 2)));
 
         if (silent && sim_now() - s->begun_ns < CONNECT_NS) {
                 s->retry_ns = s->retry_ns ? s->retry_ns * 2 : SECOND;
