@@ -194,18 +194,19 @@ void history_see(struct history_part *p, int64_t offset, struct span key, struct
         p->present[offset] = 1;
 }
 
-void history_watermark(struct history_part *p, int64_t high, int64_t start)
+void history_watermark(struct history_part *p, struct history_ends before, struct history_ends ends)
 {
-        if (high >= 0 && high < p->high)
-                violation(PART_FMT ": the high watermark was %lld and is %lld", PART_ARG(p), (long long)p->high,
-                          (long long)high);
-        if (start >= 0 && start < p->start)
-                violation(PART_FMT ": the log began at %lld and begins at %lld", PART_ARG(p), (long long)p->start,
-                          (long long)start);
-        if (start > 0 && (p->topic->promise == PROMISE_SAFE || p->topic->promise == PROMISE_NEWEST))
-                violation(PART_FMT ": the log begins at %lld, and nothing may be deleted", PART_ARG(p), (long long)start);
-        p->high = MAX2(p->high, high);
-        p->start = MAX2(p->start, start);
+        if (ends.high >= 0 && ends.high < before.high)
+                violation(PART_FMT ": the high watermark was %lld and is %lld", PART_ARG(p), (long long)before.high,
+                          (long long)ends.high);
+        if (ends.start >= 0 && ends.start < before.start)
+                violation(PART_FMT ": the log began at %lld and begins at %lld", PART_ARG(p), (long long)before.start,
+                          (long long)ends.start);
+        if (ends.start > 0 && (p->topic->promise == PROMISE_SAFE || p->topic->promise == PROMISE_NEWEST))
+                violation(PART_FMT ": the log begins at %lld, and nothing may be deleted", PART_ARG(p),
+                          (long long)ends.start);
+        p->ends.high = MAX2(p->ends.high, ends.high);
+        p->ends.start = MAX2(p->ends.start, ends.start);
 }
 
 void history_loss(void)
@@ -225,7 +226,7 @@ void history_loss(void)
                                 continue;
                         if (p->records_room)
                                 memset(p->records, 0, (size_t)p->records_room * sizeof p->records[0]);
-                        p->high = 0;
+                        p->ends.high = 0;
                 }
 }
 

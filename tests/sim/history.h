@@ -15,6 +15,10 @@ enum promise {
         PROMISE_RECENT,  /* with retention: the same as SAFE from the log's start on, which moves on */
 };
 
+struct history_ends {
+        int64_t high, start; /* -1: not told */
+};
+
 struct history_part {
         struct history_topic *topic;
         int32_t index;
@@ -25,7 +29,7 @@ struct history_part {
         } *records;
         int64_t records_count, records_room;
         uint8_t *present;   /* by offset, while everything is read at the end */
-        int64_t high, start; /* highest that was told */
+        struct history_ends ends; /* highest that were told */
         uint64_t acked, seen;
 };
 
@@ -66,8 +70,9 @@ uint32_t history_send(struct history_stream *s, uint32_t count);
 void history_ack(struct history_stream *s, uint32_t first, uint32_t count, int64_t offset);
 /* A reader got this record. */
 void history_see(struct history_part *p, int64_t offset, struct span key, struct span value);
-/* A node told a client the partition's high watermark and log start. */
-void history_watermark(struct history_part *p, int64_t high, int64_t start);
+/* A node told a client the partition's high watermark and log start. @before: the partition's when the client asked, since
+ * answers may overtake each other. */
+void history_watermark(struct history_part *p, struct history_ends before, struct history_ends ends);
 /* What is not promised to survive may be lost: RELAXED partitions know nothing any more. */
 void history_loss(void);
 /* While it is unsure what may be lost nothing is noted of RELAXED partitions. Nests; history_loss() when it ends. */
