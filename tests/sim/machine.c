@@ -102,6 +102,7 @@ void machine_start(struct machine *m, void (*main)(void *arg), void *arg)
         assert(p && !m->is_up);
         *p = (struct process){ m, main, arg };
         m->is_up = true;
+        m->lost_power = false;
         m->lives++;
         fiber_start(m, "main", process_main, p);
 }
@@ -152,6 +153,7 @@ void machine_cut_power(struct machine *m)
         }
         m->base_ns = sim_now();
         m->base_mono_ns = SECOND;
+        m->lost_power = true;
         if (m->is_up)
                 end(m, -1);
 }

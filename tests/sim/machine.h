@@ -18,6 +18,7 @@ struct machine {
         struct ilist fibers, held; /* fiber.c's */
         bool is_stopped;           /* SIGSTOP; held by machine_stop() */
         bool is_up;                /* a process runs */
+        bool lost_power;           /* that is how the last one ended */
         unsigned lives;            /* processes so far */
         int exit_status;           /* of the last process; -1: killed */
         struct fiber_queue ended;  /* who waits for the process to end */

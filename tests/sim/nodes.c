@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "chronikd/node.h"
+#include "history.h"
 #include "network.h"
 #include "sys/process.h"
 
@@ -135,7 +136,9 @@ static void on_end(struct machine *m)
 
         node_running[h - nodes] = NULL;
         h->is_ready = h->is_stopping = false;
-        world_say("%s is down, %s", m->name, m->exit_status < 0 ? "killed" : m->exit_status ? "failed" : "stopped");
+        if (m->lost_power)
+                history_loss();
+        world_say("%s is down, %s", m->name, m->lost_power ? "without power" : m->exit_status < 0 ? "killed" : m->exit_status ? "failed" : "stopped");
 }
 
 /* What systemd is to the program: it starts again. */
