@@ -44,6 +44,9 @@ struct put {
         struct strbuf value;
         struct arena mem;
         const struct meta_topic *topic;
+        /* Set: records go there and not into the store. */
+        int (*sink)(void *arg, const struct meta_record *rec);
+        void *sink_arg;
 };
 
 struct key {
@@ -134,6 +137,8 @@ static int row_put(struct put *p, struct key *k, const struct meta_record *rec)
         struct writer w;
         char *at;
 
+        if (p->sink)
+                return p->sink(p->sink_arg, rec);
         p->value.len = 0;
         at = strbuf_reserve(&p->value, len + 4);
         if (!at)
@@ -276,7 +281,45 @@ static int put_changes(struct put *p, const struct meta_delta *d)
                 r = put_configs(p, &d->configs[i]);
         if (!r)
                 r = pmap_diff(&d->before->features, &d->after->features, put_feature, p);
-        return r ? r : put_head(p, d->after);
+        return r;
+}
+
+/* What the head row says, as records. */
+static int sink_head(struct put *p, const struct meta_image *i)
+{
+        struct meta_record rec;
+        int r = 0;
+
+        if (!str_is_null(i->cluster_id)) {
+                meta_record_init(&rec, META_CLUSTER);
+                rec.cluster.cluster_id = i->cluster_id;
+                r = p->sink(p->sink_arg, &rec);
+        }
+        if (r)
+                return r;
+        meta_record_init(&rec, META_PRODUCER_IDS);
+        rec.producer_ids.next_producer_id = i->next_producer_id;
+        return p->sink(p->sink_arg, &rec);
+}
+
+int meta_image_records(struct meta_image *image, int (*fn)(void *arg, const struct meta_record *rec), void *arg)
+{
+        CLEANUP(meta_image_unrefp) struct meta_image *empty = meta_image_new_empty();
+        CLEANUP(meta_delta_unrefp) struct meta_delta *d = NULL;
+        struct put p = { .sink = fn, .sink_arg = arg };
+        int r;
+
+        if (!empty)
+                return -ENOMEM;
+        r = meta_delta_new(empty, image, &d);
+        if (r)
+                return r;
+        arena_init(&p.mem, 0);
+        r = sink_head(&p, image);
+        if (!r)
+                r = put_changes(&p, d);
+        arena_fini(&p.mem);
+        return r;
 }
 
 /* One attempt. -EOVERFLOW: the map is too small. */
@@ -289,6 +332,8 @@ static int commit_once(struct meta_store *s, const struct meta_delta *d)
                 return r;
         arena_init(&p.mem, 0);
         r = put_changes(&p, d);
+        if (!r)
+                r = put_head(&p, d->after);
         strbuf_fini(&p.value);
         arena_fini(&p.mem);
         if (r) {
