@@ -109,7 +109,7 @@ struct raft_restore {
          * members at the cut. Those above are entries of the log. None: a blank node, which waits to be added. */
         const struct raft_members_at *members;
         size_t members_count;
-        int64_t commit_index; /* up to here entries are known to be committed (applied, stored); at least cut_index */
+        int64_t commit_index; /* up to here the host has applied; RAFT_ACT_APPLY goes on from there; at least cut_index */
 };
 
 struct raft_options {
@@ -143,9 +143,9 @@ enum raft_message_type {
  *   PREVOTE_REQUEST, VOTE_REQUEST   | last_index last_term by_transfer
  *   PREVOTE_ANSWER, VOTE_ANSWER     | granted
  *   APPEND                          | prev_index prev_term count entries_term commit_index offer
- *   APPEND_ANSWER                   | match_index; rejected: prev_index (as asked) hint_index hint_term
+ *   APPEND_ANSWER                   | match_index last_index; rejected: prev_index (as asked) hint_index hint_term
  *   HEARTBEAT                       | commit_index sent_ms
- *   HEARTBEAT_ANSWER                | match_index sent_ms (as asked)
+ *   HEARTBEAT_ANSWER                | match_index last_index sent_ms (as asked)
  *   SNAPSHOT                        | last_index last_term (of the snapshot)
  *   TIMEOUT_NOW                     | - */
 struct raft_message {
@@ -153,7 +153,7 @@ struct raft_message {
         struct raft_id from;
         struct raft_id to;
         int32_t term;
-        int64_t last_index;
+        int64_t last_index; /* of the sender's log; of the snapshot; of answers: what agrees and was received, durable or not */
         int32_t last_term;
         bool by_transfer; /* the leader wants it: granted although a leader was heard */
         bool granted;
@@ -180,7 +180,7 @@ enum raft_event_type {
         RAFT_EV_TICK,
         /* A message came. message.from is what the peer's connection proved (node) and what it says (directory). An APPEND
          * comes with the members that its entries name, decoded by the host.
-         * Outcomes: RAFT_E_FOREIGN, RAFT_E_MESSAGE; it was dropped then. */
+         * Outcomes: RAFT_E_FOREIGN, RAFT_E_MESSAGE; its content was dropped then. */
         RAFT_EV_MESSAGE,
         /* event.vote is durable. */
         RAFT_EV_VOTE_PERSISTED,
@@ -460,6 +460,7 @@ struct raft_status {
         struct raft_counts counts;
 };
 
+/* All of it as it is now; for people, metrics and tests. */
 void raft_status(const struct raft *r, struct raft_status *ret);
 
 /* Who @node is among the members; NULL: nobody. */
