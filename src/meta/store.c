@@ -571,6 +571,16 @@ struct meta_store *meta_store_close(struct meta_store *s)
         return NULL;
 }
 
+int64_t meta_store_bytes(const struct meta_store *s)
+{
+        MDB_envinfo info;
+        MDB_stat stat;
+
+        if (mdb_env_info(s->env, &info) || mdb_env_stat(s->env, &stat))
+                return 0;
+        return (int64_t)(info.me_last_pgno + 1) * stat.ms_psize;
+}
+
 int64_t meta_store_index(const struct meta_store *s)
 {
         return s->image->index;

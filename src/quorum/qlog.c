@@ -238,6 +238,19 @@ int qlog_drop_head(struct qlog *l, int64_t index)
         return count;
 }
 
+int64_t qlog_head_end(const struct qlog *l, int64_t index, int64_t keep)
+{
+        int64_t bytes = qlog_bytes(l), end = 0;
+
+        ilist_for_each (s, &l->segments, struct qlog_segment, link) {
+                bytes -= s->len;
+                if (s == qlog_active(l) || s_next->first_index > index + 1 || bytes < keep)
+                        break;
+                end = s_next->first_index - 1;
+        }
+        return end;
+}
+
 int qlog_create(struct qlog *l)
 {
         return roll(l);

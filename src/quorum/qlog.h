@@ -77,6 +77,9 @@ int qlog_append(struct qlog *l, const struct qlog_group *g);
 /* Remove segments of which every entry is at or below @index. The newest one always stays.
  * Return: number of segments removed, or negative errno. */
 int qlog_drop_head(struct qlog *l, int64_t index);
+/* The last entry that qlog_drop_head() may be told to remove so that only segments go whose entries are at or below @index,
+ * and what stays has at least @keep bytes; 0: none. */
+int64_t qlog_head_end(const struct qlog *l, int64_t index, int64_t keep);
 
 /* Take off all entries behind @last_index, durably. It lies between qlog_first_index() - 1 and qlog_last_index().
  * @last_term: of that entry. A crash leaves the log as it was or cut.
