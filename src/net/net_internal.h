@@ -80,7 +80,8 @@ struct net_reactor {
         struct net_server *server;
         struct loop *loop;
         uint8_t *scratch;      /* SCRATCH_LEN */
-        struct ilist conns;    /* open ones, longest silent first */
+        struct ilist conns;    /* accepted ones, longest silent first */
+        struct ilist dials;    /* outgoing ones */
         struct ilist partials; /* those with a frame that is not complete, and those that are to close */
         struct ilist senders;  /* those whose socket takes no more */
         struct ilist ready;    /* those to be looked at before the loop waits */
@@ -125,7 +126,7 @@ void net_listener_close(struct net_listener *l);
 
 struct net_server {
         struct net_config cfg;
-        struct net_memory *memory;
+        struct net_memory *memory, *dial_memory;
         struct net_limits *limits;
         atomic_uint next_reactor;
         _Atomic uint64_t next_conn_id;
@@ -142,7 +143,7 @@ struct net_server {
 
 /* ---- conn.c ---- */
 
-enum conn_state { CONN_NEW, CONN_OPEN, CONN_DRAIN, CONN_GONE };
+enum conn_state { CONN_NEW, CONN_CONNECT, CONN_OPEN, CONN_DRAIN, CONN_GONE };
 
 struct net_send {
         struct ilist link;
@@ -163,6 +164,8 @@ struct net_conn {
         int fd;
         unsigned holds; /* stack frames and mail that refer to this connection */
         struct net_reactor *reactor;
+        struct net_memory *memory; /* that its frames count against */
+        struct net_dial *dial;     /* of an outgoing one; NULL otherwise */
         const char *listener;
         const char *close_reason; /* while draining */
         void *user;
@@ -172,7 +175,8 @@ struct net_conn {
         struct loop_timer mute;
         struct net_memory_wait wait;
         struct mail start_mail;
-        int64_t active_ms, partial_ms, progress_ms;
+        int64_t active_ms, partial_ms, progress_ms, drained_ms;
+        uint64_t bytes_in, bytes_out;
         size_t partial_got; /* of the frame at partial_ms */
 
         /* reading */
@@ -200,6 +204,11 @@ static_assert(sizeof(struct net_conn) < 1024, "an idle connection stays small");
 /* A connection for @fd, taken over with its place in the limits; started on its reactor by mail. -ENOMEM: nothing
  * taken. */
 int net_conn_new(struct net_reactor *r, const char *listener, int fd, const struct sock_address *a);
+/* The inside of net_conn_new() and net_dial(): memory for a connection; and, on its reactor, its beginning. NULL: out of memory. */
+struct net_conn *net_conn_alloc(struct net_reactor *r, int fd, const struct sock_address *a);
+void net_conn_start(struct net_conn *c);
+/* Its socket is connected: from now on frames come and go. Any time after CONN_NEW. */
+void net_conn_opened(struct net_conn *c);
 /* Close now. @counter: the reason's, or NULL. */
 void net_conn_close(struct net_conn *c, const char *reason, _Atomic uint64_t *counter);
 /* Read no more; close when everything that is in work is answered and sent. */
@@ -214,6 +223,13 @@ static inline void net_conn_hold(struct net_conn *c)
 }
 /* May free @c. */
 void net_conn_release(struct net_conn *c);
+
+/* ---- dial.c ---- */
+
+/* The socket of a connection in CONN_CONNECT is writable. */
+void net_dial_connected(struct net_conn *c);
+/* Hand the frame that is complete to the owner of an outgoing connection. */
+void net_dial_frame(struct net_conn *c);
 
 /* ---- read.c ---- */
 

@@ -17,7 +17,8 @@ enum {
 
 bool net_send_is_full(const struct net_conn *c)
 {
-        return c->unsent_len >= UNSENT_LEN_MAX || c->sends_count >= UNSENT_COUNT_MAX;
+        /* Where this side asks, it must read the answers whatever it has yet to ask: the peer may be waiting for that. */
+        return !c->dial && (c->unsent_len >= UNSENT_LEN_MAX || c->sends_count >= UNSENT_COUNT_MAX);
 }
 
 static void send_free_head(void *arg)
@@ -174,6 +175,9 @@ int net_send_some(struct net_conn *c)
                 if (sent <= 0)
                         return (int)sent;
                 c->progress_ms = loop_now_ms(c->reactor->loop);
+                if (c->send_blocked) /* it had taken none for a while */
+                        c->drained_ms = c->progress_ms;
+                c->bytes_out += (uint64_t)sent;
                 counter_add(&c->reactor->counters.bytes_out, (uint64_t)sent);
                 send_advance(c, (size_t)sent);
                 share -= MIN2(share, (size_t)sent);

@@ -15,6 +15,8 @@ static struct net_server *server_free_all(struct net_server *s)
         }
         if (s->memory)
                 net_memory_close(s->memory);
+        if (s->dial_memory)
+                net_memory_close(s->dial_memory);
         net_limits_free(s->limits);
         pthread_mutex_destroy(&s->listeners_lock);
         free(s);
@@ -32,7 +34,9 @@ int net_server_new(const struct net_config *cfg, struct net_server **ret_server)
         pthread_mutex_init(&s->listeners_lock, NULL);
         s->memory = net_memory_new(cfg->memory_max);
         s->limits = net_limits_new(cfg->connections_max, cfg->connections_per_ip_max);
-        if (!s->memory || !s->limits)
+        if (cfg->dial_memory_max)
+                s->dial_memory = net_memory_new(cfg->dial_memory_max);
+        if (!s->memory || !s->limits || (cfg->dial_memory_max && !s->dial_memory))
                 r = -ENOMEM;
         atomic_init(&s->reactors_left, cfg->reactors_count);
         for (unsigned i = 0; i < cfg->reactors_count && !r; i++)

@@ -7,6 +7,9 @@
 void net_server_stats(const struct net_server *s, struct net_stats *ret_stats)
 {
         *ret_stats = (struct net_stats){ .memory_used = net_memory_used(s->memory) };
+
+        if (s->dial_memory)
+                ret_stats->memory_used += net_memory_used(s->dial_memory);
         for (unsigned i = 0; i < s->cfg.reactors_count; i++) {
                 const struct net_counters *c = &s->reactors[i].counters;
 
