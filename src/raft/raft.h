@@ -465,3 +465,7 @@ void raft_status(const struct raft *r, struct raft_status *ret);
 
 /* Who @node is among the members; NULL: nobody. */
 const struct raft_member *raft_members_find(const struct raft_members *m, int32_t node);
+/* How many of them are voters. */
+uint32_t raft_members_voters(const struct raft_members *m);
+/* Of one to RAFT_MEMBERS_MAX members, a voter at least, no node twice: for those who read them from a disk or a message. */
+bool raft_members_are_sane(const struct raft_members *m);

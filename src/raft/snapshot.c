@@ -25,7 +25,7 @@ void raft_snapshot_on_sent(struct raft *r, const struct raft_event *ev)
         if (ev->snapshot_sent.ok)
                 raft_peer_probe(r, p, MAX2(index, p->match_index) + 1, false);
         else
-                raft_peer_probe(r, p, p->next_index, true); /* again, with a heartbeat's answer */
+                raft_peer_probe(r, p, MAX2(p->next_index, p->match_index + 1), true); /* again, a little later */
 }
 
 int raft_snapshot_on_message(struct raft *r, const struct raft_message *m)
