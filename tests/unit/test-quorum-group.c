@@ -272,6 +272,19 @@ static void test_lists_that_disagree(void)
         end();
 }
 
+struct transfer {
+        int32_t to;
+        int result;
+};
+
+static void do_transfer(struct world_ask *a)
+{
+        struct transfer *t = a->arg;
+
+        t->result = quorum_transfer(a->n->q, t->to);
+        world_answer(a);
+}
+
 static void test_transfer(void)
 {
         int32_t leader;
@@ -280,13 +293,18 @@ static void test_transfer(void)
         leader = form(3);
         CU_ASSERT_EQUAL_FATAL(leader, 1);
         for (int i = 0; i < 6; i++) {
-                int32_t to = leader % 3 + 1;
-                struct world_node *n = &world_nodes[leader - 1];
+                struct transfer t = { .to = leader % 3 + 1 };
 
-                CU_ASSERT(world_reaches(to, world_applied_of(leader), 3000));
-                (void)n;
-                leader = to;
+                CU_ASSERT(world_reaches(t.to, world_applied_of(leader), 3000));
+                world_ask(&world_nodes[leader - 1], do_transfer, &t);
+                CU_ASSERT_EQUAL(t.result, QUORUM_OK);
+                for (int k = 0; k < 500 && !world_role_of(t.to).is_leader; k++)
+                        world_sleep(5);
+                CU_ASSERT(world_role_of(t.to).is_leader);
+                CU_ASSERT_EQUAL(world_propose(t.to, "t"), QUORUM_OK);
+                leader = t.to;
         }
+        CU_ASSERT_EQUAL(world_nodes[0].led + world_nodes[1].led + world_nodes[2].led, 7);
         end();
 }
 
