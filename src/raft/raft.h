@@ -403,8 +403,7 @@ int raft_step(struct raft *r, const struct raft_event *ev, struct raft_actions *
  * member, and nothing newer was offered instead. One that does not is dropped without a word. */
 bool raft_offer_is_valid(const struct raft *r, struct raft_id to, int32_t term, uint64_t offer);
 
-/* True: this node leads, and no other has been able to since @now_ms: it may answer from what it has applied (once its no-op
- * is). Rests on clocks that differ by less than a quarter in their rate and do not jump; writes do not rest on it. */
+/* True: this node leads, and at @now_ms no other can: it may answer from what it has applied (once its no-op is). Rests on clocks that differ by less than a quarter in their rate and do not jump; writes do not rest on it. */
 bool raft_has_lease(const struct raft *r, int64_t now_ms);
 
 /* Term of an entry that is in the log (or the last one that was cut); -1: not there. */

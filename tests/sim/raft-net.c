@@ -91,9 +91,13 @@ void packet_free(struct packet *p)
 
 static uint64_t delay_us(void)
 {
-        uint64_t d = w.delay_us / 2 + chance_below(&w.chance, w.delay_us);
+        uint64_t d;
 
-        if (!w.is_calm && w.late_one_in && chance_one_in(&w.chance, w.late_one_in))
+        if (w.is_calm)
+                return w.delay_us; /* nothing overtakes anything, as on one connection */
+        d = w.delay_us / 2 + chance_below(&w.chance, w.delay_us);
+
+        if (w.late_one_in && chance_one_in(&w.chance, w.late_one_in))
                 d += chance_below(&w.chance, 3000 * (uint64_t)w.options.election_ms);
         return d;
 }

@@ -242,7 +242,7 @@ void trouble_propose(void)
         if (s.last_index > INDEX_MAX - 200 - (w.is_calm ? 0 : INDEX_MAX / 3))
                 return; /* this program's tables are nearly full */
         ev.propose.term = s.term;
-        ev.propose.count = 1 + chance_below(&w.chance, 3);
+        ev.propose.count = w.is_calm ? 1 : 1 + chance_below(&w.chance, 3);
         counted.proposals += node_step(n, &ev) == RAFT_OK;
 }
 

@@ -154,7 +154,8 @@ static void world_end(void)
 
 static void plan_proposal(void)
 {
-        world_plan(1000 + chance_below(&w.chance, 20000), HAPPENS_PROPOSAL, NULL);
+        /* In the calm slower than the smallest window lets entries pass. */
+        world_plan(w.is_calm ? 100000 : 1000 + chance_below(&w.chance, 20000), HAPPENS_PROPOSAL, NULL);
 }
 
 static void plan_trouble(void)
