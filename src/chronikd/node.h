@@ -6,6 +6,8 @@
 
 #include "chronikd/compactor.h"
 #include "chronikd/led.h"
+#include "chronikd/member.h"
+#include "chronikd/mesh.h"
 #include "chronikd/progress.h"
 #include "chronikd/retain.h"
 #include "chronikd/scrub.h"
@@ -18,7 +20,8 @@ struct node {
         struct conf *conf;
         struct loop *loop;
         struct iopool *pool;
-        struct plog_store *store;
+        struct plog_store
+                *store; /* NULL: without the role ingest, and without handler, coord, net and what goes with them */
         struct controller *controller;
         struct partition_table *table;
         struct handler *handler;
@@ -30,19 +33,15 @@ struct node {
         struct compactor compactor;
         struct progress progress;
         struct scrub scrub;
-        struct meta_subscriber subscriber;
+        struct member member; /* with the role ingest */
+        struct mesh mesh;
         char log_dir[1200], meta_dir[1200], kafka[300];
         uint16_t port;
         int64_t retained_ms, retried_ms;
 
-        struct controller_request rq; /* registration and heartbeats, one at a time */
-        struct arena rq_mem;
-        struct controller_register_broker registration;
-        struct controller_heartbeat heartbeat;
-        struct rec_broker_endpoint endpoint;
-        struct uuid directory;
-        struct loop_timer beat, tick;
+        struct loop_timer tick;
         struct mail net_stopped;
+        void (*ingest_stopped)(struct node *n);
         atomic_bool ready, stopping;
 
         /* By the owner, before node_start(); may be NULL. Main loop: every partition is open, clients are served. */
@@ -57,25 +56,20 @@ struct node {
 int node_new(struct conf *conf, struct node **ret_node);
 /* Register, open the logs, serve, once @n->loop runs, which is the caller's business. */
 void node_start(struct node *n);
-/* Say "stopping" from now on, and neither register nor send heartbeats. Once or several times. */
-void node_begin_stop(struct node *n);
-/* Stop in good order; ends @n->loop. Once. */
+/* Say "stopping" from now on, and have others lead what this node leads, for some seconds at most; then @left, on the main loop.
+ * Until then it serves. Once. */
+void node_leave(struct node *n, void (*left)(void *arg), void *arg);
+/* After that: stop in good order; ends @n->loop. Once. */
 void node_stop(struct node *n);
 /* After the loop has ended. NULL is fine. Returns NULL. */
 struct node *node_free(struct node *n);
 
+/* Say @what, and @why; returns 1. */
+int node_fail(const char *what, const char *why);
 /* "HOST:PORT", an IPv6 address in brackets. */
 void node_format_address(struct conf_addr a, char *text, size_t size);
 /* Why an address cannot be listened on; static or thread-local text. */
 const char *node_why_not(int error);
-
-/* ---- member.c; on the main loop ---- */
-
-/* Register, follow the metadata, and renew the lease until member_stop(). A refusal ends the process. */
-void member_start(struct node *n);
-void member_stop(struct node *n);
-/* For struct led: what the image at @index asks for is done. */
-void member_applied(void *node, int64_t index);
 
 /* ---- the admin listener ---- */
 

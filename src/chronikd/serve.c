@@ -27,7 +27,7 @@ static void on_ready(void *arg)
         systemd_ready("serving");
 }
 
-/* ---- stop: the admin listener first ---- */
+/* ---- stop: others take over, then the admin listener, then the rest ---- */
 
 static void admin_close(struct io_job *job)
 {
@@ -41,16 +41,22 @@ static void admin_is_closed(struct io_job *job)
         node_stop(container_of(job, struct program, admin_closing)->node);
 }
 
+static void has_left(void *arg)
+{
+        struct program *p = arg;
+
+        /* Admin requests in work wait for answers that come through the main loop, so another thread waits for them. */
+        p->admin_closing = (struct io_job){ .run = admin_close, .done = admin_is_closed, .reply_loop = p->node->loop };
+        iopool_submit(p->node->pool, &p->admin_closing);
+}
+
 static void stop(struct program *p)
 {
         if (p->stopping)
                 return;
         p->stopping = true;
         systemd_stopping();
-        node_begin_stop(p->node);
-        /* Admin requests in work wait for answers that come through the main loop, so another thread waits for them. */
-        p->admin_closing = (struct io_job){ .run = admin_close, .done = admin_is_closed, .reply_loop = p->node->loop };
-        iopool_submit(p->node->pool, &p->admin_closing);
+        node_leave(p->node, has_left, p);
 }
 
 static void on_term(struct loop_signal *s, int signo)

@@ -7,12 +7,14 @@
 #include "meta/publish.h"
 
 struct controller;
+struct peer_hub;
 
 struct controller_config {
         const char *dir; /* the metadata folder. Borrowed for controller_new() */
         int32_t node_id;
         const struct conf *conf; /* a reference is taken */
         struct iopool *pool;
+        struct peer_hub *hub;  /* the way to other nodes, who ask here, too; NULL: there are none */
         struct str cluster_id; /* of a new cluster, or to be checked; null: any. Borrowed likewise */
         const struct controller_feature *features; /* must stay */
         size_t features_count;
@@ -33,13 +35,20 @@ void controller_stop(struct controller *c, struct loop *reply_loop, void (*done)
 struct controller *controller_free(struct controller *c);
 DEFINE_FREEP(struct controller, controller_free)
 
-/* Ask. Any thread; @rq->done runs once on @rq->reply_loop. Requests of one thread are decided in order of submission. */
+/* There are other nodes: ask them, and answer them, over @hub. Before controller_start() and peer_hub_start(); the controller must
+ * have stopped before the hub does. Return: as peer_hub_register(). */
+int controller_serve_peers(struct controller *c, struct peer_hub *hub);
+
+/* Ask the active controller, which may be another node. Any thread; @rq->done runs once on @rq->reply_loop. Requests of one thread are decided in order of submission. */
 void controller_submit(struct controller *c, struct controller_request *rq);
 
 /* The committed image; one reference. Any thread, but see meta/publish.h for hot paths. */
 struct meta_image *controller_image(struct controller *c);
 /* For meta_subscribe() and its kin. */
 struct meta_publisher *controller_publisher(struct controller *c);
+
+/* Identity of the metadata folder. */
+struct uuid controller_directory(const struct controller *c);
 
 struct controller_status {
         bool active;

@@ -316,6 +316,8 @@ struct controller_request {
         enum controller_op op;
         bool validate_only; /* topics, partitions, configs, features: judge, change nothing */
         bool wait_applied;  /* done() comes after every subscriber that acks has taken the change up */
+        bool here_only;     /* not to be passed on when another node is active */
+        int64_t timeout_ms; /* how long an active controller may be looked for; 0: 30 s */
         struct loop *reply_loop;
         void (*done)(struct controller_request *rq); /* on @reply_loop, exactly once; may free the request */
         void *arg;

@@ -37,6 +37,18 @@ int16_t error_of_controller(enum controller_outcome outcome)
                 return KERR_KAFKA_STORAGE_ERROR;
         case CONTROLLER_E_RESOURCE:
                 return KERR_INVALID_REQUEST;
+        case CONTROLLER_E_PARTITION_UNKNOWN:
+                return KERR_UNKNOWN_TOPIC_OR_PARTITION;
+        case CONTROLLER_E_ELECTION_NOT_NEEDED:
+                return KERR_ELECTION_NOT_NEEDED;
+        case CONTROLLER_E_PREFERRED_NOT_AVAILABLE:
+                return KERR_PREFERRED_LEADER_NOT_AVAILABLE;
+        case CONTROLLER_E_ELIGIBLE_NOT_AVAILABLE:
+                return KERR_ELIGIBLE_LEADERS_NOT_AVAILABLE;
+        case CONTROLLER_E_NO_REASSIGNMENT:
+                return KERR_NO_REASSIGNMENT_IN_PROGRESS;
+        case CONTROLLER_E_FEATURE:
+                return KERR_FEATURE_UPDATE_FAILED;
         default:
                 return KERR_UNKNOWN_SERVER_ERROR;
         }
