@@ -64,6 +64,7 @@ static int64_t session_timeout_ms(const struct conf *c)
 
 static int node_open(struct node *n)
 {
+        struct mesh_controllers controllers;
         char text[512];
         int r = loop_new("main", &n->loop);
 
@@ -76,15 +77,21 @@ static int node_open(struct node *n)
         snprintf(n->meta_dir, sizeof n->meta_dir, "%s/meta", n->conf->server.data_dir);
         if (n->conf->server.roles & CONF_ROLE_INGEST && ingest_open(n))
                 return 1;
-        r = controller_new(&(struct controller_config){ .dir = n->meta_dir,
-                                                        .node_id = n->led.node_id,
-                                                        .conf = n->conf,
-                                                        .pool = n->pool,
-                                                        .session_timeout_ms = session_timeout_ms(n->conf),
-                                                        .cluster_id = *n->conf->server.cluster_id
-                                                                              ? str_of(n->conf->server.cluster_id)
-                                                                              : STR_NULL },
-                           &n->controller, text, sizeof text);
+        mesh_controllers(n->conf, &controllers);
+        r = controller_new(
+                &(struct controller_config){
+                        .dir = n->meta_dir,
+                        .node_id = n->led.node_id,
+                        .conf = n->conf,
+                        .pool = n->pool,
+                        .follows_only = !(n->conf->server.roles & CONF_ROLE_CONTROLLER),
+                        .quorum = { .controllers = controllers.at,
+                                    .controllers_count = controllers.count,
+                                    .advertised = controllers.advertised,
+                                    .election_ms = n->conf->cluster.election_timeout_ms },
+                        .session_timeout_ms = session_timeout_ms(n->conf),
+                        .cluster_id = *n->conf->server.cluster_id ? str_of(n->conf->server.cluster_id) : STR_NULL },
+                &n->controller, text, sizeof text);
         if (r)
                 return node_fail("cannot open the metadata", text);
         return 0;

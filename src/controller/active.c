@@ -64,7 +64,7 @@ static int decision_start(struct controller *c, struct decision *d, struct arena
                 .memory = &c->memory,
                 .now_ms = loop_now_ms(c->loop),
                 .wall_ms = clock_wall_ms(),
-                .index = MAX2(c->last_index, c->decided->index) + 1,
+                .index = quorum_next_index(c->quorum),
                 .term = c->term,
                 .random = &c->random,
                 .mem = mem,
