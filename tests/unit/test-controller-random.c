@@ -167,7 +167,7 @@ static void heartbeat(int32_t id)
                 n->clean_epoch = -1;
                 return;
         }
-        n->lease_until_ms = sent_ms + rules.session_timeout_ms;
+        n->lease_until_ms = h.fenced ? 0 : sent_ms + rules.session_timeout_ms;
         if (h.should_shutdown && n->stopping) {
                 n->up = n->registered = false;
                 n->clean_epoch = n->epoch;
