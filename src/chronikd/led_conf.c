@@ -73,7 +73,6 @@ struct partition_conf led_conf_partition(const struct topic_conf *c, const struc
 {
         return (struct partition_conf){
                 .min_insync_replicas = (int32_t)c->min_insync_replicas,
-                .replicas_count = p->replicas_count,
                 .flush_before_ack = c->flush_before_ack,
                 .compacted = c->cleanup_policy & CONF_CLEANUP_COMPACT,
                 .deletable = c->cleanup_policy & CONF_CLEANUP_DELETE,
