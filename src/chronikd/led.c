@@ -94,7 +94,7 @@ static void partition_update(struct led *led, struct partition *p, const struct 
         struct topic_conf c;
 
         led_conf_topic(led, t, &c);
-        conf = led_conf_partition(&c, mp);
+        conf = led_conf_partition(led, t, &c, mp);
         log_conf = led_conf_log(led, &c);
         plog_set_conf(partition_log(p), &log_conf);
         partition_set_conf(p, &conf);
@@ -132,7 +132,7 @@ bool led_look(struct led *led, struct uuid topic_id, int32_t index, struct led_w
         if (wanted) {
                 led_conf_topic(led, t, &c);
                 ret_work->log_conf = led_conf_log(led, &c);
-                ret_work->conf = led_conf_partition(&c, mp);
+                ret_work->conf = led_conf_partition(led, t, &c, mp);
         } else if (p) {
                 ret_work->partition = partition_withdraw(led, topic_id, index);
         }
@@ -203,7 +203,10 @@ static bool is_claimed(const struct led *led, const char *name, struct uuid topi
 {
         const struct meta_topic *t = meta_image_topic_by_id(led->image, topic_id);
         const char *dash = strrchr(name, '-');
-        const struct meta_partition *mp = t && dash ? meta_topic_partition(t, atoi(dash + 1)) : NULL;
+        char *end = NULL;
+        long long index = dash ? strtoll(dash + 1, &end, 10) : -1;
+        const struct meta_partition *mp =
+                t && end && !*end && index >= 0 && index <= INT32_MAX ? meta_topic_partition(t, (int32_t)index) : NULL;
 
         return mp && is_replica(led, mp);
 }

@@ -33,7 +33,8 @@ struct partition_events led_events(struct led *led);
 void led_conf_update(struct led *led);
 void led_conf_topic(const struct led *led, const struct meta_topic *t, struct topic_conf *ret);
 struct plog_conf led_conf_log(const struct led *led, const struct topic_conf *c);
-struct partition_conf led_conf_partition(const struct topic_conf *c, const struct meta_partition *p);
+struct partition_conf led_conf_partition(const struct led *led, const struct meta_topic *t, const struct topic_conf *c,
+                                         const struct meta_partition *p);
 
 /* ---- led_job.c ---- */
 

@@ -113,6 +113,7 @@ bool insync_ask(struct insync *p, int64_t now_ms, int64_t lag_max_ms, struct ins
 /* The answer to @ask. */
 void insync_answered(struct insync *p, const struct insync_ask *ask, enum insync_outcome outcome, int64_t now_ms);
 
+/* The member @id, or NULL. Borrowed until the members change. */
 const struct insync_member *insync_find(const struct insync *p, int32_t id);
 /* What counts of a member for the high watermark; -1: nothing is known. */
 static inline int64_t insync_replicated_end(const struct insync *p, const struct insync_member *m)

@@ -23,6 +23,7 @@ struct partition_watch {
         void (*fn)(struct partition_watch *w, unsigned news);
 };
 
+/* From now on @w is called, until partition_unwatch(). Its link is in no list. */
 void partition_watch(struct partition *p, struct partition_watch *w);
 /* When it returns, no call is under way and none will come. Harmless when it is not watching. */
 void partition_unwatch(struct partition *p, struct partition_watch *w);
