@@ -24,11 +24,11 @@ struct cnode {
         struct peer_hub *hub;
         struct replicator *r;
         struct plog *log;
-        struct partition *p; /* NULL: not open */
+        struct partition *p; /* NULL: not open. The cluster's lock, but for reading by the test's thread */
         uint16_t port;
         int64_t broker_epoch;
-        bool up;
-        unsigned failed; /* times that its log was said to have failed */
+        atomic_bool up;
+        atomic_uint failed; /* times that its log was said to have failed */
 };
 
 struct cluster {
@@ -39,7 +39,7 @@ struct cluster {
         pthread_mutex_t lock; /* guards the controller's state */
         int32_t leader, leader_epoch, partition_epoch;
         bool in_isr[NODES];
-        unsigned alters, refused;
+        atomic_uint alters, refused;
         bool controller_is_deaf; /* questions stay without an answer that says anything */
         int32_t fetch_bytes;
 };
@@ -52,9 +52,10 @@ static inline void cluster_tell(struct cluster *c, struct cnode *n)
         int32_t isr[NODES];
         struct replica_state s = { .replicas = all, .replicas_count = NODES, .isr = isr };
 
-        if (!n->p)
-                return;
+        struct partition *p;
+
         pthread_mutex_lock(&c->lock);
+        p = n->p ? partition_ref(n->p) : NULL;
         s.leader = c->leader;
         s.leader_epoch = c->leader_epoch;
         s.partition_epoch = c->partition_epoch;
@@ -62,7 +63,9 @@ static inline void cluster_tell(struct cluster *c, struct cnode *n)
                 if (c->in_isr[i])
                         isr[s.isr_count++] = i;
         pthread_mutex_unlock(&c->lock);
-        CU_ASSERT_EQUAL(partition_set_state(n->p, &s), 0);
+        if (p)
+                CU_ASSERT_EQUAL(partition_set_state(p, &s), 0);
+        partition_unref(p);
 }
 
 static inline void cluster_tell_all(struct cluster *c)
@@ -130,6 +133,7 @@ static inline void cluster_failed(void *arg, struct partition *p)
 
 static inline void cnode_open(struct cnode *n)
 {
+        struct partition *p;
         struct partition_open_args args = {
                 .topic_name = "t",
                 .topic_id = cluster_topic,
@@ -143,8 +147,11 @@ static inline void cnode_open(struct cnode *n)
 
         n->log = fixture_open(&n->f, "t-0");
         args.log = plog_ref(n->log);
-        CU_ASSERT_EQUAL_FATAL(partition_new(&args, &n->p), 0);
-        CU_ASSERT_EQUAL_FATAL(partition_table_put(n->table, partition_ref(n->p)), 0);
+        CU_ASSERT_EQUAL_FATAL(partition_new(&args, &p), 0);
+        CU_ASSERT_EQUAL_FATAL(partition_table_put(n->table, partition_ref(p)), 0);
+        pthread_mutex_lock(&n->c->lock);
+        n->p = p;
+        pthread_mutex_unlock(&n->c->lock);
         cluster_tell(n->c, n);
 }
 
