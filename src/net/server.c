@@ -56,6 +56,7 @@ int net_server_listen(struct net_server *s, const char *name, const char *addres
         struct net_listener *l;
         unsigned count;
         uint16_t port;
+        bool starts;
         int r;
 
         r = sock_split_host_port(address, host, &port);
@@ -71,6 +72,7 @@ int net_server_listen(struct net_server *s, const char *name, const char *addres
         if (!r)
                 r = sock_local(l->fd, &bound);
         pthread_mutex_lock(&s->listeners_lock);
+        starts = !s->cfg.holds || s->admits;
         if (!r && (s->stopping || s->listeners_count == NET_LISTENERS_MAX))
                 r = -ESHUTDOWN;
         if (!r) {
@@ -85,8 +87,19 @@ int net_server_listen(struct net_server *s, const char *name, const char *addres
                 return r;
         }
         *ret_port = sock_address_port(&bound);
-        net_listener_start(l);
+        if (starts)
+                net_listener_start(l);
         return 0;
+}
+
+void net_server_admit(struct net_server *s)
+{
+        pthread_mutex_lock(&s->listeners_lock);
+        assert(s->cfg.holds && !s->admits);
+        s->admits = true;
+        for (unsigned i = 0; i < s->listeners_count && !s->stopping; i++)
+                net_listener_start(s->listeners[i]);
+        pthread_mutex_unlock(&s->listeners_lock);
 }
 
 struct loop *net_server_loop(struct net_server *s, unsigned reactor)

@@ -43,6 +43,7 @@ struct net_config {
         const char *name;               /* of the threads; NULL: "net" */
         struct iopool *pool;            /* reads file pieces that are not in the page cache. NULL: sent as they are */
         bool (*memory_is_plenty)(void); /* NULL: sys/memory.h; whether cold files may stay in the page cache */
+        bool holds;                     /* connections wait in the kernel until net_server_admit() */
         unsigned reactors_count;        /* 1..256 */
         size_t request_len_max;         /* longer (or negative) lengths close the connection */
         size_t memory_max;              /* bytes of frames being read or in work, over all connections */
@@ -159,6 +160,9 @@ int net_server_new(const struct net_config *cfg, struct net_server **ret_server)
 /* Bind @address ("HOST:PORT", "[V6]:PORT"; port 0 picks one) under listener name @name (static) and accept on all
  * reactors (SO_REUSEPORT). @ret_port: the port in use. Return: 0; -EADDRINUSE, -EADDRNOTAVAIL, ... */
 int net_server_listen(struct net_server *s, const char *name, const char *address, uint16_t *ret_port);
+/* With net_config.holds: accept connections from now on, those that waited first. Once, any thread; harmless when the stop has
+ * begun. */
+void net_server_admit(struct net_server *s);
 struct loop *net_server_loop(struct net_server *s, unsigned reactor);
 unsigned net_server_reactors_count(const struct net_server *s);
 
