@@ -96,7 +96,6 @@ static void coord_is_stopped(void *arg)
 void ingest_stop(struct node *n, void (*stopped)(struct node *n))
 {
         n->ingest_stopped = stopped;
-        loop_timer_stop(&n->tick);
         coord_stop(n->coord, n->loop, coord_is_stopped, n);
 }
 
@@ -170,6 +169,7 @@ int ingest_serve(struct node *n)
         struct net_config net = {
                 .ops = handler_net_ops(),
                 .pool = n->pool,
+                .holds = true,
                 .reactors_count = (unsigned)c->server.num_network_threads,
                 .request_len_max = (size_t)c->server.max_request_bytes,
                 .memory_max = (size_t)c->performance.buffer_memory,
