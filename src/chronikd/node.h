@@ -9,6 +9,7 @@
 #include "chronikd/member.h"
 #include "chronikd/mesh.h"
 #include "chronikd/progress.h"
+#include "chronikd/replication.h"
 #include "chronikd/retain.h"
 #include "chronikd/scrub.h"
 #include "controller/controller.h"
@@ -35,6 +36,7 @@ struct node {
         struct scrub scrub;
         struct member member; /* with the role ingest */
         struct mesh mesh;
+        struct replication replication;
         char log_dir[1200], meta_dir[1200], kafka[300];
         uint16_t port;
         int64_t retained_ms, retried_ms;
