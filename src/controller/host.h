@@ -80,3 +80,8 @@ void controller_forward(struct controller *c, struct controller_request *rq);
 void controller_forward_retry(struct controller *c);
 /* This node stops: answer those that wait. True when none is on its way any more. */
 bool controller_forward_stop(struct controller *c);
+
+/* ---- voters.c ---- */
+
+/* Answer @rq when it asks something of the quorum itself. Return: false when it does not. */
+bool controller_ask_quorum(struct controller *c, struct controller_request *rq);
