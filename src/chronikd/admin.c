@@ -51,38 +51,44 @@ static void get_metrics(struct node *n, struct http_request *rq, const char *nam
         metrics_write(n, &rq->out);
 }
 
+enum needs {
+        NEEDS_NOTHING, /* asks the metadata, or is about the node itself */
+        NEEDS_READY,   /* shows also what this node has, so it is answered only while the node serves */
+        NEEDS_INGEST,  /* shows that only: what a node without the role has not got */
+};
+
 struct route {
         const char *method, *path;
         bool named; /* a name follows */
-        bool ready; /* answered only while the node serves: it asks for what this node holds; what is not asks the metadata */
+        enum needs needs;
         void (*fn)(struct node *n, struct http_request *rq, const char *name);
 };
 
 static const struct route routes[] = {
-        { "GET", "/livez", false, false, get_live },
-        { "GET", "/readyz", false, false, get_ready },
-        { "GET", "/metrics", false, false, get_metrics },
-        { "GET", "/v1/cluster", false, false, admin_get_cluster },
-        { "GET", "/v1/disruption", false, false, admin_get_disruption },
-        { "POST", "/v1/disruption", false, false, admin_post_disruption },
-        { "GET", "/v1/nodes", false, false, admin_get_nodes },
-        { "GET", "/v1/nodes/", true, false, admin_get_node },
-        { "POST", "/v1/nodes/", true, false, admin_post_node },
-        { "GET", "/v1/controllers", false, false, admin_get_controllers },
-        { "POST", "/v1/controllers", false, false, admin_post_controllers },
-        { "DELETE", "/v1/controllers/", true, false, admin_delete_controller },
-        { "POST", "/v1/transfer", false, false, admin_post_transfer },
-        { "GET", "/v1/topics", false, true, admin_get_topics },
-        { "POST", "/v1/topics", false, true, admin_post_topics },
-        { "GET", "/v1/topics/", true, true, admin_get_topic },
-        { "DELETE", "/v1/topics/", true, true, admin_delete_topic },
-        { "GET", "/v1/reassignments", false, false, admin_get_reassignments },
-        { "POST", "/v1/reassignments", false, false, admin_post_reassignments },
-        { "POST", "/v1/elections", false, false, admin_post_elections },
-        { "GET", "/v1/groups", false, true, admin_get_groups },
-        { "GET", "/v1/groups/", true, true, admin_get_group },
-        { "GET", "/v1/verify", false, true, admin_get_verify },
-        { "POST", "/v1/verify", false, true, admin_post_verify },
+        { "GET", "/livez", false, NEEDS_NOTHING, get_live },
+        { "GET", "/readyz", false, NEEDS_NOTHING, get_ready },
+        { "GET", "/metrics", false, NEEDS_NOTHING, get_metrics },
+        { "GET", "/v1/cluster", false, NEEDS_NOTHING, admin_get_cluster },
+        { "GET", "/v1/disruption", false, NEEDS_NOTHING, admin_get_disruption },
+        { "POST", "/v1/disruption", false, NEEDS_NOTHING, admin_post_disruption },
+        { "GET", "/v1/nodes", false, NEEDS_NOTHING, admin_get_nodes },
+        { "GET", "/v1/nodes/", true, NEEDS_NOTHING, admin_get_node },
+        { "POST", "/v1/nodes/", true, NEEDS_NOTHING, admin_post_node },
+        { "GET", "/v1/controllers", false, NEEDS_NOTHING, admin_get_controllers },
+        { "POST", "/v1/controllers", false, NEEDS_NOTHING, admin_post_controllers },
+        { "DELETE", "/v1/controllers/", true, NEEDS_NOTHING, admin_delete_controller },
+        { "POST", "/v1/transfer", false, NEEDS_NOTHING, admin_post_transfer },
+        { "GET", "/v1/topics", false, NEEDS_READY, admin_get_topics },
+        { "POST", "/v1/topics", false, NEEDS_READY, admin_post_topics },
+        { "GET", "/v1/topics/", true, NEEDS_READY, admin_get_topic },
+        { "DELETE", "/v1/topics/", true, NEEDS_READY, admin_delete_topic },
+        { "GET", "/v1/reassignments", false, NEEDS_NOTHING, admin_get_reassignments },
+        { "POST", "/v1/reassignments", false, NEEDS_NOTHING, admin_post_reassignments },
+        { "POST", "/v1/elections", false, NEEDS_NOTHING, admin_post_elections },
+        { "GET", "/v1/groups", false, NEEDS_INGEST, admin_get_groups },
+        { "GET", "/v1/groups/", true, NEEDS_INGEST, admin_get_group },
+        { "GET", "/v1/verify", false, NEEDS_INGEST, admin_get_verify },
+        { "POST", "/v1/verify", false, NEEDS_INGEST, admin_post_verify },
 };
 
 /* Does @path lead to @r? Then *@ret_name is what follows. */
@@ -113,6 +119,24 @@ static void answer_no_route(struct http_request *rq)
                                    rq->path);
 }
 
+/* False has been answered. */
+static bool may_answer(struct node *n, struct http_request *rq, enum needs needs)
+{
+        bool stopping = atomic_load(&n->stopping);
+
+        if (needs == NEEDS_INGEST && !n->store)
+                admin_answer_error(
+                        rq, 404,
+                        "Node %d has neither records nor groups: it is a controller only. Ask a node with the "
+                        "role ingest; `chronik-ctl node list` shows them.",
+                        n->led.node_id);
+        else if (needs != NEEDS_NOTHING && (stopping || (n->store && !atomic_load(&n->ready))))
+                admin_answer_error(rq, 503, "This node is %s; try again.", stopping ? "stopping" : "starting");
+        else
+                return true;
+        return false;
+}
+
 void admin_answer(void *node, struct http_request *rq)
 {
         struct node *n = node;
@@ -125,10 +149,7 @@ void admin_answer(void *node, struct http_request *rq)
         for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
                 if (strcmp(rq->method, routes[i].method) != 0 || !route_fits(&routes[i], rq->path, &name))
                         continue;
-                if (routes[i].ready && (!atomic_load(&n->ready) || atomic_load(&n->stopping)))
-                        admin_answer_error(rq, 503, "This node is %s; try again.",
-                                           atomic_load(&n->stopping) ? "stopping" : "starting");
-                else
+                if (may_answer(n, rq, routes[i].needs))
                         routes[i].fn(n, rq, name);
                 return;
         }

@@ -54,6 +54,8 @@ struct quorum_view {
 
 /* Ask for it; waits. quorum_view_fini() in any case. */
 void quorum_view_take(struct node *n, struct quorum_view *v);
+/* Of what was told; done by quorum_view_take(). */
+void quorum_view_fill(struct quorum_view *v, const struct controller_describe_quorum *told);
 void quorum_view_fini(struct quorum_view *v);
 /* NULL: it is not among those that have the metadata, or nothing is known. */
 const struct controller_member *quorum_view_find(const struct quorum_view *v, int32_t node_id);

@@ -151,14 +151,13 @@ static json_t *json_may_stop(const struct controller_guard *g)
         if (g->offline)
                 strbuf_printf(&why, "%d partition%s would have no leader; ", g->offline, g->offline == 1 ? "" : "s");
         if (g->below_min_isr)
-                strbuf_printf(&why,
-                              "%d partition%s would have fewer replicas in sync than acks=all needs: %.*s%s; ",
+                strbuf_printf(&why, "%d partition%s would have fewer replicas in sync than acks=all needs: %.*s%s; ",
                               g->below_min_isr, g->below_min_isr == 1 ? "" : "s", STR_FMT(g->partitions),
                               named < g->below_min_isr ? ", ..." : "");
         return json_pack("{s:i, s:b, s:o, s:b, s:i, s:i, s:o}", "id", g->node_id, "safe", g->safe, "why",
                          why.len ? json_stringn(why.data, why.len - 2) : json_null(), "quorum_would_be_lost",
-                         g->quorum_would_be_lost, "below_min_isr", g->below_min_isr, "offline", g->offline, "partitions",
-                         admin_json_str(g->partitions));
+                         g->quorum_would_be_lost, "below_min_isr", g->below_min_isr, "offline", g->offline,
+                         "partitions", admin_json_str(g->partitions));
 }
 
 static void answer_may_stop(struct node *n, struct http_request *rq, int32_t id, const struct quorum_view *v)
@@ -242,7 +241,8 @@ void admin_post_node(struct node *n, struct http_request *rq, const char *name)
         while (i < ARRAY_LEN(duties) && strcmp(verb, duties[i].verb) != 0)
                 i++;
         if (i == ARRAY_LEN(duties)) {
-                admin_answer_error(rq, 404, "A node can be asked to drain, undrain and decommission, not to '%s'.", verb);
+                admin_answer_error(rq, 404, "A node can be asked to drain, undrain and decommission, not to '%s'.",
+                                   verb);
                 return;
         }
         arena_init(&mem, 0);

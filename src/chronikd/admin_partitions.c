@@ -109,7 +109,8 @@ void admin_post_reassignments(struct node *n, struct http_request *rq, const cha
         static const char *const known[] = { "version", "partitions", "keep_factor" };
         static const char shape[] = "{\"partitions\": [{\"topic\": text, \"partition\": number, \"replicas\": "
                                     "[number, ...]}, ...]}";
-        json_t *body = admin_body(rq, known, ARRAY_LEN(known), shape), *list = json_object_get(body, "partitions"), *one;
+        json_t *body = admin_body(rq, known, ARRAY_LEN(known), shape), *list = json_object_get(body, "partitions"),
+               *one;
         struct controller_request ask = { .op = CONTROLLER_ALTER_REASSIGNMENTS, .timeout_ms = CHANGE_MS };
         const char *why = NULL;
         struct arena mem;
@@ -146,8 +147,8 @@ void admin_post_reassignments(struct node *n, struct http_request *rq, const cha
 /* ---- elections ---- */
 
 /* The partitions to elect leaders of: those of the body, or all. NULL: there is none, answered. In @mem. */
-static struct controller_elect_leader *elections_read(struct http_request *rq, json_t *body,
-                                                      const struct meta_topic *t, struct arena *mem, uint32_t *ret_count)
+static struct controller_elect_leader *elections_read(struct http_request *rq, json_t *body, const struct meta_topic *t,
+                                                      struct arena *mem, uint32_t *ret_count)
 {
         json_t *list = json_object_get(body, "partitions");
         size_t count = list ? json_array_size(list) : t->partitions_count;
@@ -208,9 +209,9 @@ void admin_post_elections(struct node *n, struct http_request *rq, const char *n
         static const char *const known[] = { "topic", "partitions", "type" };
         json_t *body = admin_body(rq, known, ARRAY_LEN(known),
                                   "{\"topic\": text, \"partitions\": [number, ...], \"type\": \"preferred\"}");
-        struct controller_request ask = {
-                .op = CONTROLLER_ELECT_LEADERS, .wait_applied = true, .timeout_ms = CHANGE_MS
-        };
+        struct controller_request ask = { .op = CONTROLLER_ELECT_LEADERS,
+                                          .wait_applied = true,
+                                          .timeout_ms = CHANGE_MS };
         struct meta_image *image = controller_image(n->controller);
         const char *topic = json_string_value(json_object_get(body, "topic"));
         const struct meta_topic *t = meta_image_topic(image, str_of(topic ? topic : ""));

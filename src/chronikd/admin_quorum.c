@@ -6,10 +6,28 @@
 #include "chronikd/ask.h"
 #include "sys/clock.h"
 
+void quorum_view_fill(struct quorum_view *v, const struct controller_describe_quorum *told)
+{
+        v->told = *told;
+        v->is_known = true;
+        v->now_ms = clock_wall_ms();
+        for (int32_t i = 0; i < told->members_count; i++) {
+                const struct controller_member *m = &told->members[i];
+
+                if (m->node_id == told->leader_id)
+                        v->end_index = m->end_index;
+                if (m->kind != CONTROLLER_VOTER)
+                        continue;
+                v->voters++;
+                v->voters_heard += !quorum_member_is_silent(v, m);
+        }
+}
+
 void quorum_view_take(struct node *n, struct quorum_view *v)
 {
+        struct controller_describe_quorum told = { 0 };
         struct controller_request ask = {
-                .op = CONTROLLER_DESCRIBE_QUORUM, .items = &v->told, .items_count = 1, .timeout_ms = QUORUM_VIEW_MS
+                .op = CONTROLLER_DESCRIBE_QUORUM, .items = &told, .items_count = 1, .timeout_ms = QUORUM_VIEW_MS
         };
 
         *v = (struct quorum_view){ 0 };
@@ -17,21 +35,10 @@ void quorum_view_take(struct node *n, struct quorum_view *v)
         ask.mem = &v->mem;
         controller_status(n->controller, &v->here);
         ask_controller(n, &ask);
-        v->why = ask.result.outcome ? ask.result.message : v->told.result.message;
-        v->is_known = !ask.result.outcome && !v->told.result.outcome;
-        v->now_ms = clock_wall_ms();
-        if (!v->is_known)
-                return;
-        for (int32_t i = 0; i < v->told.members_count; i++) {
-                const struct controller_member *m = &v->told.members[i];
-
-                if (m->node_id == v->told.leader_id)
-                        v->end_index = m->end_index;
-                if (m->kind != CONTROLLER_VOTER)
-                        continue;
-                v->voters++;
-                v->voters_heard += !quorum_member_is_silent(v, m);
-        }
+        if (!ask.result.outcome && !told.result.outcome)
+                quorum_view_fill(v, &told);
+        else
+                v->why = ask.result.outcome ? ask.result.message : told.result.message;
 }
 
 void quorum_view_fini(struct quorum_view *v)
@@ -98,8 +105,8 @@ json_t *quorum_json(const struct quorum_view *v)
         for (int32_t i = 0; i < v->told.members_count; i++)
                 if (v->told.members[i].kind != CONTROLLER_OBSERVER)
                         json_array_append_new(members, quorum_json_member(v, &v->told.members[i]));
-        out = json_pack("{s:b, s:i, s:i, s:I, s:I, s:I, s:i, s:i, s:o}", "known", 1, "leader", v->told.leader_id, "term",
-                        v->told.term, "committed_index", (json_int_t)v->told.committed_index, "log_first_index",
+        out = json_pack("{s:b, s:i, s:i, s:I, s:I, s:I, s:i, s:i, s:o}", "known", 1, "leader", v->told.leader_id,
+                        "term", v->told.term, "committed_index", (json_int_t)v->told.committed_index, "log_first_index",
                         (json_int_t)v->told.log_first_index, "log_bytes", (json_int_t)v->told.log_bytes, "voters",
                         v->voters, "voters_heard", v->voters_heard, "controllers", members);
         return out;
@@ -146,7 +153,8 @@ void admin_post_controllers(struct node *n, struct http_request *rq, const char 
         if (!body)
                 return;
         if (!address || !admin_id_of(json_object_get(body, "id"), &item.node_id)) {
-                admin_answer_error(rq, 400, "\"id\" must be a node's number and \"address\" HOST:PORT of its cluster.listen.");
+                admin_answer_error(rq, 400,
+                                   "\"id\" must be a node's number and \"address\" HOST:PORT of its cluster.listen.");
         } else if (directory && uuid_parse(str_of(directory), &item.directory)) {
                 admin_answer_error(rq, 400, "\"directory\" must be the identity of a folder, 22 characters.");
         } else {
@@ -164,7 +172,8 @@ void admin_delete_controller(struct node *n, struct http_request *rq, const char
         if (!admin_path_read(rq, name, &item.node_id, &directory))
                 return;
         if (*directory && uuid_parse(str_of(directory), &item.directory))
-                admin_answer_error(rq, 400, "'%s' is not the identity of a folder, which has 22 characters.", directory);
+                admin_answer_error(rq, 400, "'%s' is not the identity of a folder, which has 22 characters.",
+                                   directory);
         else
                 change(n, rq, CONTROLLER_REMOVE_VOTER, &item, "removed");
 }
