@@ -288,7 +288,7 @@ static void bootstrap(struct controller *c)
                 r = propose_own(c, &d);
         decision_fini(&d);
         arena_fini(&mem);
-        if (!r)
+        if (!r || r == QUORUM_E_NOT_LEADER) /* who leads next begins it */
                 return;
         diag(DIAG_ERROR, "controller: no memory to begin a cluster");
         process_end(70);

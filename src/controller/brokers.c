@@ -83,8 +83,7 @@ static bool is_overdue(struct decision *d, struct controller_lease *l, const str
 
 static void say_fenced(struct decision *d, const int32_t *ids, size_t count)
 {
-        int len = snprintf(d->news, sizeof d->news, "not heard of for %lld ms and fenced: broker",
-                           (long long)d->rules->session_timeout_ms);
+        int len = snprintf(d->news, sizeof d->news, "not heard of any more, and fenced: broker");
 
         for (size_t i = 0; i < count && len < (int)sizeof d->news; i++)
                 len += snprintf(d->news + len, sizeof d->news - (size_t)len, " %d", ids[i]);

@@ -139,7 +139,7 @@ static void role_changed(void *arg, const struct quorum_role *role)
         struct ilist waiting;
 
         c->role_known = true;
-        c->active = role->is_leader;
+        c->active = role->is_leader && !c->stopping;
         c->term = role->term;
         c->leader_id = role->leader_id;
         if (c->active)
