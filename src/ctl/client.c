@@ -61,7 +61,8 @@ static int read_answer(const struct ctl *c, long status, const struct strbuf *te
         return CTL_FAILED;
 }
 
-static int ask_node(const struct ctl *c, const char *method, const char *path, json_t *body, json_t **ret, bool *ret_gone)
+static int ask_node(const struct ctl *c, const char *method, const char *path, json_t *body, json_t **ret,
+                    bool *ret_gone)
 {
         CURL *curl = curl_easy_init();
         struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");

@@ -74,8 +74,8 @@ static int disrupt(struct ctl *c, const char *op, bool names_node)
         if (!ask(c, "POST", "/v1/disruption", NULL, body, &answer, &status))
                 return status;
         if (names_node)
-                printf("node %d may be taken down until %s (%s); 'cluster disruption release' when that is done\n", c->node,
-                       table_time(number_of(answer, "until_ms"), until), table_span(ttl_ms, left));
+                printf("node %d may be taken down until %s (%s); 'cluster disruption release' when that is done\n",
+                       c->node, table_time(number_of(answer, "until_ms"), until), table_span(ttl_ms, left));
         else
                 printf("released\n");
         json_decref(answer);

@@ -152,7 +152,8 @@ static void print_partitions(json_t *topic)
                 table_cell(t, "%s", ids_of(p, "removing"));
                 cell_number(t, p, "start_offset");
                 cell_number(t, p, "high_watermark");
-                table_cell(t, "%s", json_object_get(p, "size_bytes") ? table_bytes(number_of(p, "size_bytes"), size) : "-");
+                table_cell(t, "%s",
+                           json_object_get(p, "size_bytes") ? table_bytes(number_of(p, "size_bytes"), size) : "-");
                 table_cell(t, "%s", text_of(p, "state"));
         }
         putchar('\n');

@@ -69,12 +69,13 @@ int controller_remove(struct ctl *c, const char *id)
 
         if (!number_read(id, 0, INT32_MAX, &node))
                 return ctl_usage("'%s' is no node; a number such as 3 is needed", id);
-        if (asprintf(&path, "/v1/controllers/%lld%s%s", node, c->directory ? "/" : "", c->directory ? c->directory : "") <
-            0)
+        if (asprintf(&path, "/v1/controllers/%lld%s%s", node, c->directory ? "/" : "",
+                     c->directory ? c->directory : "") < 0)
                 abort();
         if (!ask(c, "DELETE", path, NULL, NULL, &answer, &status))
                 return status;
-        printf("node %lld is no controller any more; take it out of cluster.controllers of the nodes' configuration too\n",
+        printf("node %lld is no controller any more; take it out of cluster.controllers of the nodes' configuration "
+               "too\n",
                node);
         json_decref(answer);
         return CTL_OK;

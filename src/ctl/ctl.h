@@ -21,6 +21,7 @@ enum {
         WITH_FILE = 1 << 7,
         WITH_UNCLEAN = 1 << 8,
         WITH_DIRECTORY = 1 << 9,
+        WITH_TLS = 1 << 10,
 };
 
 struct ctl {
@@ -36,7 +37,9 @@ struct ctl {
         long long ttl_ms;           /* 0: not given */
         int node;                   /* -1: not given */
         const char *who, *reason, *file, *directory;
-        json_t *replicas; /* array of numbers; NULL */
+        json_t *replicas;  /* array of numbers; NULL */
+        const char *nodes; /* ids with commas; NULL */
+        int days;          /* 0: the usual */
 };
 
 /* ---- options.c ---- */
@@ -48,7 +51,8 @@ int options_read(struct ctl *c, int argc, char **argv, unsigned *ret_given, bool
 const char *options_given(unsigned mask);
 /* One line of help for each option that goes with some of @mask: @print is called with "--node ID", its text and whom it goes
  * with. */
-void options_help(unsigned mask, void (*print)(void *arg, const char *words, const char *text, unsigned with), void *arg);
+void options_help(unsigned mask, void (*print)(void *arg, const char *words, const char *text, unsigned with),
+                  void *arg);
 /* Say what is wrong with the command line, and where help is. Return: CTL_USAGE. */
 int ctl_usage(const char *fmt, ...) PRINTF_LIKE(1, 2);
 /* A number from @min to @max; false: it is none. */
@@ -117,6 +121,8 @@ int group_list(struct ctl *c, const char *arg);
 int group_get(struct ctl *c, const char *arg);
 /* verify.c; @topic may be NULL */
 int log_verify(struct ctl *c, const char *topic);
+/* tls.c */
+int tls_init(struct ctl *c, const char *dir);
 /* cluster.c */
 int cluster_info(struct ctl *c, const char *arg);
 int disruption_show(struct ctl *c, const char *arg);

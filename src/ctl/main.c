@@ -33,14 +33,16 @@ static const struct command commands[] = {
           "cluster disruption override --node 3 --reason 'the rack burns'" },
         { "node list", NULL, 0, node_list, "every node with its state and what it has", "node list" },
         { "node get", "ID", 0, node_get, "one node", "node get 3" },
-        { "node drain", "ID", WITH_WAIT, node_drain, "let others lead; it gets no new replicas", "node drain 3 --wait" },
+        { "node drain", "ID", WITH_WAIT, node_drain, "let others lead; it gets no new replicas",
+          "node drain 3 --wait" },
         { "node undrain", "ID", 0, node_undrain, "the end of that, or of a decommissioning that was begun",
           "node undrain 3" },
         { "node decommission", "ID", WITH_WAIT, node_decommission, "move its replicas elsewhere, then forget it",
           "node decommission 3 --wait" },
         { "node may-stop", "ID", WITH_WAIT, node_may_stop, "is it safe to stop it now? status 0 yes, 5 no",
           "node may-stop 3 && ssh node3 systemctl stop chronikd" },
-        { "controller list", NULL, 0, controller_list, "who keeps the metadata, and how far each is", "controller list" },
+        { "controller list", NULL, 0, controller_list, "who keeps the metadata, and how far each is",
+          "controller list" },
         { "controller add", "ID@HOST:PORT", WITH_DIRECTORY, controller_add,
           "a node with the role controller becomes one of them", "controller add 4@10.0.0.4:9093" },
         { "controller remove", "ID", WITH_DIRECTORY, controller_remove, "it is none of them any more",
@@ -64,6 +66,8 @@ static const struct command commands[] = {
         { "group get", "NAME", 0, group_get, "members, committed offsets and lag", "group get billing" },
         { "log verify", "[TOPIC [PARTITION]]", WITH_VERIFY, log_verify, "read all records from the disk, find rot",
           "log verify orders 3 --rate 50M" },
+        { "tls init", "DIR", WITH_TLS, tls_init, "certificates for the nodes of a cluster, and their authority",
+          "tls init certificates --nodes 1,2,3" },
 };
 
 /* How many of the @count words at @words are those that @cmd begins with. */

@@ -147,6 +147,8 @@ TAKE(factor, int_read(text, 1, 32, &c->replication_factor))
 TAKE(rate, bytes_read(text, &c->bytes_per_second))
 TAKE(data_dir, (c->data_dir = text))
 TAKE(dir, (c->dir = text))
+TAKE(nodes, (c->nodes = text))
+TAKE(days, int_read(text, 1, 36500, &c->days))
 TAKE(timeout, time_read(text, &c->timeout_ms))
 TAKE(ttl, time_read(text, &c->ttl_ms))
 TAKE(node, int_read(text, 0, INT32_MAX, &c->node))
@@ -178,7 +180,8 @@ static const struct row rows[] = {
         { "config", "NAME=VALUE", WITH_TOPIC, take_config, "NAME=VALUE is needed",
           "a configuration under Kafka's name; may be repeated" },
         { "replicas", "ID,ID,...", WITH_REPLICAS, take_replicas, "numbers of nodes are needed, such as 1,2,3",
-          "where copies are to be; the first is preferred to lead. Of a whole topic the list is turned by one from partition "
+          "where copies are to be; the first is preferred to lead. Of a whole topic the list is turned by one from "
+          "partition "
           "to partition" },
         { "file", "FILE", WITH_FILE, take_file, "a file is needed",
           "partitions in JSON, as kafka-reassign-partitions has them" },
@@ -191,20 +194,26 @@ static const struct row rows[] = {
         { "reason", "TEXT", WITH_DISRUPTION, take_reason, "a reason is needed", "why; others are told" },
         { "ttl", "TIME", WITH_DISRUPTION, take_ttl, "a time is needed, such as 90s, 10m or 2h",
           "the token is free by itself after so long (default 30m)" },
-        { "as", "NAME", WITH_AS, take_who, "a name is needed", "who you are (default: your user's name, @ and this host's)" },
+        { "as", "NAME", WITH_AS, take_who, "a name is needed",
+          "who you are (default: your user's name, @ and this host's)" },
         { "directory", "ID", WITH_DIRECTORY, take_directory, "the identity of a metadata folder is needed",
           "only with that metadata folder ('controller list' shows it; default: whichever it has)" },
         { "rate", "BYTES", WITH_VERIFY, take_rate, "a number of bytes is needed, such as 50M",
           "read at most so much in a second; K, M and G are understood (default: no limit)" },
-        { "data-dir", "DIR", WITH_VERIFY, take_data_dir, NULL, "of a node that does not run: all logs of its server.data_dir" },
+        { "data-dir", "DIR", WITH_VERIFY, take_data_dir, NULL,
+          "of a node that does not run: all logs of its server.data_dir" },
         { "dir", "DIR", WITH_VERIFY, take_dir, NULL, "likewise: one log, a folder such as DATA_DIR/log/orders-3" },
+        { "nodes", "ID,ID,...", WITH_TLS, take_nodes, NULL, "that get certificates; more can be added later" },
+        { "days", "N", WITH_TLS, take_days, "a number from 1 to 36500 is needed",
+          "how long the nodes' certificates are valid (default: 1825, five years)" },
         { "version", NULL, 0, NULL, NULL, "print the version" },
         { "help", NULL, 0, NULL, NULL, "print this; behind some words, what is known of those" },
 };
 
 static bool on_line[ARRAY_LEN(rows)];
 
-void options_help(unsigned mask, void (*print)(void *arg, const char *words, const char *text, unsigned with), void *arg)
+void options_help(unsigned mask, void (*print)(void *arg, const char *words, const char *text, unsigned with),
+                  void *arg)
 {
         for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
                 char words[64];

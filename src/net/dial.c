@@ -1,5 +1,5 @@
-/* Outgoing connections: the same machinery as for accepted ones, but whoever dialled sends frames when it likes, and frames
- * that come are its to make sense of. */
+/* Outgoing connections: the same machinery as for accepted ones, but whoever dialled sends frames when it likes, and
+ * frames that come are its to make sense of. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

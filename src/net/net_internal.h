@@ -215,7 +215,8 @@ static_assert(sizeof(struct net_conn) < 1024, "an idle connection stays small");
 /* A connection for @fd, taken over with its place in the limits; started on its reactor by mail. -ENOMEM: nothing
  * taken. */
 int net_conn_new(struct net_reactor *r, const struct net_listener *l, int fd, const struct sock_address *a);
-/* The inside of net_conn_new() and net_dial(): memory for a connection; and, on its reactor, its beginning. NULL: out of memory. */
+/* The inside of net_conn_new() and net_dial(): memory for a connection; and, on its reactor, its beginning. NULL: out
+ * of memory. */
 struct net_conn *net_conn_alloc(struct net_reactor *r, int fd, const struct sock_address *a);
 void net_conn_start(struct net_conn *c);
 /* Its socket is connected: from now on frames come and go. Any time after CONN_NEW. */

@@ -17,7 +17,8 @@ enum {
 
 bool net_send_is_full(const struct net_conn *c)
 {
-        /* Where this side asks, it must read the answers whatever it has yet to ask: the peer may be waiting for that. */
+        /* Where this side asks, it must read the answers whatever it has yet to ask: the peer may be waiting for that.
+         */
         return !c->dial && (c->unsent_len >= UNSENT_LEN_MAX || c->sends_count >= UNSENT_COUNT_MAX);
 }
 

@@ -120,11 +120,12 @@ struct net_dial {
         void *arg;
 };
 
-/* Connect to @d->address (@d is copied). On reactor @reactor. @ret_conn: valid until close(), which is not called from within.
- * Return: 0; -ENOMEM, -EMFILE, -ENETUNREACH, ...: at once, and close() is not called; -ESHUTDOWN: the server stops. */
+/* Connect to @d->address (@d is copied). On reactor @reactor. @ret_conn: valid until close(), which is not called from
+ * within. Return: 0; -ENOMEM, -EMFILE, -ENETUNREACH, ...: at once, and close() is not called; -ESHUTDOWN: the server
+ * stops. */
 int net_dial(struct net_server *s, unsigned reactor, const struct net_dial *d, struct net_conn **ret_conn);
-/* Send @pieces (copied; count 1..4096) as one frame: net writes the length in front. On @c's reactor, @c outgoing and open.
- * Return: 0; -ENOMEM, -ENOTCONN: nothing is sent and the pieces are still the caller's. */
+/* Send @pieces (copied; count 1..4096) as one frame: net writes the length in front. On @c's reactor, @c outgoing and
+ * open. Return: 0; -ENOMEM, -ENOTCONN: nothing is sent and the pieces are still the caller's. */
 int net_conn_send(struct net_conn *c, const struct net_piece *pieces, unsigned pieces_count);
 /* When the peer was last seen to be alive, on the clock of loop_now_ms(): it sent bytes, or took some when it had
  * taken none for a while. (Bytes that vanish in the kernel's buffers say nothing.) On the reactor. */
@@ -134,8 +135,8 @@ void net_conn_bytes(const struct net_conn *c, uint64_t *ret_in, uint64_t *ret_ou
 
 /* ---- a connection, as the owner sees it ---- */
 
-/* Read nothing more; close once all requests in work are answered and all answers have left. At once where the connection is
- * not open yet. @reason: static text. On the reactor. */
+/* Read nothing more; close once all requests in work are answered and all answers have left. At once where the
+ * connection is not open yet. @reason: static text. On the reactor. */
 void net_conn_hang_up(struct net_conn *c, const char *reason);
 /* Close now; close() of the owner is called from within. @reason is borrowed for the call. On the reactor. */
 void net_conn_drop(struct net_conn *c, const char *reason);
@@ -152,9 +153,11 @@ const char *net_conn_peer_host(const struct net_conn *c);
 /* The name given to net_server_listen(). */
 const char *net_conn_listener(const struct net_conn *c);
 /* The one URI of the peer's certificate that begins with @prefix; the certificate was verified. @size: of @ret_uri.
- * Return: 0; -ENOENT: there is none, or no certificate; -EEXIST: more than one; -EINVAL: it does not fit. On the reactor. */
+ * Return: 0; -ENOENT: there is none, or no certificate; -EEXIST: more than one; -EINVAL: it does not fit. On the
+ * reactor. */
 int net_conn_certificate_uri(const struct net_conn *c, const char *prefix, char *ret_uri, size_t size);
-/* Within close(): did it end for TLS: certificates that one of both does not accept, or what is no TLS? On the reactor. */
+/* Within close(): did it end for TLS: certificates that one of both does not accept, or what is no TLS? On the reactor.
+ */
 bool net_conn_is_refused(const struct net_conn *c);
 /* The owner's pointer; NULL at first. Only on the reactor. */
 void *net_conn_user(const struct net_conn *c);

@@ -1,12 +1,13 @@
-/* TLS of one connection. OpenSSL reads the socket through a BIO of ours, and what it encrypts goes into the reactor's buffer, from
- * where one system call takes it to the socket. What the socket does not take is kept with the connection, and nothing more is
- * encrypted before it has left. So OpenSSL never has to repeat a write, and an idle connection has no buffers.
+/* TLS of one connection. OpenSSL reads the socket through a BIO of ours, and what it encrypts goes into the reactor's
+ * buffer, from where one system call takes it to the socket. What the socket does not take is kept with the connection,
+ * and nothing more is encrypted before it has left. So OpenSSL never has to repeat a write, and an idle connection has
+ * no buffers.
  *
- * The kernel's TLS is not used: it needs a module that is not loaded everywhere, and what it would save is the copy of one
- * pread per block (docs/BENCHMARKS.md).
+ * The kernel's TLS is not used: it needs a module that is not loaded everywhere, and what it would save is the copy of
+ * one pread per block (docs/BENCHMARKS.md).
  *
- * Handshakes are what strangers can make us work for. So only so many run on a reactor at a time, and each has to be done in
- * open_ms_max from when the connection came, waiting included. */
+ * Handshakes are what strangers can make us work for. So only so many run on a reactor at a time, and each has to be
+ * done in open_ms_max; the others wait for their turn, in order, and not for ever. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -85,7 +86,8 @@ static int flush(struct net_tls *t)
         return 0;
 }
 
-/* What was encrypted, from the reactor's buffer to the socket; the rest is kept. Return: 0; -EAGAIN: some is kept; other negative errno. */
+/* What was encrypted, from the reactor's buffer to the socket; the rest is kept. Return: 0; -EAGAIN: some is kept;
+ * other negative errno. */
 static int push(struct net_tls *t)
 {
         struct net_reactor *r = t->conn->reactor;
@@ -229,7 +231,7 @@ static void explain(struct net_tls *t)
                 t->refused = true;
                 snprintf(t->why, size, "the other side shows no certificate");
         } else if (is_no_tls(reason)) {
-                t->refused = true;
+                t->refused = t->no_tls = true;
                 snprintf(t->why, size, "what the other side sends is not TLS; is it set to plaintext?");
         } else {
                 t->refused = true;
@@ -250,7 +252,8 @@ bool net_tls_is_refused(const struct net_conn *c)
 
 /* ---- reading and writing ---- */
 
-/* An operation of OpenSSL has failed with @r. Return: -EAGAIN: it waits for bytes; 0: the peer has ended; the socket's error; -EPROTO. */
+/* An operation of OpenSSL has failed with @r. Return: -EAGAIN: it waits for bytes; 0: the peer has ended; the socket's
+ * error; -EPROTO. */
 static int failed(struct net_tls *t, int r)
 {
         int e = SSL_get_error(t->ssl, r);
@@ -288,8 +291,8 @@ ssize_t net_tls_readv(struct net_conn *c, const struct iovec *iov, int iov_count
                 }
                 total += at;
         }
-        if (c->reactor
-                    ->tls_out_len) { /* an answer to the peer's key update, or an alert; a failure is seen by what is sent next */
+        if (c->reactor->tls_out_len) { /* an answer to the peer's key update, or an alert; a failure is seen by what is
+                                          sent next */
                 int r = push(t);
 
                 if (r && r != -EAGAIN && e == -EAGAIN)
@@ -333,7 +336,8 @@ static ssize_t write_end(struct net_tls *t, size_t len)
         return r && r != -EAGAIN ? r : (ssize_t)len;
 }
 
-/* The next record's bytes from @iov at (*i, *at): where they lie, if many lie together; collected in @scratch otherwise. */
+/* The next record's bytes from @iov at (*i, *at): where they lie, if many lie together; collected in @scratch
+ * otherwise. */
 static struct span next_record(const struct iovec *iov, int iov_count, int *i, size_t *at, uint8_t *scratch)
 {
         size_t len = 0, part;
@@ -473,8 +477,9 @@ int net_tls_shake(struct net_tls *t)
         return 0;
 }
 
-/* The handshake failed, and the peer was told why. If the socket were closed while something of the peer is on its way, the kernel would
- * take the telling back (RST). So what comes is thrown away until the peer has closed, or the time of the handshake is over. */
+/* The handshake failed, and the peer was told why. If the socket were closed while something of the peer is on its way,
+ * the kernel would take the telling back (RST). So what comes is thrown away until the peer has closed, or the time of
+ * the handshake is over. */
 static void linger(struct net_conn *c)
 {
         struct iovec iov = { c->reactor->scratch, SCRATCH_LEN };
@@ -492,7 +497,7 @@ static void handshake_failed(struct net_conn *c, int r)
                      c->tls->why);
         counter_add(&c->reactor->counters.closed_tls, 1);
         net_tls_end_shake(c);
-        if (r == -EPROTO && !c->tls->eof)
+        if (r == -EPROTO && !c->tls->eof && !c->tls->no_tls)
                 linger(c);
         else
                 net_conn_close(c, c->tls->why, NULL);
@@ -533,6 +538,7 @@ void net_tls_begin(struct net_conn *c)
                 return;
         }
         c->state = CONN_SHAKE;
+        ilist_unlink(&c->partial_link); /* its time begins now */
         c->shaking = true;
         r->shakes_count++;
         c->tls = net_tls_new(c, c->slot, !c->dial);

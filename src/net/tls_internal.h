@@ -7,11 +7,10 @@
 #include "net/tls.h"
 
 enum {
-        TLS_BLOCK_LEN = 64 * 1024, /* of plaintext that is encrypted at a time: four records */
-        TLS_OUT_LEN = 128 * 1024,  /* room for what that becomes, or for a handshake's certificates */
-        TLS_PENDING_MAX =
-                1024 *
-                1024, /* encrypted bytes that the socket does not take; a block's, and answers to the peer's key updates */
+        TLS_BLOCK_LEN = 64 * 1024,     /* of plaintext that is encrypted at a time: four records */
+        TLS_OUT_LEN = 128 * 1024,      /* room for what that becomes, or for a handshake's certificates */
+        TLS_PENDING_MAX = 1024 * 1024, /* encrypted bytes that the socket does not take; a block's, and answers to the
+                                          peer's key updates */
 };
 
 struct net_tls {
@@ -19,6 +18,7 @@ struct net_tls {
         SSL *ssl;
         bool shaken, broken, eof;
         bool more;    /* a read stopped because its target was full: what is left may lie here and not in the socket */
+        bool no_tls;  /* nor would the peer understand an alert */
         bool refused; /* it is TLS that is at fault: certificates, versions, what is no TLS */
         unsigned thrown_away; /* reads after a handshake that failed */
         int sock_error;       /* of the socket below, negative errno */

@@ -1,5 +1,5 @@
-/* Making certificates for a cluster of one's own: an authority, and certificates that it issues. Keys are ECDSA on P-256. In memory
- * only; who writes files is the caller. */
+/* Making certificates for a cluster of one's own: an authority, and certificates that it issues. Keys are ECDSA on
+ * P-256. In memory only; who writes files is the caller. */
 #pragma once
 
 #include <stdint.h>
@@ -20,7 +20,8 @@ struct tls_subject {
 };
 
 /* A new key and a certificate for it, issued by @issuer (NULL: by itself).
- * Return: 0, and @ret_pair is to be given to tls_pair_fini(); -EINVAL: @issuer is no pair, or @s cannot be written; -ENOMEM. */
+ * Return: 0, and @ret_pair is to be given to tls_pair_fini(); -EINVAL: @issuer is no pair, or @s cannot be written;
+ * -ENOMEM. */
 int tls_issue(const struct tls_subject *s, const struct tls_pair *issuer, struct tls_pair *ret_pair);
 /* Wipes the key. */
 void tls_pair_fini(struct tls_pair *p);

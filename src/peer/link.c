@@ -2,14 +2,16 @@
  *
  *   IDLE --a call waits--> RESOLVE --> CONNECT --> HELLO --accepted--> UP
  *    ^                        |           |          |                  |
- *    |                        `-----------+----------+--- it failed ----'--> BACK_OFF --time--> IDLE, or RESOLVE when calls wait
+ *    |                        `-----------+----------+--- it failed ----'--> BACK_OFF --time--> IDLE, or RESOLVE when
+ * calls wait
  *    `--- the address was taken away (from every state)
  *
  * Invariants:
  * 1. Everything but what hub->lock guards is touched on the link's loop only.
- * 2. A call in `flight` was handed to the connection that is there; when that goes, so do they. A call in `queued` was never sent.
- * 3. When an attempt fails, the calls that waited for it fail with it. When an open connection is lost, those that were not sent
- *    wait for the next attempt. */
+ * 2. A call in `flight` was handed to the connection that is there; when that goes, so do they. A call in `queued` was
+ * never sent.
+ * 3. When an attempt fails, the calls that waited for it fail with it. When an open connection is lost, those that were
+ * not sent wait for the next attempt. */
 #include <errno.h>
 #include <stdio.h>
 
@@ -246,7 +248,8 @@ static void on_close(void *arg, struct net_conn *c, const char *reason)
         struct peer_link *l = arg;
         char why[PEER_TEXT_SIZE];
 
-        snprintf(why, sizeof why, "%s", reason);
+        snprintf(why, sizeof why, "%s%s", reason,
+                 l->state == LINK_HELLO && !l->hub->conf.tls ? ", before it answered hello; it may expect TLS" : "");
         l->conn = c; /* also when net_dial() has not returned yet */
         note_bytes(l);
         if (net_conn_is_refused(c)) {

@@ -234,7 +234,8 @@ struct peer_watch {
         void *arg;
 };
 
-/* Is the certificate in @x that of @node? To be asked before a context is used. Return: 0; -EINVAL with @ret_why for people. */
+/* Is the certificate in @x that of @node? To be asked before a context is used. Return: 0; -EINVAL with @ret_why for
+ * people. */
 int peer_check_certificate(const struct tls_context *x, int32_t node, char ret_why[PEER_TEXT_SIZE]);
 
 /* Make the hub and its reactors; they run at once. Return: 0 or negative errno. */

@@ -16,8 +16,8 @@ enum {
         PEER_NODES_MAX = 4096,     /* twenty times the largest cluster that is thought of */
         PEER_SERVICES_MAX = 64,
         PEER_WATCHES_MAX = 8,
-        /* Calls of one connection that are sent and not answered; the others wait here. The serving side reads on as long as fewer
-         * than PEER_IN_WORK_MAX are in work, so that a probe always comes through. */
+        /* Calls of one connection that are sent and not answered; the others wait here. The serving side reads on as
+         * long as fewer than PEER_IN_WORK_MAX are in work, so that a probe always comes through. */
         PEER_FLIGHT_MAX = 256,
         PEER_IN_WORK_MAX = 320,
         /* Correlation ids of the hub's own requests; those of calls are never negative. */
@@ -41,8 +41,8 @@ enum peer_status {
 
 /* Handed over: copy the pieces, which lie where their owner likes. */
 void peer_out_seal(struct peer_out *o);
-/* Cut @o into pieces behind a header whose @head_len bytes the caller has written at peer_out_head(). The last piece frees the
- * buffer. Return: 0, and *@ret_pieces is to be freed when it is not @few; -ENOMEM. */
+/* Cut @o into pieces behind a header whose @head_len bytes the caller has written at peer_out_head(). The last piece
+ * frees the buffer. Return: 0, and *@ret_pieces is to be freed when it is not @few; -ENOMEM. */
 enum { PEER_FEW_PIECES = 9 };
 int peer_out_cut(const struct peer_out *o, size_t head_len, struct net_piece few[PEER_FEW_PIECES],
                  struct net_piece **ret_pieces, unsigned *ret_count);
@@ -72,8 +72,8 @@ int peer_hello_read_answer(struct span body, struct arena *arena, struct peer_si
                            char ret_refusal[PEER_TEXT_SIZE]);
 int peer_hello_write(struct peer_out *o, const struct peer_side *us, int32_t to_node, int lane);
 int peer_hello_write_answer(struct peer_out *o, const struct peer_side *us, const char *refusal);
-/* May @them speak with @us? @proven: the node id of their certificate, or what there is instead. @expected: the id that is meant to be there,
- * -1: any. Return: true; false with the reason, for operators of either side. */
+/* May @them speak with @us? @proven: the node id of their certificate, or what there is instead. @expected: the id that
+ * is meant to be there, -1: any. Return: true; false with the reason, for operators of either side. */
 bool peer_hello_judge(const struct peer_side *us, const struct peer_side *them, int32_t proven, int32_t expected,
                       int64_t clock_apart_ms_max, char ret_why[PEER_TEXT_SIZE]);
 /* The node that "chronik://node/ID" names, -1 for any other text. */

@@ -413,7 +413,7 @@ void quorum_stop_continue(struct quorum *q)
         bool alone = !q->is_group && q->core;
 
         if (q->state != QUORUM_STOPPING || q->vote_busy || q->disk_busy || q->store_busy || q->install_busy ||
-            q->jobs || q->calls)
+            q->jobs)
                 return;
         if (alone && q->image->index < q->last_index)
                 return;

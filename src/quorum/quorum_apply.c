@@ -137,7 +137,7 @@ static void tell_role(struct quorum *q)
                 now.leader_id = META_NO_NODE; /* not yet: its no-op is on its way */
         news = now.is_leader != q->role_told.is_leader || now.leader_id != q->role_told.leader_id ||
                (now.leader_id >= 0 && now.term != q->role_told.term);
-        if (!news)
+        if (!news || (now.is_leader && q->state != QUORUM_RUNNING)) /* who stops begins nothing */
                 return;
         q->role_told = now;
         q->events.role(q->events_arg, &now);

@@ -27,7 +27,7 @@ static bool say_hello(struct quorum *q, struct quorum_peer *p)
         rq.directory = q->vote.directory;
         rq.controllers = str_of(q->controllers_text);
         if (!c || PEER_ENCODE(&c->call.out, quorum_hello_request, &rq, 0, 0)) {
-                free(c);
+                quorum_call_drop(c);
                 return false;
         }
         c->arg = p;

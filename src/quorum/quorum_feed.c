@@ -139,7 +139,7 @@ void quorum_feed_report(struct quorum *q)
                 };
         }
         if (PEER_ENCODE(&c->call.out, quorum_observers_request, &rq, 0, 0)) {
-                free(c);
+                quorum_call_drop(c);
                 return;
         }
         quorum_call_submit(c);

@@ -210,7 +210,8 @@ struct quorum {
         struct loop_timer retry_timer;
         bool forming; /* all agree; the file is being written */
         char trouble[256];
-        unsigned calls, jobs; /* on their way */
+        struct ilist calls; /* on their way. What is left of them when the hub has stopped goes with quorum_close() */
+        unsigned jobs;      /* on the pool, beside those that have a flag */
 
         /* Adding and removing. */
         struct quorum_change *change; /* what an operator asked for */
@@ -335,6 +336,7 @@ void quorum_voters_begin(const struct quorum *q, struct voters *ret);
 /* ---- quorum_peers.c: calls to others ---- */
 
 struct quorum_call {
+        struct ilist link;
         struct peer_call call;
         struct quorum *q;
         struct raft_id to;
@@ -347,7 +349,13 @@ struct quorum_call *quorum_call_new(struct quorum *q, int32_t node, int16_t key,
                                     void (*done)(struct quorum_call *c));
 /* call.out is filled in. */
 void quorum_call_submit(struct quorum_call *c);
+/* After its end, or when it was not submitted. */
 struct quorum_call *quorum_call_free(struct quorum_call *c);
+static inline void quorum_call_drop(struct quorum_call *c)
+{
+        if (c)
+                quorum_call_free(c);
+}
 /* Send a message of the core. */
 void quorum_send(struct quorum *q, const struct raft_message *m);
 /* NULL: too many. */

@@ -323,7 +323,7 @@ static void describe_trouble(const struct quorum *q, struct quorum_description *
         for (uint32_t i = 0; i < q->peers_count && len < sizeof ret->trouble; i++) {
                 const struct quorum_peer *p = &q->peers[i];
 
-                if (p->trouble[0] && v && (voters_find(v, p->node) || voters_expect(v, p->node)))
+                if (p->trouble[0] && (!v || voters_find(v, p->node) || voters_expect(v, p->node)))
                         len += (size_t)snprintf(ret->trouble + len, sizeof ret->trouble - len, "%snode %d: %s",
                                                 len ? "; " : "", p->node, p->trouble);
         }

@@ -439,6 +439,7 @@ int quorum_open(const struct quorum_config *cfg, const struct quorum_events *eve
         ilist_init(&q->reads);
         ilist_init(&q->reading);
         ilist_init(&q->senders);
+        ilist_init(&q->calls);
         ilist_init(&q->waiters);
         r = copy_config(&o, cfg);
         if (!r)
@@ -489,7 +490,9 @@ struct quorum *quorum_close(struct quorum *q)
 
         if (!q)
                 return NULL;
-        assert(q->state == QUORUM_CLOSED && !q->disk_busy && !q->store_busy && !q->calls && !q->jobs);
+        assert(q->state == QUORUM_CLOSED && !q->disk_busy && !q->store_busy && !q->jobs);
+        ilist_for_each (c, &q->calls, struct quorum_call, link)
+                quorum_call_free(c);
         while ((e = quorum_entries_take_newest(&q->entries)))
                 free(e);
         free(q->entries.at);

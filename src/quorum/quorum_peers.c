@@ -32,20 +32,19 @@ struct quorum_call *quorum_call_new(struct quorum *q, int32_t node, int16_t key,
         c->call.timeout_ms = timeout_ms;
         c->call.loop = q->cfg.loop;
         c->call.done = call_done;
+        ilist_init(&c->link);
         return c;
 }
 
 void quorum_call_submit(struct quorum_call *c)
 {
-        c->q->calls++;
+        ilist_push_back(&c->q->calls, &c->link);
         peer_call_submit(c->q->hub, &c->call);
 }
 
-/* After its end. */
 struct quorum_call *quorum_call_free(struct quorum_call *c)
 {
-        assert(c->q->calls > 0);
-        c->q->calls--;
+        ilist_unlink(&c->link);
         iobuf_unref(c->call.frame);
         free(c);
         return NULL;
@@ -67,7 +66,9 @@ static void message_done(struct quorum_call *c)
         struct arena mem;
 
         arena_init(&mem, 4096);
-        if (outcome == PEER_OK && !PEER_DECODE(quorum_raft_response, &answer, c->call.body, c->call.version, &mem)) {
+        if (!quorum_takes_part(q)) {
+        } else if (outcome == PEER_OK &&
+            !PEER_DECODE(quorum_raft_response, &answer, c->call.body, c->call.version, &mem)) {
                 if (answer.outcome == 1)
                         quorum_peer_trouble(q, c->to.node,
                                             "its metadata folder is another one than the group knows (it was wiped or "
@@ -87,7 +88,6 @@ static void message_done(struct quorum_call *c)
         quorum_call_free(c);
         if (outcome != PEER_OK && quorum_takes_part(q))
                 quorum_event(q, &ev);
-        quorum_stop_continue(q);
 }
 
 static int submit(struct quorum *q, const struct raft_message *m, struct span entries, int64_t count)
@@ -119,7 +119,7 @@ static int submit(struct quorum *q, const struct raft_message *m, struct span en
         rq.sent_ms = m->sent_ms;
         rq.entries = entries.data ? entries : span_of("", 0);
         if (PEER_ENCODE(&c->call.out, quorum_raft_request, &rq, 0, 0)) {
-                free(c);
+                quorum_call_free(c);
                 return -ENOMEM;
         }
         quorum_call_submit(c);
@@ -175,7 +175,8 @@ void quorum_send(struct quorum *q, const struct raft_message *m)
         }
         bytes = quorum_entries_frame(&q->entries, m->prev_index + 1, m->prev_index + m->count, QUORUM_MESSAGE_BYTES,
                                      &len, &last);
-        if (!bytes && m->prev_index + 1 < q->entries.first && m->prev_index + 1 <= q->written_index && read_offer(q, m))
+        if (!bytes && m->prev_index + 1 < q->entries.first && m->prev_index + 1 <= q->written_index &&
+            read_offer(q, m))
                 return;
         if (!bytes || submit(q, m, span_of(bytes, len), last - m->prev_index))
                 last = m->prev_index;

@@ -251,7 +251,7 @@ static void send_chunk(struct quorum_sender *s, int32_t number, struct span chun
         rq.number = number;
         rq.chunk = chunk;
         if (!c || PEER_ENCODE(&c->call.out, quorum_snapshot_request, &rq, 0, 0)) {
-                free(c);
+                quorum_call_drop(c);
                 sender_end(s, false);
                 return;
         }

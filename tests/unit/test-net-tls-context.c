@@ -1,5 +1,5 @@
-/* Goal: what is wrong with certificates and keys is found when they are loaded, and said with the file's name and what would be right.
- * Method: certificates made here, each wrong in one way. */
+/* Goal: what is wrong with certificates and keys is found when they are loaded, and said with the file's name and what
+ * would be right. Method: certificates made here, each wrong in one way. */
 #include "tls-files.h"
 
 #include "sys/clock.h"
@@ -113,7 +113,8 @@ static void test_chains(void)
         tls_write("self.pem", other_ca.certificate); /* of an authority, which is for nothing else */
         tls_write("self.key", other_ca.key);
         refused("self", "other-ca.pem", -EINVAL, "for both serverAuth and clientAuth", "self.pem");
-        /* An authority that was itself issued; ours say how long a chain may be, so the anchor is the one in the middle. */
+        /* An authority that was itself issued; ours say how long a chain may be, so the anchor is the one in the
+         * middle. */
         CU_ASSERT_EQUAL_FATAL(tls_issue(&s, &ca, &mid), 0);
         s = (struct tls_subject){ .name = "leaf", .uri = "chronik://node/3", .to_s = HOUR_S };
         CU_ASSERT_EQUAL_FATAL(tls_issue(&s, &mid, &leaf), 0);

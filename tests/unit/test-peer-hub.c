@@ -1,6 +1,6 @@
-/* Goal: every call has exactly one outcome, and the right one, whatever becomes of the other node; services know who asks
- * and are told when it is gone; nodes that should not speak with each other do not, and say why. Method: hubs in one
- * process on loopback, in plaintext and with TLS, and sockets that misbehave. */
+/* Goal: every call has exactly one outcome, and the right one, whatever becomes of the other node; services know who
+ * asks and are told when it is gone; nodes that should not speak with each other do not, and say why. Method: hubs in
+ * one process on loopback, in plaintext and with TLS, and sockets that misbehave. */
 #include "test-peer-world.h"
 
 static void test_calls(void)

@@ -120,9 +120,9 @@ static void hold(struct node *n, struct peer_request *rq)
         pthread_mutex_unlock(&lock);
 }
 
-/* e: echo; h: hold until release(); f: the file; F: the file's bytes sent back by the caller; m: malformed; b: busy; t, T: answer or refuse
- * from another thread; c: how many c came on this connection; l: echo after as many ms as the second byte says; i: who asks;
- * d: detach, hold. */
+/* e: echo; h: hold until release(); f: the file; F: the file's bytes sent back by the caller; m: malformed; b: busy; t,
+ * T: answer or refuse from another thread; c: how many c came on this connection; l: echo after as many ms as the
+ * second byte says; i: who asks; d: detach, hold. */
 static void on_request(void *arg, struct peer_request *rq)
 {
         struct node *n = arg;

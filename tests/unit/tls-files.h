@@ -1,5 +1,5 @@
-/* Certificates for tests: an authority and what it issues, in a folder of their own. Everything here is static: a test program includes
- * it once. */
+/* Certificates for tests: an authority and what it issues, in a folder of their own. Everything here is static: a test
+ * program includes it once. */
 #pragma once
 
 #include <errno.h>
