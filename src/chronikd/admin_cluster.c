@@ -144,6 +144,8 @@ static void judge_quorum(struct judgement *j, const struct quorum_view *v)
                       STR_FMT(v->why));
                 return;
         }
+        if (!str_is_null(v->told.trouble))
+                judge(j, HEALTH_DEGRADED, "controllers: %.*s", STR_FMT(v->told.trouble));
         for (int32_t i = 0; i < v->told.members_count; i++) {
                 const struct controller_member *m = &v->told.members[i];
 

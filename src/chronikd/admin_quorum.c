@@ -23,6 +23,19 @@ void quorum_view_fill(struct quorum_view *v, const struct controller_describe_qu
         }
 }
 
+/* Why nobody answers is what this node's own controller has trouble with. */
+static void explain(struct node *n, struct quorum_view *v, struct str said)
+{
+        struct controller_describe_quorum told = { 0 };
+        struct controller_request ask = {
+                .op = CONTROLLER_DESCRIBE_QUORUM, .here_only = true, .items = &told, .items_count = 1, .mem = &v->mem
+        };
+
+        ask_controller(n, &ask);
+        v->why = str_is_null(told.trouble) ? said
+                                           : arena_printf(&v->mem, "%.*s %.*s.", STR_FMT(said), STR_FMT(told.trouble));
+}
+
 void quorum_view_take(struct node *n, struct quorum_view *v)
 {
         struct controller_describe_quorum told = { 0 };
@@ -38,7 +51,7 @@ void quorum_view_take(struct node *n, struct quorum_view *v)
         if (!ask.result.outcome && !told.result.outcome)
                 quorum_view_fill(v, &told);
         else
-                v->why = ask.result.outcome ? ask.result.message : told.result.message;
+                explain(n, v, ask.result.outcome ? ask.result.message : told.result.message);
 }
 
 void quorum_view_fini(struct quorum_view *v)

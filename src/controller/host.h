@@ -31,6 +31,7 @@ struct controller {
         struct ilist waiting;  /* until a role is known */
         struct ilist pending;  /* for the commit, and for the metadata to come here */
         struct ilist forwards; /* forward.c */
+        unsigned voter_changes; /* in work: voters.c */
         struct loop_timer round_timer;
         int64_t balance_ms; /* when to balance next */
         struct mail start_mail, answer_mail;

@@ -465,6 +465,7 @@ static void answer_describe_quorum(struct marshal *m, struct controller_describe
         m_i64(m, &q->log_first_index);
         m_i64(m, &q->log_bytes);
         ARRAY(m, q, members, 50, m_member);
+        m_str(m, &q->trouble);
 }
 
 static void ask_voter_change(struct marshal *m, struct controller_voter_change *v)

@@ -320,6 +320,7 @@ struct controller_describe_quorum {
         int64_t log_bytes;
         const struct controller_member *members; /* in the request's memory: voters first, by rising id */
         int32_t members_count;
+        struct str trouble; /* what keeps the controllers from being as they should be; null: nothing */
         struct controller_result result;
 };
 
@@ -365,7 +366,7 @@ struct controller_request {
         enum controller_op op;
         bool validate_only; /* topics, partitions, configs, features: judge, change nothing */
         bool wait_applied;  /* done() comes after every subscriber that acks has taken the change up */
-        bool here_only;     /* not to be passed on when another node is active */
+        bool here_only;     /* not to be passed on when another node is active. DESCRIBE_QUORUM: what this node knows */
         int64_t timeout_ms; /* how long an active controller may be looked for; 0: 30 s */
         struct loop *reply_loop;
         void (*done)(struct controller_request *rq); /* on @reply_loop, exactly once; may free the request */

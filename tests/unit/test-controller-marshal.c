@@ -114,7 +114,8 @@ static struct controller_describe_quorum describe_quorum[] = { { .leader_id = 1,
                                                                  .log_first_index = 4,
                                                                  .log_bytes = 5,
                                                                  .members = quorum_members,
-                                                                 .members_count = 2 } };
+                                                                 .members_count = 2,
+                                                                 .trouble = S("node 3: no answer") } };
 static struct controller_voter_change voter_change[] = { { .node_id = 4, .directory = U(4), .address = S("h:1") },
                                                          { .node_id = 5 } };
 
