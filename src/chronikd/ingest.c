@@ -96,7 +96,6 @@ static void coord_is_stopped(void *arg)
 void ingest_stop(struct node *n, void (*stopped)(struct node *n))
 {
         n->ingest_stopped = stopped;
-        loop_timer_stop(&n->tick);
         coord_stop(n->coord, n->loop, coord_is_stopped, n);
 }
 

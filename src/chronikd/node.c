@@ -8,7 +8,7 @@
 #include "chronikd/ingest.h"
 #include "sys/diag.h"
 
-enum { ALONE_SESSION_MS = 9000 };
+enum { ALONE_SESSION_MS = 9000, LOOK_MS = 50 };
 
 /* ---- stop: clients and logs first, then the metadata, then the way to other nodes ---- */
 
@@ -42,6 +42,7 @@ void node_leave(struct node *n, void (*left)(void *arg), void *arg)
 
 void node_stop(struct node *n)
 {
+        loop_timer_stop(&n->tick);
         if (n->store)
                 ingest_stop(n, ingest_is_stopped);
         else
@@ -64,6 +65,7 @@ static int64_t session_timeout_ms(const struct conf *c)
 
 static int node_open(struct node *n)
 {
+        struct mesh_controllers controllers;
         char text[512];
         int r = loop_new("main", &n->loop);
 
@@ -76,15 +78,21 @@ static int node_open(struct node *n)
         snprintf(n->meta_dir, sizeof n->meta_dir, "%s/meta", n->conf->server.data_dir);
         if (n->conf->server.roles & CONF_ROLE_INGEST && ingest_open(n))
                 return 1;
-        r = controller_new(&(struct controller_config){ .dir = n->meta_dir,
-                                                        .node_id = n->led.node_id,
-                                                        .conf = n->conf,
-                                                        .pool = n->pool,
-                                                        .session_timeout_ms = session_timeout_ms(n->conf),
-                                                        .cluster_id = *n->conf->server.cluster_id
-                                                                              ? str_of(n->conf->server.cluster_id)
-                                                                              : STR_NULL },
-                           &n->controller, text, sizeof text);
+        mesh_controllers(n->conf, &controllers);
+        r = controller_new(
+                &(struct controller_config){
+                        .dir = n->meta_dir,
+                        .node_id = n->led.node_id,
+                        .conf = n->conf,
+                        .pool = n->pool,
+                        .follows_only = !(n->conf->server.roles & CONF_ROLE_CONTROLLER),
+                        .quorum = { .controllers = controllers.at,
+                                    .controllers_count = controllers.count,
+                                    .advertised = controllers.advertised,
+                                    .election_ms = n->conf->cluster.election_timeout_ms },
+                        .session_timeout_ms = session_timeout_ms(n->conf),
+                        .cluster_id = *n->conf->server.cluster_id ? str_of(n->conf->server.cluster_id) : STR_NULL },
+                &n->controller, text, sizeof text);
         if (r)
                 return node_fail("cannot open the metadata", text);
         return 0;
@@ -132,10 +140,30 @@ int node_new(struct conf *conf, struct node **ret_node)
         return 0;
 }
 
+/* Without clients to serve, a node is ready when it takes part: it knows of an active controller. */
+static void look_for_leader(struct loop_timer *t)
+{
+        struct node *n = container_of(t, struct node, tick);
+        struct controller_status s;
+
+        controller_status(n->controller, &s);
+        if (s.leader_id == META_NO_NODE) {
+                loop_timer_start(t, LOOK_MS);
+                return;
+        }
+        n->ready = true;
+        if (n->on_ready)
+                n->on_ready(n->arg);
+}
+
 void node_start(struct node *n)
 {
-        if (n->store)
+        if (n->store) {
                 ingest_start(n);
+                return;
+        }
+        loop_timer_init(&n->tick, n->loop, look_for_leader);
+        loop_timer_start(&n->tick, LOOK_MS);
 }
 
 struct node *node_free(struct node *n)

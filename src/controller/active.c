@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "controller/host.h"
+#include "peer/peer.h"
 #include "sys/clock.h"
 #include "sys/diag.h"
 #include "sys/process.h"
@@ -64,7 +65,7 @@ static int decision_start(struct controller *c, struct decision *d, struct arena
                 .memory = &c->memory,
                 .now_ms = loop_now_ms(c->loop),
                 .wall_ms = clock_wall_ms(),
-                .index = MAX2(c->last_index, c->decided->index) + 1,
+                .index = quorum_next_index(c->quorum),
                 .term = c->term,
                 .random = &c->random,
                 .mem = mem,
@@ -273,6 +274,21 @@ void controller_link_lost(struct controller *c, int32_t broker_id)
                 loop_timer_start(&c->round_timer, SOON_MS);
 }
 
+/* Every broker gets a whole lease, but for those whose node has just stopped answering this one: the active controller that ended
+ * may have been a broker, too, and its partitions have waited long enough. */
+static void shorten_leases(struct controller *c)
+{
+        const struct meta_broker *b;
+        struct peer_info info;
+
+        if (!c->hub)
+                return;
+        pmap_for_each (it, b, &c->decided->brokers)
+                if (peer_hub_find(c->hub, b->id, &info) && info.error[0] && !info.links[PEER_CONTROL].up &&
+                    info.links[PEER_CONTROL].connects_total)
+                        controller_link_lost(c, b->id);
+}
+
 /* The cluster's first records, unless it has them. */
 static void bootstrap(struct controller *c)
 {
@@ -319,8 +335,9 @@ void controller_activate(struct controller *c)
                 process_end(70);
         }
         c->balance_ms = loop_now_ms(c->loop) + c->rules.conf->replication.leader_imbalance_check_interval_ms;
+        shorten_leases(c);
         (void)decide_own(c, heal); /* what is left comes with the next change of each partition */
-        loop_timer_start(&c->round_timer, MAX2(c->rules.session_timeout_ms / 4, (int64_t)SOON_MS));
+        loop_timer_start(&c->round_timer, SOON_MS);
 }
 
 void controller_deactivate(struct controller *c)

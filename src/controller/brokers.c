@@ -55,6 +55,7 @@ int controller_leases_start(struct controller_leases *l, const struct meta_image
                         return -ENOMEM;
                 lease->epoch = b->epoch;
                 lease->until_ms = now_ms + timeout_ms;
+                lease->fenced_index = b->fenced ? image->index : 0; /* or before */
         }
         return 0;
 }
@@ -111,8 +112,10 @@ int decision_expire_leases(struct decision *d, int64_t *ret_next_ms)
                 say_fenced(d, overdue, count);
                 elect_before_loss(d, overdue, count);
         }
-        for (size_t i = 0; i < count; i++)
+        for (size_t i = 0; i < count && !d->failed; i++) {
                 emit_change(d, meta_image_broker(decision_image(d), overdue[i]), 1, -1);
+                controller_lease_get(&d->memory->leases, overdue[i])->fenced_index = d->index; /* it is there */
+        }
         *ret_next_ms = next;
         return d->failed;
 }
@@ -261,7 +264,7 @@ static struct controller_lease *renew_lease(struct decision *d, const struct con
                 return NULL;
         }
         if (lease->epoch != h->broker_epoch)
-                lease->shutdown_index = 0;
+                lease->shutdown_index = lease->fenced_index = 0;
         lease->heard = true;
         lease->epoch = h->broker_epoch;
         lease->until_ms = d->now_ms + d->rules->session_timeout_ms;
@@ -324,7 +327,7 @@ void decide_heartbeat(struct decision *d, struct controller_heartbeat *h)
         h->should_shutdown = h->held = false;
         if (!heartbeat_is_fine(d, h, b) || !(lease = renew_lease(d, h)))
                 return;
-        h->caught_up = h->applied_index >= b->epoch;
+        h->caught_up = h->applied_index >= MAX2(b->epoch, lease->fenced_index);
         h->fenced = b->fenced;
         if (b->fenced) {
                 h->should_shutdown = h->want_shutdown; /* it leads nothing */
@@ -337,6 +340,7 @@ void decide_heartbeat(struct decision *d, struct controller_heartbeat *h)
                 h->fenced = true;
                 elect_before_loss(d, &h->broker_id, 1);
                 emit_change(d, b, 1, -1);
+                lease->fenced_index = d->index;
                 h->should_shutdown = h->want_shutdown;
         } else if (h->want_shutdown) {
                 stop_gently(d, h, b, lease);

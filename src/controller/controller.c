@@ -16,6 +16,7 @@
 #include "controller/host.h"
 #include "sys/clock.h"
 #include "sys/diag.h"
+#include "sys/process.h"
 
 #define SESSION_TIMEOUT_MS 9000 /* as Kafka's broker.session.timeout.ms */
 #define PART_LEN (1u << 20)     /* of an entry: some 20,000 partitions; the log takes and sends it in one go */
@@ -23,14 +24,18 @@
 
 void controller_update_status(struct controller *c)
 {
-        struct quorum_role role = quorum_role(c->quorum);
+        struct quorum_role role = c->quorum ? quorum_role(c->quorum) : observer_role(c->observer);
 
         pthread_mutex_lock(&c->lock);
         c->status.active = c->active;
         c->status.term = role.term;
         c->status.leader_id = role.leader_id;
         c->status.requests = c->requests;
-        quorum_stats(c->quorum, &c->status.quorum);
+        c->status.follows_only = c->observer;
+        if (c->quorum)
+                quorum_stats(c->quorum, &c->status.quorum);
+        else
+                observer_stats(c->observer, &c->status.observer);
         pthread_mutex_unlock(&c->lock);
 }
 
@@ -167,7 +172,11 @@ static void start_arrived(struct loop *l, struct mail *m)
         struct controller *c = container_of(m, struct controller, start_mail);
 
         controller_active_init(c);
-        quorum_start(c->quorum);
+        c->role_known = c->hub; /* until there is one, another node may be active */
+        if (c->quorum)
+                quorum_start(c->quorum);
+        else
+                observer_start(c->observer, c->hub);
 }
 
 static void stopped_arrived(struct loop *l, struct mail *m)
@@ -191,7 +200,10 @@ static void stop_continue(struct controller *c)
                 return;
         if (!c->quorum_stopping) {
                 c->quorum_stopping = true;
-                quorum_stop(c->quorum, quorum_has_stopped, c);
+                if (c->quorum)
+                        quorum_stop(c->quorum, quorum_has_stopped, c);
+                else
+                        observer_stop(c->observer, quorum_has_stopped, c);
         }
         if (!c->quorum_stopped || c->voter_changes || !ilist_is_empty(&c->pending))
                 return;
@@ -239,21 +251,49 @@ int controller_start(struct controller *c)
         return 0;
 }
 
-static int open_quorum(struct controller *c, const struct controller_config *cfg, char *why, size_t why_size)
+/* The observer's metadata turned out to be of another history or cluster. */
+static void refused(void *arg, const char *why)
 {
-        static const struct quorum_events events = { .applied = applied, .role = role_changed };
-        CLEANUP(meta_image_unrefp) struct meta_image *image = NULL;
+        diag(DIAG_ERROR, "this node cannot follow the cluster: %s", why);
+        process_end(1);
+}
+
+static const struct quorum_events events = { .applied = applied, .role = role_changed };
+
+static int open_source(struct controller *c, const struct controller_config *cfg, char *why, size_t why_size)
+{
         struct quorum_config q = cfg->quorum;
-        int r;
 
         q.dir = cfg->dir;
         q.node_id = cfg->node_id;
         q.loop = c->loop;
         q.pool = cfg->pool;
-        r = quorum_open(&q, &events, c, &c->quorum, why, why_size);
+        if (!cfg->follows_only)
+                return quorum_open(&q, &events, c, &c->quorum, why, why_size);
+        return observer_open(&(struct observer_config){ .dir = q.dir,
+                                                        .node_id = q.node_id,
+                                                        .loop = q.loop,
+                                                        .pool = q.pool,
+                                                        .controllers = q.controllers,
+                                                        .controllers_count = q.controllers_count,
+                                                        .cluster_id = cfg->cluster_id,
+                                                        .refused = refused },
+                             &events, c, &c->observer, why, why_size);
+}
+
+struct meta_image *controller_applied(const struct controller *c)
+{
+        return c->quorum ? quorum_image(c->quorum) : observer_image(c->observer);
+}
+
+static int open_metadata(struct controller *c, const struct controller_config *cfg, char *why, size_t why_size)
+{
+        CLEANUP(meta_image_unrefp) struct meta_image *image = NULL;
+        int r = open_source(c, cfg, why, why_size);
+
         if (r)
                 return r;
-        image = quorum_image(c->quorum);
+        image = controller_applied(c);
         if (!controller_cluster_is_ours(c, image)) {
                 snprintf(why, why_size,
                          "metadata folder %s is of cluster %.*s, but the configuration says %s; correct one of them",
@@ -299,10 +339,10 @@ int controller_new(const struct controller_config *cfg, struct controller **ret_
         }
         r = loop_new("controller", &c->loop);
         if (!r)
-                r = open_quorum(c, cfg, why, why_size);
+                r = open_metadata(c, cfg, why, why_size);
         if (r)
                 return r;
-        c->decided = quorum_image(c->quorum);
+        c->decided = controller_applied(c);
         *ret_controller = TAKE_PTR(c);
         return 0;
 }
@@ -317,6 +357,7 @@ struct controller *controller_free(struct controller *c)
                 meta_publisher_fini(&c->publisher);
         meta_image_unref(c->decided);
         quorum_close(c->quorum);
+        observer_close(c->observer);
         loop_free(c->loop);
         controller_memory_fini(&c->memory);
         conf_unref(c->conf);
@@ -345,5 +386,5 @@ void controller_status(struct controller *c, struct controller_status *ret)
 
 struct uuid controller_directory(const struct controller *c)
 {
-        return quorum_directory(c->quorum);
+        return c->quorum ? quorum_directory(c->quorum) : observer_directory(c->observer);
 }

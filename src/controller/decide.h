@@ -47,6 +47,7 @@ struct controller_lease {
         int64_t until_ms;
         int64_t applied_index;  /* of the metadata that it works with */
         int64_t shutdown_index; /* that holds its last leadership's end; 0: it does not stop */
+        int64_t fenced_index;   /* that fenced it last: before it knows of that, it may still think that it leads */
 };
 struct controller_leases {
         struct controller_lease *at;

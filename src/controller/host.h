@@ -17,8 +17,9 @@ struct controller {
         struct controller_memory memory;
         struct random_source random;
         struct loop *loop;
-        struct quorum *quorum;
-        char *cluster_id; /* configured, or NULL */
+        struct quorum *quorum;     /* or */
+        struct observer *observer; /* exactly one of the two */
+        char *cluster_id;          /* configured, or NULL */
         struct meta_publisher publisher;
         struct peer_hub *hub; /* NULL: alone */
 
@@ -52,6 +53,8 @@ struct controller {
 /* ---- controller.c ---- */
 
 void controller_update_status(struct controller *c);
+/* The image of all that is committed and applied here; one reference. */
+struct meta_image *controller_applied(const struct controller *c);
 /* Answer @rq, which is in no list: as it is filled in, or as a whole. @message: static, or in its memory. */
 void controller_answer(struct controller_request *rq);
 void controller_answer_whole(struct controller_request *rq, enum controller_outcome outcome, const char *message);

@@ -150,6 +150,10 @@ int controller_serve_peers(struct controller *c, struct peer_hub *hub)
                 .arg = c,
         };
 
+        int r = c->quorum ? quorum_attach(c->quorum, hub) : 0;
+
+        if (r)
+                return r;
         c->hub = hub;
         return peer_hub_register(hub, &s);
 }

@@ -177,17 +177,19 @@ static void take_answer(struct observer *o, const struct quorum_fetch_response *
 static void fetch_done(struct peer_call *c)
 {
         struct observer *o = container_of(c, struct observer, call);
-        CLEANUP(iobuf_unrefp) struct iobuf *frame = TAKE_PTR(c->frame);
+        struct iobuf *frame = TAKE_PTR(c->frame); /* what is decoded stands in it; the call may be used again meanwhile */
+        struct span body = c->body;
         CLEANUP(arena_finip) struct arena mem;
         struct quorum_fetch_response a;
 
         arena_init(&mem, 1 << 20);
-        if (!answered(o))
-                return;
-        if (PEER_DECODE(quorum_fetch_response, &a, c->body, c->version, &mem))
-                fail(o, "controller %d has sent an answer that is none", c->node);
-        else
-                take_answer(o, &a);
+        if (answered(o)) {
+                if (PEER_DECODE(quorum_fetch_response, &a, body, 0, &mem))
+                        fail(o, "controller %d has sent an answer that is none", c->node);
+                else
+                        take_answer(o, &a);
+        }
+        iobuf_unref(frame);
 }
 
 static void ask_entries(struct observer *o)

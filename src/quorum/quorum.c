@@ -359,6 +359,11 @@ int quorum_propose(struct quorum *q, struct quorum_proposal *p, struct meta_batc
         return 0;
 }
 
+int64_t quorum_next_index(const struct quorum *q)
+{
+        return q->last_index + 1;
+}
+
 struct meta_image *quorum_image(const struct quorum *q)
 {
         return meta_image_ref(q->image);
@@ -412,8 +417,7 @@ void quorum_stop_continue(struct quorum *q)
 {
         bool alone = !q->is_group && q->core;
 
-        if (q->state != QUORUM_STOPPING || q->vote_busy || q->disk_busy || q->store_busy || q->install_busy ||
-            q->jobs)
+        if (q->state != QUORUM_STOPPING || q->vote_busy || q->disk_busy || q->store_busy || q->install_busy || q->jobs)
                 return;
         if (alone && q->image->index < q->last_index)
                 return;

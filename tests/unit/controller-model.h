@@ -22,9 +22,10 @@ struct model_replica {
         bool lost;    /* it misses something, and the controller has not been told */
         bool evident; /* and will see it by itself: relaxed and rebooted, or another directory */
         /* As leader. */
-        int32_t epoch;           /* that the rest belongs to */
-        int progress[NODES + 1]; /* of the others, as they told in this epoch; -1: nothing yet */
-        uint32_t asked;          /* in the ISR that was asked for: bit 1 << id */
+        int32_t epoch;             /* that the rest belongs to */
+        int progress[NODES + 1];   /* of the others, as they told in this epoch; -1: nothing yet */
+        int64_t epochs[NODES + 1]; /* of the registration under which they told it (KIP-903) */
+        uint32_t asked;            /* in the ISR that was asked for: bit 1 << id */
 };
 
 struct model_node {
@@ -168,6 +169,7 @@ static inline void fetch(int32_t id, int part, int most)
                 to->log.count++;
         }
         from->progress[id] = to->log.count;
+        from->epochs[id] = nodes[id].epoch;
         acknowledge(p->leader, part);
 }
 
@@ -194,7 +196,7 @@ static inline void ask_isr(int32_t id, int part, uint32_t leave_out)
                 if (k != id && (r->progress[k] < r->log.count || leave_out >> k & 1 || !b || b->fenced))
                         continue;
                 m->members[m->alter.isr_count++] =
-                        (struct controller_isr_member){ k, k == id ? nodes[id].epoch : b->epoch };
+                        (struct controller_isr_member){ k, k == id ? nodes[id].epoch : r->epochs[k] };
                 r->asked |= 1u << k;
         }
         m->in_flight = true;

@@ -15,6 +15,7 @@ struct peer_hub {
         struct peer_service services[SERVICES];
         unsigned services_count;
         bool stopped;
+        struct peer_hub *next; /* of all that were ever made */
         struct ilist requests; /* unanswered */
         struct mail mail;      /* of start and stop */
         struct loop *reply;
@@ -34,6 +35,7 @@ static struct {
         struct loop *loop;
         struct peer_hub *hubs[NODES]; /* by node id */
         struct ilist flights;
+        _Atomic(struct peer_hub *) all;
         atomic_bool cut[NODES][NODES];
         atomic_uint lose;
         atomic_ullong requests;
@@ -67,6 +69,11 @@ void net_end(void)
         net.loop = loop_free(net.loop);
         ilist_for_each (f, &net.flights, struct flight, link)
                 free(f);
+        for (struct peer_hub *h = net.all, *next; h; h = next) {
+                next = h->next;
+                free(h);
+        }
+        net.all = NULL;
 }
 
 void net_cut(int32_t a, int32_t b, bool is_cut)
@@ -305,6 +312,9 @@ int peer_hub_new(const struct peer_conf *conf, struct peer_hub **ret_hub)
         h->self.directory = conf->directory;
         h->stopped = true;
         ilist_init(&h->requests);
+        h->next = atomic_load(&net.all);
+        while (!atomic_compare_exchange_weak(&net.all, &h->next, h))
+                ;
         *ret_hub = h;
         return 0;
 }

@@ -167,7 +167,7 @@ static void heartbeat(int32_t id)
                 n->clean_epoch = -1;
                 return;
         }
-        n->lease_until_ms = sent_ms + rules.session_timeout_ms;
+        n->lease_until_ms = h.fenced ? 0 : sent_ms + rules.session_timeout_ms;
         if (h.should_shutdown && n->stopping) {
                 n->up = n->registered = false;
                 n->clean_epoch = n->epoch;
@@ -210,7 +210,7 @@ static void crash(int32_t id, bool *ret_same_boot)
                 assert(!settings_of_topic(&memory.settings, conf, image, parts[i].topic, &s));
                 n->replicas[i].evident = replaced || (s.relaxed && !same_boot);
                 if (replaced) {
-                        n->replicas[i].lost = n->replicas[i].log.count > 0;
+                        n->replicas[i].lost |= n->replicas[i].log.count > 0;
                         n->replicas[i].log.count = 0;
                 } else if (n->replicas[i].evident || rng(30) == 0) {
                         cut_log(&n->replicas[i]);

@@ -32,11 +32,18 @@ static int32_t form(size_t count)
         return world_voters((uint32_t)count, 10000);
 }
 
+/* At whoever leads; who has just lost leadership says so, and another one is looked for. */
 static int propose_at_leader(const char *name)
 {
-        int32_t leader = world_leader(10000);
+        int64_t end_ms = clock_mono_ms() + 10000;
+        int32_t leader;
+        int r;
 
-        return leader ? world_propose(leader, name) : QUORUM_E_NOT_LEADER;
+        do {
+                leader = world_leader(10000);
+                r = leader ? world_propose(leader, name) : QUORUM_E_NOT_LEADER;
+        } while (r == QUORUM_E_NOT_LEADER && clock_mono_ms() < end_ms);
+        return r;
 }
 
 static void forms_and_fails_over(size_t count)

@@ -116,7 +116,10 @@ static void do_stop(struct world_ask *a)
 
 static void do_stop_hub(struct world_ask *a)
 {
-        struct { struct world_hub_stop s; struct follower *f; } *s = a->arg;
+        struct {
+                struct world_hub_stop s;
+                struct follower *f;
+        } *s = a->arg;
 
         s->s.a = a;
         s->s.mail.fn = world_hub_stopped;
@@ -131,7 +134,10 @@ static void do_nothing(struct world_ask *a)
 static void close_one(int i)
 {
         struct follower *f = &followers[i];
-        struct { struct world_hub_stop s; struct follower *f; } s = { .f = f };
+        struct {
+                struct world_hub_stop s;
+                struct follower *f;
+        } s = { .f = f };
 
         if (!f->o)
                 return;
@@ -322,7 +328,8 @@ static int64_t cpu_ms(void)
         struct rusage u;
 
         getrusage(RUSAGE_SELF, &u);
-        return (int64_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000 + (u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1000;
+        return (int64_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000 +
+               (u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1000;
 }
 
 static void test_two_hundred(void)
@@ -351,7 +358,8 @@ static void test_two_hundred(void)
         for (int i = 0; i < FOLLOWERS; i++)
                 CU_ASSERT(reaches(i, world_applied_of(world_leader(1000)), 10000));
         took_ms = clock_mono_ms() - start_ms;
-        printf("20 entries to 200 observers: %lld ms, %lld ms of CPU ", (long long)took_ms, (long long)(cpu_ms() - cpu));
+        printf("20 entries to 200 observers: %lld ms, %lld ms of CPU ", (long long)took_ms,
+               (long long)(cpu_ms() - cpu));
         end();
 }
 
