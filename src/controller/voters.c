@@ -131,6 +131,8 @@ static enum controller_outcome outcome_of(int result)
         case QUORUM_E_LOST:
         case QUORUM_E_TIMEOUT:
                 return CONTROLLER_E_LOST;
+        case QUORUM_E_BUSY:
+                return CONTROLLER_E_BUSY;
         case QUORUM_E_EXISTS:
                 return CONTROLLER_E_VOTER_KNOWN;
         case QUORUM_E_UNKNOWN:
@@ -158,20 +160,20 @@ static void add_now(struct voter_change *v, struct uuid directory)
         quorum_add_voter(v->c->quorum, &v->change);
 }
 
+/* One that has metadata of this cluster was removed before, and goes on with the log and the vote that it has. */
 static void hello_judge(struct voter_change *v, const struct quorum_hello_response *a)
 {
-        if (a->waiting) {
+        struct str cluster_id = v->c->decided->cluster_id;
+
+        if (a->waiting || (!str_is_null(cluster_id) && str_equal(a->cluster_id, cluster_id))) {
                 add_now(v, a->directory);
                 return;
         }
-        result_set(
-                v->rq, &v->item->result, CONTROLLER_E_VOTER_CHANGE,
-                a->blank ? "Node %d is about to form a group of its own: it is the lowest of its cluster.controllers. "
-                           "List the "
-                           "controllers that there are."
-                         : "Node %d belongs to a group already, or did. Remove it there, and give it an empty metadata "
-                           "folder.",
-                v->item->node_id);
+        result_set(v->rq, &v->item->result, CONTROLLER_E_VOTER_CHANGE,
+                   a->blank ? "Node %d is about to form a group of its own: it is the lowest of its cluster.controllers. "
+                              "List the controllers that there are."
+                            : "Node %d has the metadata of another cluster. Give it an empty data folder.",
+                   v->item->node_id);
         change_end(v);
 }
 
