@@ -169,6 +169,7 @@ int ingest_serve(struct node *n)
         struct net_config net = {
                 .ops = handler_net_ops(),
                 .pool = n->pool,
+                .holds = true,
                 .reactors_count = (unsigned)c->server.num_network_threads,
                 .request_len_max = (size_t)c->server.max_request_bytes,
                 .memory_max = (size_t)c->performance.buffer_memory,

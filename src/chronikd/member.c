@@ -199,8 +199,11 @@ static void registered(struct controller_request *rq)
         }
         m->refused_ms = 0;
         plog_store_set_clean_note(m->n->store, m->registration.epoch);
-        if (!m->follows && follow_metadata(m))
-                process_end(1);
+        if (!m->follows) {
+                if (follow_metadata(m))
+                        process_end(1);
+                net_server_admit(m->n->net); /* what clients were told before this start is known again */
+        }
         m->state = MEMBER_SERVING;
         loop_timer_start(&m->timer, 0);
 }

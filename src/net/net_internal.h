@@ -137,10 +137,10 @@ struct net_server {
         struct net_limits *limits;
         atomic_uint next_reactor;
         _Atomic uint64_t next_conn_id;
-        pthread_mutex_t listeners_lock; /* guards the two below and stopping */
+        pthread_mutex_t listeners_lock; /* guards the two below, admits and stopping; posts mail */
         struct net_listener *listeners[NET_LISTENERS_MAX];
         unsigned listeners_count;
-        bool stopping;
+        bool admits, stopping;
         int64_t stop_timeout_ms;
         atomic_uint reactors_left; /* that have not reported their stop */
         struct loop *stop_loop;

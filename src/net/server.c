@@ -62,6 +62,7 @@ int net_server_listen_tls(struct net_server *s, const char *name, const char *ad
         struct net_listener *l;
         unsigned count;
         uint16_t port;
+        bool starts;
         int r;
 
         assert(!tls || s->cfg.open_ms_max > 0);
@@ -79,6 +80,7 @@ int net_server_listen_tls(struct net_server *s, const char *name, const char *ad
         if (!r)
                 r = sock_local(l->fd, &bound);
         pthread_mutex_lock(&s->listeners_lock);
+        starts = !s->cfg.holds || s->admits;
         if (!r && (s->stopping || s->listeners_count == NET_LISTENERS_MAX))
                 r = -ESHUTDOWN;
         if (!r) {
@@ -93,13 +95,24 @@ int net_server_listen_tls(struct net_server *s, const char *name, const char *ad
                 return r;
         }
         *ret_port = sock_address_port(&bound);
-        net_listener_start(l);
+        if (starts)
+                net_listener_start(l);
         return 0;
 }
 
 int net_server_listen(struct net_server *s, const char *name, const char *address, uint16_t *ret_port)
 {
         return net_server_listen_tls(s, name, address, NULL, ret_port);
+}
+
+void net_server_admit(struct net_server *s)
+{
+        pthread_mutex_lock(&s->listeners_lock);
+        assert(s->cfg.holds && !s->admits);
+        s->admits = true;
+        for (unsigned i = 0; i < s->listeners_count && !s->stopping; i++)
+                net_listener_start(s->listeners[i]);
+        pthread_mutex_unlock(&s->listeners_lock);
 }
 
 struct loop *net_server_loop(struct net_server *s, unsigned reactor)

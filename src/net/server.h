@@ -44,6 +44,7 @@ struct net_config {
         const char *name;               /* of the threads; NULL: "net" */
         struct iopool *pool;            /* reads file pieces that are not in the page cache. NULL: sent as they are */
         bool (*memory_is_plenty)(void); /* NULL: sys/memory.h; whether cold files may stay in the page cache */
+        bool holds;                     /* connections wait in the kernel until net_server_admit() */
         unsigned reactors_count;        /* 1..256 */
         size_t request_len_max;         /* longer (or negative) lengths close the connection */
         size_t memory_max;              /* bytes of frames being read or in work, over all connections */
@@ -175,6 +176,9 @@ int net_server_listen(struct net_server *s, const char *name, const char *addres
 int net_server_listen_tls(struct net_server *s, const char *name, const char *address, struct tls_slot *tls,
                           uint16_t *ret_port);
 /* The loop of a reactor. */
+/* With net_config.holds: accept connections from now on, those that waited first. Once, any thread; harmless when the stop has
+ * begun. */
+void net_server_admit(struct net_server *s);
 struct loop *net_server_loop(struct net_server *s, unsigned reactor);
 unsigned net_server_reactors_count(const struct net_server *s);
 

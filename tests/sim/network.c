@@ -327,11 +327,21 @@ bool network_close(int fd)
         return true;
 }
 
-void network_end(struct machine *m, bool tells)
+/* One that is open. Those in a listener's queue go with it. */
+static struct sock *open_one(const struct machine *m)
 {
         ilist_for_each (s, &all, struct sock, link)
                 if (s->machine == m && s->fd >= 0)
-                        hang_up(s, tells);
+                        return s;
+        return NULL;
+}
+
+void network_end(struct machine *m, bool tells)
+{
+        struct sock *s;
+
+        while ((s = open_one(m)))
+                hang_up(s, tells);
 }
 
 /* ---- connecting ---- */

@@ -82,12 +82,17 @@ struct term {
 
 static struct node *node_running[NODES_MAX];
 
+static void on_left(void *arg)
+{
+        node_stop(arg);
+}
+
 static void on_term(struct loop *l, struct mail *m)
 {
         struct term *t = container_of(m, struct term, mail);
 
         (void)l;
-        node_stop(t->node);
+        node_leave(t->node, on_left, t->node);
         free(t);
 }
 
@@ -124,6 +129,8 @@ static void node_main(void *arg)
         n->arg = h;
         node_running[h - nodes] = n;
         node_start(n);
+        if (!h->is_wanted) /* told to stop before it could hear */
+                node_host_stop(h);
         loop_run(n->loop);
         node_running[h - nodes] = NULL;
         node_free(n);

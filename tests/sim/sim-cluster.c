@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -14,7 +15,7 @@
 #include "nemesis.h"
 #include "network.h"
 
-enum { SECONDS = 300, SEEDS_QUICK = 12, SECONDS_QUICK = 120, GIVE_UP_S = 300 };
+enum { SECONDS = 300, SEEDS_QUICK = 12, SECONDS_QUICK = 120, GIVE_UP_S = 300, HANG_S = 20 };
 
 struct plan {
         uint64_t seed;
@@ -174,6 +175,8 @@ static void run(const struct plan *plan, bool tells)
         world_set_command(command);
         signal(SIGABRT, on_fatal);
         signal(SIGSEGV, on_fatal);
+        signal(SIGXCPU, on_fatal); /* it hangs */
+        setrlimit(RLIMIT_CPU, &(struct rlimit){ HANG_S, HANG_S + 5 });
         sim_chance.state = plan->seed;
         sim_run(plan->seed, machine_new("world", false), world_main, (void *)(uintptr_t)plan);
         if (tells)
