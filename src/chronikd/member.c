@@ -29,6 +29,7 @@ static void on_delta(struct meta_subscriber *s, struct meta_delta *d)
         struct node *n = s->arg;
 
         led_apply(&n->led, d);
+        changes_count(&n->changes, d);
 }
 
 void member_applied(void *arg, int64_t index)

@@ -142,7 +142,7 @@ int node_new(struct conf *conf, struct node **ret_node)
         if (!n)
                 return node_fail("cannot start", strerror(ENOMEM));
         n->conf = conf;
-        n->led.node_id = (int32_t)conf->server.node_id;
+        n->led.node_id = n->changes.node_id = (int32_t)conf->server.node_id;
         if (node_open(n) || node_join(n) || (n->store && ingest_serve(n)))
                 return 1;
         *ret_node = n;

@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 
+#include "chronikd/changes.h"
 #include "chronikd/compactor.h"
 #include "chronikd/led.h"
 #include "chronikd/member.h"
@@ -30,6 +31,7 @@ struct node {
         struct loop *reactors[256];
         struct net_server *net;
         struct led led;
+        struct changes changes;
         struct retain retain;
         struct compactor compactor;
         struct progress progress;
