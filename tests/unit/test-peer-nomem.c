@@ -1,14 +1,14 @@
 /* Goal: when memory runs out anywhere in a hub, in net or in OpenSSL, nothing crashes, leaks or hangs, every call still
  * has one outcome, and once there is memory again calls come through. Method: two hubs and a few calls, with the n-th
- * allocation failing, for n from 0 until the whole passes without one; in plaintext for every n, with TLS in strides,
- * because a handshake takes thousands. */
+ * allocation failing, for n from 0 until the whole passes without one; of every allocation of ours, and of OpenSSL's in
+ * strides, because a handshake takes thousands. */
 #include <openssl/crypto.h>
 
 #include "sys/diag.h"
 #include "test-peer-world.h"
 
 static atomic_long left = -1; /* allocations until the one that fails; below 0: none does */
-static atomic_bool failed;
+static atomic_bool failed, ssl_too;
 
 static bool fails(void)
 {
@@ -42,12 +42,12 @@ void *__wrap_realloc(void *p, size_t size)
 
 static void *ssl_malloc(size_t size, const char *file, int line)
 {
-        return fails() ? NULL : __real_malloc(size);
+        return atomic_load(&ssl_too) && fails() ? NULL : __real_malloc(size);
 }
 
 static void *ssl_realloc(void *p, size_t size, const char *file, int line)
 {
-        return fails() ? NULL : __real_realloc(p, size);
+        return atomic_load(&ssl_too) && fails() ? NULL : __real_realloc(p, size);
 }
 
 static void ssl_free(void *p, const char *file, int line)
@@ -166,7 +166,10 @@ static void test_plaintext(void)
 static void test_tls(void)
 {
         tls_begin();
+        run(1);
+        atomic_store(&ssl_too, true);
         run(29);
+        atomic_store(&ssl_too, false);
         tls_end();
 }
 
