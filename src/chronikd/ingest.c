@@ -41,6 +41,7 @@ static void scrub_stopped(void *arg)
 {
         struct node *n = arg;
 
+        replication_stop(&n->replication);
         led_close(&n->led, logs_closed);
 }
 
@@ -72,7 +73,7 @@ static void handler_is_stopped(void *arg)
         if (n->member.follows)
                 meta_unsubscribe(&n->member.subscriber, unsubscribed);
         else /* stopped before it was registered */
-                logs_closed(n);
+                scrub_stopped(n);
 }
 
 static void net_is_stopped(struct loop *l, struct mail *m)
@@ -117,6 +118,17 @@ int ingest_open(struct node *n)
         if (r)
                 return node_fail("cannot open the data directory", why ? why : strerror(-r));
         return 0;
+}
+
+int ingest_join(struct node *n)
+{
+        struct replication *r = &n->replication;
+
+        r->controller = n->controller;
+        r->loop = n->loop;
+        r->table = n->table;
+        r->node_id = n->led.node_id;
+        return replication_open(r, n->mesh.hub, n->pool);
 }
 
 static bool topic_exists(void *arg, struct str name)
@@ -194,7 +206,11 @@ int ingest_serve(struct node *n)
                                .jobs_max = led_jobs_max(c),
                                .applied = member_applied,
                                .arg = n,
-                               .node_id = n->led.node_id };
+                               .node_id = n->led.node_id,
+                               .is_cluster = n->mesh.hub,
+                               .replicator = n->replication.replicator,
+                               .replica_lag_max_ms = c->replication.lag_time_max_ms,
+                               .lease_until_ms = &n->replication.lease_until_ms };
         n->retain = (struct retain){ .table = n->table, .pool = n->pool, .loop = n->loop };
         n->compactor.table = n->table;
         n->compactor.pool = n->pool;

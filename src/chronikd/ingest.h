@@ -6,6 +6,8 @@
 
 /* Lock and open the folder of the logs. Blocks. Return: 0, or 1 after saying why not. */
 int ingest_open(struct node *n);
+/* Replicate with the other nodes, over n->mesh.hub, which has not started yet. Return: 0 or negative errno. */
+int ingest_join(struct node *n);
 /* Make what serves clients, and listen; nothing is served before partitions are open. Return: 0, or 1 after saying why not. */
 int ingest_serve(struct node *n);
 /* Register, open the logs, and work in the background. */

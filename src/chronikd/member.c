@@ -15,7 +15,8 @@ enum {
         AGAIN_MS = 100,            /* between registrations that came to nothing */
         LEAVING_MS = 50,           /* between heartbeats while leadership moves away */
         LEAVE_MS = 15000,          /* for that */
-        LEAVE_UNHEARD_MAX = 2,     /* heartbeats, each tried for a session's time: all stop together, and the controllers are gone */
+        LEAVE_UNHEARD_MAX =
+                2, /* heartbeats, each tried for a session's time: all stop together, and the controllers are gone */
 };
 
 static bool is_alone(const struct member *m)
@@ -28,6 +29,7 @@ static void on_delta(struct meta_subscriber *s, struct meta_delta *d)
         struct node *n = s->arg;
 
         led_apply(&n->led, d);
+        changes_count(&n->changes, d);
 }
 
 void member_applied(void *arg, int64_t index)
@@ -37,19 +39,19 @@ void member_applied(void *arg, int64_t index)
         meta_subscriber_ack(&n->member.subscriber, index);
 }
 
-static void ask(struct member *m, enum controller_op op, void *item, void (*done)(struct controller_request *rq))
+static void ask(struct member *m, enum controller_op op, void *items, uint32_t count,
+                void (*done)(struct controller_request *rq))
 {
         const struct conf *c = m->n->conf;
 
-        arena_fini(&m->mem);
         m->rq = (struct controller_request){
                 .op = op,
                 .reply_loop = m->n->loop,
                 .done = done,
                 .arg = m,
                 .mem = &m->mem,
-                .items = item,
-                .items_count = 1,
+                .items = items,
+                .items_count = count,
                 .timeout_ms = c->cluster.session_timeout_ms,
                 .wait_applied = op == CONTROLLER_REGISTER_BROKER, /* what is on disk is judged by metadata so new */
         };
@@ -68,15 +70,18 @@ static void leave_end(struct member *m)
                 left(m->arg);
 }
 
+static void beat_done(struct controller_request *rq);
+
 static void beat(struct member *m)
 {
-        m->asked_ms = loop_now_ms(m->n->loop);
+        m->asked_ms = clock_mono_ms();
         m->heartbeat = (struct controller_heartbeat){
                 .broker_id = m->n->led.node_id,
                 .broker_epoch = m->registration.epoch,
                 .applied_index = m->n->led.reported_index,
                 .want_shutdown = m->state == MEMBER_LEAVING,
         };
+        ask(m, CONTROLLER_HEARTBEAT, &m->heartbeat, 1, beat_done);
 }
 
 static int64_t beat_interval_ms(const struct member *m)
@@ -108,6 +113,8 @@ static void beat_answered(struct member *m)
                 register_again(m);
                 return;
         }
+        atomic_store(&n->replication.lease_until_ms,
+                     m->heartbeat.fenced ? 0 : m->asked_ms + n->conf->cluster.session_timeout_ms);
         if (m->heartbeat.fenced)
                 return;
         if (!n->ready) {
@@ -197,7 +204,9 @@ static void registered(struct controller_request *rq)
                 process_end(1);
         }
         m->refused_ms = 0;
+        m->losses_told = false;
         plog_store_set_clean_note(m->n->store, m->registration.epoch);
+        replication_registered(&m->n->replication, m->registration.epoch);
         if (!m->follows) {
                 if (follow_metadata(m))
                         process_end(1);
@@ -207,15 +216,46 @@ static void registered(struct controller_request *rq)
         loop_timer_start(&m->timer, 0);
 }
 
+static void losses_told(struct controller_request *rq)
+{
+        struct member *m = rq->arg;
+
+        m->is_asking = false;
+        m->losses_told = !rq->result.outcome;
+        if (m->state == MEMBER_LEAVING || m->state == MEMBER_SERVING)
+                loop_timer_start(&m->timer, m->losses_told ? 0 : AGAIN_MS);
+}
+
+/* Everything is open now, and this node is about to count as live again: first the controller learns which of its replicas may
+ * miss what was acknowledged. Return: it was asked. */
+static bool tell_losses(struct member *m)
+{
+        struct controller_report_loss *items;
+        uint32_t count;
+
+        if (is_alone(m) || m->losses_told || m->n->led.reported_index < m->registration.epoch)
+                return false;
+        if (replication_losses(&m->n->replication, &m->mem, &items, &count)) {
+                loop_timer_start(&m->timer, AGAIN_MS); /* without memory it stays fenced */
+                return true;
+        }
+        m->losses_told = !count;
+        if (count)
+                ask(m, CONTROLLER_REPORT_LOSS, items, count, losses_told);
+        return count > 0;
+}
+
 static void on_timer(struct loop_timer *t)
 {
         struct member *m = container_of(t, struct member, timer);
 
         if (m->state == MEMBER_REGISTERING) {
-                ask(m, CONTROLLER_REGISTER_BROKER, &m->registration, registered);
+                arena_fini(&m->mem);
+                ask(m, CONTROLLER_REGISTER_BROKER, &m->registration, 1, registered);
         } else if (m->state == MEMBER_SERVING || m->state == MEMBER_LEAVING) {
-                beat(m);
-                ask(m, CONTROLLER_HEARTBEAT, &m->heartbeat, beat_done);
+                arena_fini(&m->mem);
+                if (!tell_losses(m))
+                        beat(m);
         }
 }
 

@@ -18,8 +18,9 @@ enum { MEMBER_ENDPOINTS_MAX = 2 };
 struct member {
         struct node *n;
         enum member_state state;
-        bool follows;   /* @subscriber is subscribed */
-        bool is_asking; /* @rq is on its way */
+        bool follows;     /* @subscriber is subscribed */
+        bool is_asking;   /* @rq is on its way */
+        bool losses_told; /* of this registration */
         struct meta_subscriber subscriber;
         struct controller_request rq; /* registration and heartbeats, one at a time */
         struct arena mem;

@@ -12,11 +12,18 @@ enum { ALONE_SESSION_MS = 9000, LOOK_MS = 50 };
 
 /* ---- stop: clients and logs first, then the metadata, then the way to other nodes ---- */
 
-static void mesh_stopped(void *arg)
+static void replication_stopped(void *arg)
 {
         struct node *n = arg;
 
         loop_stop(n->loop);
+}
+
+static void mesh_stopped(void *arg)
+{
+        struct node *n = arg;
+
+        replication_hub_stopped(&n->replication, replication_stopped, n);
 }
 
 static void controller_stopped(void *arg)
@@ -108,6 +115,8 @@ static int node_join(struct node *n)
                 return 1;
         if (n->mesh.hub)
                 r = controller_serve_peers(n->controller, n->mesh.hub);
+        if (!r && n->mesh.hub && n->store)
+                r = ingest_join(n);
         if (r)
                 return node_fail("cannot serve other nodes", strerror(-r));
         if (mesh_start(&n->mesh, n->loop, controller_publisher(n->controller)))
@@ -133,7 +142,7 @@ int node_new(struct conf *conf, struct node **ret_node)
         if (!n)
                 return node_fail("cannot start", strerror(ENOMEM));
         n->conf = conf;
-        n->led.node_id = (int32_t)conf->server.node_id;
+        n->led.node_id = n->changes.node_id = (int32_t)conf->server.node_id;
         if (node_open(n) || node_join(n) || (n->store && ingest_serve(n)))
                 return 1;
         *ret_node = n;
@@ -173,6 +182,7 @@ struct node *node_free(struct node *n)
         if (n->store)
                 ingest_free_serving(n);
         n->controller = controller_free(n->controller);
+        replication_close(&n->replication);
         mesh_close(&n->mesh);
         if (n->store)
                 ingest_close(n);

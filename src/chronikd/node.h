@@ -4,11 +4,13 @@
 
 #include <stdatomic.h>
 
+#include "chronikd/changes.h"
 #include "chronikd/compactor.h"
 #include "chronikd/led.h"
 #include "chronikd/member.h"
 #include "chronikd/mesh.h"
 #include "chronikd/progress.h"
+#include "chronikd/replication.h"
 #include "chronikd/retain.h"
 #include "chronikd/scrub.h"
 #include "controller/controller.h"
@@ -29,12 +31,14 @@ struct node {
         struct loop *reactors[256];
         struct net_server *net;
         struct led led;
+        struct changes changes;
         struct retain retain;
         struct compactor compactor;
         struct progress progress;
         struct scrub scrub;
         struct member member; /* with the role ingest */
         struct mesh mesh;
+        struct replication replication;
         char log_dir[1200], meta_dir[1200], kafka[300];
         uint16_t port;
         int64_t retained_ms, retried_ms;

@@ -173,6 +173,8 @@ void controller_decide(struct controller *c, struct controller_request *rq)
         struct decision d;
 
         c->requests++;
+        if (controller_ask_quorum(c, rq))
+                return;
         if (is_growth(rq) && quorum_is_low(c->quorum)) {
                 controller_answer_whole(rq, CONTROLLER_E_NO_SPACE,
                                         "The disk of the metadata is full; free space, then try again.");

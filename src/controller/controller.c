@@ -113,6 +113,10 @@ static void request_arrived(struct loop *l, struct mail *m)
 
         if (c->stopping)
                 controller_answer_whole(rq, CONTROLLER_E_NOT_ACTIVE, "This node stops.");
+        else if (rq->op == CONTROLLER_DESCRIBE_QUORUM && rq->here_only)
+                (void)controller_ask_quorum(c, rq); /* what this node knows of it */
+        else if (!c->role_known && c->hub && rq->timeout_ms)
+                controller_forward(c, rq); /* not for longer than that */
         else if (!c->role_known)
                 ilist_push_back(&c->waiting, &rq->link);
         else if (c->active)
@@ -201,7 +205,7 @@ static void stop_continue(struct controller *c)
                 else
                         observer_stop(c->observer, quorum_has_stopped, c);
         }
-        if (!c->quorum_stopped || !ilist_is_empty(&c->pending))
+        if (!c->quorum_stopped || c->voter_changes || !ilist_is_empty(&c->pending))
                 return;
         c->stopped = true;
         atomic_store(&c->deaf, true);

@@ -32,6 +32,7 @@ struct controller {
         struct ilist waiting;  /* until a role is known */
         struct ilist pending;  /* for the commit, and for the metadata to come here */
         struct ilist forwards; /* forward.c */
+        unsigned voter_changes; /* in work: voters.c */
         struct loop_timer round_timer;
         int64_t balance_ms; /* when to balance next */
         struct mail start_mail, answer_mail;
@@ -83,3 +84,8 @@ void controller_forward(struct controller *c, struct controller_request *rq);
 void controller_forward_retry(struct controller *c);
 /* This node stops: answer those that wait. True when none is on its way any more. */
 bool controller_forward_stop(struct controller *c);
+
+/* ---- voters.c ---- */
+
+/* Answer @rq when it asks something of the quorum itself. Return: false when it does not. */
+bool controller_ask_quorum(struct controller *c, struct controller_request *rq);

@@ -434,6 +434,52 @@ static void answer_disruption(struct marshal *m, struct controller_disruption *d
         m_i64(m, &d->until_ms);
 }
 
+/* ---- the quorum ---- */
+
+static void m_member(struct marshal *m, struct controller_member *v)
+{
+        m_i32(m, &v->node_id);
+        ENUM(m, v->kind, CONTROLLER_MEMBER_KINDS_END);
+        m_uuid(m, &v->directory);
+        m_str(m, &v->address);
+        m_i64(m, &v->end_index);
+        m_i64(m, &v->heard_ms);
+        m_i64(m, &v->caught_up_ms);
+}
+
+/* Nothing is said when asking, but an item of no bytes could be there any number of times. */
+static void ask_describe_quorum(struct marshal *m, struct controller_describe_quorum *q)
+{
+        int8_t unused = 0;
+
+        (void)q;
+        m_i8(m, &unused);
+}
+
+static void answer_describe_quorum(struct marshal *m, struct controller_describe_quorum *q)
+{
+        m_result(m, &q->result);
+        m_i32(m, &q->leader_id);
+        m_i32(m, &q->term);
+        m_i64(m, &q->committed_index);
+        m_i64(m, &q->log_first_index);
+        m_i64(m, &q->log_bytes);
+        ARRAY(m, q, members, 50, m_member);
+        m_str(m, &q->trouble);
+}
+
+static void ask_voter_change(struct marshal *m, struct controller_voter_change *v)
+{
+        m_i32(m, &v->node_id);
+        m_uuid(m, &v->directory);
+        m_str(m, &v->address);
+}
+
+static void answer_voter_change(struct marshal *m, struct controller_voter_change *v)
+{
+        m_result(m, &v->result);
+}
+
 /* ---- the request ---- */
 
 struct marshal_op {
@@ -470,7 +516,11 @@ struct marshal_op {
         OP(UNDRAIN_BROKER, broker_duty, broker_duty, 4) \
         OP(DECOMMISSION_BROKER, broker_duty, broker_duty, 4) \
         OP(GUARD, guard, guard, 5) \
-        OP(DISRUPTION, disruption, disruption, 23)
+        OP(DISRUPTION, disruption, disruption, 23) \
+        OP(DESCRIBE_QUORUM, describe_quorum, describe_quorum, 1) \
+        OP(ADD_VOTER, voter_change, voter_change, 24) \
+        OP(REMOVE_VOTER, voter_change, voter_change, 24) \
+        OP(TRANSFER, voter_change, voter_change, 24)
 OPS(OP)
 #undef OP
 #define OP(id, name, type, len_min) \

@@ -421,8 +421,9 @@ struct net_tls *net_tls_new(struct net_conn *c, struct tls_slot *slot, bool serv
 
         if (!c->reactor->tls_out)
                 c->reactor->tls_out = malloc(TLS_OUT_LEN);
-        if (t && c->reactor->tls_out) {
+        if (t)
                 t->conn = c;
+        if (t && c->reactor->tls_out) {
                 t->ssl = tls_context_ssl(x);
                 b = bio_new(t);
         }
@@ -449,8 +450,7 @@ struct net_tls *net_tls_free(struct net_tls *t)
                 SSL_shutdown(t->ssl);
                 (void)push(t);
         }
-        if (t->conn->reactor->tls_out_len)
-                t->conn->reactor->tls_out_len = 0;
+        t->conn->reactor->tls_out_len = 0;
         SSL_free(t->ssl);
         free(t->out);
         free(t);

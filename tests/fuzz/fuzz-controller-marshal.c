@@ -68,7 +68,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (data[0] == 0xff)
                 try_ask(span_of(data + 2, size - 2));
         else
-                try_answer(span_of(data + 2, size - 2), (enum controller_op)(data[0] % (CONTROLLER_DISRUPTION + 1)),
+                try_answer(span_of(data + 2, size - 2), (enum controller_op)(data[0] % CONTROLLER_OPS_COUNT),
                            data[1] % 8);
         return 0;
 }

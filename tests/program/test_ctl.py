@@ -14,14 +14,20 @@ import time
 import unicodedata
 import unittest
 
-from program import CHRONIK_CTL, ProgramCase
+from program import CHRONIK_CTL, ROOT, ProgramCase
 
 import records
 from case import NodeCase
 from kafka import Client
 
-COMMANDS = ("cluster info", "topic list", "topic get", "topic create", "topic delete", "group list", "group get",
-            "log verify", "tls init")
+COMMANDS = ("cluster info", "cluster disruption show", "cluster disruption acquire", "cluster disruption release",
+            "cluster disruption override", "node list", "node get", "node drain", "node undrain", "node decommission",
+            "node may-stop", "controller list", "controller add", "controller remove", "controller transfer",
+            "topic list", "topic get", "topic create", "topic delete", "topic reassign list", "topic reassign set",
+            "topic reassign cancel", "topic elect", "group list", "group get", "log verify", "tls init")
+OPTIONS = ("--server", "--json", "--detailed", "--partitions", "--replication-factor", "--config", "--replicas", "--file",
+           "--unclean", "--wait", "--timeout", "--node", "--reason", "--ttl", "--as", "--directory", "--rate", "--data-dir",
+           "--dir", "--nodes", "--days", "--version", "--help")
 
 
 class CtlCase(ProgramCase):
@@ -52,32 +58,42 @@ class Usage(CtlCase):
         """--help, and help, show every command with an example, every option and the exit statuses."""
         text = self.good("--help")
         for command in COMMANDS:
-            self.assertRegex(text, rf"(?m)^  {command}( NAME| DIR| \[TOPIC \[PARTITION\]\])? +\w")
+            self.assertRegex(text, rf"(?m)^  {command}( [A-Z@:\[\] ]+?)?  +\w")
             self.assertIn(f"  chronik-ctl {command}", text)
-        for option in ("--server", "--json", "--detailed", "--partitions", "--replication-factor", "--config", "--rate",
-                       "--data-dir", "--dir", "--nodes", "--days", "--version"):
+        for option in OPTIONS:
             self.assertRegex(text, rf"(?m)^  {option}\b")
-        self.assertIn("Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 no node answered, 4 damage found.", text)
+        self.assertIn("Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 no node answered, 4 damage found,\n"
+                      "5 not safe to stop.", text)
         self.assertEqual(self.good("help"), text)
         self.assertRegex(self.good("--version"), r"^chronik-ctl \d+\.\d+\.\d+\n$")
 
     def test_help_of_each(self):
         """Help of a noun or a verb is about that: its commands, its options, its examples, and no others."""
-        for noun in ("cluster", "topic", "group", "log", "tls"):
+        for noun in ("cluster", "node", "controller", "topic", "group", "log", "tls"):
             text = self.good(noun, "--help")
             self.assertEqual(self.good("help", noun), text)
             for command in COMMANDS:
                 self.assertEqual(f"  chronik-ctl {command}" in text, command.startswith(noun + " "), command)
+        text = self.good("topic", "reassign", "--help")
+        self.assertEqual(re.findall(r"(?m)^  (topic \w+ \w+)", text),
+                         ["topic reassign list", "topic reassign set", "topic reassign cancel"])
         for command in COMMANDS:
             text = self.good(*command.split(), "--help")
             self.assertEqual(text.count("  chronik-ctl "), 1)
             self.assertIn(f"  chronik-ctl {command}", text)
             self.assertEqual("--partitions" in text, command == "topic create")
+            self.assertEqual("--wait" in text, command in ("node drain", "node decommission", "node may-stop"))
             self.assertRegex(text, rf"Usage: chronik-ctl \[OPTION\]... {command}")
+
+    def test_the_document(self):
+        """docs/CTL.md explains every command and every option."""
+        text = (ROOT / "docs/CTL.md").read_text(encoding="utf-8")
+        for words in COMMANDS + OPTIONS:
+            self.assertRegex(text, rf"(?m)^[#|` ]*`{words}\b", words)
 
     def test_wrong_usage(self):
         """Status 2, and what would be right."""
-        for args, words in (([], "cluster info"), (["tropic", "list"], "there are cluster, topic, group, log and tls"),
+        for args, words in (([], "cluster info"), (["tropic", "list"], "there are cluster, node, controller, topic, group, log and tls"),
                             (["topic"], "topic create NAME"), (["topic", "show"], "topic get NAME"),
                             (["topic", "get"], "needs a NAME"), (["topic", "get", ""], "needs a NAME"),
                             (["group", "get", ""], "needs a NAME"), (["topic", "get", "a", "b"], "'b' is one word too many"),
@@ -93,6 +109,26 @@ class Usage(CtlCase):
                             (["log", "verify", "t", "0", "y"], "'y' is one word too many"),
                             (["log", "verify", "--rate", "0"], "such as 50M"), (["log", "verify", "--rate", "5X"], "such as 50M"),
                             (["log", "verify", "t", "--dir", "d"], "--dir is one log"),
+                            (["cluster", "disruption"], "cluster disruption acquire"),
+                            (["cluster", "disruption", "steal"], "'cluster disruption' does not do 'steal'"),
+                            (["cluster", "disruption", "acquire"], "--node ID and --reason TEXT"),
+                            (["cluster", "disruption", "override", "--node", "1"], "--node ID and --reason TEXT"),
+                            (["cluster", "disruption", "acquire", "--node", "x"], "a node's number"),
+                            (["cluster", "disruption", "acquire", "--ttl", "30"], "such as 90s"),
+                            (["cluster", "disruption", "acquire", "--ttl", "0s"], "such as 90s"),
+                            (["cluster", "disruption", "acquire", "--ttl", "999999999999999999d"], "such as 90s"),
+                            (["node", "get", "one"], "'one' is no node"), (["node", "drain", "-1"], "chronik-ctl --help"),
+                            (["node", "may-stop", "4294967297"], "is no node"), (["node", "undrain"], "needs a ID"),
+                            (["controller", "add", "4"], "ID@HOST:PORT"), (["controller", "add", "4@host"], "ID@HOST:PORT"),
+                            (["controller", "add", "@h:1"], "ID@HOST:PORT"), (["controller", "add", "x@h:1"], "ID@HOST:PORT"),
+                            (["controller", "remove", "x"], "'x' is no node"), (["controller", "transfer", ""], "needs a"),
+                            (["topic", "reassign"], "topic reassign set [NAME"), (["topic", "reassign", "set"], "--file FILE"),
+                            (["topic", "reassign", "set", "t"], "--replicas"), (["topic", "elect", "t", "x"], "no partition"),
+                            (["topic", "reassign", "set", "--replicas", "1"], "NAME [PARTITION]"),
+                            (["topic", "reassign", "set", "t", "--replicas", "1,"], "numbers of nodes"),
+                            (["topic", "reassign", "set", "t", "--replicas", ""], "numbers of nodes"),
+                            (["topic", "reassign", "set", "t", "x", "--replicas", "1"], "no partition"),
+                            (["topic", "reassign", "cancel"], "--file FILE"),
                             (["tls", "init"], "needs a DIR"), (["tls", "init", "d"], "such as --nodes 1,2,3"),
                             (["tls", "init", "d", "--nodes", "1,1"], "each once"),
                             (["tls", "init", "d", "--nodes", "1,"], "ids from 0"),
@@ -107,7 +143,10 @@ class Usage(CtlCase):
         for args in (["topic", "get", "t", "--partitions", "3"], ["topic", "delete", "t", "--config", "a=b"],
                      ["group", "get", "g", "--detailed"], ["topic", "list", "--detailed"],
                      ["cluster", "info", "--replication-factor", "1"], ["topic", "get", "t", "--rate", "5M"],
-                     ["group", "list", "--data-dir", "d"], ["group", "list", "--nodes", "1"]):
+                     ["group", "list", "--data-dir", "d"], ["node", "list", "--wait"], ["node", "get", "1", "--timeout", "1s"],
+                     ["node", "drain", "1", "--node", "2"], ["topic", "elect", "t", "--file", "f"],
+                     ["controller", "list", "--as", "me"], ["cluster", "disruption", "show", "--reason", "r"],
+                     ["group", "list", "--nodes", "1"]):
             with self.subTest(args):
                 self.bad(2, *args, says=("only",))
 
@@ -242,7 +281,8 @@ class Against(CtlCase, NodeCase):
         for line in (f"cluster      {info['cluster_id']}", f"version      {info['version']}", "health       ok",
                      "controller   node 1"):
             self.assertIn(line, text)
-        self.assertEqual(self.table(text)[-2:], [["NODE", "ADDRESS", "RACK", "STATE"], ["1", self.node.address, "-", "ok"]])
+        self.assertEqual(self.table(text)[-2][:5], ["NODE", "ROLES", "ADDRESS", "RACK", "STATE"])
+        self.assertEqual(self.table(text)[-1][:5], ["1", "controller,ingest", self.node.address, "-", "active"])
         self.assertEqual([(n["id"], n["fenced"]) for n in info["nodes"]], [(1, False)])
         self.assertGreater(info["disk_free_bytes"], 0)
 
@@ -261,11 +301,12 @@ class Against(CtlCase, NodeCase):
             self.assertIn(line + "\n", text)
         self.assertNotIn("LEADER", text)
         rows = self.table(self.good("topic", "get", "--detailed", name).partition("\n\n")[2])
-        self.assertEqual(rows[0], ["PARTITION", "LEADER", "EPOCH", "REPLICAS", "IN SYNC", "START", "END", "SIZE", "STATE"])
-        self.assertEqual([row[:7] for row in rows[1:]], [["0", "1", "0", "1", "1", "0", "0"],
-                                                         ["1", "1", "0", "1", "1", "0", "5"],
-                                                         ["2", "1", "0", "1", "1", "0", "0"]])
-        self.assertEqual({row[8] for row in rows[1:]}, {"ok"})
+        self.assertEqual(rows[0], ["PARTITION", "LEADER", "EPOCH", "REPLICAS", "IN SYNC", "ELIGIBLE", "ADDING", "REMOVING",
+                                   "START", "END", "SIZE", "STATE"])
+        self.assertEqual([row[:10] for row in rows[1:]], [["0", "1", "0", "1", "1", "-", "-", "-", "0", "0"],
+                                                          ["1", "1", "0", "1", "1", "-", "-", "-", "0", "5"],
+                                                          ["2", "1", "0", "1", "1", "-", "-", "-", "0", "0"]])
+        self.assertEqual({row[11] for row in rows[1:]}, {"ok"})
         got = self.json("topic", "get", name)
         self.assertEqual((got["name"], got["partitions"], got["offsets"]), (name, 3, 5))
         self.assertEqual(got["configs"], {"retention.ms": "86400000", "cleanup.policy": "compact,delete"})

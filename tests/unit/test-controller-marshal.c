@@ -98,6 +98,27 @@ static struct controller_disruption disruption[] = { { .op = CONTROLLER_DISRUPTI
                                                        .ttl_ms = 60000,
                                                        .quorum_would_be_lost = true } };
 
+static const struct controller_member quorum_members[] = {
+        { .node_id = 1,
+          .kind = CONTROLLER_VOTER,
+          .directory = U(1),
+          .address = S("h:9093"),
+          .end_index = 12,
+          .heard_ms = 1LL << 41,
+          .caught_up_ms = -1 },
+        { .node_id = 4, .kind = CONTROLLER_OBSERVER, .end_index = -1, .heard_ms = -1, .caught_up_ms = 5 },
+};
+static struct controller_describe_quorum describe_quorum[] = { { .leader_id = 1,
+                                                                 .term = 2,
+                                                                 .committed_index = 3,
+                                                                 .log_first_index = 4,
+                                                                 .log_bytes = 5,
+                                                                 .members = quorum_members,
+                                                                 .members_count = 2,
+                                                                 .trouble = S("node 3: no answer") } };
+static struct controller_voter_change voter_change[] = { { .node_id = 4, .directory = U(4), .address = S("h:1") },
+                                                         { .node_id = 5 } };
+
 static const struct {
         enum controller_op op;
         void *items;
@@ -125,6 +146,10 @@ static const struct {
         ASK(DECOMMISSION_BROKER, duty),
         ASK(GUARD, guard),
         ASK(DISRUPTION, disruption),
+        ASK(DESCRIBE_QUORUM, describe_quorum),
+        ASK(ADD_VOTER, voter_change),
+        ASK(REMOVE_VOTER, voter_change),
+        ASK(TRANSFER, voter_change),
 #undef ASK
 };
 
@@ -167,7 +192,7 @@ static void save_seed(int n, const char *what, uint8_t first, uint8_t second, st
  * test_fields is for. */
 static void test_asks(void)
 {
-        CU_ASSERT_EQUAL(ARRAY_LEN(asks), CONTROLLER_DISRUPTION + 1);
+        CU_ASSERT_EQUAL(ARRAY_LEN(asks), CONTROLLER_OPS_COUNT);
         for (size_t i = 0; i < ARRAY_LEN(asks); i++) {
                 struct controller_request rq = { .op = asks[i].op,
                                                  .validate_only = i % 2,
@@ -318,10 +343,10 @@ static void test_refused(void)
                         b.at[at] ^= (uint8_t)(1 << bit);
                         got = (struct controller_request){ 0 };
                         if (!marshal_ask_read(span_of(b.at, b.len), &got, &mem, 0))
-                                CU_ASSERT(got.op <= CONTROLLER_DISRUPTION && got.items_count <= 1);
+                                CU_ASSERT(got.op < CONTROLLER_OPS_COUNT && got.items_count <= 1);
                         b.at[at] ^= (uint8_t)(1 << bit);
                 }
-        b.at[1] = CONTROLLER_DISRUPTION + 1;
+        b.at[1] = CONTROLLER_OPS_COUNT;
         CU_ASSERT_EQUAL(marshal_ask_read(span_of(b.at, b.len), &got, &mem, 0), WIRE_E_MALFORMED);
         b.at[1] = CONTROLLER_ELECT_LEADERS;
         b.at[b.len - 1] = CONTROLLER_ELECT_UNCLEAN + 1;

@@ -177,6 +177,23 @@ static void test_failed_sending(void)
         scene_end();
 }
 
+/* One that stands when the last chunk is written does not go on with another log than its voters saw. */
+static void test_candidate(void)
+{
+        set_out("");
+        CU_ASSERT_EQUAL(chunk(1, 3, 16), RAFT_OK);
+        scene_node(3)->is_cut_off = true;
+        scene_elect(3);
+        CU_ASSERT_EQUAL(scene_node(3)->role, RAFT_PRECANDIDATE);
+        CU_ASSERT_EQUAL(received(1, 3, 16), RAFT_OK);
+        CU_ASSERT_EQUAL(scene_node(3)->installed, 16);
+        CU_ASSERT_EQUAL(scene_node(3)->role, RAFT_FOLLOWER);
+        /* A leader has all that is committed: for it there is no such snapshot. */
+        CU_ASSERT_EQUAL(received(1, 1, 16), RAFT_OK);
+        CU_ASSERT_EQUAL(scene_node(1)->installed, 0);
+        scene_end();
+}
+
 /* A node starts from a snapshot, with members that are named in it, and the rest of its log. */
 static void test_start_from_a_cut(void)
 {
@@ -226,6 +243,7 @@ static const struct unit_case cases[] = {
         { "a conflicting log behind a snapshot", test_conflicting_log },
         { "a log that has it already", test_log_that_has_it },
         { "sending fails", test_failed_sending },
+        { "a candidate", test_candidate },
         { "a start from a cut", test_start_from_a_cut },
         { "whose chunk", test_whose_chunk },
 };
