@@ -4,9 +4,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "quorum/observer_internal.h"
+#include "quorum/quorum_internal.h"
 #include "sys/diag.h"
 
 #define STORE_AFTER_BYTES (1 << 20)
@@ -27,13 +27,12 @@ static void store_done(struct io_job *job)
 
         o->store_full = o->store_result == -ENOSPC || o->store_result == -EDQUOT;
         if (o->store_full) {
-                diag_limited(DIAG_ERROR,
-                             "metadata: no room for the image in %s; free some. Nothing is lost: the controllers have it",
-                             o->cfg.dir);
+                diag_limited(
+                        DIAG_ERROR,
+                        "metadata: no room for the image in %s; free some. Nothing is lost: the controllers have it",
+                        o->cfg.dir);
         } else if (o->store_result) {
-                diag(DIAG_ERROR, "metadata: %s cannot be written: %s; ending. Check the disk", o->cfg.dir,
-                     strerror(-o->store_result));
-                _exit(70);
+                quorum_die_io(o->cfg.dir, o->store_result);
         } else {
                 o->stored_index = o->store_image->index;
         }
@@ -89,17 +88,17 @@ static bool cluster_fits(struct observer *o, const struct meta_image *after)
 {
         if (str_is_null(after->cluster_id) || !o->cluster_id || str_equal_c(after->cluster_id, o->cluster_id))
                 return true;
-        observer_refuse(o, "the controllers are of cluster %.*s, this node is of %s; correct the addresses of one of them",
+        observer_refuse(o,
+                        "the controllers are of cluster %.*s, this node is of %s; correct the addresses of one of them",
                         STR_FMT(after->cluster_id), o->cluster_id);
         return false;
 }
 
 void observer_advance(struct observer *o, struct meta_image *after, size_t bytes)
 {
-        struct quorum_applied a = { .before = o->image,
-                                    .after = after,
-                                    .last_index = after->index,
-                                    .last_term = after->term };
+        struct quorum_applied a = {
+                .before = o->image, .after = after, .last_index = after->index, .last_term = after->term
+        };
 
         if (!cluster_fits(o, after)) {
                 meta_image_unref(after);
@@ -119,7 +118,8 @@ void observer_lead(struct observer *o, int32_t leader, int32_t term)
         struct quorum_role role = { false, term, leader };
 
         /* Another controller may not know yet what one has said already. */
-        if (term < o->role.term || (o->role_known && term == o->role.term && (leader < 0 || leader == o->role.leader_id)))
+        if (term < o->role.term ||
+            (o->role_known && term == o->role.term && (leader < 0 || leader == o->role.leader_id)))
                 return;
         if (!o->role_known && leader < 0)
                 return;

@@ -17,8 +17,9 @@ struct observer_config {
         int32_t node_id;
         struct loop *loop;
         struct iopool *pool;
-        const struct quorum_controller *controllers; /* where to begin asking; copied. Later the controllers say who they are */
-        size_t controllers_count;                    /* 1..RAFT_MEMBERS_MAX */
+        const struct quorum_controller
+                *controllers;      /* where to begin asking; copied. Later the controllers say who they are */
+        size_t controllers_count;  /* 1..RAFT_MEMBERS_MAX */
         struct str cluster_id;     /* what the cluster must be; null: any, the first time. Copied */
         int64_t wait_ms;           /* how long a controller holds a request that has no answer yet; 0: 5 s */
         int64_t store_after_bytes; /* as of a quorum */

@@ -35,7 +35,7 @@ struct observer {
         enum observer_state state;
         int lock_fd;
         char *snapshots_dir, *cluster_id;
-        struct vote vote; /* for the identity of the folder */
+        struct vote vote;         /* for the identity of the folder */
         struct meta_store *store; /* the store job's while it runs */
         struct meta_image *image; /* applied */
         struct peer_hub *hub;

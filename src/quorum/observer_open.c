@@ -41,10 +41,11 @@ static int lock_folder(struct opening *op)
                 return refuse(op, r, "metadata folder %s cannot be made: %s", o->cfg.dir, strerror(-r));
         o->lock_fd = file_lock(path_of(op, "lock"));
         if (o->lock_fd == -EWOULDBLOCK)
-                return refuse(op, QUORUM_E_REFUSED,
-                              "metadata folder %s is used by another process; stop that one, or give this one a folder of "
-                              "its own",
-                              o->cfg.dir);
+                return refuse(
+                        op, QUORUM_E_REFUSED,
+                        "metadata folder %s is used by another process; stop that one, or give this one a folder of "
+                        "its own",
+                        o->cfg.dir);
         if (o->lock_fd < 0)
                 return refuse(op, o->lock_fd,
                               "metadata folder %s cannot be locked: %s; it must be writable for this user", o->cfg.dir,
@@ -62,10 +63,11 @@ static int check_kind(struct opening *op)
                 return 0;
         if (r)
                 return refuse(op, r, "%s cannot be read: %s", op->path, strerror(-r));
-        return refuse(op, QUORUM_E_REFUSED,
-                      "metadata folder %s is a controller's, and this node has no role controller; give it an empty folder, "
-                      "after the voter was removed from the group",
-                      op->o->cfg.dir);
+        return refuse(
+                op, QUORUM_E_REFUSED,
+                "metadata folder %s is a controller's, and this node has no role controller; give it an empty folder, "
+                "after the voter was removed from the group",
+                op->o->cfg.dir);
 }
 
 static int open_identity(struct opening *op)
@@ -74,13 +76,14 @@ static int open_identity(struct opening *op)
         int r = vote_read(path_of(op, "vote"), &o->vote);
 
         if (r == VOTE_E_DAMAGED)
-                return refuse(op, QUORUM_E_REFUSED, "%s is damaged or of another program; give the node an empty folder",
-                              op->path);
-        if (!r && o->vote.node_id != o->cfg.node_id)
                 return refuse(op, QUORUM_E_REFUSED,
-                              "metadata folder %s belongs to node %d, this is node %d; set server.node_id or the folder "
-                              "right",
-                              o->cfg.dir, o->vote.node_id, o->cfg.node_id);
+                              "%s is damaged or of another program; give the node an empty folder", op->path);
+        if (!r && o->vote.node_id != o->cfg.node_id)
+                return refuse(
+                        op, QUORUM_E_REFUSED,
+                        "metadata folder %s belongs to node %d, this is node %d; set server.node_id or the folder "
+                        "right",
+                        o->cfg.dir, o->vote.node_id, o->cfg.node_id);
         if (r == VOTE_E_MISSING) {
                 o->vote = (struct vote){ .node_id = o->cfg.node_id,
                                          .directory = random_uuid(),
@@ -100,14 +103,16 @@ static int open_store(struct opening *op)
         int r = meta_store_open(&(struct meta_store_config){ .dir = dir }, &o->store, &o->image, why, sizeof why);
 
         if (r) {
-                refuse(op, r, "metadata image %s %s; give the node an empty metadata folder, it gets all anew", dir, why);
+                refuse(op, r, "metadata image %s %s; give the node an empty metadata folder, it gets all anew", dir,
+                       why);
                 return r < 0 ? r : QUORUM_E_REFUSED;
         }
         o->stored_index = o->image->index;
         if (o->cluster_id && !str_is_null(o->image->cluster_id) && !str_equal_c(o->image->cluster_id, o->cluster_id))
-                return refuse(op, QUORUM_E_REFUSED,
-                              "metadata folder %s is of cluster %.*s, but the configuration says %s; correct one of them",
-                              o->cfg.dir, STR_FMT(o->image->cluster_id), o->cluster_id);
+                return refuse(
+                        op, QUORUM_E_REFUSED,
+                        "metadata folder %s is of cluster %.*s, but the configuration says %s; correct one of them",
+                        o->cfg.dir, STR_FMT(o->image->cluster_id), o->cluster_id);
         if (!o->cluster_id && !str_is_null(o->image->cluster_id)) {
                 o->cluster_id = strndup(o->image->cluster_id.p, o->image->cluster_id.len);
                 return o->cluster_id ? 0 : -ENOMEM;
@@ -188,7 +193,8 @@ int observer_open(const struct observer_config *cfg, const struct quorum_events 
                 r = open_snapshots(&op);
         if (r) {
                 if (!why[0])
-                        refuse(&op, r, "metadata folder %s cannot be opened: %s", cfg->dir, strerror(r < 0 ? -r : EINVAL));
+                        refuse(&op, r, "metadata folder %s cannot be opened: %s", cfg->dir,
+                               strerror(r < 0 ? -r : EINVAL));
                 return r;
         }
         *ret_observer = TAKE_PTR(o);

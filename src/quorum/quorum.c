@@ -229,8 +229,7 @@ int quorum_event(struct quorum *q, struct raft_event *ev)
 
 void quorum_note_sent(struct quorum *q, const struct raft_message *m, int64_t last)
 {
-        struct raft_event ev = { .type = RAFT_EV_SENT,
-                                 .sent = { .to = m->to, .offer = m->offer, .last = last } };
+        struct raft_event ev = { .type = RAFT_EV_SENT, .sent = { .to = m->to, .offer = m->offer, .last = last } };
 
         if (!q->acting) {
                 quorum_event(q, &ev);
@@ -296,8 +295,8 @@ void quorum_begin(struct quorum *q)
         q->restore.members_count = count;
         r = raft_new(&q->restore, &options, &q->core);
         if (r)
-                quorum_die(r == -ENOMEM ? "no memory for the consensus" :
-                                          "vote and log in %s contradict each other", q->cfg.dir);
+                quorum_die(r == -ENOMEM ? "no memory for the consensus" : "vote and log in %s contradict each other",
+                           q->cfg.dir);
         free(TAKE_PTR(q->runs));
         q->state = QUORUM_RUNNING;
         quorum_peers_update(q);
@@ -329,10 +328,9 @@ void quorum_start(struct quorum *q)
 int quorum_propose(struct quorum *q, struct quorum_proposal *p, struct meta_batch *batch)
 {
         struct raft_event ev = { .type = RAFT_EV_PROPOSE, .propose = { .term = p->term, .count = 1 } };
-        struct qlog_entry e = { .index = q->last_index + 1,
-                                .term = p->term,
-                                .type = QLOG_RECORDS,
-                                .payload = meta_batch_payload(batch) };
+        struct qlog_entry e = {
+                .index = q->last_index + 1, .term = p->term, .type = QLOG_RECORDS, .payload = meta_batch_payload(batch)
+        };
         struct quorum_entry *n;
         int r;
 
@@ -413,8 +411,7 @@ void quorum_stop_continue(struct quorum *q)
 {
         bool alone = !q->is_group && q->core;
 
-        if (q->state != QUORUM_STOPPING || q->vote_busy || q->disk_busy || q->store_busy || q->install_busy ||
-            q->jobs)
+        if (q->state != QUORUM_STOPPING || q->vote_busy || q->disk_busy || q->store_busy || q->install_busy || q->jobs)
                 return;
         if (alone && q->image->index < q->last_index)
                 return;

@@ -40,11 +40,11 @@ struct quorum_config {
          * the node with the lowest id forms a group when all others are blank and have the same list, and adds them one by
          * one; the others wait to be added. A group that is there goes by its log, and not by the list. */
         const struct quorum_controller *controllers;
-        size_t controllers_count;     /* at most RAFT_MEMBERS_MAX */
-        const char *advertised;       /* HOST:PORT where others find this node; with a list only. Copied */
-        int64_t election_ms;          /* see struct raft_options; 0: 1 s */
-        int64_t heartbeat_ms;         /* 0: a fifth of that */
-        int64_t cache_bytes;          /* of applied entries that are kept in memory for others; 0: 8 MiB */
+        size_t controllers_count; /* at most RAFT_MEMBERS_MAX */
+        const char *advertised;   /* HOST:PORT where others find this node; with a list only. Copied */
+        int64_t election_ms;      /* see struct raft_options; 0: 1 s */
+        int64_t heartbeat_ms;     /* 0: a fifth of that */
+        int64_t cache_bytes;      /* of applied entries that are kept in memory for others; 0: 8 MiB */
         /* Log, snapshots and store together stay below about this, by removing entries that members or observers might
          * still have fetched one by one; those get a snapshot then. 0: 1 GiB. Alone nothing is kept for others. */
         int64_t volume_bytes_max;

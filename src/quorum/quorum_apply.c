@@ -110,10 +110,9 @@ static void apply(struct quorum *q)
 static void tell_installed(struct quorum *q)
 {
         struct meta_image *before = TAKE_PTR(q->installed_before);
-        struct quorum_applied a = { .before = before,
-                                    .after = q->image,
-                                    .last_index = q->image->index,
-                                    .last_term = q->image->term };
+        struct quorum_applied a = {
+                .before = before, .after = q->image, .last_index = q->image->index, .last_term = q->image->term
+        };
 
         q->events.applied(q->events_arg, &a);
         meta_image_unref(before);

@@ -20,8 +20,7 @@ static void hello_done(struct quorum_call *c);
 /* False: no memory. */
 static bool say_hello(struct quorum *q, struct quorum_peer *p)
 {
-        struct quorum_call *c =
-                quorum_call_new(q, p->node, QUORUM_HELLO_REQUEST_KEY, q->cfg.election_ms, hello_done);
+        struct quorum_call *c = quorum_call_new(q, p->node, QUORUM_HELLO_REQUEST_KEY, q->cfg.election_ms, hello_done);
         struct quorum_hello_request rq;
 
         quorum_hello_request_init(&rq);
@@ -65,14 +64,16 @@ static void form_answered(struct quorum *q, struct quorum_peer *p, const struct 
         if (!lists_agree(q, p, a))
                 return;
         if (!a->blank) {
-                quorum_peer_trouble(q, p->node,
-                                    "it is in a group already (leader %d), and this node's metadata folder is empty: it "
-                                    "was wiped or replaced. Remove voter %d from that group, then add it again",
-                                    a->leader, q->cfg.node_id);
-                snprintf(q->trouble, sizeof q->trouble,
-                         "this node's metadata folder is empty, but node %d belongs to a group already; remove voter %d "
-                         "there, then add it again",
-                         p->node, q->cfg.node_id);
+                quorum_peer_trouble(
+                        q, p->node,
+                        "it is in a group already (leader %d), and this node's metadata folder is empty: it "
+                        "was wiped or replaced. Remove voter %d from that group, then add it again",
+                        a->leader, q->cfg.node_id);
+                snprintf(
+                        q->trouble, sizeof q->trouble,
+                        "this node's metadata folder is empty, but node %d belongs to a group already; remove voter %d "
+                        "there, then add it again",
+                        p->node, q->cfg.node_id);
                 return;
         }
         p->agrees = true;
@@ -180,10 +181,11 @@ static void expected_answered(struct quorum *q, struct quorum_peer *p, const str
         if (!v || !voters_expect(v, p->node) || !q->active || q->state != QUORUM_RUNNING || !lists_agree(q, p, a))
                 return;
         if (!a->waiting) {
-                quorum_peer_trouble(q, p->node,
-                                    a->blank ? "it is about to form a group of its own: it is not the lowest of its list" :
-                                               "its metadata folder is not empty; it cannot be added to this group. Give it "
-                                               "an empty folder, or remove it from the list");
+                quorum_peer_trouble(
+                        q, p->node,
+                        a->blank ? "it is about to form a group of its own: it is not the lowest of its list"
+                                 : "its metadata folder is not empty; it cannot be added to this group. Give it "
+                                   "an empty folder, or remove it from the list");
                 return;
         }
         quorum_peer_trouble(q, p->node, NULL);

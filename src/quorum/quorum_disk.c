@@ -147,8 +147,7 @@ static void reads_done(struct quorum *q)
 static void disk_done(struct io_job *job)
 {
         struct quorum *q = container_of(job, struct quorum, disk_job);
-        struct raft_event ev = { .type = RAFT_EV_LOG_PERSISTED,
-                                 .persisted = { q->group_edition, q->group.last } };
+        struct raft_event ev = { .type = RAFT_EV_LOG_PERSISTED, .persisted = { q->group_edition, q->group.last } };
         bool appended = q->group_bytes;
 
         if (q->disk_result)

@@ -220,8 +220,8 @@ static void give_entries(struct quorum *q, struct peer_request *rq, const struct
 {
         size_t len_max = (size_t)MAX2(MIN2(m->len_max, (int32_t)FETCH_LEN_MAX), 1), len = 0;
         int64_t last;
-        CLEANUP(freep) uint8_t *bytes =
-                quorum_entries_frame(&q->entries, m->next, q->image->index, len_max, &len, &last);
+        CLEANUP(freep)
+        uint8_t *bytes = quorum_entries_frame(&q->entries, m->next, q->image->index, len_max, &len, &last);
         struct reading *r;
 
         if (bytes) {
@@ -266,7 +266,8 @@ static bool try_answer(struct quorum *q, struct peer_request *rq, const struct q
                         return true;
                 }
                 snprintf(text, sizeof text,
-                         "node %d has metadata up to index %lld, but the group has committed only %lld: its folder is of "
+                         "node %d has metadata up to index %lld, but the group has committed only %lld: its folder is "
+                         "of "
                          "another cluster, or the controllers were set back to a copy. Give the node an empty metadata "
                          "folder, or the controllers their newest one",
                          rq->peer->node, (long long)index, (long long)commit);
@@ -320,8 +321,8 @@ static void waiters_fired(struct loop_timer *t)
 static void wait_for_more(struct quorum *q, struct peer_request *rq, const struct quorum_fetch_request *m)
 {
         int64_t wait_ms = MIN2((int64_t)m->wait_ms, (int64_t)WAIT_MS_MAX);
-        struct waiter *w = wait_ms > 0 && q->waiters_count < QUORUM_OBSERVERS_MAX ? ARENA_NEW(&rq->arena, struct waiter) :
-                                                                                     NULL;
+        struct waiter *w =
+                wait_ms > 0 && q->waiters_count < QUORUM_OBSERVERS_MAX ? ARENA_NEW(&rq->arena, struct waiter) : NULL;
 
         if (!w) {
                 answer(q, rq, QUORUM_FETCH_OK, SPAN_NULL, NULL);

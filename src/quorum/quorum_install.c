@@ -207,8 +207,7 @@ void quorum_install(struct quorum *q, struct snapshot_id id, uint64_t edition)
 
 static int note_voters(struct quorum *q)
 {
-        return voters_write(q->voters_path, q->install_voters_index,
-                            span_of(q->install_voters, q->install_voters_len));
+        return voters_write(q->voters_path, q->install_voters_index, span_of(q->install_voters, q->install_voters_len));
 }
 
 static void install_run(struct io_job *job)
@@ -232,8 +231,7 @@ static void install_run(struct io_job *job)
 static void install_done(struct io_job *job)
 {
         struct quorum *q = container_of(job, struct quorum, install_job);
-        struct raft_event ev = { .type = RAFT_EV_LOG_PERSISTED,
-                                 .persisted = { q->install_edition, q->install.index } };
+        struct raft_event ev = { .type = RAFT_EV_LOG_PERSISTED, .persisted = { q->install_edition, q->install.index } };
 
         if (q->install_result)
                 quorum_die_io(q->cfg.dir, q->install_result);

@@ -117,7 +117,6 @@ struct quorum_snapshot_file {
 /* Chunks that are read for observers at once: each is 1 MiB of memory. */
 #define QUORUM_CHUNK_READS_MAX 8
 
-
 struct quorum_sender;   /* quorum_snapshots.c: a snapshot on its way to a member */
 struct quorum_observer; /* quorum_feed.c */
 
@@ -226,7 +225,7 @@ struct quorum {
         bool snapshot_busy;     /* one is being made */
         unsigned chunk_reads;
         struct ilist senders;
-        bool senders_due; /* a new one */
+        bool senders_due;                   /* a new one */
         struct quorum_receiving *receiving; /* quorum_install.c */
         bool install_due, install_busy;
         struct snapshot_id install;

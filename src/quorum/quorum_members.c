@@ -145,8 +145,8 @@ static void check_change(struct quorum *q)
                 quorum_change_end(q, QUORUM_E_LOST, "another controller leads now");
         else if (loop_now_ms(q->cfg.loop) >= ch->deadline_ms)
                 quorum_change_end(q, QUORUM_E_TIMEOUT,
-                                  ch->is_add ? "the new voter gets the log, but has not caught up" :
-                                               "the change is not committed yet");
+                                  ch->is_add ? "the new voter gets the log, but has not caught up"
+                                             : "the change is not committed yet");
 }
 
 void quorum_members_kick(struct quorum *q)

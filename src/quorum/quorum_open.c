@@ -146,9 +146,10 @@ static int note_voters(struct opening *o, const struct qlog_entry *e)
         if (r < 0)
                 return r;
         if (r)
-                return refuse(o, QUORUM_E_REFUSED,
-                              "entry %lld of the metadata log in %s names members in a way that this program does not know",
-                              (long long)e->index, o->q->cfg.dir);
+                return refuse(
+                        o, QUORUM_E_REFUSED,
+                        "entry %lld of the metadata log in %s names members in a way that this program does not know",
+                        (long long)e->index, o->q->cfg.dir);
         quorum_voters_add(o->q, e->index, &v);
         return 0;
 }
@@ -279,10 +280,11 @@ static int read_voters(struct opening *o, bool *ret_found, int64_t *ret_index, s
         *ret_found = !r;
         q->voters_file_index = r ? -1 : *ret_index;
         if (r == VOTERS_E_DAMAGED)
-                return refuse(o, QUORUM_E_REFUSED,
-                              "%s is damaged or of another program; remove the node from the group and add it again with "
-                              "an empty folder",
-                              q->voters_path);
+                return refuse(
+                        o, QUORUM_E_REFUSED,
+                        "%s is damaged or of another program; remove the node from the group and add it again with "
+                        "an empty folder",
+                        q->voters_path);
         return r == VOTERS_E_MISSING ? 0 : r;
 }
 
@@ -312,10 +314,11 @@ static int open_voters(struct opening *o)
                 quorum_voters_add(q, 0, &v);
         }
         if (!q->is_group && !quorum_is_only_voter(q))
-                return refuse(o, QUORUM_E_REFUSED,
-                              "metadata folder %s is of a group of several controllers, but this node is configured to be "
-                              "alone; set cluster.listen and cluster.controllers",
-                              q->cfg.dir);
+                return refuse(
+                        o, QUORUM_E_REFUSED,
+                        "metadata folder %s is of a group of several controllers, but this node is configured to be "
+                        "alone; set cluster.listen and cluster.controllers",
+                        q->cfg.dir);
         return 0;
 }
 
@@ -380,7 +383,6 @@ static int copy_config(struct opening *o, const struct quorum_config *cfg)
         struct quorum *q = o->q;
         struct quorum_controller *list = calloc(cfg->controllers_count + 1, sizeof *list);
         CLEANUP(strbuf_finip) struct strbuf text = { 0 };
-        bool listed = !cfg->controllers_count;
 
         q->cfg = *cfg;
         q->cfg.dir = strdup(cfg->dir);
@@ -400,7 +402,6 @@ static int copy_config(struct opening *o, const struct quorum_config *cfg)
                 list[i].address = strdup(cfg->controllers[i].address);
                 if (!list[i].address)
                         return -ENOMEM;
-                listed |= list[i].node == cfg->node_id;
                 q->cfg.controllers_count++;
         }
         qsort(list, q->cfg.controllers_count, sizeof *list, compare_controllers);
@@ -418,9 +419,7 @@ int quorum_open(const struct quorum_config *cfg, const struct quorum_events *eve
                 struct quorum **ret_quorum, char *why, size_t why_size)
 {
         CLEANUP(quorum_closep) struct quorum *q = calloc(1, sizeof *q);
-        struct opening o = {
-                .q = q, .why = why, .why_size = why_size, .snapshot_log_term = -1, .stored_log_term = -1
-        };
+        struct opening o = { .q = q, .why = why, .why_size = why_size, .snapshot_log_term = -1, .stored_log_term = -1 };
         bool is_new;
         int r;
 

@@ -68,7 +68,7 @@ static void message_done(struct quorum_call *c)
         arena_init(&mem, 4096);
         if (!quorum_takes_part(q)) {
         } else if (outcome == PEER_OK &&
-            !PEER_DECODE(quorum_raft_response, &answer, c->call.body, c->call.version, &mem)) {
+                   !PEER_DECODE(quorum_raft_response, &answer, c->call.body, c->call.version, &mem)) {
                 if (answer.outcome == 1)
                         quorum_peer_trouble(q, c->to.node,
                                             "its metadata folder is another one than the group knows (it was wiped or "
@@ -175,8 +175,7 @@ void quorum_send(struct quorum *q, const struct raft_message *m)
         }
         bytes = quorum_entries_frame(&q->entries, m->prev_index + 1, m->prev_index + m->count, QUORUM_MESSAGE_BYTES,
                                      &len, &last);
-        if (!bytes && m->prev_index + 1 < q->entries.first && m->prev_index + 1 <= q->written_index &&
-            read_offer(q, m))
+        if (!bytes && m->prev_index + 1 < q->entries.first && m->prev_index + 1 <= q->written_index && read_offer(q, m))
                 return;
         if (!bytes || submit(q, m, span_of(bytes, len), last - m->prev_index))
                 last = m->prev_index;

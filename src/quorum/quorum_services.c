@@ -152,7 +152,8 @@ static int8_t take_message(struct quorum *q, const struct quorum_raft_request *m
         if (r == RAFT_E_FOREIGN)
                 return 1;
         if (r == RAFT_E_MESSAGE || r == 1)
-                diag_limited(DIAG_ERROR, "metadata: node %d has sent a message that contradicts itself; look at it", node);
+                diag_limited(DIAG_ERROR, "metadata: node %d has sent a message that contradicts itself; look at it",
+                             node);
         return r > 0 ? 2 : r < 0 ? 3 : 0;
 }
 
@@ -255,8 +256,8 @@ static void request(void *arg, struct peer_request *rq)
 
 int quorum_services_register(struct quorum *q, struct peer_hub *hub)
 {
-        static const int16_t keys[] = { QUORUM_RAFT_REQUEST_KEY,  QUORUM_HELLO_REQUEST_KEY,
-                                        QUORUM_SNAPSHOT_REQUEST_KEY, QUORUM_FETCH_REQUEST_KEY,
+        static const int16_t keys[] = { QUORUM_RAFT_REQUEST_KEY,           QUORUM_HELLO_REQUEST_KEY,
+                                        QUORUM_SNAPSHOT_REQUEST_KEY,       QUORUM_FETCH_REQUEST_KEY,
                                         QUORUM_FETCH_SNAPSHOT_REQUEST_KEY, QUORUM_OBSERVERS_REQUEST_KEY };
         int r = 0;
 

@@ -125,7 +125,8 @@ static void making_done(struct io_job *job)
         struct quorum *q = mk->q;
 
         if (mk->result)
-                diag_limited(DIAG_ERROR, "metadata: a snapshot cannot be written in %s: %s; nodes that are far behind wait",
+                diag_limited(DIAG_ERROR,
+                             "metadata: a snapshot cannot be written in %s: %s; nodes that are far behind wait",
                              q->snapshots_dir, strerror(-mk->result));
         else
                 quorum_snapshot_note(q, (struct snapshot_id){ mk->image->index, mk->image->term }, mk->bytes);
@@ -200,8 +201,7 @@ static void sender_free(struct quorum_sender *s)
 static void sender_end(struct quorum_sender *s, bool ok)
 {
         struct quorum *q = s->q;
-        struct raft_event ev = { .type = RAFT_EV_SNAPSHOT_SENT,
-                                 .snapshot_sent = { s->to, s->offer, ok, s->id.index } };
+        struct raft_event ev = { .type = RAFT_EV_SNAPSHOT_SENT, .snapshot_sent = { s->to, s->offer, ok, s->id.index } };
 
         sender_free(s);
         if (quorum_takes_part(q))

@@ -230,7 +230,8 @@ static void open_log(bool is_new)
         CHECK(!r, "the log cannot be opened: %d %s", r, why);
         if (disk_is_dead())
                 return;
-        CHECK(qlog_first_index(sim.log) <= sim.stored + 1 || sim.found.index > sim.stored, "it begins at %lld", (long long)qlog_first_index(sim.log));
+        CHECK(qlog_first_index(sim.log) <= sim.stored + 1 || sim.found.index > sim.stored, "it begins at %lld",
+              (long long)qlog_first_index(sim.log));
         CHECK(sim.next < 0 || sim.next == qlog_last_index(sim.log) + 1, "it ends at %lld, and was read up to %lld",
               (long long)qlog_last_index(sim.log), (long long)sim.next - 1);
         CHECK(qlog_last_index(sim.log) >= sim.durable, "it ends at %lld", (long long)qlog_last_index(sim.log));

@@ -14,8 +14,10 @@ static void begin(const char *name, size_t count)
 
 static void end(void)
 {
-        for (int i = 0; i < WORLD_NODES; i++)
+        for (int i = 0; i < WORLD_NODES; i++) {
+                world_close(i + 1);
                 CU_ASSERT(!world_nodes[i].gone);
+        }
         world_end();
         net_end();
 }
