@@ -105,8 +105,10 @@ void observer_advance(struct observer *o, struct meta_image *after, size_t bytes
                 return;
         }
         o->image = after;
-        if (!o->cluster_id && !str_is_null(after->cluster_id))
+        if (!o->cluster_id && !str_is_null(after->cluster_id)) {
                 o->cluster_id = strndup(after->cluster_id.p, after->cluster_id.len);
+                (void)peer_hub_set_cluster(o->hub, after->cluster_id); /* too long for it: then nobody is kept out */
+        }
         o->bytes_since_store += (int64_t)bytes;
         o->events.applied(o->events_arg, &a);
         meta_image_unref(a.before);
@@ -138,6 +140,8 @@ void observer_start(struct observer *o, struct peer_hub *hub)
         o->state = OBSERVER_FOLLOWING;
         loop_timer_init(&o->store_timer, o->cfg.loop, store_timer_fired);
         observer_fetch_init(o);
+        if (o->cluster_id)
+                (void)peer_hub_set_cluster(hub, str_of(o->cluster_id)); /* likewise */
         observer_fetch(o);
 }
 

@@ -433,6 +433,7 @@ int quorum_open(const struct quorum_config *cfg, const struct quorum_events *eve
         q->truncate_to = -1;
         q->leader = q->role_told.leader_id = META_NO_NODE;
         q->adding = RAFT_NOBODY;
+        ilist_init(&q->lost);
         ilist_init(&q->voters);
         ilist_init(&q->reads);
         ilist_init(&q->reading);

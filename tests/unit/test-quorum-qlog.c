@@ -297,11 +297,10 @@ static int append_term(struct qlog *l, int64_t first, int64_t last, int32_t term
                 struct qlog_group g = { .first = i, .last = i, .last_term = term };
 
                 store_be64(payload, (uint64_t)(i * 1000 + term));
-                qlog_entry_write(&(struct qlog_entry){ .index = i,
-                                                       .term = term,
-                                                       .type = QLOG_RECORDS,
-                                                       .payload = span_of(payload, 8) },
-                                 i, &w);
+                qlog_entry_write(
+                        &(struct qlog_entry){
+                                .index = i, .term = term, .type = QLOG_RECORDS, .payload = span_of(payload, 8) },
+                        i, &w);
                 g.bytes = span_of(bytes, writer_pos(&w));
                 r = qlog_append(l, &g);
         }
@@ -318,7 +317,8 @@ static int see_term(void *arg, const struct qlog_entry *e)
 {
         struct terms *t = arg;
 
-        t->ok &= (!t->next || e->index == t->next) && load_be64(e->payload.data) == (uint64_t)(e->index * 1000 + e->term);
+        t->ok &= (!t->next || e->index == t->next) &&
+                 load_be64(e->payload.data) == (uint64_t)(e->index * 1000 + e->term);
         t->next = e->index + 1;
         t->of[e->index] = e->term;
         return 0;
@@ -358,7 +358,8 @@ static void test_cut(void)
         CU_ASSERT(file_open(old, O_RDONLY) < 0);
         /* A snapshot takes the place of all, ahead of the log and behind its end. */
         CU_ASSERT_EQUAL(qlog_reset(l, 100, 9), 0);
-        CU_ASSERT(qlog_first_index(l) == 101 && qlog_last_index(l) == 100 && qlog_last_term(l) == 9 && qlog_prev_term(l) == 9);
+        CU_ASSERT(qlog_first_index(l) == 101 && qlog_last_index(l) == 100 && qlog_last_term(l) == 9 &&
+                  qlog_prev_term(l) == 9);
         CU_ASSERT_EQUAL(append_term(l, 101, 103, 9), 0);
         CU_ASSERT_EQUAL(qlog_reset(l, 102, 10), 0);
         CU_ASSERT_EQUAL(append_term(l, 103, 103, 11), 0);
