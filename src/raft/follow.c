@@ -106,7 +106,7 @@ static bool append_is_sane(const struct raft_event *ev)
         return true;
 }
 
-static void truncate(struct raft *r, int64_t from)
+static void drop_tail(struct raft *r, int64_t from)
 {
         struct raft_action *a;
 
@@ -148,7 +148,7 @@ static int take(struct raft *r, const struct raft_event *ev, int64_t prev, int64
         if (first <= known) {
                 if (first <= r->agreed_index)
                         return RAFT_E_MESSAGE; /* a leader changed its log */
-                truncate(r, first);
+                drop_tail(r, first);
         }
         if (first <= last)
                 append(r, ev, first, last);

@@ -184,7 +184,9 @@ bool raft_members_have_voter(const struct raft_members *m, struct raft_id id);
 
 int raft_history_init(struct raft_history *h, const struct raft_restore *from);
 void raft_history_fini(struct raft_history *h);
+/* Room for @more lists. Return: 0 or -ENOMEM. */
 int raft_history_reserve(struct raft_history *h, size_t more);
+/* @m holds from @index on, which is newer than all there are. There must be room. */
 void raft_history_push(struct raft_history *h, int64_t index, const struct raft_members *m);
 /* Forget those from @from on. Return: how many. */
 size_t raft_history_truncate(struct raft_history *h, int64_t from);
@@ -239,6 +241,7 @@ void raft_lead_heartbeat(struct raft *r, struct raft_peer *p);
 int64_t raft_lead_majority(const struct raft *r, int64_t (*of)(const struct raft_peer *p), int64_t own);
 int64_t raft_peer_heard(const struct raft_peer *p);
 
+/* NULL: no member, and none that leaves. */
 struct raft_peer *raft_peer_find(struct raft *r, struct raft_id id);
 /* Those of the newest members; new ones begin as PROBE, removed ones leave. */
 void raft_peers_rebuild(struct raft *r);
@@ -257,13 +260,20 @@ int raft_change_on_request(struct raft *r, const struct raft_event *ev);
 /* After a commit: leave when this leader was removed. After any step: make a voter of a learner that has caught up. */
 void raft_change_settle(struct raft *r);
 
+/* Ask the host to send one to @p. */
 void raft_snapshot_offer(struct raft *r, struct raft_peer *p);
+/* RAFT_EV_SNAPSHOT_SENT: go on behind it, or try again a little later. */
 void raft_snapshot_on_sent(struct raft *r, const struct raft_event *ev);
+/* A chunk came: is it welcome? Return: an outcome. */
 int raft_snapshot_on_message(struct raft *r, const struct raft_message *m);
+/* A whole one is here: install it, or not. Return: an outcome. */
 int raft_snapshot_on_received(struct raft *r, const struct raft_event *ev);
 
+/* RAFT_EV_TRANSFER. Return: an outcome. */
 int raft_transfer_on_request(struct raft *r, int32_t to);
+/* The successor has all: tell it. */
 void raft_transfer_settle(struct raft *r);
+/* It took too long: go on leading. */
 void raft_transfer_on_tick(struct raft *r);
 /* This node does not lead any more. */
 void raft_transfer_end(struct raft *r);

@@ -339,10 +339,11 @@ static inline int scene_give(int id, const struct scene_mail *mail)
         struct raft_members_at members[SCENE_ENTRIES];
         struct raft_event ev = { .type = RAFT_EV_MESSAGE, .message = { .message = &mail->m, .members = members } };
 
-        for (int64_t i = 0; i < mail->m.count; i++)
+        for (int64_t i = 0; i < MIN2(mail->m.count, SCENE_ENTRIES); i++)
                 if (mail->entries[i].names_members)
                         members[ev.message.members_count++] =
-                                (struct raft_members_at){ mail->m.prev_index + 1 + i, mail->entries[i].members };
+                                (struct raft_members_at){ (int64_t)((uint64_t)mail->m.prev_index + 1 + (uint64_t)i),
+                                                          mail->entries[i].members };
         return scene_step(id, &ev, mail);
 }
 

@@ -101,6 +101,34 @@ static void test_learners_do_not_count(void)
         scene_end();
 }
 
+/* They do not stand when nobody leads, and what they say to one who stands is nothing. */
+static void test_learners_do_not_vote(void)
+{
+        struct scene_mail m = { .m = { .type = RAFT_PREVOTE_ANSWER, .granted = true } };
+
+        elect_first(3, 2);
+        scene_node(2)->is_cut_off = true; /* so that it stays a learner */
+        CU_ASSERT_EQUAL(scene_change(1, RAFT_CHANGE_ADD, scene_id(3)), RAFT_OK);
+        scene_live(20000);
+        CU_ASSERT_EQUAL(scene_node(3)->members.count, 3);
+        CU_ASSERT(!scene_node(3)->members.at[2].is_voter);
+        CU_ASSERT_EQUAL(scene_node(1)->role, RAFT_PRECANDIDATE);
+        CU_ASSERT_EQUAL(scene_node(3)->role, RAFT_FOLLOWER);
+        CU_ASSERT_EQUAL(scene_status(3).counts.prevotes_begun, 0);
+        m.m.from = scene_id(3);
+        m.m.to = scene_id(1);
+        m.m.term = scene_node(1)->term + 1;
+        CU_ASSERT_EQUAL(scene_give(1, &m), RAFT_OK);
+        CU_ASSERT_EQUAL(scene_node(1)->role, RAFT_PRECANDIDATE);
+        /* Nor when the leader that is leaving tells them to. */
+        m.m = (struct raft_message){
+                .type = RAFT_TIMEOUT_NOW, .from = scene_id(1), .to = scene_id(3), .term = scene_node(3)->term
+        };
+        CU_ASSERT_EQUAL(scene_give(3, &m), RAFT_OK);
+        CU_ASSERT_EQUAL(scene_node(3)->role, RAFT_FOLLOWER);
+        scene_end();
+}
+
 /* What is truncated is undone: the members are again those of before. */
 static void test_roll_back(void)
 {
@@ -328,6 +356,7 @@ static const struct unit_case cases[] = {
         { "no change before an entry of the term", test_no_change_before_an_entry_of_the_term },
         { "a learner catches up and becomes a voter", test_learner_catches_up },
         { "learners do not count", test_learners_do_not_count },
+        { "learners do not vote", test_learners_do_not_vote },
         { "roll-back", test_roll_back },
         { "restart with a pending change", test_restart_with_a_pending_change },
         { "a leader removes itself", test_leader_removes_itself },

@@ -136,6 +136,7 @@ static void test_log_that_has_it(void)
         scene_node(3)->is_cut_off = false;
         CU_ASSERT_EQUAL(chunk(1, 3, 4), RAFT_OK);
         CU_ASSERT(!scene_node(3)->receives);
+        CU_ASSERT_EQUAL(scene_committed(3), 4);
         CU_ASSERT_EQUAL(received(1, 3, 4), RAFT_OK); /* of an earlier time, say */
         CU_ASSERT_EQUAL(scene_node(3)->installed, 0);
         CU_ASSERT_EQUAL(scene_committed(3), 4);
@@ -143,7 +144,7 @@ static void test_log_that_has_it(void)
         CU_ASSERT_EQUAL(chunk(1, 3, 3), RAFT_OK); /* committed already */
         CU_ASSERT(!scene_node(3)->receives);
         CU_ASSERT_EQUAL(received(1, 3, 3), RAFT_OK);
-        CU_ASSERT_EQUAL(scene_status(3).counts.snapshots_skipped, 2);
+        CU_ASSERT_EQUAL(scene_status(3).counts.snapshots_skipped, 4);
         scene_end();
 }
 
@@ -173,6 +174,23 @@ static void test_failed_sending(void)
         scene_live(1500);
         CU_ASSERT(!raft_offer_is_valid(scene_node(1)->core, scene_id(3), scene_node(1)->term,
                                        scene_node(1)->snapshot_offer));
+        scene_end();
+}
+
+/* One that stands when the last chunk is written does not go on with another log than its voters saw. */
+static void test_candidate(void)
+{
+        set_out("");
+        CU_ASSERT_EQUAL(chunk(1, 3, 16), RAFT_OK);
+        scene_node(3)->is_cut_off = true;
+        scene_elect(3);
+        CU_ASSERT_EQUAL(scene_node(3)->role, RAFT_PRECANDIDATE);
+        CU_ASSERT_EQUAL(received(1, 3, 16), RAFT_OK);
+        CU_ASSERT_EQUAL(scene_node(3)->installed, 16);
+        CU_ASSERT_EQUAL(scene_node(3)->role, RAFT_FOLLOWER);
+        /* A leader has all that is committed: for it there is no such snapshot. */
+        CU_ASSERT_EQUAL(received(1, 1, 16), RAFT_OK);
+        CU_ASSERT_EQUAL(scene_node(1)->installed, 0);
         scene_end();
 }
 
@@ -225,6 +243,7 @@ static const struct unit_case cases[] = {
         { "a conflicting log behind a snapshot", test_conflicting_log },
         { "a log that has it already", test_log_that_has_it },
         { "sending fails", test_failed_sending },
+        { "a candidate", test_candidate },
         { "a start from a cut", test_start_from_a_cut },
         { "whose chunk", test_whose_chunk },
 };
