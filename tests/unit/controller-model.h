@@ -228,6 +228,7 @@ static inline const char *leader_fault(int part, const struct meta_partition *be
 
         if (told && !unclean_is_allowed(part, before, p))
                 return "an unclean election that nobody allowed";
+        told |= p->recovering && before && before->leader_epoch != p->leader_epoch; /* or still */
         if (leader == META_NO_NODE || has_acked(leader, part) || (nodes[leader].replicas[part].lost && !told))
                 return NULL;
         if (p->replicas_count > 1 && !told)
@@ -243,10 +244,15 @@ static inline const char *member_fault(int part, const struct meta_partition *p)
         for (uint32_t i = 0; i < p->replicas_count; i++) {
                 int32_t id = meta_partition_replicas(p)[i];
 
-                if ((meta_ids_contain(meta_partition_isr(p), p->isr_count, id) ||
-                     meta_ids_contain(meta_partition_elr(p), p->elr_count, id)) &&
-                    p->replicas_count > 1 && !nodes[id].replicas[part].lost && !has_acked(id, part))
+                bool member = meta_ids_contain(meta_partition_isr(p), p->isr_count, id) ||
+                              meta_ids_contain(meta_partition_elr(p), p->elr_count, id);
+
+                if (!member || nodes[id].replicas[part].lost || has_acked(id, part))
+                        continue;
+                if (p->replicas_count > 1)
                         return "a member of ISR or ELR misses acknowledged records";
+                /* The only replica keeps its place with what it has. */
+                parts[part].acked.count = common(&nodes[id].replicas[part].log, &parts[part].acked);
         }
         return NULL;
 }

@@ -261,6 +261,8 @@ static void report_losses(int32_t id)
                 if (n->replicas[i].lost && decide(CONTROLLER_REPORT_LOSS, &l, NULL, NULL) && !l.result.outcome) {
                         n->replicas[i].lost = false;
                         n->replicas[i].reported_index = image->index;
+                        if (now_of(&parts[i])->replicas_count == 1) /* the only replica goes on with what it has */
+                                (void)member_fault(i, now_of(&parts[i]));
                 }
         }
 }
