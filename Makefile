@@ -25,9 +25,16 @@ test: all ## unit and protocol tests, and the checks of the tree
 	@meson test -C $(BUILD) --no-rebuild --print-errorlogs
 
 S ?= 600
-sim: all ## crash and fail the simulated disk for S seconds (600) with new seeds
+sim: all ## crash and fail simulated disks and whole nodes for S seconds (600) with new seeds
 	@SIM_S=$$(( $(S) / 5 )) $(BUILD)/tests/sim/sim-quorum
-	@SIM_S=$$(( $(S) * 4 / 5 )) $(BUILD)/tests/sim/sim-plog
+	@SIM_S=$$(( $(S) * 2 / 5 )) $(BUILD)/tests/sim/sim-plog
+	@SIM_S=$$(( $(S) * 2 / 5 )) $(BUILD)/tests/sim/sim-cluster
+
+SEEDS ?= 200
+FROM ?= 1
+NODES ?= 1
+sim-cluster: all ## SEEDS (200) runs of NODES (1) whole nodes on simulated machines, under clients and a nemesis, from seed FROM (1) on
+	@SIM_SEEDS=$(SEEDS) SIM_FROM=$(FROM) SIM_NODES=$(NODES) $(BUILD)/tests/sim/sim-cluster
 
 KILLS ?= 200
 kill-loop: all ## SIGKILL the node KILLS (200) times under clients that check every promise; SEED=N does one again

@@ -22,8 +22,8 @@ struct client {
 
 /* What the clients have met with. */
 struct client_counts {
-        uint64_t calls, failed, timed_out, produced, produce_errors, fetches, reads_over, commits, joins, rejoins, created,
-                deleted, reinits;
+        uint64_t calls, failed, timed_out, produced, produce_errors, fetches, reads_over, commits, joins, rejoins,
+                created, deleted, reinits;
         uint64_t errors[200]; /* by Kafka's code */
 };
 extern struct client_counts client_counts;
@@ -47,11 +47,12 @@ struct client_api {
 };
 
 #define CLIENT_API(name, KEY, ver) \
-        (&(const struct client_api){ .key = (KEY), \
-                                     .version = (ver), \
-                                     .size = (size_t(*)(const void *, int16_t))name##_request_size, \
-                                     .encode = (void (*)(const void *, struct writer *, int16_t))name##_request_encode, \
-                                     .decode = (int (*)(void *, struct cursor *, int16_t, struct arena *))name##_response_decode })
+        (&(const struct client_api){ \
+                .key = (KEY), \
+                .version = (ver), \
+                .size = (size_t(*)(const void *, int16_t))name##_request_size, \
+                .encode = (void (*)(const void *, struct writer *, int16_t))name##_request_encode, \
+                .decode = (int (*)(void *, struct cursor *, int16_t, struct arena *))name##_response_decode })
 
 /* Send @rq to the node with subscript @node and wait for the answer, which lives in @mem. After a failure the connection is
  * closed. Return: 0; negative errno. */

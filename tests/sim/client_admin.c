@@ -53,7 +53,7 @@ static int create(struct client *c, const char *name, int32_t partitions, int16_
         return rs.topics[0].error_code;
 }
 
-static int delete(struct client *c, const char *name)
+static int delete (struct client *c, const char *name)
 {
         struct delete_topics_request rq;
         struct delete_topics_response rs;
@@ -134,7 +134,8 @@ static void expect_known(struct client *c, const char *name, int known)
 
 static void refused(const struct client *c, const char *what, int code)
 {
-        if (code > 0 && !client_is_passing(code) && code != KERR_INVALID_REPLICATION_FACTOR) /* too few nodes are there */
+        if (code > 0 && !client_is_passing(code) &&
+            code != KERR_INVALID_REPLICATION_FACTOR) /* too few nodes are there */
                 world_fail("%s: %s is refused with error %d", c->name, what, code);
 }
 
@@ -163,7 +164,7 @@ static void administer(void *arg)
                 expect_known(c, name, 1);
                 unsure = asked;
                 asked = false;
-                while ((code = delete(c, name))) {
+                while ((code = delete (c, name))) {
                         if (code == KERR_UNKNOWN_TOPIC_OR_PARTITION && asked)
                                 break;
                         if (code == KERR_UNKNOWN_TOPIC_OR_PARTITION && nodes_count == 1)

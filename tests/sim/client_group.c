@@ -163,7 +163,7 @@ static bool fetch_committed(struct client *c, int node, struct group *g, int32_t
         rq.topics_count = 1;
         if (client_call(c, node, CLIENT_API(offset_fetch, OFFSET_FETCH_REQUEST_KEY, 7), &rq, &rs, &mem))
                 return false;
-        code = rs.error_code            ? rs.error_code
+        code = rs.error_code          ? rs.error_code
                : rs.topics_count == 1 ? rs.topics[0].partitions[0].error_code
                                       : KERR_UNKNOWN_SERVER_ERROR;
         if (code) {
@@ -248,7 +248,8 @@ static void leave(struct member *m)
         rq.members = &who;
         rq.members_count = 1;
         if (m->node >= 0 && m->id[0])
-                (void)client_call(m->client, m->node, CLIENT_API(leave_group, LEAVE_GROUP_REQUEST_KEY, 4), &rq, &rs, &mem);
+                (void)client_call(m->client, m->node, CLIENT_API(leave_group, LEAVE_GROUP_REQUEST_KEY, 4), &rq, &rs,
+                                  &mem);
         m->id[0] = '\0';
 }
 

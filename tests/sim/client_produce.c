@@ -135,8 +135,8 @@ static void init_producer(struct producer *p)
 static void begin_again(struct producer *p, int code)
 {
         if (p->topic->promise != PROMISE_RELAXED)
-                world_fail("%s: error %d to an idempotent producer of %s, whose records cannot be lost", p->client->name,
-                           code, p->topic->name);
+                world_fail("%s: error %d to an idempotent producer of %s, whose records cannot be lost",
+                           p->client->name, code, p->topic->name);
         client_counts.reinits++;
         init_producer(p);
         memset(p->streams, 0, sizeof p->streams);

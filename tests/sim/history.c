@@ -259,10 +259,11 @@ static void check_stream(const struct history_stream *s, const uint8_t *present,
                 if (at >= 0 && at < start)
                         continue;
                 if (s->acked[i] && at >= 0 && !is_there)
-                        violation(PART_FMT ": record %u of stream %u was acknowledged at %lld and is lost", PART_ARG(p), i,
-                                  s->number, (long long)at);
+                        violation(PART_FMT ": record %u of stream %u was acknowledged at %lld and is lost", PART_ARG(p),
+                                  i, s->number, (long long)at);
                 if (s->acked[i] && at < 0 && !start)
-                        violation(PART_FMT ": record %u of stream %u was acknowledged and is lost", PART_ARG(p), i, s->number);
+                        violation(PART_FMT ": record %u of stream %u was acknowledged and is lost", PART_ARG(p), i,
+                                  s->number);
                 if (s->once && is_there && gap && !start && p->topic->promise != PROMISE_RELAXED)
                         violation(PART_FMT ": of stream %u record %u is there, and one before it is not", PART_ARG(p),
                                   s->number, i);

@@ -26,9 +26,9 @@ struct history_part {
         /* By offset: stream + 1 and number of the record; 0: not known. */
         struct history_record {
                 uint32_t stream, number;
-        } *records;
+        } * records;
         int64_t records_count, records_room;
-        uint8_t *present;   /* by offset, while everything is read at the end */
+        uint8_t *present;         /* by offset, while everything is read at the end */
         struct history_ends ends; /* highest that were told */
         uint64_t acked, seen;
 };

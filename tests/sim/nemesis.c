@@ -231,21 +231,50 @@ static void once(void *arg)
         while (pick >= weights[kind])
                 pick -= weights[kind++];
         switch (kind) {
-        case 0: kill_process(h); break;
-        case 1: cut_power(h); break;
-        case 2: crash_in_write(h); break;
-        case 3: stop_in_order(h); break;
-        case 4: pause_process(h); break;
-        case 5: cut(h); break;
-        case 6: reset(h); break;
-        case 7: slow_network(h); break;
-        case 8: slow_disk(h); break;
-        case 9: failing_disk(h, true); break;
-        case 10: failing_disk(h, false); break;
-        case 11: full_disk(h); break;
-        case 12: jump(h); break;
-        case 13: drift(h); break;
-        default: break;
+        case 0:
+                kill_process(h);
+                break;
+        case 1:
+                cut_power(h);
+                break;
+        case 2:
+                crash_in_write(h);
+                break;
+        case 3:
+                stop_in_order(h);
+                break;
+        case 4:
+                pause_process(h);
+                break;
+        case 5:
+                cut(h);
+                break;
+        case 6:
+                reset(h);
+                break;
+        case 7:
+                slow_network(h);
+                break;
+        case 8:
+                slow_disk(h);
+                break;
+        case 9:
+                failing_disk(h, true);
+                break;
+        case 10:
+                failing_disk(h, false);
+                break;
+        case 11:
+                full_disk(h);
+                break;
+        case 12:
+                jump(h);
+                break;
+        case 13:
+                drift(h);
+                break;
+        default:
+                break;
         }
         running--;
 }

@@ -145,7 +145,11 @@ static void on_end(struct machine *m)
         h->is_ready = h->is_stopping = false;
         if (m->lost_power)
                 history_loss();
-        world_say("%s is down, %s", m->name, m->lost_power ? "without power" : m->exit_status < 0 ? "killed" : m->exit_status ? "failed" : "stopped");
+        world_say("%s is down, %s", m->name,
+                  m->lost_power        ? "without power"
+                  : m->exit_status < 0 ? "killed"
+                  : m->exit_status     ? "failed"
+                                       : "stopped");
 }
 
 /* What systemd is to the program: it starts again. */

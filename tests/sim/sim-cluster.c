@@ -139,13 +139,15 @@ static void report(const struct plan *plan)
         printf("  calls %llu, %llu failed, %llu timed out; connections %llu, %llu failed, %llu reset; %llu bytes\n",
                N(c->calls), N(c->failed), N(c->timed_out), N(network_stats.connects), N(network_stats.connects_failed),
                N(network_stats.resets), N(network_stats.bytes));
-        printf("  commits %llu, joins %llu, rejoins %llu; topics %llu created, %llu deleted\n", N(c->commits), N(c->joins),
-               N(c->rejoins), N(c->created), N(c->deleted));
-        printf("  nemesis: kills %llu, power %llu, power in a write %llu, stops %llu, pauses %llu, cuts %llu, one way %llu, "
+        printf("  commits %llu, joins %llu, rejoins %llu; topics %llu created, %llu deleted\n", N(c->commits),
+               N(c->joins), N(c->rejoins), N(c->created), N(c->deleted));
+        printf("  nemesis: kills %llu, power %llu, power in a write %llu, stops %llu, pauses %llu, cuts %llu, one way "
+               "%llu, "
                "resets %llu, slow networks %llu\n",
                N(n->kills), N(n->power_cuts), N(n->crashes_in_write), N(n->stops), N(n->pauses), N(n->cuts),
                N(n->one_way_cuts), N(n->resets), N(n->slow_networks));
-        printf("  nemesis: slow disks %llu, failing syncs %llu, failing writes %llu, full disks %llu, jumps %llu, drifts %llu\n",
+        printf("  nemesis: slow disks %llu, failing syncs %llu, failing writes %llu, full disks %llu, jumps %llu, "
+               "drifts %llu\n",
                N(n->slow_disks), N(n->sync_fails), N(n->write_fails), N(n->full_disks), N(n->jumps), N(n->drifts));
         printf("  errors:");
         for (unsigned i = 0; i < ARRAY_LEN(c->errors); i++)
@@ -168,8 +170,8 @@ static void run(const struct plan *plan, bool tells)
         ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
 
         path[n > 0 ? n : 0] = '\0';
-        snprintf(command, sizeof command, "SIM_SEED=%llu SIM_NODES=%u SIM_SECONDS=%lld %s", (unsigned long long)plan->seed,
-                 plan->nodes, (long long)plan->seconds, path);
+        snprintf(command, sizeof command, "SIM_SEED=%llu SIM_NODES=%u SIM_SECONDS=%lld %s",
+                 (unsigned long long)plan->seed, plan->nodes, (long long)plan->seconds, path);
         world_set_command(command);
         signal(SIGABRT, on_fatal);
         signal(SIGSEGV, on_fatal);
@@ -192,8 +194,8 @@ static bool reap(unsigned *running)
                 return true;
         --*running;
         if (WIFSIGNALED(status))
-                fprintf(stderr, "process %d was ended by signal %d; its run is the last that names it above\n", (int)pid,
-                        WTERMSIG(status));
+                fprintf(stderr, "process %d was ended by signal %d; its run is the last that names it above\n",
+                        (int)pid, WTERMSIG(status));
         return WIFEXITED(status) && !WEXITSTATUS(status);
 }
 

@@ -38,7 +38,8 @@ static void expect(const char *what, const char *part)
         if (part ? said_count && strstr(said, part) : !said_count)
                 return;
         failed++;
-        fprintf(stderr, "%s: expected %s, and was told %s\n", what, part ? part : "nothing", said_count ? said : "nothing");
+        fprintf(stderr, "%s: expected %s, and was told %s\n", what, part ? part : "nothing",
+                said_count ? said : "nothing");
 }
 
 /* Six records of one stream, acknowledged at 0 to 5, and read, but for those in @without (bits). */
@@ -155,7 +156,8 @@ static void compacted(void)
                         if (!lost || history_key(s, i) != history_key(s, 0))
                                 see(p, i, s, i);
                 history_read_end(p, 0, 200);
-                expect(lost ? "the newest of a key is lost" : "an old one is gone", lost ? "the newest record of key" : NULL);
+                expect(lost ? "the newest of a key is lost" : "an old one is gone",
+                       lost ? "the newest record of key" : NULL);
         }
 }
 
