@@ -99,5 +99,5 @@ docs: $(BUILD)/build.ninja ## make docs/PARAMETERS.md from the tables of src/con
 	@ninja -C $(BUILD) src/conf/gen-params-doc
 	@$(BUILD)/src/conf/gen-params-doc >docs/PARAMETERS.md.new && mv docs/PARAMETERS.md.new docs/PARAMETERS.md
 
-.PHONY: aarch64 all bench bench-backfill bench-limits bench-recovery demo deps docs fmt fuzz help kill-loop lint run sim test \
+.PHONY: aarch64 all bench bench-backfill bench-limits bench-recovery demo deps docs fmt fuzz help kill-loop lint run sim sim-cluster test \
 	test-asan test-clients test-tsan
