@@ -1,5 +1,6 @@
 /* From configurations in the image to settings of logs and partitions. */
 #include <stdio.h>
+#include <string.h>
 
 #include "chronikd/led_internal.h"
 #include "conf/broker.h"
@@ -69,11 +70,44 @@ struct plog_conf led_conf_log(const struct led *led, const struct topic_conf *c)
         };
 }
 
-struct partition_conf led_conf_partition(const struct topic_conf *c, const struct meta_partition *p)
+/* Does a list of PARTITION:NODE pairs, or *, name this one? */
+static bool names_replica(struct str list, int32_t partition, int32_t node)
 {
+        char pair[32];
+        size_t len = (size_t)snprintf(pair, sizeof pair, "%d:%d", partition, node), from = 0;
+
+        if (!list.p)
+                return false;
+        for (size_t i = 0; i <= list.len; i++) {
+                const char *item = list.p + from;
+                size_t item_len = i - from;
+
+                if (i < list.len && list.p[i] != ',')
+                        continue;
+                for (; item_len && *item == ' '; item++)
+                        item_len--;
+                for (; item_len && item[item_len - 1] == ' '; item_len--)
+                        ;
+                if ((item_len == 1 && *item == '*') || (item_len == len && !memcmp(item, pair, len)))
+                        return true;
+                from = i + 1;
+        }
+        return false;
+}
+
+struct partition_conf led_conf_partition(const struct led *led, const struct meta_topic *t, const struct topic_conf *c,
+                                         const struct meta_partition *p)
+{
+        const struct meta_configs *set = meta_image_configs(led->image, META_RESOURCE_TOPIC, t->name);
+
         return (struct partition_conf){
+                .leader_throttled =
+                        names_replica(meta_configs_get(set, STR_LIT("leader.replication.throttled.replicas")), p->index,
+                                      led->node_id),
+                .follower_throttled =
+                        names_replica(meta_configs_get(set, STR_LIT("follower.replication.throttled.replicas")),
+                                      p->index, led->node_id),
                 .min_insync_replicas = (int32_t)c->min_insync_replicas,
-                .replicas_count = p->replicas_count,
                 .flush_before_ack = c->flush_before_ack,
                 .compacted = c->cleanup_policy & CONF_CLEANUP_COMPACT,
                 .deletable = c->cleanup_policy & CONF_CLEANUP_DELETE,

@@ -41,8 +41,12 @@ static void run_open(struct led_job *job)
         const char *name = job->folder->name;
         struct partition_open_args args = { .topic_id = job->topic_id,
                                             .index = job->index,
+                                            .node_id = job->led->node_id,
+                                            .leader_epoch = -1, /* its role comes when it can be found */
                                             .conf = job->work.conf,
-                                            .leader_epoch = job->work.leader_epoch };
+                                            .events = led_events(job->led),
+                                            .lag_max_ms = job->led->replica_lag_max_ms,
+                                            .lease_until_ms = job->led->lease_until_ms };
         char dir[1400], topic[FOLDER_NAME_SIZE];
         struct plog *log;
         int r;

@@ -15,6 +15,7 @@ enum {
         AGAIN_MS = 100,            /* between registrations that came to nothing */
         LEAVING_MS = 50,           /* between heartbeats while leadership moves away */
         LEAVE_MS = 15000,          /* for that */
+        LEAVE_UNHEARD_MAX = 2,     /* heartbeats, each tried for a session's time: all stop together, and the controllers are gone */
 };
 
 static bool is_alone(const struct member *m)
@@ -117,14 +118,22 @@ static void beat_answered(struct member *m)
         }
 }
 
+/* Nothing is left to be moved away, or nobody is there who could have it moved. */
+static bool may_leave(struct member *m)
+{
+        if (m->rq.result.outcome)
+                m->unheard++;
+        else if (m->heartbeat.should_shutdown || m->heartbeat.result.outcome)
+                return true;
+        return m->unheard >= LEAVE_UNHEARD_MAX || loop_now_ms(m->n->loop) >= m->leave_ms;
+}
+
 static void beat_done(struct controller_request *rq)
 {
         struct member *m = rq->arg;
 
         m->is_asking = false;
-        if (m->state == MEMBER_LEAVING &&
-            ((!rq->result.outcome && (m->heartbeat.should_shutdown || m->heartbeat.result.outcome)) ||
-             loop_now_ms(m->n->loop) >= m->leave_ms)) {
+        if (m->state == MEMBER_LEAVING && may_leave(m)) {
                 leave_end(m);
                 return;
         }

@@ -31,6 +31,7 @@ struct member {
         int64_t asked_ms;   /* when the heartbeat on its way began */
         int64_t refused_ms; /* since when registration has been refused; 0: it is not */
         int64_t leave_ms;   /* until when leadership may be moved away */
+        unsigned unheard;   /* heartbeats while leaving that no active controller answered */
         void (*left)(void *arg);
         void *arg;
 };

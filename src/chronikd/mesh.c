@@ -5,19 +5,32 @@
 #include <stdio.h>
 
 #include "chronikd/node.h"
-#include "conf/address.h"
+#include "net/tls.h"
 #include "sys/diag.h"
 
 enum { STOP_MS = 3000 };
 
 static int open_tls(struct mesh *m)
 {
-        if (m->conf->cluster.plaintext)
+        const struct conf *c = m->conf;
+        CLEANUP(tls_context_unrefp) struct tls_context *x = NULL;
+        char why[TLS_WHY_SIZE];
+        int r;
+
+        if (c->cluster.plaintext)
                 return 0;
-        diag(DIAG_ERROR,
-             "cannot speak with other nodes: this program has no TLS for them yet; set cluster.plaintext on a "
-             "network that nobody else can reach");
-        return 1;
+        r = tls_context_load(&(struct tls_files){ .certificate = c->cluster.tls_certificate,
+                                                  .key = c->cluster.tls_key,
+                                                  .ca = c->cluster.tls_ca,
+                                                  .peers = true },
+                             &x, why);
+        if (r)
+                return node_fail("cannot speak with other nodes", why);
+        m->tls = tls_slot_new(x);
+        if (!m->tls)
+                return node_fail("cannot speak with other nodes", strerror(ENOMEM));
+        (void)TAKE_PTR(x);
+        return 0;
 }
 
 int mesh_open(struct mesh *m, const struct conf *conf, struct uuid directory, struct iopool *pool)
@@ -40,10 +53,24 @@ int mesh_open(struct mesh *m, const struct conf *conf, struct uuid directory, st
                                               .tls = m->tls,
                                               .pool = pool },
                          &m->hub);
-        if (!r)
-                return 0;
-        diag(DIAG_ERROR, "cannot speak with other nodes: %s", strerror(-r));
-        return 1;
+        return r ? node_fail("cannot speak with other nodes", strerror(-r)) : 0;
+}
+
+void mesh_controllers(const struct conf *conf, struct mesh_controllers *ret)
+{
+        struct str list = str_of(conf->cluster.controllers);
+        struct conf_controller c;
+
+        ret->count = 0;
+        node_format_address(conf_cluster_advertised(conf, conf->cluster.listen.port), ret->advertised,
+                            sizeof ret->advertised);
+        while (conf_controllers_next(&list, &c) > 0) {
+                bool v6 = memchr(c.host.p, ':', c.host.len);
+                char *text = ret->texts[ret->count];
+
+                snprintf(text, PEER_ADDRESS_SIZE, v6 ? "[%.*s]:%u" : "%.*s:%u", STR_FMT(c.host), c.port);
+                ret->at[ret->count++] = (struct quorum_controller){ c.id, text };
+        }
 }
 
 /* ---- where they are ---- */
@@ -150,4 +177,5 @@ void mesh_stop(struct mesh *m, struct loop *loop, void (*stopped)(void *arg), vo
 void mesh_close(struct mesh *m)
 {
         m->hub = peer_hub_free(m->hub);
+        m->tls = tls_slot_free(m->tls);
 }

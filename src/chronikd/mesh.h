@@ -2,11 +2,11 @@
  * found where that says until the metadata says otherwise; brokers are where they registered. On the main loop. */
 #pragma once
 
+#include "conf/address.h"
 #include "conf/conf.h"
 #include "meta/publish.h"
 #include "peer/peer.h"
-
-struct tls_slot;
+#include "quorum/quorum.h"
 
 #define MESH_LISTENER "PEER" /* name of the brokers' endpoints that nodes, not clients, connect to */
 
@@ -28,6 +28,14 @@ struct mesh {
 int mesh_open(struct mesh *m, const struct conf *conf, struct uuid directory, struct iopool *pool);
 /* Listen, and find the others: when every service is registered. Return: 0, or 1 after saying why not. */
 int mesh_start(struct mesh *m, struct loop *loop, struct meta_publisher *metadata);
+struct mesh_controllers {
+        struct quorum_controller at[CONF_CONTROLLERS_MAX];
+        char texts[CONF_CONTROLLERS_MAX][PEER_ADDRESS_SIZE];
+        char advertised[PEER_ADDRESS_SIZE]; /* of this node */
+        size_t count;
+};
+/* The controllers that the configuration names, as quorum/ wants them; @ret stays where it is while they are used. */
+void mesh_controllers(const struct conf *conf, struct mesh_controllers *ret);
 /* No calls and no requests any more; @stopped on @loop, also when there is no hub. */
 void mesh_stop(struct mesh *m, struct loop *loop, void (*stopped)(void *arg), void *arg);
 /* After the loops that use it have ended. */

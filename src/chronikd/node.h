@@ -20,7 +20,8 @@ struct node {
         struct conf *conf;
         struct loop *loop;
         struct iopool *pool;
-        struct plog_store *store;
+        struct plog_store
+                *store; /* NULL: without the role ingest, and without handler, coord, net and what goes with them */
         struct controller *controller;
         struct partition_table *table;
         struct handler *handler;
@@ -40,6 +41,7 @@ struct node {
 
         struct loop_timer tick;
         struct mail net_stopped;
+        void (*ingest_stopped)(struct node *n);
         atomic_bool ready, stopping;
 
         /* By the owner, before node_start(); may be NULL. Main loop: every partition is open, clients are served. */
@@ -62,6 +64,8 @@ void node_stop(struct node *n);
 /* After the loop has ended. NULL is fine. Returns NULL. */
 struct node *node_free(struct node *n);
 
+/* Say @what, and @why; returns 1. */
+int node_fail(const char *what, const char *why);
 /* "HOST:PORT", an IPv6 address in brackets. */
 void node_format_address(struct conf_addr a, char *text, size_t size);
 /* Why an address cannot be listened on; static or thread-local text. */

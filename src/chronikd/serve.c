@@ -21,8 +21,8 @@ static void on_ready(void *arg)
 {
         const struct program *p = arg;
 
-        printf("READY chronikd %s kafka=%s admin=%s node=%d\n", CHRONIK_VERSION, p->node->kafka, p->admin,
-               p->node->led.node_id);
+        printf("READY chronikd %s kafka=%s admin=%s node=%d\n", CHRONIK_VERSION,
+               p->node->store ? p->node->kafka : "none", p->admin, p->node->led.node_id);
         fflush(stdout);
         systemd_ready("serving");
 }

@@ -104,9 +104,9 @@ static void check_cluster(struct conf_reader *rd)
                                  "cluster.listen and cluster.controllers, or add the role");
                 return;
         }
-        if (!(c->server.roles & CONF_ROLE_CONTROLLER) && !c->cluster.controllers[0])
+        if (!c->cluster.controllers[0] && !rd->bad[PARAM_cluster_controllers])
                 complain(rd, PARAM_cluster_controllers,
-                         "is empty, so a node without the role controller finds none; give ID@HOST:PORT of each");
+                         "is empty, so nodes cannot find each other; give ID@HOST:PORT of each controller");
         for (size_t i = 0; i < ARRAY_LEN(tls); i++)
                 given += !!conf_value_get(&conf_params[tls[i]], c).s[0];
         if (c->cluster.plaintext && given)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "controller/host.h"
+#include "peer/peer.h"
 #include "sys/clock.h"
 #include "sys/diag.h"
 #include "sys/process.h"
@@ -64,7 +65,7 @@ static int decision_start(struct controller *c, struct decision *d, struct arena
                 .memory = &c->memory,
                 .now_ms = loop_now_ms(c->loop),
                 .wall_ms = clock_wall_ms(),
-                .index = MAX2(c->last_index, c->decided->index) + 1,
+                .index = quorum_next_index(c->quorum),
                 .term = c->term,
                 .random = &c->random,
                 .mem = mem,
@@ -213,9 +214,7 @@ static bool decide_own(struct controller *c, int (*fn)(struct decision *d, bool 
 
 static int expire_leases(struct decision *d, bool *ret_more)
 {
-        int64_t next;
-
-        return decision_expire_leases(d, &next);
+        return decision_expire_leases(d, &d->memory->leases.next_ms);
 }
 
 static int duties(struct decision *d, bool *ret_more)
@@ -262,7 +261,30 @@ static void round_timer_fired(struct loop_timer *t)
         /* When that fails the hints stay as they are: too many, but not wrong. */
         if (places_are_stale(&c->memory.places))
                 (void)places_rebuild(&c->memory.places, c->decided);
-        loop_timer_start(t, wait_ms);
+        loop_timer_start(t, MIN2(wait_ms, MAX2(c->memory.leases.next_ms - loop_now_ms(c->loop), (int64_t)SOON_MS)));
+}
+
+void controller_link_lost(struct controller *c, int32_t broker_id)
+{
+        int64_t grace_ms = c->rules.conf->cluster.heartbeat_interval_ms * 5 / 4;
+
+        if (c->active && controller_lease_shorten(&c->memory.leases, broker_id, loop_now_ms(c->loop) + grace_ms))
+                loop_timer_start(&c->round_timer, SOON_MS);
+}
+
+/* Every broker gets a whole lease, but for those whose node has just stopped answering this one: the active controller that ended
+ * may have been a broker, too, and its partitions have waited long enough. */
+static void shorten_leases(struct controller *c)
+{
+        const struct meta_broker *b;
+        struct peer_info info;
+
+        if (!c->hub)
+                return;
+        pmap_for_each (it, b, &c->decided->brokers)
+                if (peer_hub_find(c->hub, b->id, &info) && info.error[0] && !info.links[PEER_CONTROL].up &&
+                    info.links[PEER_CONTROL].connects_total)
+                        controller_link_lost(c, b->id);
 }
 
 /* The cluster's first records, unless it has them. */
@@ -280,7 +302,7 @@ static void bootstrap(struct controller *c)
                 r = propose_own(c, &d);
         decision_fini(&d);
         arena_fini(&mem);
-        if (!r)
+        if (!r || r == QUORUM_E_NOT_LEADER) /* who leads next begins it */
                 return;
         diag(DIAG_ERROR, "controller: no memory to begin a cluster");
         process_end(70);
@@ -311,8 +333,9 @@ void controller_activate(struct controller *c)
                 process_end(70);
         }
         c->balance_ms = loop_now_ms(c->loop) + c->rules.conf->replication.leader_imbalance_check_interval_ms;
+        shorten_leases(c);
         (void)decide_own(c, heal); /* what is left comes with the next change of each partition */
-        loop_timer_start(&c->round_timer, MAX2(c->rules.session_timeout_ms / 4, (int64_t)SOON_MS));
+        loop_timer_start(&c->round_timer, SOON_MS);
 }
 
 void controller_deactivate(struct controller *c)

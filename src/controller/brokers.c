@@ -25,6 +25,17 @@ struct controller_lease *controller_lease_get(struct controller_leases *l, int32
         return &l->at[l->count++];
 }
 
+bool controller_lease_shorten(struct controller_leases *l, int32_t broker_id, int64_t until_ms)
+{
+        for (size_t i = 0; i < l->count; i++) {
+                if (l->at[i].broker_id != broker_id || l->at[i].until_ms <= until_ms)
+                        continue;
+                l->at[i].until_ms = until_ms;
+                return true;
+        }
+        return false;
+}
+
 void controller_leases_fini(struct controller_leases *l)
 {
         free(l->at);
@@ -44,6 +55,7 @@ int controller_leases_start(struct controller_leases *l, const struct meta_image
                         return -ENOMEM;
                 lease->epoch = b->epoch;
                 lease->until_ms = now_ms + timeout_ms;
+                lease->fenced_index = b->fenced ? image->index : 0; /* or before */
         }
         return 0;
 }
@@ -60,25 +72,49 @@ static void emit_change(struct decision *d, const struct meta_broker *b, int8_t 
         decision_emit(d, &r);
 }
 
+/* The lease of @b has ended. One that was never given under this registration begins now. */
+static bool is_overdue(struct decision *d, struct controller_lease *l, const struct meta_broker *b)
+{
+        if (b->epoch != l->epoch)
+                *l = (struct controller_lease){ .broker_id = b->id,
+                                                .epoch = b->epoch,
+                                                .until_ms = d->now_ms + d->rules->session_timeout_ms };
+        return !b->fenced && l->until_ms <= d->now_ms;
+}
+
+static void say_fenced(struct decision *d, const int32_t *ids, size_t count)
+{
+        int len = snprintf(d->news, sizeof d->news, "not heard of any more, and fenced: broker");
+
+        for (size_t i = 0; i < count && len < (int)sizeof d->news; i++)
+                len += snprintf(d->news + len, sizeof d->news - (size_t)len, " %d", ids[i]);
+}
+
 int decision_expire_leases(struct decision *d, int64_t *ret_next_ms)
 {
+        int32_t *overdue = ARENA_NEW_ARRAY(d->mem, int32_t, d->memory->leases.count);
         int64_t next = INT64_MAX;
+        size_t count = 0;
 
         d->may_split = true;
-        for (size_t i = 0; i < d->memory->leases.count && !d->failed; i++) {
-                const struct controller_lease *l = &d->memory->leases.at[i];
+        if (!overdue)
+                return d->failed = -ENOMEM;
+        for (size_t i = 0; i < d->memory->leases.count; i++) {
+                struct controller_lease *l = &d->memory->leases.at[i];
                 const struct meta_broker *b = meta_image_broker(decision_image(d), l->broker_id);
 
-                if (!b || b->epoch != l->epoch || b->fenced)
-                        continue;
-                if (l->until_ms > d->now_ms) {
+                if (b && is_overdue(d, l, b))
+                        overdue[count++] = b->id;
+                else if (b && !b->fenced)
                         next = MIN2(next, l->until_ms);
-                        continue;
-                }
-                snprintf(d->news, sizeof d->news, "broker %d has not been heard of for %lld ms and is fenced", b->id,
-                         (long long)d->rules->session_timeout_ms);
-                elect_before_loss(d, b->id);
-                emit_change(d, b, 1, -1);
+        }
+        if (count) {
+                say_fenced(d, overdue, count);
+                elect_before_loss(d, overdue, count);
+        }
+        for (size_t i = 0; i < count && !d->failed; i++) {
+                emit_change(d, meta_image_broker(decision_image(d), overdue[i]), 1, -1);
+                controller_lease_get(&d->memory->leases, overdue[i])->fenced_index = d->index; /* it is there */
         }
         *ret_next_ms = next;
         return d->failed;
@@ -228,7 +264,7 @@ static struct controller_lease *renew_lease(struct decision *d, const struct con
                 return NULL;
         }
         if (lease->epoch != h->broker_epoch)
-                lease->shutdown_index = 0;
+                lease->shutdown_index = lease->fenced_index = 0;
         lease->heard = true;
         lease->epoch = h->broker_epoch;
         lease->until_ms = d->now_ms + d->rules->session_timeout_ms;
@@ -291,7 +327,7 @@ void decide_heartbeat(struct decision *d, struct controller_heartbeat *h)
         h->should_shutdown = h->held = false;
         if (!heartbeat_is_fine(d, h, b) || !(lease = renew_lease(d, h)))
                 return;
-        h->caught_up = h->applied_index >= b->epoch;
+        h->caught_up = h->applied_index >= MAX2(b->epoch, lease->fenced_index);
         h->fenced = b->fenced;
         if (b->fenced) {
                 h->should_shutdown = h->want_shutdown; /* it leads nothing */
@@ -302,8 +338,9 @@ void decide_heartbeat(struct decision *d, struct controller_heartbeat *h)
                 elect_after_return(d, h->broker_id);
         } else if (h->want_fence) {
                 h->fenced = true;
-                elect_before_loss(d, h->broker_id);
+                elect_before_loss(d, &h->broker_id, 1);
                 emit_change(d, b, 1, -1);
+                lease->fenced_index = d->index;
                 h->should_shutdown = h->want_shutdown;
         } else if (h->want_shutdown) {
                 stop_gently(d, h, b, lease);
@@ -323,7 +360,7 @@ void decide_unregister_broker(struct decision *d, struct controller_unregister_b
                                 u->broker_id);
                 return;
         }
-        elect_before_loss(d, u->broker_id);
+        elect_before_loss(d, &u->broker_id, 1);
         meta_record_init(&r, META_BROKER_REMOVE);
         r.broker_remove.broker_id = b->id;
         r.broker_remove.epoch = b->epoch;

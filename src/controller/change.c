@@ -80,9 +80,14 @@ bool change_begin(struct change *c, struct decision *d, const struct meta_topic 
 
 /* ---- who may ---- */
 
+static bool is_gone(const struct change *c, int32_t id)
+{
+        return meta_ids_contain(c->d->gone, c->d->gone_count, id);
+}
+
 static bool is_up(const struct change *c, int32_t id)
 {
-        return id != c->d->gone && id != c->d->leaving && meta_image_broker_is_live(decision_image(c->d), id);
+        return !is_gone(c, id) && id != c->d->leaving && meta_image_broker_is_live(decision_image(c->d), id);
 }
 
 static bool is_live(const struct change *c, int32_t id)
@@ -244,7 +249,7 @@ static bool leader_goes_on(const struct change *c)
 {
         const struct meta_broker *b = meta_image_broker(decision_image(c->d), c->leader);
 
-        return b && id_list_has(&c->isr, c->leader) && is_not_lost(c, c->leader) && c->leader != c->d->gone &&
+        return b && id_list_has(&c->isr, c->leader) && is_not_lost(c, c->leader) && !is_gone(c, c->leader) &&
                (!b->fenced || c->leader == c->d->leaving);
 }
 
@@ -267,7 +272,7 @@ static void lead_from_elsewhere(struct change *c)
                 return;
         }
         list_filter(c, &c->isr, is_not_lost);
-        if (c->leader == c->d->gone || !id_list_has(&c->isr, c->leader))
+        if (is_gone(c, c->leader) || !id_list_has(&c->isr, c->leader))
                 c->leader = META_NO_NODE;
 }
 

@@ -16,20 +16,26 @@
 #include "controller/host.h"
 #include "sys/clock.h"
 #include "sys/diag.h"
+#include "sys/process.h"
 
 #define SESSION_TIMEOUT_MS 9000 /* as Kafka's broker.session.timeout.ms */
+#define PART_LEN (1u << 20)     /* of an entry: some 20,000 partitions; the log takes and sends it in one go */
 #define BALANCE_MAX 1000        /* leaders moved in one round, as in Kafka */
 
 void controller_update_status(struct controller *c)
 {
-        struct quorum_role role = quorum_role(c->quorum);
+        struct quorum_role role = c->quorum ? quorum_role(c->quorum) : observer_role(c->observer);
 
         pthread_mutex_lock(&c->lock);
         c->status.active = c->active;
         c->status.term = role.term;
         c->status.leader_id = role.leader_id;
         c->status.requests = c->requests;
-        quorum_stats(c->quorum, &c->status.quorum);
+        c->status.follows_only = c->observer;
+        if (c->quorum)
+                quorum_stats(c->quorum, &c->status.quorum);
+        else
+                observer_stats(c->observer, &c->status.observer);
         pthread_mutex_unlock(&c->lock);
 }
 
@@ -138,7 +144,7 @@ static void role_changed(void *arg, const struct quorum_role *role)
         struct ilist waiting;
 
         c->role_known = true;
-        c->active = role->is_leader;
+        c->active = role->is_leader && !c->stopping;
         c->term = role->term;
         c->leader_id = role->leader_id;
         if (c->active)
@@ -162,7 +168,11 @@ static void start_arrived(struct loop *l, struct mail *m)
         struct controller *c = container_of(m, struct controller, start_mail);
 
         controller_active_init(c);
-        quorum_start(c->quorum);
+        c->role_known = c->hub; /* until there is one, another node may be active */
+        if (c->quorum)
+                quorum_start(c->quorum);
+        else
+                observer_start(c->observer, c->hub);
 }
 
 static void stopped_arrived(struct loop *l, struct mail *m)
@@ -186,11 +196,15 @@ static void stop_continue(struct controller *c)
                 return;
         if (!c->quorum_stopping) {
                 c->quorum_stopping = true;
-                quorum_stop(c->quorum, quorum_has_stopped, c);
+                if (c->quorum)
+                        quorum_stop(c->quorum, quorum_has_stopped, c);
+                else
+                        observer_stop(c->observer, quorum_has_stopped, c);
         }
         if (!c->quorum_stopped || !ilist_is_empty(&c->pending))
                 return;
         c->stopped = true;
+        atomic_store(&c->deaf, true);
         loop_stop(c->loop);
         c->stopped_mail.fn = stopped_arrived;
         if (c->stop_loop)
@@ -233,21 +247,49 @@ int controller_start(struct controller *c)
         return 0;
 }
 
-static int open_quorum(struct controller *c, const struct controller_config *cfg, char *why, size_t why_size)
+/* The observer's metadata turned out to be of another history or cluster. */
+static void refused(void *arg, const char *why)
 {
-        static const struct quorum_events events = { .applied = applied, .role = role_changed };
-        CLEANUP(meta_image_unrefp) struct meta_image *image = NULL;
+        diag(DIAG_ERROR, "this node cannot follow the cluster: %s", why);
+        process_end(1);
+}
+
+static const struct quorum_events events = { .applied = applied, .role = role_changed };
+
+static int open_source(struct controller *c, const struct controller_config *cfg, char *why, size_t why_size)
+{
         struct quorum_config q = cfg->quorum;
-        int r;
 
         q.dir = cfg->dir;
         q.node_id = cfg->node_id;
         q.loop = c->loop;
         q.pool = cfg->pool;
-        r = quorum_open(&q, &events, c, &c->quorum, why, why_size);
+        if (!cfg->follows_only)
+                return quorum_open(&q, &events, c, &c->quorum, why, why_size);
+        return observer_open(&(struct observer_config){ .dir = q.dir,
+                                                        .node_id = q.node_id,
+                                                        .loop = q.loop,
+                                                        .pool = q.pool,
+                                                        .controllers = q.controllers,
+                                                        .controllers_count = q.controllers_count,
+                                                        .cluster_id = cfg->cluster_id,
+                                                        .refused = refused },
+                             &events, c, &c->observer, why, why_size);
+}
+
+struct meta_image *controller_applied(const struct controller *c)
+{
+        return c->quorum ? quorum_image(c->quorum) : observer_image(c->observer);
+}
+
+static int open_metadata(struct controller *c, const struct controller_config *cfg, char *why, size_t why_size)
+{
+        CLEANUP(meta_image_unrefp) struct meta_image *image = NULL;
+        int r = open_source(c, cfg, why, why_size);
+
         if (r)
                 return r;
-        image = quorum_image(c->quorum);
+        image = controller_applied(c);
         if (!controller_cluster_is_ours(c, image)) {
                 snprintf(why, why_size,
                          "metadata folder %s is of cluster %.*s, but the configuration says %s; correct one of them",
@@ -278,6 +320,7 @@ int controller_new(const struct controller_config *cfg, struct controller **ret_
                 .session_timeout_ms = cfg->session_timeout_ms ? cfg->session_timeout_ms : SESSION_TIMEOUT_MS,
                 .imbalance_percent = (int32_t)c->conf->replication.leader_imbalance_percentage,
                 .balance_max = BALANCE_MAX,
+                .part_len = PART_LEN,
                 .moves_max = (int32_t)c->conf->replication.moves_max,
         };
         c->random.state = random_u64();
@@ -292,10 +335,10 @@ int controller_new(const struct controller_config *cfg, struct controller **ret_
         }
         r = loop_new("controller", &c->loop);
         if (!r)
-                r = open_quorum(c, cfg, why, why_size);
+                r = open_metadata(c, cfg, why, why_size);
         if (r)
                 return r;
-        c->decided = quorum_image(c->quorum);
+        c->decided = controller_applied(c);
         *ret_controller = TAKE_PTR(c);
         return 0;
 }
@@ -310,6 +353,7 @@ struct controller *controller_free(struct controller *c)
                 meta_publisher_fini(&c->publisher);
         meta_image_unref(c->decided);
         quorum_close(c->quorum);
+        observer_close(c->observer);
         loop_free(c->loop);
         controller_memory_fini(&c->memory);
         conf_unref(c->conf);
@@ -334,4 +378,9 @@ void controller_status(struct controller *c, struct controller_status *ret)
         pthread_mutex_lock(&c->lock);
         *ret = c->status;
         pthread_mutex_unlock(&c->lock);
+}
+
+struct uuid controller_directory(const struct controller *c)
+{
+        return c->quorum ? quorum_directory(c->quorum) : observer_directory(c->observer);
 }

@@ -12,7 +12,9 @@ int decision_init(struct decision *d, const struct meta_image *image)
         d->batch = (struct meta_batch){ 0 };
         d->parts = NULL;
         d->parts_count = 0;
-        d->gone = d->leaving = META_NO_NODE;
+        d->gone = NULL;
+        d->gone_count = 0;
+        d->leaving = META_NO_NODE;
         d->placement = NULL;
         d->news[0] = 0;
         return meta_builder_init(&d->builder, image);
@@ -77,7 +79,7 @@ void decision_emit(struct decision *d, const struct meta_record *r)
 
         if (d->failed)
                 return;
-        if (d->may_split && d->batch.len >= DECISION_PART_LEN)
+        if (d->may_split && d->batch.len >= d->rules->part_len)
                 x = seal(d);
         if (!x)
                 x = meta_batch_add(&d->batch, r); /* first, because applying may end what the record borrows */

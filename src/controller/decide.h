@@ -36,6 +36,7 @@ struct controller_rules {
         int32_t imbalance_percent;  /* of a broker's preferred partitions that others may lead before that is changed */
         int32_t balance_max;        /* leaders moved in one round */
         int32_t moves_max;          /* partitions that leave decommissioned brokers at once */
+        size_t part_len;            /* a decision that may take several entries ends one at this length */
 };
 
 /* When each broker was last heard of, in this reign; not replicated. */
@@ -46,11 +47,13 @@ struct controller_lease {
         int64_t until_ms;
         int64_t applied_index;  /* of the metadata that it works with */
         int64_t shutdown_index; /* that holds its last leadership's end; 0: it does not stop */
+        int64_t fenced_index;   /* that fenced it last: before it knows of that, it may still think that it leads */
 };
 struct controller_leases {
         struct controller_lease *at;
         size_t count;
         size_t size;
+        int64_t next_ms; /* when one ends, as of the last decision_expire_leases() */
 };
 
 /* What is derived from images, or kept, from decision to decision. */
@@ -66,9 +69,6 @@ struct decision_part {
         struct meta_batch batch;
         struct meta_image *image; /* as it leaves it; one reference */
 };
-
-/* A decision that may take several entries seals one when it has this much. */
-#define DECISION_PART_LEN (1u << 20)
 
 /* One decision while it is made. Records that were emitted are visible to what follows in the same decision. */
 struct decision {
@@ -86,8 +86,9 @@ struct decision {
         struct decision_part *parts;
         size_t parts_count; /* entries before the last */
         bool may_split; /* each record is consistent with those before it: any prefix of the entries may be all there is */
-        int32_t gone;                /* a broker that counts as fenced already, or META_NO_NODE */
-        int32_t leaving;             /* one that counts as stopping already */
+        const int32_t *gone; /* brokers that count as fenced already */
+        size_t gone_count;
+        int32_t leaving;             /* one that counts as stopping already, or META_NO_NODE */
         struct placement *placement; /* see decision_placement() */
         char news[160];              /* one line for the operator; empty: none */
         int failed;                  /* -ENOMEM or -E2BIG: nothing of the decision counts */
@@ -141,8 +142,8 @@ void decide_disruption(struct decision *d, struct controller_disruption *x);
 
 /* ---- leadership, see elect.c: emit the partition changes that go with what happens to a broker ---- */
 
-/* Before it is fenced or forgotten. */
-void elect_before_loss(struct decision *d, int32_t broker_id);
+/* Before all of them are fenced or forgotten: none of them becomes leader because another one is looked at first. */
+void elect_before_loss(struct decision *d, const int32_t *broker_ids, size_t count);
 /* Before it is marked as stopping: it goes on leading what nobody else can. */
 void elect_before_stop(struct decision *d, int32_t broker_id);
 /* Before @rb takes the place of its last registration @old. */
@@ -182,6 +183,9 @@ struct placement *decision_placement(struct decision *d);
 bool judge_topic_configs(struct decision *d, const struct conf_pair *pairs, size_t count,
                          struct controller_result *result);
 
+/* The connection of a broker broke: when nothing is heard of it until @until_ms it is fenced. It may be the process that ended,
+ * and then there is no need to wait for the lease; a broker that lives is heard of again before. Return: whether it had longer. */
+bool controller_lease_shorten(struct controller_leases *l, int32_t broker_id, int64_t until_ms);
 /* Leases. NULL when there is no memory. */
 struct controller_lease *controller_lease_get(struct controller_leases *l, int32_t broker_id);
 void controller_leases_fini(struct controller_leases *l);

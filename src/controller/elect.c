@@ -24,11 +24,14 @@ static void without(struct decision *d, const struct meta_topic *t, const struct
                 change_end(&c);
 }
 
-void elect_before_loss(struct decision *d, int32_t broker_id)
+void elect_before_loss(struct decision *d, const int32_t *broker_ids, size_t count)
 {
-        d->gone = broker_id;
-        decision_each_place(d, broker_id, without, NULL);
-        d->gone = META_NO_NODE;
+        d->gone = broker_ids;
+        d->gone_count = count;
+        for (size_t i = 0; i < count; i++)
+                decision_each_place(d, broker_ids[i], without, NULL);
+        d->gone = NULL;
+        d->gone_count = 0;
 }
 
 void elect_before_stop(struct decision *d, int32_t broker_id)

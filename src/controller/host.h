@@ -3,6 +3,8 @@
  * controller's loop, but for what says otherwise. */
 #pragma once
 
+#include <stdatomic.h>
+
 #include "controller/controller.h"
 
 struct controller_forward;
@@ -15,8 +17,9 @@ struct controller {
         struct controller_memory memory;
         struct random_source random;
         struct loop *loop;
-        struct quorum *quorum;
-        char *cluster_id; /* configured, or NULL */
+        struct quorum *quorum;     /* or */
+        struct observer *observer; /* exactly one of the two */
+        char *cluster_id;          /* configured, or NULL */
         struct meta_publisher publisher;
         struct peer_hub *hub; /* NULL: alone */
 
@@ -39,7 +42,8 @@ struct controller {
         struct loop *stop_loop;
         void (*stop_done)(void *arg);
         void *stop_arg;
-        bool running; /* the thread was started */
+        bool running;     /* the thread was started */
+        atomic_bool deaf; /* no mail is taken any more */
 
         pthread_mutex_t lock; /* guards @status; innermost */
         struct controller_status status;
@@ -48,6 +52,8 @@ struct controller {
 /* ---- controller.c ---- */
 
 void controller_update_status(struct controller *c);
+/* The image of all that is committed and applied here; one reference. */
+struct meta_image *controller_applied(const struct controller *c);
 /* Answer @rq, which is in no list: as it is filled in, or as a whole. @message: static, or in its memory. */
 void controller_answer(struct controller_request *rq);
 void controller_answer_whole(struct controller_request *rq, enum controller_outcome outcome, const char *message);
@@ -62,6 +68,8 @@ void controller_active_init(struct controller *c);
 /* This node leads from now on, or does not any more. */
 void controller_activate(struct controller *c);
 void controller_deactivate(struct controller *c);
+/* The connection over which a broker sent heartbeats broke. */
+void controller_link_lost(struct controller *c, int32_t broker_id);
 /* Decide @rq now. Answers it, or lets it wait for the commit. */
 void controller_decide(struct controller *c, struct controller_request *rq);
 /* Is the metadata @image that of the cluster that the configuration names, if it does? */

@@ -164,8 +164,8 @@ struct controller_heartbeat {
         bool want_fence;       /* not ready, or not well */
         bool want_shutdown;
         bool guarded;         /* with want_shutdown: only when the drain guard has nothing against it */
-        bool fenced;          /* out: from now on */
-        bool caught_up;       /* out */
+        bool fenced;          /* out: from now on. Then it has no lease, and acknowledges nothing */
+        bool caught_up;       /* out: it knows of its registration, and of what fenced it last */
         bool should_shutdown; /* out: all that others could lead has moved, and they know */
         bool held;            /* out: want_shutdown was not followed because of the guard; result.message says why */
         struct controller_result result;

@@ -69,6 +69,51 @@ static bool speaks_for_itself(struct service_ask *a)
         return true;
 }
 
+/* ---- connections ---- */
+
+/* A connection over which a broker sends heartbeats: the peer request's user. */
+struct service_link {
+        struct controller *c;
+        int32_t broker_id;
+        struct mail lost_mail;
+};
+
+static void link_lost(struct loop *l, struct mail *m)
+{
+        struct service_link *link = container_of(m, struct service_link, lost_mail);
+
+        controller_link_lost(link->c, link->broker_id);
+        free(link);
+}
+
+static void service_closed(void *arg, const struct peer_identity *peer, void *user)
+{
+        struct service_link *link = user;
+
+        if (atomic_load(&link->c->deaf)) {
+                free(link);
+                return;
+        }
+        link->lost_mail.fn = link_lost;
+        loop_post(link->c->loop, &link->lost_mail);
+}
+
+/* When memory is out, the lease alone tells that the broker is gone. */
+static void note_link(struct controller *c, struct peer_request *from)
+{
+        struct service_link *link;
+
+        if (peer_request_user(from) || peer_request_is_gone(from))
+                return;
+        link = malloc(sizeof *link);
+        if (!link)
+                return;
+        *link = (struct service_link){ .c = c, .broker_id = from->peer->node };
+        peer_request_set_user(from, link);
+}
+
+/* ---- requests ---- */
+
 static void service_asked(void *arg, struct peer_request *from)
 {
         struct controller *c = arg;
@@ -86,6 +131,8 @@ static void service_asked(void *arg, struct peer_request *from)
         a->rq.here_only = true;
         a->rq.reply_loop = peer_request_loop(from);
         a->rq.done = ask_done;
+        if (a->rq.op == CONTROLLER_HEARTBEAT)
+                note_link(c, from);
         if (speaks_for_itself(a))
                 controller_submit(c, &a->rq);
         else
@@ -99,9 +146,14 @@ int controller_serve_peers(struct controller *c, struct peer_hub *hub)
                 .version_min = 0,
                 .version_max = MARSHAL_VERSION,
                 .request = service_asked,
+                .closed = service_closed,
                 .arg = c,
         };
 
+        int r = c->quorum ? quorum_attach(c->quorum, hub) : 0;
+
+        if (r)
+                return r;
         c->hub = hub;
         return peer_hub_register(hub, &s);
 }

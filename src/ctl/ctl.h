@@ -18,6 +18,8 @@ struct ctl {
         const char *second;         /* the word behind the first argument; NULL: none */
         const char *data_dir, *dir; /* of a node that does not run; NULL */
         long long bytes_per_second; /* 0: no limit */
+        const char *nodes;          /* ids with commas; NULL */
+        int days;                   /* 0: the usual */
 };
 
 /* ---- client.c ---- */
@@ -69,6 +71,8 @@ int group_list(struct ctl *c, const char *arg);
 int group_get(struct ctl *c, const char *arg);
 /* verify.c; @topic may be NULL */
 int log_verify(struct ctl *c, const char *topic);
+/* tls.c */
+int tls_init(struct ctl *c, const char *dir);
 
 /* ---- verify_folder.c ---- */
 

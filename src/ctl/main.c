@@ -8,7 +8,7 @@
 #include "ctl/ctl.h"
 
 /* What a command may be given beside its words; --server and --json go with all. */
-enum { WITH_DETAILED = 1, WITH_TOPIC = 2, WITH_VERIFY = 4 };
+enum { WITH_DETAILED = 1, WITH_TOPIC = 2, WITH_VERIFY = 4, WITH_TLS = 8 };
 
 struct command {
         const char *noun, *verb;
@@ -32,6 +32,8 @@ static const struct command commands[] = {
         { "group", "get", "NAME", 0, group_get, "members, committed offsets and lag", "group get billing" },
         { "log", "verify", "[TOPIC [PARTITION]]", WITH_VERIFY, log_verify, "read all records from the disk, find rot",
           "log verify orders 3 --rate 50M" },
+        { "tls", "init", "DIR", WITH_TLS, tls_init, "certificates for the nodes of a cluster, and their authority",
+          "tls init certificates --nodes 1,2,3" },
 };
 
 struct option_help {
@@ -50,6 +52,8 @@ static const struct option_help option_helps[] = {
           "read at most so much in a second; K, M and G are understood (default: no limit)" },
         { WITH_VERIFY, "--data-dir DIR", "of a node that does not run: all logs of its server.data_dir" },
         { WITH_VERIFY, "--dir DIR", "likewise: one log, a folder such as DATA_DIR/log/orders-3" },
+        { WITH_TLS, "--nodes IDS", "of the nodes that get certificates, with commas; more can be added later" },
+        { WITH_TLS, "--days N", "how long the nodes' certificates are valid (default: 1825, five years)" },
         { 0, "--version", "print the version" },
         { 0, "--help", "print this; behind a noun or a verb, what is known of that" },
 };
@@ -150,7 +154,7 @@ static int run(struct ctl *c, int count, char **words, unsigned given)
         if (count == 0)
                 return usage("nothing to do: name a noun and a verb, such as 'cluster info'");
         if (!command_find(words[0], NULL))
-                return usage("there is no noun '%s'; there are cluster, topic, group and log", words[0]);
+                return usage("there is no noun '%s'; there are cluster, topic, group, log and tls", words[0]);
         if (!cmd || count == 1)
                 return no_such_verb(words[0], count >= 2 ? words[1] : NULL);
         most = !cmd->arg ? 2 : *cmd->arg == '[' ? 4 : 3;
@@ -165,6 +169,8 @@ static int run(struct ctl *c, int count, char **words, unsigned given)
                 return usage("--partitions, --replication-factor and --config go with 'topic create' only");
         if (given & ~cmd->with & WITH_VERIFY)
                 return usage("--rate, --data-dir and --dir go with 'log verify' only");
+        if (given & ~cmd->with & WITH_TLS)
+                return usage("--nodes and --days go with 'tls init' only");
         c->second = count > 3 ? words[3] : NULL;
         return cmd->fn(c, count > 2 ? words[2] : NULL);
 }
@@ -249,6 +255,8 @@ enum {
         OPT_RATE,
         OPT_DATA_DIR,
         OPT_DIR,
+        OPT_NODES,
+        OPT_DAYS,
         OPT_VERSION,
         OPT_HELP
 };
@@ -262,6 +270,8 @@ static const struct option options[] = {
         { "rate", required_argument, NULL, OPT_RATE },
         { "data-dir", required_argument, NULL, OPT_DATA_DIR },
         { "dir", required_argument, NULL, OPT_DIR },
+        { "nodes", required_argument, NULL, OPT_NODES },
+        { "days", required_argument, NULL, OPT_DAYS },
         { "version", no_argument, NULL, OPT_VERSION },
         { "help", no_argument, NULL, OPT_HELP },
         { 0 },
@@ -273,6 +283,7 @@ static unsigned option_with(int opt)
         return opt == OPT_DETAILED                                               ? WITH_DETAILED
                : opt == OPT_PARTITIONS || opt == OPT_FACTOR || opt == OPT_CONFIG ? WITH_TOPIC
                : opt == OPT_RATE || opt == OPT_DATA_DIR || opt == OPT_DIR        ? WITH_VERIFY
+               : opt == OPT_NODES || opt == OPT_DAYS                             ? WITH_TLS
                                                                                  : 0;
 }
 
@@ -287,6 +298,10 @@ static int option_take(struct ctl *c, int opt, const char *value)
                 c->data_dir = value;
         else if (opt == OPT_DIR)
                 c->dir = value;
+        else if (opt == OPT_NODES)
+                c->nodes = value;
+        else if (opt == OPT_DAYS && !number_read(value, 36500, &c->days))
+                return usage("--days %s: a number from 1 to 36500 is needed", value);
         else if (opt == OPT_RATE && !bytes_read(value, &c->bytes_per_second))
                 return usage("--rate %s: a number of bytes is needed, such as 50M", value);
         else if (opt == OPT_PARTITIONS && !number_read(value, 10000, &c->partitions))

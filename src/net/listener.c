@@ -52,7 +52,7 @@ static void adopt(struct net_listener *l, int fd, const struct sock_address *pee
         }
         sock_tune(fd);
         sock_set_buffers(fd, s->cfg.send_buffer_len, s->cfg.receive_buffer_len);
-        r = net_conn_new(&s->reactors[to], l->name, fd, peer);
+        r = net_conn_new(&s->reactors[to], l, fd, peer);
         if (r) {
                 net_limits_give(s->limits, key);
                 counter_add(&n->closed_error, 1);

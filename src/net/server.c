@@ -4,6 +4,9 @@
 #include "net/net_internal.h"
 #include "sys/file.h"
 
+/* Each takes up to a millisecond of signing and verifying, and the memory of a half-open connection. */
+enum { HANDSHAKES_MAX = 64 };
+
 static struct net_server *server_free_all(struct net_server *s)
 {
         for (unsigned i = 0; i < s->cfg.reactors_count; i++)
@@ -31,6 +34,8 @@ int net_server_new(const struct net_config *cfg, struct net_server **ret_server)
         if (!s)
                 return -ENOMEM;
         s->cfg = *cfg;
+        if (!s->cfg.handshakes_max)
+                s->cfg.handshakes_max = HANDSHAKES_MAX;
         pthread_mutex_init(&s->listeners_lock, NULL);
         s->memory = net_memory_new(cfg->memory_max);
         s->limits = net_limits_new(cfg->connections_max, cfg->connections_per_ip_max);
@@ -49,7 +54,8 @@ int net_server_new(const struct net_config *cfg, struct net_server **ret_server)
         return 0;
 }
 
-int net_server_listen(struct net_server *s, const char *name, const char *address, uint16_t *ret_port)
+int net_server_listen_tls(struct net_server *s, const char *name, const char *address, struct tls_slot *tls,
+                          uint16_t *ret_port)
 {
         struct sock_address addresses[SOCK_RESOLVE_COUNT_MAX], bound;
         char host[SOCK_HOST_SIZE];
@@ -59,6 +65,7 @@ int net_server_listen(struct net_server *s, const char *name, const char *addres
         bool starts;
         int r;
 
+        assert(!tls || s->cfg.open_ms_max > 0);
         r = sock_split_host_port(address, host, &port);
         if (!r)
                 r = sock_resolve(host, port, false, addresses, &count);
@@ -68,6 +75,7 @@ int net_server_listen(struct net_server *s, const char *name, const char *addres
         if (!l)
                 return -ENOMEM;
         l->fd = l->reserve_fd = -1;
+        l->tls = tls;
         r = net_listener_open(l, s, name, &addresses[0]);
         if (!r)
                 r = sock_local(l->fd, &bound);
@@ -90,6 +98,11 @@ int net_server_listen(struct net_server *s, const char *name, const char *addres
         if (starts)
                 net_listener_start(l);
         return 0;
+}
+
+int net_server_listen(struct net_server *s, const char *name, const char *address, uint16_t *ret_port)
+{
+        return net_server_listen_tls(s, name, address, NULL, ret_port);
 }
 
 void net_server_admit(struct net_server *s)

@@ -54,10 +54,20 @@ static void send_requests(struct raft *r, enum raft_message_type type, int32_t t
                                                        .by_transfer = type == RAFT_VOTE_REQUEST && r->is_by_transfer });
 }
 
+/* A voter of the newest members, or of those before while the newest may be rolled back: its log may be needed to commit them
+ * (thesis 4.2.2, figure 4.6). */
+static bool may_stand(const struct raft *r)
+{
+        for (size_t i = 0; i < r->history.count; i++)
+                if (raft_members_have_voter(&r->history.at[i].members, r->self))
+                        return true;
+        return false;
+}
+
 void raft_elect_ask(struct raft *r)
 {
         assert(r->role != RAFT_LEADER);
-        if (!raft_is_voter(r) || raft_term(r) >= RAFT_TERM_MAX) {
+        if (!may_stand(r) || raft_term(r) >= RAFT_TERM_MAX) {
                 raft_elect_follow(r, raft_term(r), RAFT_ID_NOBODY);
                 return;
         }
@@ -76,7 +86,6 @@ void raft_elect_ask(struct raft *r)
 
 void raft_elect_stand(struct raft *r, bool by_transfer)
 {
-        assert(raft_is_voter(r));
         if (raft_term(r) >= RAFT_TERM_MAX)
                 return;
         raft_elect_follow(r, raft_term(r) + 1, RAFT_ID_NOBODY);
@@ -84,11 +93,13 @@ void raft_elect_stand(struct raft *r, bool by_transfer)
         r->role = RAFT_CANDIDATE;
         r->vote.voted_for = r->self;
         r->is_by_transfer = by_transfer;
+        r->is_standing = false;
 }
 
 /* The own vote is durable: now it counts, and others may be asked. */
 static void stand_for_real(struct raft *r)
 {
+        r->is_standing = true;
         count_vote(r, r->self);
         if (has_majority(r))
                 raft_lead_begin(r);
@@ -100,7 +111,7 @@ void raft_elect_on_persisted(struct raft *r)
 {
         if (!raft_vote_equal(&r->vote, &r->durable))
                 return;
-        if (r->role == RAFT_CANDIDATE && !r->votes) {
+        if (r->role == RAFT_CANDIDATE && !r->is_standing) {
                 stand_for_real(r);
         } else if (r->owes_vote) {
                 r->owes_vote = false;
@@ -112,7 +123,7 @@ void raft_elect_on_tick(struct raft *r)
 {
         if (r->now < r->election_ms)
                 return;
-        if (r->role == RAFT_CANDIDATE && !r->votes)
+        if (r->role == RAFT_CANDIDATE && !r->is_standing)
                 return; /* the disk is slow; another term would not make it faster */
         raft_elect_ask(r);
 }
@@ -197,7 +208,7 @@ void raft_elect_on_answer(struct raft *r, const struct raft_message *m)
                 return;
         }
         if (!m->granted || r->role != (pre ? RAFT_PRECANDIDATE : RAFT_CANDIDATE) || m->term != raft_term(r) + pre ||
-            !r->votes)
+            (!pre && !r->is_standing))
                 return;
         count_vote(r, m->from);
         if (!has_majority(r))

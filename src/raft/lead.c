@@ -99,7 +99,8 @@ bool raft_has_lease(const struct raft *r, int64_t now_ms)
 {
         int64_t echo;
 
-        if (r->role != RAFT_LEADER || r->lease_is_void)
+        /* One that removes itself may leave a single voter behind, which waits for nobody when it starts. */
+        if (r->role != RAFT_LEADER || r->lease_is_void || r->commit_index < r->term_first_index || !raft_is_voter(r))
                 return false;
         echo = raft_lead_majority(r, peer_echo, now_ms);
         return echo >= 0 && now_ms - echo < r->options.election_ms / 4 * 3;
@@ -158,11 +159,12 @@ static void on_rejected(struct raft *r, struct raft_peer *p, const struct raft_m
         raft_peer_probe(r, p, MAX2(next, p->match_index + 1), false);
 }
 
-/* Nothing is lost while it says that it has received all; what it has not after this long will not come any more. */
+/* It answers a heartbeat that was sent well after entries that it does not have: they will not come any more. A slow disk is not
+ * meant; what was received counts here, durable or not. */
 static bool is_overdue(const struct raft *r, const struct raft_peer *p, const struct raft_message *m)
 {
         return p->progress == RAFT_REPLICATE && p->in_flight_count && m->last_index < p->next_index - 1 &&
-               r->now - p->in_flight[p->in_flight_first].sent_ms >= r->options.election_ms;
+               m->sent_ms - p->in_flight[p->in_flight_first].sent_ms >= 2 * r->options.heartbeat_ms;
 }
 
 static void on_heartbeat_answer(struct raft *r, struct raft_peer *p, const struct raft_message *m)
@@ -170,6 +172,8 @@ static void on_heartbeat_answer(struct raft *r, struct raft_peer *p, const struc
         p->echo_ms = MAX2(p->echo_ms, m->sent_ms);
         if (is_overdue(r, p, m))
                 raft_peer_probe(r, p, MAX2(m->last_index, p->match_index) + 1, false);
+        else if (p->progress == RAFT_PROBE && m->last_index >= p->next_index - 1)
+                raft_peer_replicate(r, p, m->last_index + 1); /* as good as an answer to the probe */
         else if (p->progress == RAFT_PROBE && r->now - p->probed_ms >= r->options.heartbeat_ms)
                 p->is_paused = false;
 }

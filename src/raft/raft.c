@@ -334,7 +334,7 @@ static int64_t wake_ms(const struct raft *r)
 {
         if (r->role == RAFT_LEADER)
                 return raft_lead_wake(r);
-        return r->role == RAFT_CANDIDATE && !r->votes ? INT64_MAX : r->election_ms;
+        return r->role == RAFT_CANDIDATE && !r->is_standing ? INT64_MAX : r->election_ms;
 }
 
 int raft_step(struct raft *r, const struct raft_event *ev, struct raft_actions *ret_todo)

@@ -403,8 +403,7 @@ int raft_step(struct raft *r, const struct raft_event *ev, struct raft_actions *
  * member, and nothing newer was offered instead. One that does not is dropped without a word. */
 bool raft_offer_is_valid(const struct raft *r, struct raft_id to, int32_t term, uint64_t offer);
 
-/* True: this node leads, and no other has been able to since @now_ms: it may answer from what it has applied (once its no-op
- * is). Rests on clocks that differ by less than a quarter in their rate and do not jump; writes do not rest on it. */
+/* True: this node leads, and at @now_ms no other can: it may answer from what it has applied (once its no-op is). Rests on clocks that differ by less than a quarter in their rate and do not jump; writes do not rest on it. */
 bool raft_has_lease(const struct raft *r, int64_t now_ms);
 
 /* Term of an entry that is in the log (or the last one that was cut); -1: not there. */
@@ -465,3 +464,7 @@ void raft_status(const struct raft *r, struct raft_status *ret);
 
 /* Who @node is among the members; NULL: nobody. */
 const struct raft_member *raft_members_find(const struct raft_members *m, int32_t node);
+/* How many of them are voters. */
+uint32_t raft_members_voters(const struct raft_members *m);
+/* Of one to RAFT_MEMBERS_MAX members, a voter at least, no node twice: for those who read them from a disk or a message. */
+bool raft_members_are_sane(const struct raft_members *m);

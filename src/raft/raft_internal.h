@@ -11,7 +11,7 @@
  *                  |   `---- raft_elect_follow(): newer term, no majority heard, removed and committed ---------------'
  *                  `------------ raft_elect_stand(): told to by the leader, or the only voter -------------------------'
  *
- * A follower that is no voter of the newest members stays one. A member as its leader sees it (lead.c):
+ * A follower that is no voter stays one. A member as its leader sees it (lead.c):
  *
  *        .------- refused, lost, unreachable -------.
  *        v                                          |
@@ -103,6 +103,7 @@ struct raft {
         int64_t election_ms;     /* when to try */
         uint64_t votes;          /* by place among the newest members */
         bool is_by_transfer;     /* the candidacy */
+        bool is_standing;        /* the own vote is durable, and others were asked */
         bool owes_vote;          /* an answer to vote.voted_for, when the vote is durable */
         bool owes_ack;           /* to the leader, when term and entries are */
         bool owes_refusal;       /* that of an append, when the term is */
@@ -178,10 +179,8 @@ void raft_log_reset(struct raft_log *l, int64_t index, int32_t term, int64_t com
 
 /* ---- members.c ---- */
 
-bool raft_members_are_sane(const struct raft_members *m);
 const struct raft_member *raft_members_find_id(const struct raft_members *m, struct raft_id id);
 bool raft_members_have_voter(const struct raft_members *m, struct raft_id id);
-uint32_t raft_members_voters(const struct raft_members *m);
 
 int raft_history_init(struct raft_history *h, const struct raft_restore *from);
 void raft_history_fini(struct raft_history *h);

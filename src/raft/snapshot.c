@@ -25,7 +25,20 @@ void raft_snapshot_on_sent(struct raft *r, const struct raft_event *ev)
         if (ev->snapshot_sent.ok)
                 raft_peer_probe(r, p, MAX2(index, p->match_index) + 1, false);
         else
-                raft_peer_probe(r, p, p->next_index, true); /* again, with a heartbeat's answer */
+                raft_peer_probe(r, p, MAX2(p->next_index, p->match_index + 1), true); /* again, a little later */
+}
+
+/* All that is in it is here. A log with its last entry has all before it (promise 2), and a snapshot is made of what is committed;
+ * its sender has it, too. */
+static bool is_here(struct raft *r, int64_t index, int32_t term)
+{
+        if (index > r->commit_index && raft_log_term(&r->log, index) != term)
+                return false;
+        r->counts.snapshots_skipped++;
+        r->commit_index = MAX2(r->commit_index, index);
+        r->agreed_index = MAX2(r->agreed_index, index);
+        raft_history_commit(&r->history, r->commit_index);
+        return true;
 }
 
 int raft_snapshot_on_message(struct raft *r, const struct raft_message *m)
@@ -34,7 +47,7 @@ int raft_snapshot_on_message(struct raft *r, const struct raft_message *m)
 
         if (result)
                 return MAX2(result, RAFT_OK);
-        if (m->last_index <= r->commit_index || raft_log_term(&r->log, m->last_index) == m->last_term)
+        if (is_here(r, m->last_index, m->last_term))
                 raft_follow_ack(r);
         else
                 raft_act(r, RAFT_ACT_RECEIVE_SNAPSHOT);
@@ -67,18 +80,8 @@ int raft_snapshot_on_received(struct raft *r, const struct raft_event *ev)
             ev->snapshot.members_index > index || ev->snapshot.members_index < 0 ||
             !raft_members_are_sane(ev->snapshot.members))
                 return RAFT_E_MESSAGE;
-        if (index <= r->commit_index) {
-                r->counts.snapshots_skipped++;
+        if (is_here(r, index, ev->snapshot.term))
                 return RAFT_OK;
-        }
-        if (raft_log_term(&r->log, index) == ev->snapshot.term) {
-                /* Promise 2: the log has all that is in it, and it is committed. */
-                r->counts.snapshots_skipped++;
-                r->commit_index = index;
-                r->agreed_index = MAX2(r->agreed_index, index);
-                raft_history_commit(&r->history, index);
-                return RAFT_OK;
-        }
         if (r->role == RAFT_LEADER || index <= r->agreed_index)
                 return RAFT_E_MESSAGE; /* a leader has all that is committed, and the log agrees with it */
         if (r->role != RAFT_FOLLOWER)

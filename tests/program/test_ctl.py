@@ -9,6 +9,8 @@ Method: the real programs against each other.
 import json
 import os
 import re
+import ssl
+import time
 import unicodedata
 import unittest
 
@@ -19,7 +21,7 @@ from case import NodeCase
 from kafka import Client
 
 COMMANDS = ("cluster info", "topic list", "topic get", "topic create", "topic delete", "group list", "group get",
-            "log verify")
+            "log verify", "tls init")
 
 
 class CtlCase(ProgramCase):
@@ -50,10 +52,10 @@ class Usage(CtlCase):
         """--help, and help, show every command with an example, every option and the exit statuses."""
         text = self.good("--help")
         for command in COMMANDS:
-            self.assertRegex(text, rf"(?m)^  {command}( NAME| \[TOPIC \[PARTITION\]\])? +\w")
+            self.assertRegex(text, rf"(?m)^  {command}( NAME| DIR| \[TOPIC \[PARTITION\]\])? +\w")
             self.assertIn(f"  chronik-ctl {command}", text)
         for option in ("--server", "--json", "--detailed", "--partitions", "--replication-factor", "--config", "--rate",
-                       "--data-dir", "--dir", "--version"):
+                       "--data-dir", "--dir", "--nodes", "--days", "--version"):
             self.assertRegex(text, rf"(?m)^  {option}\b")
         self.assertIn("Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 no node answered, 4 damage found.", text)
         self.assertEqual(self.good("help"), text)
@@ -61,7 +63,7 @@ class Usage(CtlCase):
 
     def test_help_of_each(self):
         """Help of a noun or a verb is about that: its commands, its options, its examples, and no others."""
-        for noun in ("cluster", "topic", "group", "log"):
+        for noun in ("cluster", "topic", "group", "log", "tls"):
             text = self.good(noun, "--help")
             self.assertEqual(self.good("help", noun), text)
             for command in COMMANDS:
@@ -75,7 +77,7 @@ class Usage(CtlCase):
 
     def test_wrong_usage(self):
         """Status 2, and what would be right."""
-        for args, words in (([], "cluster info"), (["tropic", "list"], "there are cluster, topic, group and log"),
+        for args, words in (([], "cluster info"), (["tropic", "list"], "there are cluster, topic, group, log and tls"),
                             (["topic"], "topic create NAME"), (["topic", "show"], "topic get NAME"),
                             (["topic", "get"], "needs a NAME"), (["topic", "get", ""], "needs a NAME"),
                             (["group", "get", ""], "needs a NAME"), (["topic", "get", "a", "b"], "'b' is one word too many"),
@@ -90,7 +92,13 @@ class Usage(CtlCase):
                             (["log", "verify", "t", "x"], "'x' is no partition"), (["log", "verify", ""], "needs a"),
                             (["log", "verify", "t", "0", "y"], "'y' is one word too many"),
                             (["log", "verify", "--rate", "0"], "such as 50M"), (["log", "verify", "--rate", "5X"], "such as 50M"),
-                            (["log", "verify", "t", "--dir", "d"], "--dir is one log")):
+                            (["log", "verify", "t", "--dir", "d"], "--dir is one log"),
+                            (["tls", "init"], "needs a DIR"), (["tls", "init", "d"], "such as --nodes 1,2,3"),
+                            (["tls", "init", "d", "--nodes", "1,1"], "each once"),
+                            (["tls", "init", "d", "--nodes", "1,"], "ids from 0"),
+                            (["tls", "init", "d", "--nodes", "-1"], "ids from 0"),
+                            (["tls", "init", "d", "--nodes", "2147483648"], "ids from 0"),
+                            (["tls", "init", "d", "--nodes", "1", "--days", "0"], "a number from 1 to 36500")):
             with self.subTest(args):
                 self.bad(2, *args, says=(words,))
 
@@ -99,7 +107,7 @@ class Usage(CtlCase):
         for args in (["topic", "get", "t", "--partitions", "3"], ["topic", "delete", "t", "--config", "a=b"],
                      ["group", "get", "g", "--detailed"], ["topic", "list", "--detailed"],
                      ["cluster", "info", "--replication-factor", "1"], ["topic", "get", "t", "--rate", "5M"],
-                     ["group", "list", "--data-dir", "d"]):
+                     ["group", "list", "--data-dir", "d"], ["group", "list", "--nodes", "1"]):
             with self.subTest(args):
                 self.bad(2, *args, says=("only",))
 
@@ -114,6 +122,86 @@ class Usage(CtlCase):
         """Somebody who is no chronikd."""
         started = self.start()
         self.bad(3, "cluster", "info", "--server", started.words["kafka"], says=("is this its admin address",))
+
+
+class TlsInit(CtlCase):
+    """tls init: files that a cluster can use at once, and nothing lost that was there."""
+
+    def context(self, side, node, folder="c"):
+        context = ssl.SSLContext(side)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.load_verify_locations(self.folder / folder / "ca.pem")
+        context.load_cert_chain(self.folder / folder / f"node-{node}.pem", self.folder / folder / f"node-{node}.key")
+        return context
+
+    def handshake(self, client, server):
+        """Client and server in memory; returns what each knows of the other."""
+        up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+        sides = [client.wrap_bio(down, up), server.wrap_bio(up, down, server_side=True)]
+        for _ in range(4):
+            for side in sides:
+                try:
+                    side.do_handshake()
+                except ssl.SSLWantReadError:
+                    pass
+        return [side.getpeercert() for side in sides]
+
+    def content(self):
+        return {path.name: path.read_bytes() for path in (self.folder / "c").iterdir()}
+
+    def test_files(self):
+        """Nodes accept each other, see each other's id, and keys are their owner's alone."""
+        text = self.good("tls", "init", "c", "--nodes", "1,2,10")
+        names = ["ca.key", "ca.pem"] + [f"node-{n}.{kind}" for n in (1, 10, 2) for kind in ("key", "pem")]
+        self.assertEqual(sorted(self.content()), sorted(names))
+        for name in names:
+            self.assertIn(f"c/{name}", text)
+            mode = (self.folder / "c" / name).stat().st_mode & 0o777
+            self.assertEqual(mode, 0o600 if name.endswith(".key") else 0o644 & ~self.umask(), name)
+        for words in ("cluster.tls_ca", "node 10, as cluster.tls_certificate", "cluster.tls_key"):
+            self.assertIn(words, text)
+        theirs = self.handshake(self.context(ssl.PROTOCOL_TLS_CLIENT, 1), self.context(ssl.PROTOCOL_TLS_SERVER, 10))
+        self.assertEqual([cert["subjectAltName"] for cert in theirs],
+                         [(("URI", "chronik://node/10"),), (("URI", "chronik://node/1"),)])
+
+    @staticmethod
+    def umask():
+        old = os.umask(0)
+        os.umask(old)
+        return old
+
+    def days_left(self, cert):
+        return (ssl.cert_time_to_seconds(cert["notAfter"]) - time.time()) / 86400
+
+    def test_more_nodes(self):
+        """A node that comes later is of the same authority; what was there stays; --days and --json."""
+        self.good("tls", "init", "c", "--nodes", "1")
+        before = self.content()
+        answer = json.loads(self.good("tls", "init", "c", "--nodes", "7", "--days", "30", "--json"))
+        self.assertFalse(answer["ca_is_new"])
+        self.assertEqual(answer["nodes"], [{"node": 7, "certificate": "c/node-7.pem", "key": "c/node-7.key"}])
+        after = self.content()
+        self.assertEqual({name: after[name] for name in before}, before)
+        old, new = self.handshake(self.context(ssl.PROTOCOL_TLS_CLIENT, 7), self.context(ssl.PROTOCOL_TLS_SERVER, 1))
+        self.assertAlmostEqual(self.days_left(new), 30, delta=0.1)
+        self.assertAlmostEqual(self.days_left(old), 1825, delta=0.1)
+        self.assertEqual(answer["valid_until"], time.strftime("%Y-%m-%d", time.gmtime(time.time() + 30 * 86400)))
+
+    def test_nothing_is_overwritten(self):
+        """What is there already, or half there, is refused before anything is written."""
+        self.good("tls", "init", "c", "--nodes", "1")
+        before = self.content()
+        self.bad(1, "tls", "init", "c", "--nodes", "2,1", says=("node-1.pem", "nothing is overwritten"))
+        self.assertEqual(self.content(), before)
+        (self.folder / "c/ca.key").rename(self.folder / "ca.key")
+        self.bad(1, "tls", "init", "c", "--nodes", "2", says=("c/ca.key: No such file", "put the authority's key back"))
+        (self.folder / "c/ca.key").write_bytes(before["node-1.key"])
+        self.bad(1, "tls", "init", "c", "--nodes", "2", says=("no authority's certificate and its key",))
+        self.assertEqual(self.content(), {**before, "ca.key": before["node-1.key"]})
+        (self.folder / "file").write_text("")
+        self.bad(1, "tls", "init", "file", "--nodes", "1", says=("file",))
 
 
 class Against(CtlCase, NodeCase):

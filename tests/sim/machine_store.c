@@ -58,3 +58,8 @@ int64_t meta_store_index(const struct meta_store *s)
 {
         return s->machine->image->index;
 }
+
+int64_t meta_store_bytes(const struct meta_store *s)
+{
+        return (int64_t)meta_image_bytes(s->machine->image);
+}

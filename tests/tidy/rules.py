@@ -63,6 +63,7 @@ LIBRARY_HOMES = [
     ("lmdb.h", "meta"),
     ("microhttpd.h", "obs"),
     ("curl/*", "tier ctl obs security"),
+    ("openssl/*", "sys net plog security ctl"),
     ("sys/random.h", "sys"),
     ("sys/socket.h", "sys"),
     ("sys/sendfile.h", "sys"),

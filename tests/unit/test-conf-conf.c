@@ -306,12 +306,13 @@ static void test_checks(void)
                 "f.yaml:2: replication.factor: is 'none'; give a whole number from 1 to 32\n");
 }
 
-#define ONE "cluster:\n  listen: 127.0.0.1:9093\n  plaintext: true\n"
+#define TWO "cluster:\n  listen: 127.0.0.1:9093\n  plaintext: true\n"
+#define ONE TWO "  controllers: 1@a:9093\n"
 
 static void test_cluster(void)
 {
         struct conf_controller list[CONF_CONTROLLERS_MAX];
-        struct conf *c = must_parse(ONE "  controllers: 1@a.example:9093, 2@[::1]:9094,3@10.0.0.3:9093\n", NULL, 0);
+        struct conf *c = must_parse(TWO "  controllers: 1@a.example:9093, 2@[::1]:9094,3@10.0.0.3:9093\n", NULL, 0);
 
         CU_ASSERT_EQUAL(conf_controllers_parse(str_of(c->cluster.controllers), list), 3);
         CU_ASSERT_EQUAL(list[0].id, 1);
@@ -328,16 +329,16 @@ static void test_cluster(void)
         REFUSED("server:\n  roles: ingest\n",
                 "f.yaml:2: server.roles: leaves out controller, but without cluster.listen this node is alone; set "
                 "cluster.listen and cluster.controllers, or add the role\n");
-        REFUSED("server:\n  roles: ingest\n" ONE,
-                "f.yaml: cluster.controllers: is empty, so a node without the role controller finds none; give "
-                "ID@HOST:PORT of each\n");
+        REFUSED(TWO,
+                "f.yaml: cluster.controllers: is empty, so nodes cannot find each other; give ID@HOST:PORT of each "
+                "controller\n");
         REFUSED(ONE "  tls_ca: /etc/ca.pem\n",
                 "f.yaml:3: cluster.plaintext: is true beside certificates; leave one of them out\n");
-        REFUSED("cluster:\n  listen: 127.0.0.1:9093\n  tls_ca: /ca\n  tls_key: /k\n",
+        REFUSED("cluster:\n  listen: 127.0.0.1:9093\n  controllers: 1@a:1\n  tls_ca: /ca\n  tls_key: /k\n",
                 "f.yaml: cluster.tls_certificate: is empty, and nodes talk with TLS; give the file (`chronik-ctl tls "
                 "init` makes all three), or set cluster.plaintext for a network that nobody else can reach\n");
         REFUSED(ONE "  heartbeat_interval_ms: 600ms\n",
-                "f.yaml:4: cluster.heartbeat_interval_ms: heartbeats come every 600 ms and a node is given up after "
+                "f.yaml:5: cluster.heartbeat_interval_ms: heartbeats come every 600 ms and a node is given up after "
                 "1500 ms; a third of that or less lets one be lost\n");
 }
 

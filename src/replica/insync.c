@@ -1,5 +1,5 @@
-/* The leader's arithmetic; see progress.h. */
-#include "replica/progress.h"
+/* The leader's arithmetic; see insync.h. */
+#include "replica/insync.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -10,25 +10,25 @@
 /* After a refusal the question is put again later and later: what the controller minds may last (a fenced broker). */
 enum { ASK_AGAIN_MS_MIN = 200, ASK_AGAIN_MS_MAX = 10000, REFUSALS_MAX = 6 };
 
-void progress_init(struct progress *p, int32_t self)
+void insync_init(struct insync *p, int32_t self)
 {
-        *p = (struct progress){ .self = self, .leader_epoch = -1, .partition_epoch = -1, .durable = true };
+        *p = (struct insync){ .self = self, .leader_epoch = -1, .partition_epoch = -1, .durable = true };
 }
 
-void progress_fini(struct progress *p)
+void insync_fini(struct insync *p)
 {
         free(p->members);
         p->members = NULL;
         p->count = 0;
 }
 
-void progress_set_conf(struct progress *p, bool durable, int32_t min_insync)
+void insync_set_conf(struct insync *p, bool durable, int32_t min_insync)
 {
         p->durable = durable;
         p->min_insync = min_insync;
 }
 
-static struct progress_member *find(const struct progress *p, int32_t id)
+static struct insync_member *find(const struct insync *p, int32_t id)
 {
         for (int32_t i = 0; i < p->count; i++)
                 if (p->members[i].id == id)
@@ -36,7 +36,7 @@ static struct progress_member *find(const struct progress *p, int32_t id)
         return NULL;
 }
 
-const struct progress_member *progress_find(const struct progress *p, int32_t id)
+const struct insync_member *insync_find(const struct insync *p, int32_t id)
 {
         return find(p, id);
 }
@@ -52,19 +52,19 @@ static bool contains(const int32_t *ids, int32_t count, int32_t id)
 /* ---- the metadata ---- */
 
 /* The members that @s names: those that are known keep what is known of them, when @keep. */
-static int members_set(struct progress *p, const struct replica_state *s, bool keep, int64_t now_ms)
+static int members_set(struct insync *p, const struct replica_state *s, bool keep, int64_t now_ms)
 {
-        struct progress_member *members = calloc((size_t)s->replicas_count, sizeof *members);
+        struct insync_member *members = calloc((size_t)s->replicas_count, sizeof *members);
         int32_t isr_count = 0;
 
         if (!members)
                 return -ENOMEM;
-        assert(s->replicas_count > 0 && s->replicas_count <= PROGRESS_REPLICAS_MAX);
+        assert(s->replicas_count > 0 && s->replicas_count <= INSYNC_REPLICAS_MAX);
         for (int32_t i = 0; i < s->replicas_count; i++) {
-                const struct progress_member *known = keep ? find(p, s->replicas[i]) : NULL;
+                const struct insync_member *known = keep ? find(p, s->replicas[i]) : NULL;
 
                 members[i] = known ? *known
-                                   : (struct progress_member){
+                                   : (struct insync_member){
                                              .id = s->replicas[i],
                                              .broker_epoch = -1,
                                              .end_offset = -1,
@@ -82,13 +82,13 @@ static int members_set(struct progress *p, const struct replica_state *s, bool k
         p->count = s->replicas_count;
         p->isr_count = isr_count;
         p->partition_epoch = s->partition_epoch;
-        p->asking = PROGRESS_NOTHING; /* a question stands on the partition epoch before, and is refused if it comes */
+        p->asking = INSYNC_NOTHING; /* a question stands on the partition epoch before, and is refused if it comes */
         p->refusals = 0;
         p->ask_at_ms = 0;
         return 0;
 }
 
-int progress_lead(struct progress *p, const struct replica_state *s, int64_t end_offset, int64_t now_ms)
+int insync_lead(struct insync *p, const struct replica_state *s, int64_t end_offset, int64_t now_ms)
 {
         int r;
 
@@ -101,7 +101,7 @@ int progress_lead(struct progress *p, const struct replica_state *s, int64_t end
         return 0;
 }
 
-int progress_change(struct progress *p, const struct replica_state *s, int64_t now_ms)
+int insync_change(struct insync *p, const struct replica_state *s, int64_t now_ms)
 {
         assert(s->leader_epoch == p->leader_epoch);
         if (s->partition_epoch <= p->partition_epoch)
@@ -112,12 +112,12 @@ int progress_change(struct progress *p, const struct replica_state *s, int64_t n
 /* ---- what the replicas hold ---- */
 
 /* The leader's log grows: who had all of it until now was caught up until now. */
-static void note_growth(struct progress *p, int64_t before, int64_t now_ms)
+static void note_growth(struct insync *p, int64_t before, int64_t now_ms)
 {
         for (int32_t i = 0; i < p->count; i++) {
-                struct progress_member *m = &p->members[i];
+                struct insync_member *m = &p->members[i];
 
-                if (m->id == p->self || progress_replicated_end(p, m) < before)
+                if (m->id == p->self || insync_replicated_end(p, m) < before)
                         continue;
                 m->caught_up_ms = MAX2(m->caught_up_ms, now_ms);
                 m->mark_end = before + 1; /* having anything more means: caught up after now */
@@ -125,9 +125,9 @@ static void note_growth(struct progress *p, int64_t before, int64_t now_ms)
         }
 }
 
-void progress_self(struct progress *p, int64_t end_offset, int64_t durable_end, int64_t now_ms)
+void insync_self(struct insync *p, int64_t end_offset, int64_t durable_end, int64_t now_ms)
 {
-        struct progress_member *self = find(p, p->self);
+        struct insync_member *self = find(p, p->self);
 
         if (!self)
                 return;
@@ -139,9 +139,9 @@ void progress_self(struct progress *p, int64_t end_offset, int64_t durable_end, 
 }
 
 /* Is the follower as far as the leader, or was it at a time that we remember? */
-static void note_caught_up(struct progress *p, struct progress_member *m, int64_t now_ms)
+static void note_caught_up(struct insync *p, struct insync_member *m, int64_t now_ms)
 {
-        int64_t end = progress_replicated_end(p, m), leader_end = find(p, p->self)->end_offset;
+        int64_t end = insync_replicated_end(p, m), leader_end = find(p, p->self)->end_offset;
 
         if (end >= leader_end)
                 m->caught_up_ms = MAX2(m->caught_up_ms, now_ms);
@@ -153,10 +153,10 @@ static void note_caught_up(struct progress *p, struct progress_member *m, int64_
         m->mark_ms = now_ms;
 }
 
-bool progress_fetched(struct progress *p, int32_t id, int64_t broker_epoch, int64_t end_offset, int64_t durable_end,
-                      int64_t now_ms)
+bool insync_fetched(struct insync *p, int32_t id, int64_t broker_epoch, int64_t end_offset, int64_t durable_end,
+                    int64_t now_ms)
 {
-        struct progress_member *m = find(p, id);
+        struct insync_member *m = find(p, id);
 
         if (!m || id == p->self || broker_epoch < m->broker_epoch)
                 return false;
@@ -168,9 +168,9 @@ bool progress_fetched(struct progress *p, int32_t id, int64_t broker_epoch, int6
         return true;
 }
 
-bool progress_failed(struct progress *p, int32_t id, int64_t broker_epoch)
+bool insync_failed(struct insync *p, int32_t id, int64_t broker_epoch)
 {
-        struct progress_member *m = find(p, id);
+        struct insync_member *m = find(p, id);
 
         if (!m || id == p->self || broker_epoch < m->broker_epoch)
                 return false;
@@ -180,28 +180,28 @@ bool progress_failed(struct progress *p, int32_t id, int64_t broker_epoch)
 
 /* ---- the high watermark ---- */
 
-int32_t progress_min_isr(const struct progress *p)
+int32_t insync_min_isr(const struct insync *p)
 {
         return MAX2(MIN2(p->min_insync, p->count), 1);
 }
 
-bool progress_has_min_isr(const struct progress *p)
+bool insync_has_min_isr(const struct insync *p)
 {
-        return p->isr_count >= progress_min_isr(p);
+        return p->isr_count >= insync_min_isr(p);
 }
 
-bool progress_advance(struct progress *p)
+bool insync_advance(struct insync *p)
 {
         int64_t end = INT64_MAX;
 
-        if (!progress_has_min_isr(p))
+        if (!insync_has_min_isr(p))
                 return false;
         for (int32_t i = 0; i < p->count; i++) {
-                const struct progress_member *m = &p->members[i];
+                const struct insync_member *m = &p->members[i];
 
                 /* The leader counts whatever the ISR says: it is never without itself while it leads. */
                 if (m->in_isr || m->asked || m->id == p->self)
-                        end = MIN2(end, progress_replicated_end(p, m));
+                        end = MIN2(end, insync_replicated_end(p, m));
         }
         if (end == INT64_MAX || end <= p->high_watermark)
                 return false;
@@ -211,23 +211,23 @@ bool progress_advance(struct progress *p)
 
 /* ---- the ISR ---- */
 
-static bool must_leave(const struct progress *p, const struct progress_member *m, int64_t leader_end, int64_t now_ms,
+static bool must_leave(const struct insync *p, const struct insync_member *m, int64_t leader_end, int64_t now_ms,
                        int64_t lag_max_ms)
 {
         if (!m->in_isr || m->id == p->self)
                 return false;
-        return m->failed || (progress_replicated_end(p, m) < leader_end && now_ms - m->caught_up_ms > lag_max_ms);
+        return m->failed || (insync_replicated_end(p, m) < leader_end && now_ms - m->caught_up_ms > lag_max_ms);
 }
 
 /* Who joins must have all that may have been acknowledged, in this leader's epoch: the watermark may still be the one
  * of a leader before, which is why the epoch's start counts, too (KAFKA-7128). */
-static bool may_join(const struct progress *p, const struct progress_member *m)
+static bool may_join(const struct insync *p, const struct insync_member *m)
 {
         return !m->in_isr && !m->failed && m->broker_epoch >= 0 &&
-               progress_replicated_end(p, m) >= MAX2(p->high_watermark, p->epoch_start);
+               insync_replicated_end(p, m) >= MAX2(p->high_watermark, p->epoch_start);
 }
 
-static void ask_fill(struct progress *p, struct progress_ask *ret)
+static void ask_fill(struct insync *p, struct insync_ask *ret)
 {
         ret->leader_epoch = p->leader_epoch;
         ret->partition_epoch = p->partition_epoch;
@@ -238,17 +238,17 @@ static void ask_fill(struct progress *p, struct progress_ask *ret)
                 ret->isr[ret->isr_count] = p->members[i].id;
                 ret->broker_epochs[ret->isr_count++] = p->members[i].id == p->self ? -1 : p->members[i].broker_epoch;
         }
-        p->asking = PROGRESS_ASKED;
+        p->asking = INSYNC_ASKED;
 }
 
-bool progress_ask(struct progress *p, int64_t now_ms, int64_t lag_max_ms, struct progress_ask *ret_ask)
+bool insync_ask(struct insync *p, int64_t now_ms, int64_t lag_max_ms, struct insync_ask *ret_ask)
 {
-        const struct progress_member *self = find(p, p->self);
+        const struct insync_member *self = find(p, p->self);
         bool leaves = false, joins = false;
 
-        if (!self || p->count == 1 || p->asking == PROGRESS_ASKED || now_ms < p->ask_at_ms)
+        if (!self || p->count == 1 || p->asking == INSYNC_ASKED || now_ms < p->ask_at_ms)
                 return false;
-        if (p->asking == PROGRESS_UNKNOWN) {
+        if (p->asking == INSYNC_UNKNOWN) {
                 ask_fill(p, ret_ask);
                 return true;
         }
@@ -256,7 +256,7 @@ bool progress_ask(struct progress *p, int64_t now_ms, int64_t lag_max_ms, struct
                 leaves |= must_leave(p, &p->members[i], self->end_offset, now_ms, lag_max_ms);
         /* One thing at a time: a refusal of those who join must not keep those who lag. */
         for (int32_t i = 0; i < p->count; i++) {
-                struct progress_member *m = &p->members[i];
+                struct insync_member *m = &p->members[i];
 
                 if (leaves)
                         m->asked = m->id == p->self ||
@@ -275,25 +275,24 @@ bool progress_ask(struct progress *p, int64_t now_ms, int64_t lag_max_ms, struct
         return false;
 }
 
-void progress_answered(struct progress *p, const struct progress_ask *ask, enum progress_outcome outcome,
-                       int64_t now_ms)
+void insync_answered(struct insync *p, const struct insync_ask *ask, enum insync_outcome outcome, int64_t now_ms)
 {
-        if (p->asking != PROGRESS_ASKED || ask->leader_epoch != p->leader_epoch ||
+        if (p->asking != INSYNC_ASKED || ask->leader_epoch != p->leader_epoch ||
             ask->partition_epoch != p->partition_epoch)
                 return; /* the metadata was quicker */
-        p->refusals = outcome == PROGRESS_OK ? 0 : MIN2(p->refusals + 1, (int32_t)REFUSALS_MAX);
+        p->refusals = outcome == INSYNC_OK ? 0 : MIN2(p->refusals + 1, (int32_t)REFUSALS_MAX);
         p->ask_at_ms = p->refusals ? now_ms + MIN2(ASK_AGAIN_MS_MIN << (p->refusals - 1), (int)ASK_AGAIN_MS_MAX) : 0;
         switch (outcome) {
-        case PROGRESS_E_UNKNOWN:
-                p->asking = PROGRESS_UNKNOWN;
+        case INSYNC_E_UNKNOWN:
+                p->asking = INSYNC_UNKNOWN;
                 break;
-        case PROGRESS_E_INELIGIBLE: /* it did not come into force, and never will */
-                p->asking = PROGRESS_NOTHING;
+        case INSYNC_E_INELIGIBLE: /* it did not come into force, and never will */
+                p->asking = INSYNC_NOTHING;
                 for (int32_t i = 0; i < p->count; i++)
                         p->members[i].asked = false;
                 break;
-        case PROGRESS_OK:
-        case PROGRESS_E_STALE:
+        case INSYNC_OK:
+        case INSYNC_E_STALE:
                 /* The metadata that says so is on its way; until then all that was asked for may be in force. */
                 break;
         }

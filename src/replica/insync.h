@@ -7,10 +7,10 @@
  *   replicated end  of a replica: what it holds as the topic promises it, its durable end, or its log's end where the
  *                   topic does not flush before it acknowledges
  *
- *            progress_ask()                   progress_answered(OK | REFUSED | STALE), progress_change()
+ *            insync_ask()                   insync_answered(OK | REFUSED | STALE), insync_change()
  *   NOTHING --------------> ASKED ---------------------------------------------------------------> NOTHING
- *                             ^ \--progress_answered(UNKNOWN)--> UNKNOWN
- *                             \------------progress_ask()------------/      the same question once more
+ *                             ^ \--insync_answered(UNKNOWN)--> UNKNOWN
+ *                             \------------insync_ask()------------/      the same question once more
  *
  * Invariants: 1. the high watermark never moves back while one leads; 2. every member of the maximal ISR holds
  * everything below it; 3. it moves only while the committed ISR has min(min.insync.replicas, replicas) members (KIP-966);
@@ -23,7 +23,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { PROGRESS_REPLICAS_MAX = 32 }; /* replication.factor is no more; reassignments add to it for a while */
+enum { INSYNC_REPLICAS_MAX = 32 }; /* replication.factor is no more; reassignments add to it for a while */
 
 /* A partition's record in the metadata, as far as replication is concerned. Borrowed for the call. */
 struct replica_state {
@@ -31,12 +31,12 @@ struct replica_state {
         int32_t leader_epoch;
         int32_t partition_epoch;
         const int32_t *replicas;
-        int32_t replicas_count; /* 1..PROGRESS_REPLICAS_MAX */
+        int32_t replicas_count; /* 1..INSYNC_REPLICAS_MAX */
         const int32_t *isr;
         int32_t isr_count;
 };
 
-struct progress_member {
+struct insync_member {
         int32_t id;
         bool in_isr;          /* committed */
         bool asked;           /* in the ISR that is asked for */
@@ -48,9 +48,9 @@ struct progress_member {
         int64_t mark_end, mark_ms; /* the leader's end at some time since: passing it means caught up as of then */
 };
 
-enum progress_asking { PROGRESS_NOTHING, PROGRESS_ASKED, PROGRESS_UNKNOWN };
+enum insync_asking { INSYNC_NOTHING, INSYNC_ASKED, INSYNC_UNKNOWN };
 
-struct progress {
+struct insync {
         int32_t self;
         int32_t leader_epoch, partition_epoch;
         int64_t epoch_start; /* the log's end when this leader epoch began */
@@ -58,65 +58,65 @@ struct progress {
         bool durable;       /* the topic flushes before it acknowledges */
         int32_t min_insync; /* as configured */
         int32_t isr_count;  /* committed */
-        enum progress_asking asking;
+        enum insync_asking asking;
         int64_t ask_at_ms; /* not before; after a refusal */
         int32_t refusals;  /* in a row */
         int32_t count;
-        struct progress_member *members; /* @self is one of them */
+        struct insync_member *members; /* @self is one of them */
 };
 
 /* A question to the controller: let the ISR be this. Compare-and-set on both epochs. */
-struct progress_ask {
+struct insync_ask {
         int32_t leader_epoch, partition_epoch;
         int32_t isr_count;
-        int32_t isr[PROGRESS_REPLICAS_MAX];
-        int64_t broker_epochs[PROGRESS_REPLICAS_MAX]; /* -1: the leader itself, or not known (KIP-903) */
+        int32_t isr[INSYNC_REPLICAS_MAX];
+        int64_t broker_epochs[INSYNC_REPLICAS_MAX]; /* -1: the leader itself, or not known (KIP-903) */
 };
 
-enum progress_outcome {
-        PROGRESS_OK,           /* in force; progress_change() tells the rest */
-        PROGRESS_E_STALE,      /* one of the epochs is old: the metadata will tell */
-        PROGRESS_E_INELIGIBLE, /* a member is fenced, stops, or was registered again: asked again later */
-        PROGRESS_E_UNKNOWN,    /* no answer came: it may be in force or not */
+enum insync_outcome {
+        INSYNC_OK,           /* in force; insync_change() tells the rest */
+        INSYNC_E_STALE,      /* one of the epochs is old: the metadata will tell */
+        INSYNC_E_INELIGIBLE, /* a member is fenced, stops, or was registered again: asked again later */
+        INSYNC_E_UNKNOWN,    /* no answer came: it may be in force or not */
 };
 
 /* @self: this node. Nothing is led yet. */
-void progress_init(struct progress *p, int32_t self);
-void progress_fini(struct progress *p);
-void progress_set_conf(struct progress *p, bool durable, int32_t min_insync);
+void insync_init(struct insync *p, int32_t self);
+void insync_fini(struct insync *p);
+void insync_set_conf(struct insync *p, bool durable, int32_t min_insync);
 
 /* This node leads from @s->leader_epoch on, a newer one than before, with a log that ends at @end_offset. The high
  * watermark stays: whoever was told of it relies on it. Return: 0 or -ENOMEM (nothing has changed then). */
-int progress_lead(struct progress *p, const struct replica_state *s, int64_t end_offset, int64_t now_ms);
+int insync_lead(struct insync *p, const struct replica_state *s, int64_t end_offset, int64_t now_ms);
 /* The metadata has another partition epoch under the same leader epoch; older ones are ignored. Return: as before. */
-int progress_change(struct progress *p, const struct replica_state *s, int64_t now_ms);
+int insync_change(struct insync *p, const struct replica_state *s, int64_t now_ms);
 
 /* The leader's own log. @now_ms is looked at only when others follow. */
-void progress_self(struct progress *p, int64_t end_offset, int64_t durable_end, int64_t now_ms);
+void insync_self(struct insync *p, int64_t end_offset, int64_t durable_end, int64_t now_ms);
 /* What follower @id said of its log in a fetch under our leader epoch. Return: false when it is no replica, or when its
  * broker epoch is older than one that it had (a message from before its restart): nothing is taken from it then. */
-bool progress_fetched(struct progress *p, int32_t id, int64_t broker_epoch, int64_t end_offset, int64_t durable_end,
-                      int64_t now_ms);
+bool insync_fetched(struct insync *p, int32_t id, int64_t broker_epoch, int64_t end_offset, int64_t durable_end,
+                    int64_t now_ms);
 /* Follower @id cannot go on: it leaves the ISR without waiting. A later fetch takes it back. */
-bool progress_failed(struct progress *p, int32_t id, int64_t broker_epoch);
+bool insync_failed(struct insync *p, int32_t id, int64_t broker_epoch);
 
 /* Move the high watermark to what every member of the maximal ISR holds. Return: true when it moved. */
-bool progress_advance(struct progress *p);
+bool insync_advance(struct insync *p);
 /* May acks=all be taken? */
-bool progress_has_min_isr(const struct progress *p);
+bool insync_has_min_isr(const struct insync *p);
 /* How many replicas are wanted for that. */
-int32_t progress_min_isr(const struct progress *p);
+int32_t insync_min_isr(const struct insync *p);
 
 /* Is there a change to ask for at @now_ms? Then it is asked for (state ASKED) and *@ret_ask says what.
  * @lag_max_ms: a member that was not caught up for longer leaves. */
-bool progress_ask(struct progress *p, int64_t now_ms, int64_t lag_max_ms, struct progress_ask *ret_ask);
+bool insync_ask(struct insync *p, int64_t now_ms, int64_t lag_max_ms, struct insync_ask *ret_ask);
 /* The answer to @ask. */
-void progress_answered(struct progress *p, const struct progress_ask *ask, enum progress_outcome outcome,
-                       int64_t now_ms);
+void insync_answered(struct insync *p, const struct insync_ask *ask, enum insync_outcome outcome, int64_t now_ms);
 
-const struct progress_member *progress_find(const struct progress *p, int32_t id);
+/* The member @id, or NULL. Borrowed until the members change. */
+const struct insync_member *insync_find(const struct insync *p, int32_t id);
 /* What counts of a member for the high watermark; -1: nothing is known. */
-static inline int64_t progress_replicated_end(const struct progress *p, const struct progress_member *m)
+static inline int64_t insync_replicated_end(const struct insync *p, const struct insync_member *m)
 {
         return p->durable ? m->durable_end : m->end_offset;
 }

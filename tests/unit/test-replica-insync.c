@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "replica/progress.h"
+#include "replica/insync.h"
 #include "unit.h"
 
 enum { LAG_MS = 1000 };
@@ -25,201 +25,201 @@ static struct replica_state state_of(int32_t epoch, int32_t partition_epoch, con
 }
 
 /* Node 1 leads with @isr_count of the three in sync, from an end of 10. */
-static void lead(struct progress *p, int32_t isr_count, int32_t min_insync)
+static void lead(struct insync *p, int32_t isr_count, int32_t min_insync)
 {
         struct replica_state s = state_of(5, 7, three, isr_count);
 
-        progress_init(p, 1);
-        progress_set_conf(p, true, min_insync);
-        CU_ASSERT_EQUAL_FATAL(progress_lead(p, &s, 10, 0), 0);
-        progress_self(p, 10, 10, 0);
+        insync_init(p, 1);
+        insync_set_conf(p, true, min_insync);
+        CU_ASSERT_EQUAL_FATAL(insync_lead(p, &s, 10, 0), 0);
+        insync_self(p, 10, 10, 0);
 }
 
 static void test_watermark(void)
 {
-        struct progress p;
+        struct insync p;
 
         lead(&p, 3, 1);
-        CU_ASSERT(!progress_advance(&p)); /* nothing is known of the others */
-        progress_self(&p, 20, 15, 1);
-        CU_ASSERT(progress_fetched(&p, 2, 100, 18, 12, 1));
-        CU_ASSERT(!progress_advance(&p));
-        CU_ASSERT(progress_fetched(&p, 3, 100, 14, 11, 1));
-        CU_ASSERT(progress_advance(&p));
+        CU_ASSERT(!insync_advance(&p)); /* nothing is known of the others */
+        insync_self(&p, 20, 15, 1);
+        CU_ASSERT(insync_fetched(&p, 2, 100, 18, 12, 1));
+        CU_ASSERT(!insync_advance(&p));
+        CU_ASSERT(insync_fetched(&p, 3, 100, 14, 11, 1));
+        CU_ASSERT(insync_advance(&p));
         CU_ASSERT_EQUAL(p.high_watermark, 11); /* the least durable end */
-        CU_ASSERT(progress_fetched(&p, 3, 100, 20, 20, 2));
-        CU_ASSERT(progress_advance(&p));
+        CU_ASSERT(insync_fetched(&p, 3, 100, 20, 20, 2));
+        CU_ASSERT(insync_advance(&p));
         CU_ASSERT_EQUAL(p.high_watermark, 12);
-        CU_ASSERT(progress_fetched(&p, 2, 100, 19, 9, 2)); /* says less than before: believed, and no way back */
-        CU_ASSERT(!progress_advance(&p));
+        CU_ASSERT(insync_fetched(&p, 2, 100, 19, 9, 2)); /* says less than before: believed, and no way back */
+        CU_ASSERT(!insync_advance(&p));
         CU_ASSERT_EQUAL(p.high_watermark, 12);
-        progress_set_conf(&p, false, 1); /* relaxed: the log's end counts */
-        CU_ASSERT(progress_advance(&p));
+        insync_set_conf(&p, false, 1); /* relaxed: the log's end counts */
+        CU_ASSERT(insync_advance(&p));
         CU_ASSERT_EQUAL(p.high_watermark, 19);
         /* A durable end past the log's own is nonsense and counts for no more than that. */
-        progress_set_conf(&p, true, 1);
-        CU_ASSERT(progress_fetched(&p, 2, 100, 20, 999, 2));
-        CU_ASSERT_EQUAL(progress_find(&p, 2)->durable_end, 20);
-        progress_fini(&p);
+        insync_set_conf(&p, true, 1);
+        CU_ASSERT(insync_fetched(&p, 2, 100, 20, 999, 2));
+        CU_ASSERT_EQUAL(insync_find(&p, 2)->durable_end, 20);
+        insync_fini(&p);
 }
 
 static void test_min_isr(void)
 {
-        struct progress p;
+        struct insync p;
 
         lead(&p, 1, 2); /* alone in the ISR, two are wanted */
-        progress_self(&p, 20, 20, 1);
-        CU_ASSERT(!progress_has_min_isr(&p));
-        CU_ASSERT(!progress_advance(&p));
-        progress_set_conf(&p, true, 1);
-        CU_ASSERT(progress_advance(&p));
+        insync_self(&p, 20, 20, 1);
+        CU_ASSERT(!insync_has_min_isr(&p));
+        CU_ASSERT(!insync_advance(&p));
+        insync_set_conf(&p, true, 1);
+        CU_ASSERT(insync_advance(&p));
         CU_ASSERT_EQUAL(p.high_watermark, 20);
-        progress_set_conf(&p, true, 9); /* never more than there are replicas */
-        CU_ASSERT_EQUAL(progress_min_isr(&p), 3);
-        progress_fini(&p);
+        insync_set_conf(&p, true, 9); /* never more than there are replicas */
+        CU_ASSERT_EQUAL(insync_min_isr(&p), 3);
+        insync_fini(&p);
 }
 
 static void test_expand(void)
 {
         static const int32_t both[] = { 1, 2 };
         struct replica_state s = state_of(5, 8, both, 2);
-        struct progress_ask ask;
-        struct progress p;
+        struct insync_ask ask;
+        struct insync p;
 
         lead(&p, 1, 1);
-        progress_self(&p, 20, 20, 1);
-        CU_ASSERT(progress_advance(&p));
-        CU_ASSERT(!progress_ask(&p, 1, LAG_MS, &ask));
-        CU_ASSERT(progress_fetched(&p, 2, 100, 20, 19, 1)); /* has it, but not durably */
-        CU_ASSERT(!progress_ask(&p, 1, LAG_MS, &ask));
-        CU_ASSERT(progress_fetched(&p, 2, 100, 20, 20, 1));
-        CU_ASSERT_FATAL(progress_ask(&p, 1, LAG_MS, &ask));
+        insync_self(&p, 20, 20, 1);
+        CU_ASSERT(insync_advance(&p));
+        CU_ASSERT(!insync_ask(&p, 1, LAG_MS, &ask));
+        CU_ASSERT(insync_fetched(&p, 2, 100, 20, 19, 1)); /* has it, but not durably */
+        CU_ASSERT(!insync_ask(&p, 1, LAG_MS, &ask));
+        CU_ASSERT(insync_fetched(&p, 2, 100, 20, 20, 1));
+        CU_ASSERT_FATAL(insync_ask(&p, 1, LAG_MS, &ask));
         CU_ASSERT(ask.leader_epoch == 5 && ask.partition_epoch == 7 && ask.isr_count == 2);
         CU_ASSERT(ask.isr[0] == 1 && ask.isr[1] == 2 && ask.broker_epochs[1] == 100);
-        CU_ASSERT(!progress_ask(&p, 1, LAG_MS, &ask)); /* one question at a time */
+        CU_ASSERT(!insync_ask(&p, 1, LAG_MS, &ask)); /* one question at a time */
         /* It counts from the question on. */
-        progress_self(&p, 30, 30, 2);
-        CU_ASSERT(!progress_advance(&p));
-        CU_ASSERT(progress_fetched(&p, 2, 100, 25, 25, 2));
-        CU_ASSERT(progress_advance(&p));
+        insync_self(&p, 30, 30, 2);
+        CU_ASSERT(!insync_advance(&p));
+        CU_ASSERT(insync_fetched(&p, 2, 100, 25, 25, 2));
+        CU_ASSERT(insync_advance(&p));
         CU_ASSERT_EQUAL(p.high_watermark, 25);
         /* No answer: it still counts, and the same is asked again. */
-        progress_answered(&p, &ask, PROGRESS_E_UNKNOWN, 3);
-        progress_self(&p, 40, 40, 3);
-        CU_ASSERT(!progress_advance(&p));
-        CU_ASSERT(!progress_ask(&p, 4, LAG_MS, &ask));
-        CU_ASSERT(progress_failed(&p, 2, 100)); /* no matter: first it must be known what became of the question */
-        CU_ASSERT_FATAL(progress_ask(&p, 1000, LAG_MS, &ask));
+        insync_answered(&p, &ask, INSYNC_E_UNKNOWN, 3);
+        insync_self(&p, 40, 40, 3);
+        CU_ASSERT(!insync_advance(&p));
+        CU_ASSERT(!insync_ask(&p, 4, LAG_MS, &ask));
+        CU_ASSERT(insync_failed(&p, 2, 100)); /* no matter: first it must be known what became of the question */
+        CU_ASSERT_FATAL(insync_ask(&p, 1000, LAG_MS, &ask));
         CU_ASSERT(ask.isr_count == 2 && ask.partition_epoch == 7);
-        CU_ASSERT_EQUAL(progress_change(&p, &s, 1000), 0);
+        CU_ASSERT_EQUAL(insync_change(&p, &s, 1000), 0);
         CU_ASSERT_EQUAL(p.isr_count, 2);
-        progress_answered(&p, &ask, PROGRESS_E_INELIGIBLE, 1000); /* comes too late to matter */
-        CU_ASSERT(!progress_advance(&p));
-        CU_ASSERT(progress_fetched(&p, 2, 100, 40, 40, 1001));
-        CU_ASSERT(progress_advance(&p));
-        progress_fini(&p);
+        insync_answered(&p, &ask, INSYNC_E_INELIGIBLE, 1000); /* comes too late to matter */
+        CU_ASSERT(!insync_advance(&p));
+        CU_ASSERT(insync_fetched(&p, 2, 100, 40, 40, 1001));
+        CU_ASSERT(insync_advance(&p));
+        insync_fini(&p);
 }
 
 static void test_refused(void)
 {
-        struct progress_ask ask;
-        struct progress p;
+        struct insync_ask ask;
+        struct insync p;
 
         lead(&p, 1, 1);
-        CU_ASSERT(progress_fetched(&p, 2, 100, 10, 10, 1));
-        CU_ASSERT_FATAL(progress_ask(&p, 1, LAG_MS, &ask));
-        progress_answered(&p, &ask, PROGRESS_E_INELIGIBLE, 1);
-        progress_self(&p, 20, 20, 2);
-        CU_ASSERT(progress_advance(&p)); /* it counts no more */
+        CU_ASSERT(insync_fetched(&p, 2, 100, 10, 10, 1));
+        CU_ASSERT_FATAL(insync_ask(&p, 1, LAG_MS, &ask));
+        insync_answered(&p, &ask, INSYNC_E_INELIGIBLE, 1);
+        insync_self(&p, 20, 20, 2);
+        CU_ASSERT(insync_advance(&p)); /* it counts no more */
         CU_ASSERT_EQUAL(p.high_watermark, 20);
-        CU_ASSERT(progress_fetched(&p, 2, 100, 20, 20, 2));
-        CU_ASSERT(!progress_ask(&p, 2, LAG_MS, &ask)); /* not at once */
-        CU_ASSERT(progress_ask(&p, 1000, LAG_MS, &ask));
-        progress_fini(&p);
+        CU_ASSERT(insync_fetched(&p, 2, 100, 20, 20, 2));
+        CU_ASSERT(!insync_ask(&p, 2, LAG_MS, &ask)); /* not at once */
+        CU_ASSERT(insync_ask(&p, 1000, LAG_MS, &ask));
+        insync_fini(&p);
 }
 
 /* The old leader's watermark is not the measure alone: what it may have acknowledged lies below the epoch's start. */
 static void test_epoch_start(void)
 {
-        struct progress_ask ask;
-        struct progress p;
+        struct insync_ask ask;
+        struct insync p;
 
         lead(&p, 1, 1); /* the watermark is still 0 */
-        CU_ASSERT(progress_fetched(&p, 2, 100, 9, 9, 1));
-        CU_ASSERT(!progress_ask(&p, 1, LAG_MS, &ask));
-        CU_ASSERT(progress_fetched(&p, 2, 100, 10, 10, 1));
-        CU_ASSERT(progress_ask(&p, 1, LAG_MS, &ask));
-        progress_fini(&p);
+        CU_ASSERT(insync_fetched(&p, 2, 100, 9, 9, 1));
+        CU_ASSERT(!insync_ask(&p, 1, LAG_MS, &ask));
+        CU_ASSERT(insync_fetched(&p, 2, 100, 10, 10, 1));
+        CU_ASSERT(insync_ask(&p, 1, LAG_MS, &ask));
+        insync_fini(&p);
 }
 
 static void test_shrink(void)
 {
         static const int32_t both[] = { 1, 3 };
         struct replica_state s = state_of(5, 8, both, 2);
-        struct progress_ask ask;
-        struct progress p;
+        struct insync_ask ask;
+        struct insync p;
 
         lead(&p, 3, 1);
-        CU_ASSERT(progress_fetched(&p, 2, 100, 10, 10, 1));
-        CU_ASSERT(progress_fetched(&p, 3, 100, 10, 10, 1));
-        CU_ASSERT(!progress_ask(&p, 1000000, LAG_MS, &ask)); /* idle: nobody lags */
-        progress_self(&p, 20, 20, 1000000);
-        CU_ASSERT(!progress_ask(&p, 1000000 + LAG_MS, LAG_MS, &ask)); /* had all until then */
-        CU_ASSERT(progress_fetched(&p, 3, 100, 15, 15, 1000500));     /* not all, but what there was at its mark */
-        CU_ASSERT_FATAL(progress_ask(&p, 1000001 + LAG_MS, LAG_MS, &ask) == true);
+        CU_ASSERT(insync_fetched(&p, 2, 100, 10, 10, 1));
+        CU_ASSERT(insync_fetched(&p, 3, 100, 10, 10, 1));
+        CU_ASSERT(!insync_ask(&p, 1000000, LAG_MS, &ask)); /* idle: nobody lags */
+        insync_self(&p, 20, 20, 1000000);
+        CU_ASSERT(!insync_ask(&p, 1000000 + LAG_MS, LAG_MS, &ask)); /* had all until then */
+        CU_ASSERT(insync_fetched(&p, 3, 100, 15, 15, 1000500));     /* not all, but what there was at its mark */
+        CU_ASSERT_FATAL(insync_ask(&p, 1000001 + LAG_MS, LAG_MS, &ask) == true);
         CU_ASSERT(ask.isr_count == 1 || ask.isr_count == 2);
         CU_ASSERT(ask.isr[0] == 1);
         /* Until it is in force the watermark waits for the one that lags. */
-        CU_ASSERT(!progress_advance(&p) || p.high_watermark == 10);
-        CU_ASSERT_EQUAL(progress_change(&p, &s, 1000001 + LAG_MS), 0);
-        CU_ASSERT(progress_advance(&p));
+        CU_ASSERT(!insync_advance(&p) || p.high_watermark == 10);
+        CU_ASSERT_EQUAL(insync_change(&p, &s, 1000001 + LAG_MS), 0);
+        CU_ASSERT(insync_advance(&p));
         CU_ASSERT_EQUAL(p.high_watermark, 15);
-        progress_fini(&p);
+        insync_fini(&p);
 }
 
 /* Under steady load nobody is ever at the leader's end; who keeps up stays, who falls behind leaves. */
 static void test_steady_load(void)
 {
-        struct progress_ask ask;
-        struct progress p;
+        struct insync_ask ask;
+        struct insync p;
         int64_t end = 10, slow = 10;
 
         lead(&p, 3, 1);
         for (int64_t now = 0; now < 10 * LAG_MS; now += 10) {
                 end += 10;
-                progress_self(&p, end, end, now);
-                CU_ASSERT(progress_fetched(&p, 2, 100, end - 5, end - 5, now + 5));
+                insync_self(&p, end, end, now);
+                CU_ASSERT(insync_fetched(&p, 2, 100, end - 5, end - 5, now + 5));
                 slow += 5; /* half as fast */
-                CU_ASSERT(progress_fetched(&p, 3, 100, slow, slow, now + 5));
-                if (progress_ask(&p, now + 5, LAG_MS, &ask)) {
+                CU_ASSERT(insync_fetched(&p, 3, 100, slow, slow, now + 5));
+                if (insync_ask(&p, now + 5, LAG_MS, &ask)) {
                         CU_ASSERT_EQUAL(ask.isr_count, 2);
                         CU_ASSERT(ask.isr[1] == 2);
                         CU_ASSERT(now > LAG_MS && now < 3 * LAG_MS);
-                        progress_fini(&p);
+                        insync_fini(&p);
                         return;
                 }
         }
         CU_FAIL("the slow one stayed");
-        progress_fini(&p);
+        insync_fini(&p);
 }
 
 static void test_failed_and_old_messages(void)
 {
-        struct progress_ask ask;
-        struct progress p;
+        struct insync_ask ask;
+        struct insync p;
 
         lead(&p, 3, 1);
-        CU_ASSERT(progress_fetched(&p, 2, 100, 10, 10, 1));
-        CU_ASSERT(progress_fetched(&p, 3, 100, 10, 10, 1));
-        CU_ASSERT(!progress_fetched(&p, 2, 99, 500, 500, 1)); /* from before its restart */
-        CU_ASSERT(!progress_fetched(&p, 4, 100, 10, 10, 1));  /* no replica */
-        CU_ASSERT(!progress_fetched(&p, 1, 100, 10, 10, 1));  /* ourselves */
-        CU_ASSERT(!progress_failed(&p, 2, 99));
-        CU_ASSERT(!progress_ask(&p, 1, LAG_MS, &ask));
-        CU_ASSERT(progress_failed(&p, 2, 100));
-        CU_ASSERT_FATAL(progress_ask(&p, 1, LAG_MS, &ask));
+        CU_ASSERT(insync_fetched(&p, 2, 100, 10, 10, 1));
+        CU_ASSERT(insync_fetched(&p, 3, 100, 10, 10, 1));
+        CU_ASSERT(!insync_fetched(&p, 2, 99, 500, 500, 1)); /* from before its restart */
+        CU_ASSERT(!insync_fetched(&p, 4, 100, 10, 10, 1));  /* no replica */
+        CU_ASSERT(!insync_fetched(&p, 1, 100, 10, 10, 1));  /* ourselves */
+        CU_ASSERT(!insync_failed(&p, 2, 99));
+        CU_ASSERT(!insync_ask(&p, 1, LAG_MS, &ask));
+        CU_ASSERT(insync_failed(&p, 2, 100));
+        CU_ASSERT_FATAL(insync_ask(&p, 1, LAG_MS, &ask));
         CU_ASSERT(ask.isr_count == 2 && ask.isr[0] == 1 && ask.isr[1] == 3);
-        progress_fini(&p);
+        insync_fini(&p);
 }
 
 /* ---- a cluster ---- */
@@ -243,8 +243,8 @@ struct letter {
                 int32_t epoch;
                 uint32_t value;
         } records[8];
-        struct progress_ask ask;
-        enum progress_outcome outcome;
+        struct insync_ask ask;
+        enum insync_outcome outcome;
 };
 
 struct peer {
@@ -254,7 +254,7 @@ struct peer {
         int64_t end, durable_end, high_watermark;
         int32_t leader, leader_epoch, partition_epoch; /* as it knows them */
         uint32_t fetches;
-        struct progress progress;
+        struct insync insync;
 };
 
 struct world {
@@ -321,7 +321,7 @@ static void check(struct world *w)
 
 static void note_watermark(struct world *w, struct peer *n)
 {
-        int64_t hw = n->progress.high_watermark;
+        int64_t hw = n->insync.high_watermark;
 
         if (hw > n->end)
                 broken(w, "a watermark above the log");
@@ -342,8 +342,8 @@ static bool leads(const struct peer *n, int id)
 
 static void self(struct world *w, struct peer *n)
 {
-        progress_self(&n->progress, n->end, n->durable_end, w->now);
-        if (progress_advance(&n->progress))
+        insync_self(&n->insync, n->end, n->durable_end, w->now);
+        if (insync_advance(&n->insync))
                 note_watermark(w, n);
 }
 
@@ -389,22 +389,22 @@ static void set_isr(struct world *w, const bool isr[NODES])
         w->partition_epoch++;
 }
 
-static enum progress_outcome decide(struct world *w, const struct letter *m)
+static enum insync_outcome decide(struct world *w, const struct letter *m)
 {
         bool isr[NODES] = { 0 };
 
         if (m->ask.leader_epoch != w->leader_epoch || m->ask.partition_epoch != w->partition_epoch)
-                return PROGRESS_E_STALE;
+                return INSYNC_E_STALE;
         for (int32_t i = 0; i < m->ask.isr_count; i++) {
                 int id = m->ask.isr[i];
 
                 if (!w->peers[id].up ||
                     (m->ask.broker_epochs[i] >= 0 && m->ask.broker_epochs[i] != w->peers[id].broker_epoch))
-                        return PROGRESS_E_INELIGIBLE;
+                        return INSYNC_E_INELIGIBLE;
                 isr[id] = true;
         }
         set_isr(w, isr);
-        return PROGRESS_OK;
+        return INSYNC_OK;
 }
 
 /* ---- nodes ---- */
@@ -427,11 +427,11 @@ static void see_metadata(struct world *w, int id)
                         isr[isr_count++] = i;
         s.isr_count = isr_count;
         if (w->leader == id) {
-                if (w->leader_epoch > n->progress.leader_epoch) {
-                        n->progress.high_watermark = n->high_watermark;
-                        CU_ASSERT_EQUAL_FATAL(progress_lead(&n->progress, &s, n->end, w->now), 0);
+                if (w->leader_epoch > n->insync.leader_epoch) {
+                        n->insync.high_watermark = n->high_watermark;
+                        CU_ASSERT_EQUAL_FATAL(insync_lead(&n->insync, &s, n->end, w->now), 0);
                 } else {
-                        CU_ASSERT_EQUAL_FATAL(progress_change(&n->progress, &s, w->now), 0);
+                        CU_ASSERT_EQUAL_FATAL(insync_change(&n->insync, &s, w->now), 0);
                 }
         }
         n->leader = w->leader;
@@ -515,10 +515,10 @@ static void serve(struct world *w, const struct letter *m)
                 a->end_offset = end;
                 return;
         }
-        if (progress_fetched(&n->progress, m->from, m->broker_epoch, m->offset, m->durable_end, w->now) &&
-            progress_advance(&n->progress))
+        if (insync_fetched(&n->insync, m->from, m->broker_epoch, m->offset, m->durable_end, w->now) &&
+            insync_advance(&n->insync))
                 note_watermark(w, n);
-        a->high_watermark = n->progress.high_watermark;
+        a->high_watermark = n->insync.high_watermark;
         for (int64_t at = m->offset; at < n->end && a->count < 8; at++)
                 a->records[a->count++] = n->log[at];
 }
@@ -550,7 +550,7 @@ static void ask(struct world *w, int id)
         struct peer *n = &w->peers[id];
         struct letter *m = mail_new(w);
 
-        if (!m || !leads(n, id) || !progress_ask(&n->progress, w->now, 300, &m->ask))
+        if (!m || !leads(n, id) || !insync_ask(&n->insync, w->now, 300, &m->ask))
                 return;
         m->kind = MAIL_ASK;
         m->from = id;
@@ -572,15 +572,15 @@ static void deliver(struct world *w)
                         take(w, &got);
                 break;
         case MAIL_ASK: /* lost on its way there, or only the answer is */
-                got.outcome = lost && chance(w, 2) ? PROGRESS_E_UNKNOWN : decide(w, &got);
+                got.outcome = lost && chance(w, 2) ? INSYNC_E_UNKNOWN : decide(w, &got);
                 if (lost)
-                        got.outcome = PROGRESS_E_UNKNOWN;
+                        got.outcome = INSYNC_E_UNKNOWN;
                 got.kind = MAIL_ASK_ANSWER;
                 *m = got;
                 break;
         case MAIL_ASK_ANSWER:
                 if (leads(&w->peers[got.from], got.from))
-                        progress_answered(&w->peers[got.from].progress, &got.ask, got.outcome, w->now);
+                        insync_answered(&w->peers[got.from].insync, &got.ask, got.outcome, w->now);
                 break;
         case MAIL_NONE:
                 break;
@@ -599,7 +599,7 @@ static void crash(struct world *w, int id)
         n->durable_end = n->end; /* recovered, and synced before it counts */
         n->high_watermark = 0;
         n->leader = -1;
-        progress_fini(&n->progress);
+        insync_fini(&n->insync);
         memcpy(isr, w->in_isr, sizeof isr);
         if (isr[id]) {
                 isr[id] = false;
@@ -618,8 +618,8 @@ static void start(struct world *w, int id)
         n->up = true;
         n->broker_epoch++;
         n->leader = n->leader_epoch = n->partition_epoch = -1;
-        progress_init(&n->progress, id);
-        progress_set_conf(&n->progress, true, w->min_insync);
+        insync_init(&n->insync, id);
+        insync_set_conf(&n->insync, true, w->min_insync);
         if (w->leader < 0)
                 elect(w);
 }
@@ -667,7 +667,7 @@ static bool run(uint64_t seed, unsigned *sum)
                 step(w);
         for (int i = 0; i < NODES; i++)
                 if (w->peers[i].up)
-                        progress_fini(&w->peers[i].progress);
+                        insync_fini(&w->peers[i].insync);
         sum[0] += w->elections;
         sum[1] += w->commits;
         sum[2] += w->divergences;
@@ -700,24 +700,24 @@ static void test_random(void)
 static void test_leads_again(void)
 {
         struct replica_state s = state_of(6, 9, three, 3);
-        struct progress p;
+        struct insync p;
 
         lead(&p, 3, 1);
-        CU_ASSERT(progress_fetched(&p, 2, 100, 10, 10, 1));
-        CU_ASSERT(progress_fetched(&p, 3, 100, 10, 10, 1));
-        CU_ASSERT(progress_advance(&p));
-        progress_self(&p, 20, 20, 2);
-        CU_ASSERT(progress_fetched(&p, 2, 100, 20, 20, 2));
-        CU_ASSERT(progress_fetched(&p, 3, 100, 20, 20, 2));
-        CU_ASSERT_EQUAL(progress_lead(&p, &s, 20, 3), 0);
-        progress_self(&p, 20, 20, 3);
-        CU_ASSERT(!progress_advance(&p));
+        CU_ASSERT(insync_fetched(&p, 2, 100, 10, 10, 1));
+        CU_ASSERT(insync_fetched(&p, 3, 100, 10, 10, 1));
+        CU_ASSERT(insync_advance(&p));
+        insync_self(&p, 20, 20, 2);
+        CU_ASSERT(insync_fetched(&p, 2, 100, 20, 20, 2));
+        CU_ASSERT(insync_fetched(&p, 3, 100, 20, 20, 2));
+        CU_ASSERT_EQUAL(insync_lead(&p, &s, 20, 3), 0);
+        insync_self(&p, 20, 20, 3);
+        CU_ASSERT(!insync_advance(&p));
         CU_ASSERT_EQUAL(p.high_watermark, 10);
-        CU_ASSERT(progress_fetched(&p, 2, 100, 15, 15, 4));
-        CU_ASSERT(progress_fetched(&p, 3, 100, 20, 20, 4));
-        CU_ASSERT(progress_advance(&p));
+        CU_ASSERT(insync_fetched(&p, 2, 100, 15, 15, 4));
+        CU_ASSERT(insync_fetched(&p, 3, 100, 20, 20, 4));
+        CU_ASSERT(insync_advance(&p));
         CU_ASSERT_EQUAL(p.high_watermark, 15);
-        progress_fini(&p);
+        insync_fini(&p);
 }
 
 static const struct unit_case cases[] = {
@@ -732,4 +732,4 @@ static const struct unit_case cases[] = {
         { "it leads again", test_leads_again },
         { "a cluster by chance", test_random },
 };
-UNIT_MAIN("replica/progress", cases)
+UNIT_MAIN("replica/insync", cases)
