@@ -102,7 +102,7 @@ static void world_main(void *arg)
         history_topic_new("newest", PROMISE_NEWEST, 2);
         history_topic_new("recent", PROMISE_RECENT, 1);
         wait_ready("at the beginning");
-        client_create_topics(client_new("creator"), (int16_t)MIN2(plan->nodes, 3u));
+        client_create_topics(client_new("creator"), (int16_t)env("SIM_REPLICAS", MIN2(plan->nodes, 3u)));
         start_clients(&c);
         nemesis_start(machine_of(0), chance_seed(plan->seed, 2));
         fiber_sleep(SECOND * plan->seconds);
