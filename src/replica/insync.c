@@ -74,6 +74,8 @@ static int members_set(struct insync *p, const struct replica_state *s, bool kee
                                              .mark_end = INT64_MAX,
                                      };
                 members[i].in_isr = contains(s->isr, s->isr_count, members[i].id);
+                if (known && known->in_isr && !members[i].in_isr)
+                        members[i].alive = false; /* it may be gone: what is known of it does not bring it back */
                 members[i].asked = false;
                 isr_count += members[i].in_isr;
         }
@@ -164,6 +166,7 @@ bool insync_fetched(struct insync *p, int32_t id, int64_t broker_epoch, int64_t 
         m->end_offset = end_offset;
         m->durable_end = MIN2(durable_end, end_offset);
         m->failed = false;
+        m->alive = true;
         note_caught_up(p, m, now_ms);
         return true;
 }
@@ -223,7 +226,7 @@ static bool must_leave(const struct insync *p, const struct insync_member *m, in
  * of a leader before, which is why the epoch's start counts, too (KAFKA-7128). */
 static bool may_join(const struct insync *p, const struct insync_member *m)
 {
-        return !m->in_isr && !m->failed && m->broker_epoch >= 0 &&
+        return !m->in_isr && !m->failed && m->alive &&
                insync_replicated_end(p, m) >= MAX2(p->high_watermark, p->epoch_start);
 }
 

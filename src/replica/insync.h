@@ -41,6 +41,7 @@ struct insync_member {
         bool in_isr;          /* committed */
         bool asked;           /* in the ISR that is asked for */
         bool failed;          /* said that its log cannot take more */
+        bool alive;           /* has fetched since it left the ISR, or since this epoch began */
         int64_t broker_epoch; /* of its last fetch; -1: did not fetch in this leader epoch */
         int64_t end_offset;   /* of its log; -1 likewise */
         int64_t durable_end;

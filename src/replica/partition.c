@@ -337,14 +337,14 @@ static int may_append(const struct partition *p, bool need_min_isr)
         return p->insync.count > 1 && !partition_has_lease(p, clock_mono_ms()) ? PARTITION_E_NOT_LEADER : 0;
 }
 
-int partition_append(struct partition *p, struct plog_append_args *args, bool need_min_isr,
-                     struct plog_append_result *ret)
+int partition_append_in(struct partition *p, int32_t leader_epoch, struct plog_append_args *args, bool need_min_isr,
+                        struct plog_append_result *ret)
 {
         struct ilist told = ILIST_INIT(told);
         int r;
 
         pthread_mutex_lock(&p->lock);
-        r = may_append(p, need_min_isr);
+        r = leader_epoch >= 0 && leader_epoch != p->leader_epoch ? PARTITION_E_NOT_LEADER : may_append(p, need_min_isr);
         if (!r) {
                 args->leader_epoch = p->leader_epoch;
                 args->keep_base_offset = -1;
@@ -356,4 +356,10 @@ int partition_append(struct partition *p, struct plog_append_args *args, bool ne
         pthread_mutex_unlock(&p->lock);
         waits_post(&told);
         return r;
+}
+
+int partition_append(struct partition *p, struct plog_append_args *args, bool need_min_isr,
+                     struct plog_append_result *ret)
+{
+        return partition_append_in(p, -1, args, need_min_isr, ret);
 }

@@ -140,6 +140,11 @@ unsigned partition_readers(struct partition *p, int64_t offset, struct partition
 int partition_append(struct partition *p, struct plog_append_args *args, bool need_min_isr,
                      struct plog_append_result *ret);
 
+/* The same for one whose state stands on what it has read of the partition: refused (PARTITION_E_NOT_LEADER) unless this
+ * node leads in @leader_epoch. */
+int partition_append_in(struct partition *p, int32_t leader_epoch, struct plog_append_args *args, bool need_min_isr,
+                        struct plog_append_result *ret);
+
 /* ---- waiting ---- */
 
 /* Embedded in its owner, zeroed before first use; the owner sets mail.fn. The mail is posted exactly once after

@@ -51,10 +51,10 @@ void wanted_ask(struct wanted *w)
                                                              .start_offset = -1,
                                                              .end_offset = -1,
                                                              .diverging_epoch = -1 };
-        if (w->error || w->answer.diverging_epoch >= 0 || w->answer.end_offset > w->at.fetch_offset)
-                wanted_ready(w);
         if (!w->error && (w->answer.high_watermark != w->told_watermark || w->answer.start_offset != w->told_start))
                 w->tell = true;
+        if (w->error || w->answer.diverging_epoch >= 0 || w->answer.end_offset > w->at.fetch_offset || w->tell)
+                wanted_ready(w);
 }
 
 bool wanted_is_current(struct wanted *w)

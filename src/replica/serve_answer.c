@@ -186,9 +186,11 @@ static void answer_commit(struct answer *a)
 {
         for (int32_t i = 0; i < a->count; i++) {
                 struct wanted *w = a->of[i];
+                bool trouble = a->said[i].error || a->said[i].diverging_epoch >= 0;
 
-                w->told_watermark = a->said[i].high_watermark;
-                w->told_start = a->said[i].start_offset;
+                /* Who has to cut its log takes no watermark. */
+                w->told_watermark = trouble ? -1 : a->said[i].high_watermark;
+                w->told_start = trouble ? -1 : a->said[i].start_offset;
                 w->tell = false;
                 if (!a->said[i].records.ext)
                         continue;

@@ -601,6 +601,7 @@ static void storm(uint32_t seed, unsigned *acked_sum)
                 elect_again(&c, &seed);
         AWAIT(isr_is(&c, 7));
         AWAIT(all_have(&c, c.leader));
+        CU_ASSERT(c.alters < 400); /* who has gone does not join and leave all the time */
         all_same(&c);
         check_acked(&c, 0, acked, acked_count);
         *acked_sum += acked_count;
@@ -620,7 +621,7 @@ static void test_storm(void)
                 if (CU_get_number_of_failures() != failures)
                         fprintf(stderr, "    SEED=%u\n", seed);
         }
-        CU_ASSERT(acked > 20 * count);
+        CU_ASSERT(acked > 10 * count);
 }
 
 static const struct unit_case cases[] = {
