@@ -62,14 +62,14 @@ void controller_answer_whole(struct controller_request *rq, enum controller_outc
 
 static void stop_continue(struct controller *c);
 
-/* Answer what has come as far as it must. */
+/* Answer what has come as far as it must; after the quorum has stopped nothing comes any further. */
 static void answer_ready(struct controller *c)
 {
         CLEANUP(meta_image_unrefp) struct meta_image *image = meta_current(&c->publisher);
         int64_t acked = meta_acked_index(&c->publisher);
 
         ilist_for_each (rq, &c->pending, struct controller_request, link) {
-                if (rq->proposed || rq->index > image->index)
+                if (rq->proposed || (rq->index > image->index && !c->quorum_stopped))
                         continue;
                 if (rq->wait_applied && rq->index > acked && !c->quorum_stopped)
                         continue;
