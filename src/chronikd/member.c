@@ -15,7 +15,8 @@ enum {
         AGAIN_MS = 100,            /* between registrations that came to nothing */
         LEAVING_MS = 50,           /* between heartbeats while leadership moves away */
         LEAVE_MS = 15000,          /* for that */
-        LEAVE_UNHEARD_MAX = 2,     /* heartbeats, each tried for a session's time: all stop together, and the controllers are gone */
+        LEAVE_UNHEARD_MAX =
+                2, /* heartbeats, each tried for a session's time: all stop together, and the controllers are gone */
 };
 
 static bool is_alone(const struct member *m)

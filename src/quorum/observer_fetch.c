@@ -177,7 +177,8 @@ static void take_answer(struct observer *o, const struct quorum_fetch_response *
 static void fetch_done(struct peer_call *c)
 {
         struct observer *o = container_of(c, struct observer, call);
-        struct iobuf *frame = TAKE_PTR(c->frame); /* what is decoded stands in it; the call may be used again meanwhile */
+        struct iobuf *frame =
+                TAKE_PTR(c->frame); /* what is decoded stands in it; the call may be used again meanwhile */
         struct span body = c->body;
         CLEANUP(arena_finip) struct arena mem;
         struct quorum_fetch_response a;

@@ -63,8 +63,8 @@ static struct conf *conf_for(const struct node_host *h)
                 char list[SET_SIZE] = "";
 
                 for (unsigned i = 0; i < nodes_count; i++)
-                        snprintf(list + strlen(list), sizeof list - strlen(list), "%s%d@10.0.0.%d:%d", i ? "," : "", nodes[i].id,
-                                 nodes[i].machine->number, PEER_PORT);
+                        snprintf(list + strlen(list), sizeof list - strlen(list), "%s%d@10.0.0.%d:%d", i ? "," : "",
+                                 nodes[i].id, nodes[i].machine->number, PEER_PORT);
                 set(&s, "cluster.listen=10.0.0.%d:%d", h->machine->number, PEER_PORT);
                 set(&s, "cluster.controllers=%s", list);
                 set(&s, "cluster.plaintext=true");

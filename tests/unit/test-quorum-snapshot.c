@@ -102,8 +102,7 @@ static bool loads(const char *from, struct meta_image *want)
                 return false;
         }
         return meta_image_equal(got, want) && got->index == 1234 && got->term == 5 && got->next_producer_id == 4000 &&
-               str_equal_c(got->cluster_id, "the-cluster") && v.index == 1000 &&
-               span_equal(v.payload, voters.payload);
+               str_equal_c(got->cluster_id, "the-cluster") && v.index == 1000 && span_equal(v.payload, voters.payload);
 }
 
 static int count_one(void *arg, struct snapshot_id found, int64_t bytes)
