@@ -405,5 +405,6 @@ struct controller_request {
         struct ilist link;
         struct quorum_proposal proposal;
         struct controller *controller;
-        bool proposed; /* @proposal is on its way */
+        bool proposed;     /* @proposal is on its way */
+        bool decided_here; /* it stands on what this node has proposed up to @index and not seen committed */
 };
