@@ -41,6 +41,13 @@ KILLS ?= 200
 kill-loop: all ## SIGKILL the node KILLS (200) times under clients that check every promise; SEED=N does one again
 	@CHRONIKD=$(BUILD)/chronikd /usr/bin/python3 tests/fault/kill_loop.py --rounds $(KILLS) $(if $(SEED),--seed $(SEED))
 
+CLIENTS ?= all
+test-fault: all ## clusters under faults, as root; SCENARIO="leader-killed ..." (all), SECONDS of faults in each, SEED, CLIENTS=
+	@tools/install-deps tools/packages-fault.txt
+	@CHRONIKD=$(abspath $(BUILD)/chronikd) /usr/bin/python3 tests/fault/fault.py $(SCENARIO) --clients "$(CLIENTS)" \
+		$(if $(filter-out environment,$(origin SECONDS)),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(ARGS) \
+		|| { s=$$?; [ $$s = 77 ] || exit $$s; }
+
 FUZZ_SECONDS ?= 20
 fuzz: | deps ## run every fuzz target for FUZZ_SECONDS (20) under the sanitizers, with clang
 	@tests/fuzz/run-fuzz $(FUZZ_SECONDS)
@@ -101,4 +108,4 @@ docs: $(BUILD)/build.ninja ## make docs/PARAMETERS.md from the tables of src/con
 	@$(BUILD)/src/conf/gen-params-doc >docs/PARAMETERS.md.new && mv docs/PARAMETERS.md.new docs/PARAMETERS.md
 
 .PHONY: aarch64 all bench bench-backfill bench-limits bench-recovery demo deps docs fmt fuzz help kill-loop lint run sim sim-cluster test \
-	test-asan test-clients test-tsan
+	test-asan test-clients test-fault test-tsan
