@@ -164,6 +164,8 @@ struct quorum {
         int64_t written_index; /* up to here durable */
         uint64_t edition;
         size_t pending_bytes; /* of what is not applied */
+        struct ilist lost;    /* proposals whose entries are void, not yet told */
+        bool cluster_told;    /* the hub knows which cluster this is */
 
         struct io_job vote_job;
         struct raft_vote vote_wanted;
@@ -282,6 +284,8 @@ static inline bool quorum_takes_part(const struct quorum *q)
 void quorum_settle(struct quorum *q);
 /* Every proposal that is not applied ends with QUORUM_E_LOST. */
 void quorum_lose_proposals(struct quorum *q);
+/* The newest entry is void; who proposed it is told after the core's actions. */
+void quorum_void_newest(struct quorum *q);
 /* Entries from @from on are void. */
 void quorum_drop_entries(struct quorum *q, int64_t from);
 /* Give back what is applied, written and more than the cache holds. */

@@ -383,7 +383,6 @@ static int copy_config(struct opening *o, const struct quorum_config *cfg)
         struct quorum *q = o->q;
         struct quorum_controller *list = calloc(cfg->controllers_count + 1, sizeof *list);
         CLEANUP(strbuf_finip) struct strbuf text = { 0 };
-        bool listed = !cfg->controllers_count;
 
         q->cfg = *cfg;
         q->cfg.dir = strdup(cfg->dir);
@@ -403,7 +402,6 @@ static int copy_config(struct opening *o, const struct quorum_config *cfg)
                 list[i].address = strdup(cfg->controllers[i].address);
                 if (!list[i].address)
                         return -ENOMEM;
-                listed |= list[i].node == cfg->node_id;
                 q->cfg.controllers_count++;
         }
         qsort(list, q->cfg.controllers_count, sizeof *list, compare_controllers);
@@ -435,6 +433,7 @@ int quorum_open(const struct quorum_config *cfg, const struct quorum_events *eve
         q->truncate_to = -1;
         q->leader = q->role_told.leader_id = META_NO_NODE;
         q->adding = RAFT_NOBODY;
+        ilist_init(&q->lost);
         ilist_init(&q->voters);
         ilist_init(&q->reads);
         ilist_init(&q->reading);

@@ -120,7 +120,7 @@ void voters_next(const struct voters *v, const struct raft_members *next, int32_
 
                 m->raft = next->at[i];
                 if (m->raft.id.node == node && address)
-                        strncpy(m->address, address, sizeof m->address - 1);
+                        memcpy(m->address, address, strnlen(address, sizeof m->address - 1));
                 else if (old)
                         memcpy(m->address, old->address, sizeof m->address);
         }
