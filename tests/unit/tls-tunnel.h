@@ -97,6 +97,7 @@ static void *tunnel_run(void *arg)
         close(t->fd);
         close(t->plain);
         free(t);
+        OPENSSL_thread_stop(); /* what it keeps for the thread; nobody waits for the thread itself */
         atomic_fetch_sub(&tunnels, 1);
         return NULL;
 }
