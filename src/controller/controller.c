@@ -42,6 +42,7 @@ struct controller {
         struct ilist waiting;
         struct ilist pending;
         struct loop_timer round_timer;
+        int64_t lease_ms;   /* when the next lease ends */
         int64_t balance_ms; /* when to balance next */
         struct mail start_mail, answer_mail;
         bool answer_posted;
@@ -360,9 +361,9 @@ static bool decide_own(struct controller *c, int (*fn)(struct decision *d, bool 
 
 static int expire_leases(struct decision *d, bool *ret_more)
 {
-        int64_t next;
+        struct controller *c = container_of(d->memory, struct controller, memory);
 
-        return decision_expire_leases(d, &next);
+        return decision_expire_leases(d, &c->lease_ms);
 }
 
 static int duties(struct decision *d, bool *ret_more)
@@ -393,10 +394,12 @@ static bool balance_is_due(const struct controller *c)
 static void round_timer_fired(struct loop_timer *t)
 {
         struct controller *c = container_of(t, struct controller, round_timer);
-        int64_t wait_ms = MAX2(c->rules.session_timeout_ms / 4, (int64_t)SOON_MS);
+        int64_t wait_ms = c->rules.session_timeout_ms / 4;
 
         if (decide_own(c, expire_leases))
                 wait_ms = SOON_MS;
+        else
+                wait_ms = MAX2(MIN2(wait_ms, c->lease_ms - loop_now_ms(c->loop)), (int64_t)SOON_MS);
         if (some_broker_has_a_duty(c->decided) && decide_own(c, duties))
                 wait_ms = SOON_MS;
         if (balance_is_due(c)) {
