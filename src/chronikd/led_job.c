@@ -42,6 +42,8 @@ static void run_open(struct led_job *job)
         struct partition_open_args args = { .topic_id = job->topic_id,
                                             .index = job->index,
                                             .node_id = job->led->node_id,
+                                            .high_watermark =
+                                                    watermarks_find(job->led->watermarks, job->topic_id, job->index),
                                             .leader_epoch = -1, /* its role comes when it can be found */
                                             .conf = job->work.conf,
                                             .events = led_events(job->led),

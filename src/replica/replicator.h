@@ -39,6 +39,10 @@ struct replicator_config {
         struct peer_hub *hub;
         struct iopool *pool;
         struct replica_ops ops;
+        /* The file of high watermarks (watermarks.h), saved every watermarks_ms (0: 5 s, as Kafka does) and at the stop; NULL: none.
+         * Outlives it. */
+        const char *watermarks_path;
+        int64_t watermarks_ms;
         int64_t tick_ms;       /* how often lags are looked at; 0: 1 s */
         int32_t fetch_wait_ms; /* long poll of a follower; 0: 500 */
         int32_t fetch_bytes;   /* of one answer; 0: 8 MiB */
@@ -46,7 +50,7 @@ struct replicator_config {
 
 /* Make it, with its thread, and register its service: before the hub starts. Return: 0 or negative errno. */
 int replicator_new(const struct replicator_config *cfg, struct replicator **ret_replicator);
-/* Ends what runs. Then @done is called on @loop, when also the hub's stop was reported (replicator_hub_stopped()) and
+/* Before partitions are closed (their watermarks are saved once more). Ends what runs. Then @done is called on @loop, when also the hub's stop was reported (replicator_hub_stopped()) and
  * nothing of it runs any more; until then the hub is not freed. Any thread, once. */
 void replicator_stop(struct replicator *r, struct loop *loop, void (*done)(void *arg), void *arg);
 /* The hub's stop was reported. Any thread. */

@@ -26,6 +26,7 @@ struct cnode {
         struct plog *log;
         struct partition *p; /* NULL: not open. The cluster's lock, but for reading by the test's thread */
         uint16_t port;
+        char watermarks[500];
         int64_t broker_epoch;
         atomic_bool up;
         atomic_uint failed; /* times that its log was said to have failed */
@@ -196,9 +197,12 @@ static inline void cnode_start(struct cnode *n)
                                         .table = n->table,
                                         .pool = n->f.pool,
                                         .ops = { .alter = cluster_alter, .failed = cluster_failed, .arg = n },
+                                        .watermarks_path = n->watermarks,
+                                        .watermarks_ms = 100,
                                         .tick_ms = 50,
                                         .fetch_bytes = n->c->fetch_bytes };
 
+        snprintf(n->watermarks, sizeof n->watermarks, "%s/high-watermarks", n->f.dir);
         CU_ASSERT_EQUAL_FATAL(peer_hub_new(&pc, &n->hub), 0);
         rc.hub = n->hub;
         CU_ASSERT_EQUAL_FATAL(replicator_new(&rc, &n->r), 0);

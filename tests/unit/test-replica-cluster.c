@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "replica-cluster.h"
+#include "replica/watermarks.h"
 
 /* ---- a disk that fails: syncs of files below one node's folder ---- */
 
@@ -292,7 +293,9 @@ static void test_lease(void)
 /* The follower's whole node goes and comes back; then the leader's. */
 static void test_nodes_restart(void)
 {
+        struct watermarks *w;
         struct cluster c;
+        int64_t saved;
 
         cluster_init(&c);
         cluster_elect(&c, 0, 7);
@@ -306,6 +309,9 @@ static void test_nodes_restart(void)
         cnode_open(&c.nodes[2]);
         AWAIT(isr_is(&c, 7));
         AWAIT(all_have(&c, 0));
+        AWAIT(!watermarks_load(c.nodes[0].watermarks, &w) &&
+              (saved = watermarks_find(w, cluster_topic, 0), watermarks_free(w),
+               saved == cview(&c.nodes[0]).end_offset));
         cnode_close(&c.nodes[0]);
         cnode_stop(&c.nodes[0]);
         cluster_elect(&c, 1, 6);
