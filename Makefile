@@ -25,9 +25,10 @@ test: all ## unit and protocol tests, and the checks of the tree
 	@meson test -C $(BUILD) --no-rebuild --print-errorlogs
 
 S ?= 600
-sim: all ## crash and fail the simulated disk for S seconds (600) with new seeds
+sim: all ## crash and fail disks, nodes and networks in memory for S seconds (600) with new seeds
 	@SIM_S=$$(( $(S) / 5 )) $(BUILD)/tests/sim/sim-quorum
-	@SIM_S=$$(( $(S) * 4 / 5 )) $(BUILD)/tests/sim/sim-plog
+	@SIM_S=$$(( $(S) / 5 )) $(BUILD)/tests/sim/sim-raft
+	@SIM_S=$$(( $(S) * 3 / 5 )) $(BUILD)/tests/sim/sim-plog
 
 KILLS ?= 200
 kill-loop: all ## SIGKILL the node KILLS (200) times under clients that check every promise; SEED=N does one again

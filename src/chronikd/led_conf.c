@@ -17,6 +17,12 @@ static struct conf_pairs pairs_of(const struct meta_configs *set, struct conf_pa
         return (struct conf_pairs){ pairs, count };
 }
 
+/* Kafka's "no limit" is the largest number; for the replicator it is 0. */
+static int64_t rate_of(int64_t bytes_per_second)
+{
+        return bytes_per_second == INT64_MAX ? 0 : MAX2(bytes_per_second, (int64_t)1);
+}
+
 void led_conf_update(struct led *led)
 {
         struct conf_pair all[PAIRS_MAX], own[PAIRS_MAX];
@@ -34,6 +40,9 @@ void led_conf_update(struct led *led)
                 return;
         }
         topic_conf_defaults(now, &led->defaults);
+        if (led->replicator)
+                replicator_set_rates(led->replicator, rate_of(now->replication.leader_throttled_rate),
+                                     rate_of(now->replication.follower_throttled_rate));
         conf_unref(now);
 }
 

@@ -35,8 +35,11 @@ enum {
         KAPI_DELETE_GROUPS = 42,
         KAPI_INCREMENTAL_ALTER_CONFIGS = 44,
         KAPI_OFFSET_DELETE = 47,
+        KAPI_DESCRIBE_QUORUM = 55,
         KAPI_DESCRIBE_CLUSTER = 60,
         KAPI_DESCRIBE_TOPIC_PARTITIONS = 75,
+        KAPI_ADD_RAFT_VOTER = 80,
+        KAPI_REMOVE_RAFT_VOTER = 81,
 };
 
 struct handler_api {
@@ -77,8 +80,11 @@ struct handler_api {
         API(DELETE_GROUPS, 0, 2, 0, delete_groups) \
         API(INCREMENTAL_ALTER_CONFIGS, 0, 1, 0, incremental_alter_configs) \
         API(OFFSET_DELETE, 0, 0, 0, offset_delete) \
+        API(DESCRIBE_QUORUM, 0, 2, 0, describe_quorum) \
         API(DESCRIBE_CLUSTER, 0, 2, 0, describe_cluster) \
-        API(DESCRIBE_TOPIC_PARTITIONS, 0, 0, 0, describe_topic_partitions)
+        API(DESCRIBE_TOPIC_PARTITIONS, 0, 0, 0, describe_topic_partitions) \
+        API(ADD_RAFT_VOTER, 0, 1, 0, add_raft_voter) \
+        API(REMOVE_RAFT_VOTER, 0, 0, 0, remove_raft_voter)
 
 #define API_FUNCTION(NAME, min, max, advertised, fn) void handler_##fn(struct rq *rq);
 HANDLER_APIS(API_FUNCTION)

@@ -24,7 +24,8 @@
 #include "wire/types.h"
 
 struct peer_hub;
-struct tls_slot; /* net/tls.h */
+struct tls_slot;    /* net/tls.h */
+struct tls_context; /* likewise */
 
 enum {
         PEER_CLUSTER_ID_SIZE = 256, /* with its NUL; longer ids are refused */
@@ -232,6 +233,10 @@ struct peer_watch {
         void (*link)(void *arg, const struct peer_identity *peer, enum peer_lane lane, bool up);
         void *arg;
 };
+
+/* Is the certificate in @x that of @node? To be asked before a context is used. Return: 0; -EINVAL with @ret_why for
+ * people. */
+int peer_check_certificate(const struct tls_context *x, int32_t node, char ret_why[PEER_TEXT_SIZE]);
 
 /* Make the hub and its reactors; they run at once. Return: 0 or negative errno. */
 int peer_hub_new(const struct peer_conf *conf, struct peer_hub **ret_hub);

@@ -239,7 +239,7 @@ void peer_in_open(void *hub, struct net_conn *c)
         }
         in->hub = h;
         in->conn = c;
-        in->proven = -1;
+        in->proven = peer_proven(c, h->conf.tls);
         ilist_init(&in->requests);
         ilist_push_back(&h->reactors[net_conn_reactor(c)].ins, &in->link);
         net_conn_set_user(c, in);
