@@ -171,6 +171,8 @@ void led_report(struct led *led)
                                     : ilist_entry(led->pending.next, struct led_job, pending_link)->image_index - 1;
 
         if (index > led->reported_index) {
+                if (!led->reported_index && led->replicator)
+                        replicator_opened(led->replicator);
                 led->reported_index = index;
                 led->applied(led->arg, index);
         }

@@ -27,11 +27,11 @@ struct controller {
         bool role_known, active, stopping, quorum_stopping, quorum_stopped, stopped;
         int32_t term, leader_id;
         struct meta_image *decided;
-        unsigned in_flight;    /* proposals */
-        int64_t last_index;    /* of the newest proposal */
-        struct ilist waiting;  /* until a role is known */
-        struct ilist pending;  /* for the commit, and for the metadata to come here */
-        struct ilist forwards; /* forward.c */
+        unsigned in_flight;     /* proposals */
+        int64_t last_index;     /* of the newest proposal */
+        struct ilist waiting;   /* until a role is known */
+        struct ilist pending;   /* for the commit, and for the metadata to come here */
+        struct ilist forwards;  /* forward.c */
         unsigned voter_changes; /* in work: voters.c */
         struct loop_timer round_timer;
         int64_t balance_ms; /* when to balance next */

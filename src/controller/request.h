@@ -313,7 +313,7 @@ struct controller_member {
 
 /* How the metadata log is kept. */
 struct controller_describe_quorum {
-        int32_t leader_id;       /* out, likewise what follows */
+        int32_t leader_id; /* out, likewise what follows */
         int32_t term;
         int64_t committed_index;
         int64_t log_first_index; /* of the leader's log; what came before is in its image */

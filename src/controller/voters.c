@@ -169,11 +169,12 @@ static void hello_judge(struct voter_change *v, const struct quorum_hello_respon
                 add_now(v, a->directory);
                 return;
         }
-        result_set(v->rq, &v->item->result, CONTROLLER_E_VOTER_CHANGE,
-                   a->blank ? "Node %d is about to form a group of its own: it is the lowest of its cluster.controllers. "
-                              "List the controllers that there are."
-                            : "Node %d has the metadata of another cluster. Give it an empty data folder.",
-                   v->item->node_id);
+        result_set(
+                v->rq, &v->item->result, CONTROLLER_E_VOTER_CHANGE,
+                a->blank ? "Node %d is about to form a group of its own: it is the lowest of its cluster.controllers. "
+                           "List the controllers that there are."
+                         : "Node %d has the metadata of another cluster. Give it an empty data folder.",
+                v->item->node_id);
         change_end(v);
 }
 

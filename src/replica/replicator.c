@@ -150,7 +150,7 @@ static void save_done(struct io_job *job)
 
 static void save(struct replicator *r)
 {
-        if (r->saves || !r->cfg.watermarks_path)
+        if (r->saves || !r->cfg.watermarks_path || !atomic_load(&r->opened))
                 return;
         r->saves = true;
         r->busy++;
@@ -251,7 +251,6 @@ static void on_stop(struct loop *l, struct mail *m)
         struct follow *w, *next;
 
         (void)l;
-        save(r);
         r->stopping = true;
         HASH_ITER (hh, r->follows, w, next)
                 follow_remove(w);
@@ -329,6 +328,11 @@ void replicator_set_broker_epoch(struct replicator *r, int64_t epoch)
         loop_post(r->loop, &w->mail);
 }
 
+void replicator_opened(struct replicator *r)
+{
+        atomic_store(&r->opened, true);
+}
+
 void replicator_set_rates(struct replicator *r, int64_t leader_bytes, int64_t follower_bytes)
 {
         atomic_store(&r->leader_throttle.bytes_per_second, leader_bytes);
@@ -339,6 +343,7 @@ void replicator_stats(const struct replicator *r, struct replicator_stats *ret)
 {
         *ret = (struct replicator_stats){
                 .bytes_fetched = atomic_load(&r->bytes_fetched),
+                .bytes_served = atomic_load(&r->serve.bytes),
                 .batches_refused = atomic_load(&r->batches_refused),
                 .fetches = atomic_load(&r->fetches),
                 .truncations = atomic_load(&r->truncations),

@@ -50,7 +50,7 @@ struct replicator_config {
 
 /* Make it, with its thread, and register its service: before the hub starts. Return: 0 or negative errno. */
 int replicator_new(const struct replicator_config *cfg, struct replicator **ret_replicator);
-/* Before partitions are closed (their watermarks are saved once more). Ends what runs. Then @done is called on @loop, when also the hub's stop was reported (replicator_hub_stopped()) and
+/* Ends what runs. Then @done is called on @loop, when also the hub's stop was reported (replicator_hub_stopped()) and
  * nothing of it runs any more; until then the hub is not freed. Any thread, once. */
 void replicator_stop(struct replicator *r, struct loop *loop, void (*done)(void *arg), void *arg);
 /* The hub's stop was reported. Any thread. */
@@ -60,6 +60,8 @@ struct replicator *replicator_free(struct replicator *r);
 
 /* This node has registered: its fetches carry the epoch (KIP-903). Nothing is fetched before. Any thread. */
 void replicator_set_broker_epoch(struct replicator *r, int64_t epoch);
+/* Every partition that this node has is in the table: from now on their high watermarks are saved. Any thread. */
+void replicator_opened(struct replicator *r);
 /* Bytes in a second that replicas which are not in sync copy, as leader and as follower; 0: no limit. Any thread. */
 void replicator_set_rates(struct replicator *r, int64_t leader_bytes, int64_t follower_bytes);
 
@@ -73,7 +75,7 @@ void replica_alter_answer(struct replica_alter *a);
 
 /* Sums since the start; any thread. */
 struct replicator_stats {
-        uint64_t bytes_fetched, batches_refused, fetches, truncations, restarts;
+        uint64_t bytes_fetched, bytes_served, batches_refused, fetches, truncations, restarts;
         uint64_t following, serving; /* now: partitions that are followed, followers' sessions */
 };
 void replicator_stats(const struct replicator *r, struct replicator_stats *ret);

@@ -96,6 +96,7 @@ struct replicator {
 
         struct io_job saving; /* watermarks */
         bool saves, save_failed;
+        atomic_bool opened;
         int64_t saved_ms;
 
         struct partition **asks; /* with a question; held */

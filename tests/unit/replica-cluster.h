@@ -209,6 +209,7 @@ static inline void cnode_start(struct cnode *n)
         CU_ASSERT_EQUAL_FATAL(peer_hub_start(n->hub, &n->port), 0);
         n->broker_epoch += 10;
         replicator_set_broker_epoch(n->r, n->broker_epoch);
+        replicator_opened(n->r);
         n->up = true;
         cnode_addresses(n->c);
 }
