@@ -12,6 +12,7 @@
 
 enum { NODES = 3 };
 
+static int64_t cluster_lag_max_ms = 300;
 static const struct uuid cluster_topic = { { 1, 2, 3 } };
 
 struct cluster;
@@ -142,7 +143,7 @@ static inline void cnode_open(struct cnode *n)
                 .leader_epoch = -1,
                 .conf = n->c->conf,
                 .events = { .role = replicator_role, .ask = replicator_ask, .failed = replicator_failed, .arg = n->r },
-                .lag_max_ms = 300,
+                .lag_max_ms = cluster_lag_max_ms,
                 .lease_until_ms = &n->c->lease
         };
 
