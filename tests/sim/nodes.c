@@ -153,6 +153,8 @@ static void on_end(struct machine *m)
 
         node_running[h - nodes] = NULL;
         h->is_ready = h->is_stopping = false;
+        if (nodes_count > 1) /* the only one keeps what it told */
+                history_node_ended((int)(h - nodes));
         if (m->lost_power)
                 history_loss();
         world_say("%s is down, %s", m->name,
