@@ -6,7 +6,13 @@
 
 #include "base/span.h"
 
-enum { HISTORY_TOPICS_MAX = 16, HISTORY_PARTITIONS_MAX = 8, HISTORY_STREAMS_MAX = 4096, HISTORY_KEYS = 24, HISTORY_NODES_MAX = 8 };
+enum {
+        HISTORY_TOPICS_MAX = 16,
+        HISTORY_PARTITIONS_MAX = 8,
+        HISTORY_STREAMS_MAX = 4096,
+        HISTORY_KEYS = 24,
+        HISTORY_NODES_MAX = 8
+};
 
 enum promise {
         PROMISE_SAFE,    /* what is acknowledged stays, byte for byte, at its offset */
@@ -28,7 +34,7 @@ struct history_part {
                 uint32_t stream, number;
         } * records;
         int64_t records_count, records_room;
-        uint8_t *present;         /* by offset, while everything is read at the end */
+        uint8_t *present;                            /* by offset, while everything is read at the end */
         struct history_ends ends[HISTORY_NODES_MAX]; /* highest that each node's process told */
         uint64_t acked, seen;
 };

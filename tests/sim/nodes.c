@@ -217,10 +217,10 @@ static int say_partition(void *arg, struct partition *p)
         struct partition_view v;
 
         partition_view(p, &v);
-        world_say("%s: %s-%d: role %d, leader %d in epoch %d, log %lld to %lld, high watermark %lld%s%s", h->machine->name,
-                  partition_topic_name(p), partition_index(p), v.role, v.leader, v.leader_epoch, (long long)v.start_offset,
-                  (long long)v.end_offset, (long long)v.high_watermark, v.watermark_known ? "" : " at least",
-                  v.failed ? ", failed" : "");
+        world_say("%s: %s-%d: role %d, leader %d in epoch %d, log %lld to %lld, high watermark %lld%s%s",
+                  h->machine->name, partition_topic_name(p), partition_index(p), v.role, v.leader, v.leader_epoch,
+                  (long long)v.start_offset, (long long)v.end_offset, (long long)v.high_watermark,
+                  v.watermark_known ? "" : " at least", v.failed ? ", failed" : "");
         return 0;
 }
 
@@ -250,8 +250,8 @@ static void say_metadata(const struct node_host *h, const struct meta_image *ima
                         say_ids(text, sizeof text, "replicas", meta_partition_replicas(p), p->replicas_count);
                         say_ids(text, sizeof text, "isr", meta_partition_isr(p), p->isr_count);
                         say_ids(text, sizeof text, "elr", meta_partition_elr(p), p->elr_count);
-                        world_say("%s: %.*s-%u: leader %d in epoch %d,%s", h->machine->name, STR_FMT(t->name), i, p->leader,
-                                  p->leader_epoch, text);
+                        world_say("%s: %.*s-%u: leader %d in epoch %d,%s", h->machine->name, STR_FMT(t->name), i,
+                                  p->leader, p->leader_epoch, text);
                 }
 }
 
