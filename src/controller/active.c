@@ -42,7 +42,7 @@ static void request_committed(struct quorum_proposal *p, int result)
         struct controller_request *rq = container_of(p, struct controller_request, proposal);
         struct controller *c = rq->controller;
 
-        rq->proposed = false;
+        rq->proposed = rq->decided_here = false; /* committed: it only waits to be seen */
         if (result) {
                 ilist_unlink(&rq->link);
                 controller_answer_whole(rq, CONTROLLER_E_LOST, "The controller changed before the outcome was known.");
@@ -144,6 +144,7 @@ static void request_propose(struct controller *c, struct controller_request *rq,
 
         rq->controller = c;
         rq->proposed = false;
+        rq->decided_here = true;
         rq->index = c->last_index; /* it may have seen what is not yet committed */
         if (d->batch.count) {
                 rq->proposal = (struct quorum_proposal){ .done = request_committed };

@@ -230,18 +230,21 @@ static void lead_from_isr(struct change *c)
                 c->leader = willing;
 }
 
-/* Who may lead without being known to hold everything. What a lost replica holds counts again here. */
+/* Who may lead without being known to hold everything. */
 static int32_t unclean_candidate(const struct change *c)
 {
+        int32_t id;
+
         /* A relaxed topic promises what Kafka does: who led last leads again (balanced recovery of KIP-966). */
         if (!c->unclean && !c->settings.unclean && !c->settings.relaxed)
                 return META_NO_NODE;
         for (int32_t i = 0; i < c->last_known.count; i++)
-                if (is_up(c, c->last_known.at[i]) && id_list_has(&c->replicas, c->last_known.at[i]))
+                if (is_live(c, c->last_known.at[i]) && id_list_has(&c->replicas, c->last_known.at[i]))
                         return c->last_known.at[i];
         if (!c->unclean && !c->settings.unclean)
                 return META_NO_NODE;
-        return first_of(c, &c->replicas, is_up);
+        id = first_of(c, &c->replicas, is_live);
+        return id != META_NO_NODE ? id : first_of(c, &c->replicas, is_up); /* what a lost one has counts again */
 }
 
 /* It leads and will go on, though it takes nothing new: it stops, or it begins again at this moment. */

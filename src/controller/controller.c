@@ -62,14 +62,14 @@ void controller_answer_whole(struct controller_request *rq, enum controller_outc
 
 static void stop_continue(struct controller *c);
 
-/* Answer what has come as far as it must. */
+/* Answer what has come as far as it must; after the quorum has stopped nothing comes any further. */
 static void answer_ready(struct controller *c)
 {
         CLEANUP(meta_image_unrefp) struct meta_image *image = meta_current(&c->publisher);
         int64_t acked = meta_acked_index(&c->publisher);
 
         ilist_for_each (rq, &c->pending, struct controller_request, link) {
-                if (rq->proposed || rq->index > image->index)
+                if (rq->proposed || (rq->index > image->index && !c->quorum_stopped))
                         continue;
                 if (rq->wait_applied && rq->index > acked && !c->quorum_stopped)
                         continue;
@@ -142,6 +142,20 @@ static void applied(void *arg, const struct quorum_applied *a)
         controller_answer_soon(c);
 }
 
+/* Requests that changed nothing may stand on what another did change; whether that is ever committed is not known when this node
+ * leads no more. */
+static void answer_undecided(struct controller *c)
+{
+        CLEANUP(meta_image_unrefp) struct meta_image *image = meta_current(&c->publisher);
+
+        ilist_for_each (rq, &c->pending, struct controller_request, link)
+                if (rq->decided_here && !rq->proposed && rq->index > image->index) {
+                        ilist_unlink(&rq->link);
+                        controller_answer_whole(rq, CONTROLLER_E_NOT_ACTIVE,
+                                                "The controller changed before the outcome was known.");
+                }
+}
+
 static void role_changed(void *arg, const struct quorum_role *role)
 {
         struct controller *c = arg;
@@ -151,6 +165,7 @@ static void role_changed(void *arg, const struct quorum_role *role)
         c->active = role->is_leader && !c->stopping;
         c->term = role->term;
         c->leader_id = role->leader_id;
+        answer_undecided(c);
         if (c->active)
                 controller_activate(c);
         else

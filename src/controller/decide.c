@@ -195,12 +195,24 @@ static bool may_split(enum controller_op op)
                op != CONTROLLER_ALTER_CONFIGS && op != CONTROLLER_UPDATE_FEATURES;
 }
 
+static bool features_are_all_fine(struct decision *d, struct controller_request *rq)
+{
+        bool fine = true;
+
+        for (uint32_t i = 0; i < rq->items_count; i++) {
+                decide_update_feature(d, &rq->update_features[i], true);
+                fine &= !rq->update_features[i].result.outcome;
+        }
+        return fine;
+}
+
 int decision_run(struct decision *d, struct controller_request *rq)
 {
         rq->result = (struct controller_result){ CONTROLLER_OK, STR_NULL };
         d->may_split = may_split(rq->op);
-        for (uint32_t i = 0; i < rq->items_count && !d->failed; i++)
-                run_item(d, rq, i);
+        if (rq->op != CONTROLLER_UPDATE_FEATURES || features_are_all_fine(d, rq)) /* those all or none */
+                for (uint32_t i = 0; i < rq->items_count && !d->failed; i++)
+                        run_item(d, rq, i);
         if (d->failed == -E2BIG)
                 decision_refuse(d, &rq->result, CONTROLLER_E_TOO_LARGE,
                                 "The request would change more than one request "

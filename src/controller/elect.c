@@ -93,7 +93,9 @@ static void restart(struct decision *d, const struct meta_topic *t, const struct
         change_end(&c);
 }
 
-static void lose_one(struct decision *d, struct controller_partition at, int32_t broker_id)
+/* @again: under the same registration. Then the leader, whoever it is, must ask everyone anew how far they are: what it
+ * was told under this broker epoch does not hold any more. A new leader epoch makes it. */
+static void lose_one(struct decision *d, struct controller_partition at, int32_t broker_id, bool again)
 {
         const struct meta_topic *t = meta_image_topic_by_id(decision_image(d), at.topic_id);
         const struct meta_partition *p = t ? meta_topic_partition(t, at.partition) : NULL;
@@ -103,6 +105,7 @@ static void lose_one(struct decision *d, struct controller_partition at, int32_t
             !change_begin(&c, d, t, p))
                 return;
         lose(&c, broker_id);
+        c.new_epoch |= again;
         change_end(&c);
 }
 
@@ -113,7 +116,7 @@ void elect_before_restart(struct decision *d, const struct controller_register_b
 
         d->leaving = rb->broker.broker_id;
         for (int32_t i = 0; i < rb->lost_count && !d->failed; i++)
-                lose_one(d, rb->lost[i], rb->broker.broker_id);
+                lose_one(d, rb->lost[i], rb->broker.broker_id, false);
         decision_each_place(d, rb->broker.broker_id, restart, &r);
         d->leaving = META_NO_NODE;
 }
@@ -137,7 +140,7 @@ void decide_report_loss(struct decision *d, struct controller_report_loss *l)
                 decision_refuse(d, &l->result, t ? CONTROLLER_E_PARTITION_UNKNOWN : CONTROLLER_E_TOPIC_ID_UNKNOWN,
                                 "There is no such partition.");
         else
-                lose_one(d, (struct controller_partition){ l->topic_id, l->partition }, l->broker_id);
+                lose_one(d, (struct controller_partition){ l->topic_id, l->partition }, l->broker_id, true);
 }
 
 /* ---- return ---- */

@@ -73,6 +73,7 @@ static void forward_answered(struct controller_forward *f)
 
         rq->controller = f->c;
         rq->proposed = false;
+        rq->decided_here = false;
         if (rq->wait_applied && !rq->result.outcome)
                 controller_pend(f->c, rq);
         else

@@ -151,7 +151,8 @@ struct controller_register_broker {
 };
 
 /* A replica may miss acknowledged records: found by recovery or scrubbing, or after a failed write. It leaves ISR and
- * ELR (the only replica of a partition stays, with a new leader epoch). */
+ * ELR (the only replica of a partition stays, with a new leader epoch). Its broker must not lead the partition before its
+ * image is at the request's index: followers would cut what it lacks. */
 struct controller_report_loss {
         int32_t broker_id;
         int64_t broker_epoch;
@@ -404,5 +405,6 @@ struct controller_request {
         struct ilist link;
         struct quorum_proposal proposal;
         struct controller *controller;
-        bool proposed; /* @proposal is on its way */
+        bool proposed;     /* @proposal is on its way */
+        bool decided_here; /* it stands on what this node has proposed up to @index and not seen committed */
 };

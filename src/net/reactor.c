@@ -180,6 +180,8 @@ int net_reactor_init(struct net_reactor *r, struct net_server *s, unsigned numbe
 
 void net_reactor_fini(struct net_reactor *r)
 {
+        if (!r->magic)
+                return; /* the server failed before it came to this one */
         if (r->loop) {
                 loop_stop(r->loop);
                 loop_join(r->loop);

@@ -3,8 +3,8 @@
  * and nothing more is encrypted before it has left. So OpenSSL never has to repeat a write, and an idle connection has
  * no buffers.
  *
- * The kernel's TLS is not used: it needs a module that is not loaded everywhere, and what it would save is the copy of
- * one pread per block (docs/BENCHMARKS.md).
+ * The kernel's TLS is not used: it needs a module that is not there everywhere, and a second way to send that would have
+ * to be proved as this one is.
  *
  * Handshakes are what strangers can make us work for. So only so many run on a reactor at a time, and each has to be
  * done in open_ms_max; the others wait for their turn, in order, and not for ever. */
@@ -421,8 +421,9 @@ struct net_tls *net_tls_new(struct net_conn *c, struct tls_slot *slot, bool serv
 
         if (!c->reactor->tls_out)
                 c->reactor->tls_out = malloc(TLS_OUT_LEN);
-        if (t && c->reactor->tls_out) {
+        if (t)
                 t->conn = c;
+        if (t && c->reactor->tls_out) {
                 t->ssl = tls_context_ssl(x);
                 b = bio_new(t);
         }
@@ -449,8 +450,7 @@ struct net_tls *net_tls_free(struct net_tls *t)
                 SSL_shutdown(t->ssl);
                 (void)push(t);
         }
-        if (t->conn->reactor->tls_out_len)
-                t->conn->reactor->tls_out_len = 0;
+        t->conn->reactor->tls_out_len = 0;
         SSL_free(t->ssl);
         free(t->out);
         free(t);

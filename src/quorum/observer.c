@@ -4,9 +4,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "quorum/observer_internal.h"
+#include "quorum/quorum_internal.h"
 #include "sys/diag.h"
 
 #define STORE_AFTER_BYTES (1 << 20)
@@ -32,9 +32,7 @@ static void store_done(struct io_job *job)
                         "metadata: no room for the image in %s; free some. Nothing is lost: the controllers have it",
                         o->cfg.dir);
         } else if (o->store_result) {
-                diag(DIAG_ERROR, "metadata: %s cannot be written: %s; ending. Check the disk", o->cfg.dir,
-                     strerror(-o->store_result));
-                _exit(70);
+                quorum_die_io(o->cfg.dir, o->store_result);
         } else {
                 o->stored_index = o->store_image->index;
         }
@@ -107,8 +105,10 @@ void observer_advance(struct observer *o, struct meta_image *after, size_t bytes
                 return;
         }
         o->image = after;
-        if (!o->cluster_id && !str_is_null(after->cluster_id))
+        if (!o->cluster_id && !str_is_null(after->cluster_id)) {
                 o->cluster_id = strndup(after->cluster_id.p, after->cluster_id.len);
+                (void)peer_hub_set_cluster(o->hub, after->cluster_id); /* too long for it: then nobody is kept out */
+        }
         o->bytes_since_store += (int64_t)bytes;
         o->events.applied(o->events_arg, &a);
         meta_image_unref(a.before);
@@ -140,6 +140,8 @@ void observer_start(struct observer *o, struct peer_hub *hub)
         o->state = OBSERVER_FOLLOWING;
         loop_timer_init(&o->store_timer, o->cfg.loop, store_timer_fired);
         observer_fetch_init(o);
+        if (o->cluster_id)
+                (void)peer_hub_set_cluster(hub, str_of(o->cluster_id)); /* likewise */
         observer_fetch(o);
 }
 

@@ -48,15 +48,15 @@ void qlog_header_write(struct writer *w, const struct qlog_header *h)
         writer_be16(w, h->resets);
         writer_be32(w, (uint32_t)h->prev_term);
         writer_be64(w, (uint64_t)h->first_index);
-        writer_be32(w, h->generation);
+        writer_be32(w, h->edition);
         writer_be32(w, crc32c(0, start, (size_t)(w->at - start)));
 }
 
-/* A log that was never cut has names without a generation. */
-void qlog_segment_path(const struct qlog *l, int64_t first_index, uint32_t generation, char ret_path[QLOG_PATH_SIZE])
+/* A log that was never cut has names without a edition. */
+void qlog_segment_path(const struct qlog *l, int64_t first_index, uint32_t edition, char ret_path[QLOG_PATH_SIZE])
 {
-        if (generation)
-                snprintf(ret_path, QLOG_PATH_SIZE, "%s/%020lld-%u.qlog", l->dir, (long long)first_index, generation);
+        if (edition)
+                snprintf(ret_path, QLOG_PATH_SIZE, "%s/%020lld-%u.qlog", l->dir, (long long)first_index, edition);
         else
                 snprintf(ret_path, QLOG_PATH_SIZE, "%s/%020lld.qlog", l->dir, (long long)first_index);
 }
@@ -67,10 +67,9 @@ struct qlog_segment *qlog_segment_add(struct qlog *l, const struct qlog_header *
 
         if (!s)
                 return NULL;
-        *s = (struct qlog_segment){ .first_index = h->first_index,
-                                    .generation = h->generation,
-                                    .prev_term = h->prev_term,
-                                    .len = QLOG_HEADER_LEN };
+        *s = (struct qlog_segment){
+                .first_index = h->first_index, .edition = h->edition, .prev_term = h->prev_term, .len = QLOG_HEADER_LEN
+        };
         ilist_push_back(&l->segments, &s->link);
         return s;
 }
@@ -107,7 +106,7 @@ int qlog_segment_begin(struct qlog *l, const struct qlog_header *h)
         struct qlog_segment *s;
         int fd, r;
 
-        qlog_segment_path(l, h->first_index, h->generation, path);
+        qlog_segment_path(l, h->first_index, h->edition, path);
         fd = file_open(path, O_RDWR | O_CREAT | O_EXCL);
         if (fd < 0)
                 return fd;
@@ -142,7 +141,7 @@ static int roll(struct qlog *l)
 
         return qlog_segment_begin(l, &(struct qlog_header){ .first_index = l->last_index + 1,
                                                             .prev_term = l->last_term,
-                                                            .generation = last ? last->generation : 0 });
+                                                            .edition = last ? last->edition : 0 });
 }
 
 static bool is_full(int error)
@@ -226,7 +225,7 @@ int qlog_drop_head(struct qlog *l, int64_t index)
         ilist_for_each (s, &l->segments, struct qlog_segment, link) {
                 if (s == qlog_active(l) || s_next->first_index > index + 1)
                         break;
-                qlog_segment_path(l, s->first_index, s->generation, path);
+                qlog_segment_path(l, s->first_index, s->edition, path);
                 r = file_unlink(path);
                 if (!r)
                         r = file_sync_dir(l->dir); /* one after the other: a crash must not leave a gap */

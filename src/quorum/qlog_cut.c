@@ -1,6 +1,6 @@
 /* Taking entries off the end of the metadata log, replacing it whole, and reading some of it back while it is in use.
  *
- * Bytes that were synced are never changed: a cut is a new segment of the next generation, whose first index says from
+ * Bytes that were synced are never changed: a cut is a new segment of the next edition, whose first index says from
  * where on older entries do not count. Its name and header are one step, before which the old log is whole, and after which
  * the new one is; so a tail that was cut off and written anew cannot be mistaken for damage. */
 #include <errno.h>
@@ -8,12 +8,12 @@
 #include "quorum/qlog_internal.h"
 #include "sys/file.h"
 
-/* Begin a new generation behind @last_index; what it replaces is removed, newest first. */
-static int begin_generation(struct qlog *l, int64_t last_index, int32_t last_term, bool resets)
+/* Begin a new edition behind @last_index; what it replaces is removed, newest first. */
+static int begin_edition(struct qlog *l, int64_t last_index, int32_t last_term, bool resets)
 {
         struct qlog_header h = { .first_index = last_index + 1,
                                  .prev_term = last_term,
-                                 .generation = qlog_active(l)->generation + 1,
+                                 .edition = qlog_active(l)->edition + 1,
                                  .resets = resets };
         char path[QLOG_PATH_SIZE];
         int r = qlog_segment_begin(l, &h);
@@ -26,7 +26,7 @@ static int begin_generation(struct qlog *l, int64_t last_index, int32_t last_ter
         ilist_for_each (s, &l->segments, struct qlog_segment, link) {
                 if (s == qlog_active(l) || (!resets && s->first_index <= last_index))
                         continue;
-                qlog_segment_path(l, s->first_index, s->generation, path);
+                qlog_segment_path(l, s->first_index, s->edition, path);
                 r = file_unlink(path);
                 if (r)
                         return r;
@@ -40,12 +40,12 @@ int qlog_truncate(struct qlog *l, int64_t last_index, int32_t last_term)
 {
         assert(last_index >= qlog_first_index(l) - 1);
         assert(last_index < l->last_index);
-        return begin_generation(l, last_index, last_term, false);
+        return begin_edition(l, last_index, last_term, false);
 }
 
 int qlog_reset(struct qlog *l, int64_t last_index, int32_t last_term)
 {
-        return begin_generation(l, last_index, last_term, true);
+        return begin_edition(l, last_index, last_term, true);
 }
 
 /* ---- reading ---- */
@@ -93,7 +93,7 @@ static int read_segment(struct qlog *l, const struct qlog_segment *s, int64_t en
                 at = s->marks[i];
         /* What is asked for, and what may lie between the mark and it. An entry that is cut by the end is read by the next call. */
         want = MIN2(s->len - at.pos, (int64_t)(g->rd->len_max + 2 * (QLOG_PAYLOAD_LEN_MAX + QLOG_MARK_STEP)));
-        qlog_segment_path(l, s->first_index, s->generation, path);
+        qlog_segment_path(l, s->first_index, s->edition, path);
         bytes = malloc((size_t)want + 1);
         if (!bytes)
                 return -ENOMEM;

@@ -22,8 +22,8 @@ struct qlog_mark {
 struct qlog_segment {
         struct ilist link;
         int64_t first_index;
-        uint32_t generation; /* more than that of the segments that it cuts off or replaces */
-        int32_t prev_term;   /* of the entry before the first one */
+        uint32_t edition;  /* more than that of the segments that it cuts off or replaces */
+        int32_t prev_term; /* of the entry before the first one */
         int64_t len;
         struct qlog_mark *marks;
         size_t marks_count, marks_size;
@@ -45,12 +45,12 @@ struct qlog {
 struct qlog_header {
         int64_t first_index;
         int32_t prev_term; /* of the entry before the first one */
-        uint32_t generation;
-        bool resets; /* nothing of an earlier generation counts, whatever its index */
+        uint32_t edition;
+        bool resets; /* nothing of an earlier edition counts, whatever its index */
 };
 void qlog_header_write(struct writer *w, const struct qlog_header *h);
 /* Where that segment lies. */
-void qlog_segment_path(const struct qlog *l, int64_t first_index, uint32_t generation, char ret_path[QLOG_PATH_SIZE]);
+void qlog_segment_path(const struct qlog *l, int64_t first_index, uint32_t edition, char ret_path[QLOG_PATH_SIZE]);
 /* Note a segment as the newest; no file is touched. NULL: out of memory. */
 struct qlog_segment *qlog_segment_add(struct qlog *l, const struct qlog_header *h);
 /* Out of the list, and its memory. No file is touched. */

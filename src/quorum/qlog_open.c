@@ -1,7 +1,7 @@
 /* Opening the metadata log: which segments count, what is a torn tail, what is damage. A bad entry is a torn tail when
  * nothing behind it shows that it had been synced (qlog_scan.c).
  *
- * Segments in order of generation, then index. One of a new generation cuts off all older entries from its first index on
+ * Segments in order of edition, then index. One of a new edition cuts off all older entries from its first index on
  * (the names of those that it cuts off whole may still be there after a crash), or, where its header says so, replaces all. */
 #include <errno.h>
 #include <stdarg.h>
@@ -44,10 +44,10 @@ static int note_file(void *arg, const char *name)
         char again[64];
         long long first = 0;
 
-        if (sscanf(name, "%20lld-%u", &first, &h.generation) < 1 || first < 1)
+        if (sscanf(name, "%20lld-%u", &first, &h.edition) < 1 || first < 1)
                 first = 0;
-        if (h.generation)
-                snprintf(again, sizeof again, "%020lld-%u.qlog", first, h.generation);
+        if (h.edition)
+                snprintf(again, sizeof again, "%020lld-%u.qlog", first, h.edition);
         else
                 snprintf(again, sizeof again, "%020lld.qlog", first);
         if (!first || strcmp(again, name))
@@ -58,8 +58,7 @@ static int note_file(void *arg, const char *name)
         if (!n)
                 return -ENOMEM;
         ilist_for_each (s, &rc->log->segments, struct qlog_segment, link) {
-                if (s->generation > n->generation ||
-                    (s->generation == n->generation && s->first_index > n->first_index)) {
+                if (s->edition > n->edition || (s->edition == n->edition && s->first_index > n->first_index)) {
                         ilist_unlink(&n->link);
                         ilist_insert_before(&s->link, &n->link);
                         break;
@@ -110,7 +109,7 @@ static int recover_segment(struct recovery *rc, struct qlog_segment *s, const ch
 
         if (r == QLOG_E_FOREIGN)
                 return refuse(rc, r, "%s is no metadata log of format %d", path, QLOG_FORMAT);
-        if (r || h.first_index != s->first_index || h.generation != s->generation)
+        if (r || h.first_index != s->first_index || h.edition != s->edition)
                 return refuse(rc, QLOG_E_DAMAGED, "%s has a damaged header; restore it from another controller", path);
         if (l->last_index < 0) { /* the oldest one */
                 l->last_index = h.first_index - 1;
@@ -130,7 +129,7 @@ static int recover_segment(struct recovery *rc, struct qlog_segment *s, const ch
         l->last_index = scan.next_index - 1;
         l->last_term = scan.term;
         s->len = (int64_t)bytes.len;
-        if (scan.pos == bytes.len || (next && scan.next_index == next->first_index && next->generation > s->generation))
+        if (scan.pos == bytes.len || (next && scan.next_index == next->first_index && next->edition > s->edition))
                 return 0;
         if (scan.synced_after || next)
                 return refuse(rc, QLOG_E_DAMAGED,
@@ -176,7 +175,7 @@ static bool is_unborn(const struct recovery *rc, const struct qlog_segment *s, s
                (before || s->first_index == rc->cfg->first_index);
 }
 
-/* Set aside what @s, which is the first of its generation, has cut off. */
+/* Set aside what @s, which is the first of its edition, has cut off. */
 static void cut_off(struct recovery *rc, struct qlog_segment *s, const struct qlog_header *h)
 {
         ilist_for_each (old, &rc->log->segments, struct qlog_segment, link) {
@@ -195,12 +194,12 @@ static int choose(struct recovery *rc)
         uint8_t bytes[QLOG_HEADER_LEN + 1];
         char path[QLOG_PATH_SIZE];
         struct qlog_header h;
-        uint32_t generation = 0;
+        uint32_t edition = 0;
         ssize_t len;
         int r;
 
         ilist_for_each (s, &rc->log->segments, struct qlog_segment, link) {
-                qlog_segment_path(rc->log, s->first_index, s->generation, path);
+                qlog_segment_path(rc->log, s->first_index, s->edition, path);
                 r = is_newest(rc, s) ? settle(rc, path) : 0; /* older ones were synced */
                 if (!r)
                         r = read_header(path, bytes, &len);
@@ -215,10 +214,10 @@ static int choose(struct recovery *rc)
                                 return r;
                         continue;
                 }
-                if (s->generation > generation &&
+                if (s->edition > edition &&
                     !qlog_header_read(span_of(bytes, MIN2((size_t)len, (size_t)QLOG_HEADER_LEN)), &h))
                         cut_off(rc, s, &h);
-                generation = s->generation;
+                edition = s->edition;
         }
         return 0;
 }
@@ -233,7 +232,7 @@ static int remove_cut(struct recovery *rc)
         if (ilist_is_empty(&rc->cut))
                 return 0;
         ilist_for_each (s, &rc->cut, struct qlog_segment, link) {
-                qlog_segment_path(rc->log, s->first_index, s->generation, path);
+                qlog_segment_path(rc->log, s->first_index, s->edition, path);
                 r = file_unlink(path);
                 if (r)
                         return refuse(rc, r, "%s cannot be removed: %s", path, strerror(-r));
@@ -253,7 +252,7 @@ static int recover(struct recovery *rc)
                 CLEANUP(freep) char *data = NULL;
                 size_t len;
 
-                qlog_segment_path(rc->log, s->first_index, s->generation, path);
+                qlog_segment_path(rc->log, s->first_index, s->edition, path);
                 r = file_read_whole(path, SEGMENT_FILE_LEN_MAX, &data, &len);
                 if (r)
                         return refuse(rc, r, "%s cannot be read: %s", path, strerror(-r));
@@ -302,7 +301,7 @@ int qlog_open(const struct qlog_config *cfg, int (*fn)(void *arg, const struct q
                 if (!r)
                         r = qlog_create(l);
         } else {
-                qlog_segment_path(l, qlog_active(l)->first_index, qlog_active(l)->generation, path);
+                qlog_segment_path(l, qlog_active(l)->first_index, qlog_active(l)->edition, path);
                 l->fd = file_open(path, O_RDWR);
                 r = l->fd < 0 ? l->fd : 0;
         }

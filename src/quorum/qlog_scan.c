@@ -20,7 +20,7 @@ int qlog_header_read(struct span bytes, struct qlog_header *ret_header)
         flags = cursor_be16(&c);
         h.prev_term = cursor_be32s(&c);
         h.first_index = cursor_be64s(&c);
-        h.generation = cursor_be32(&c);
+        h.edition = cursor_be32(&c);
         if (cursor_be32(&c) != crc32c(0, bytes.data, MIN2(bytes.len, (size_t)QLOG_HEADER_LEN - 4)) || !cursor_ok(&c) ||
             h.first_index < 1)
                 return QLOG_E_DAMAGED;

@@ -371,7 +371,9 @@ struct meta_image *quorum_image(const struct quorum *q)
 
 struct quorum_role quorum_role(const struct quorum *q)
 {
-        return (struct quorum_role){ q->active, q->term, q->leader };
+        int32_t leader = q->leader == q->cfg.node_id && !q->active ? META_NO_NODE : q->leader;
+
+        return (struct quorum_role){ q->active, q->term, leader };
 }
 
 bool quorum_is_low(struct quorum *q)

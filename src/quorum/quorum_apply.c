@@ -22,15 +22,30 @@ void quorum_lose_proposals(struct quorum *q)
                 lose(quorum_entries_get(&q->entries, i));
 }
 
+void quorum_void_newest(struct quorum *q)
+{
+        struct quorum_entry *e = quorum_entries_take_newest(&q->entries);
+
+        if (e->proposal)
+                ilist_push_back(&q->lost, &e->proposal->link);
+        free(e);
+}
+
+static void tell_lost(struct quorum *q)
+{
+        struct quorum_proposal *p = ilist_entry(ilist_pop_front(&q->lost), struct quorum_proposal, link);
+
+        p->done(p, QUORUM_E_LOST);
+}
+
 void quorum_drop_entries(struct quorum *q, int64_t from)
 {
         while (q->entries.count && quorum_entries_end(&q->entries) > from) {
-                struct quorum_entry *e = quorum_entries_take_newest(&q->entries);
+                struct quorum_entry *e = quorum_entries_get(&q->entries, quorum_entries_end(&q->entries) - 1);
 
                 assert(e->e.index > q->image->index);
                 q->pending_bytes -= e->e.payload.len;
-                assert(!e->proposal); /* leadership was lost before, and they with it */
-                free(e);
+                quorum_void_newest(q);
         }
         if (from < q->disk_next) {
                 q->truncate_to = q->truncate_to < 0 ? from - 1 : MIN2(q->truncate_to, from - 1);
@@ -133,8 +148,6 @@ static void tell_role(struct quorum *q)
         if (q->role == RAFT_LEADER && q->image->index >= q->term_start)
                 q->active = true;
         now = quorum_role(q);
-        if (now.leader_id == q->cfg.node_id && !now.is_leader)
-                now.leader_id = META_NO_NODE; /* not yet: its no-op is on its way */
         news = now.is_leader != q->role_told.is_leader || now.leader_id != q->role_told.leader_id ||
                (now.leader_id >= 0 && now.term != q->role_told.term);
         if (!news || (now.is_leader && q->state != QUORUM_RUNNING)) /* who stops begins nothing */
@@ -151,17 +164,30 @@ static bool role_is_due(const struct quorum *q)
         return q->role_due || (q->role == RAFT_LEADER && !q->active && q->image->index >= q->term_start);
 }
 
+/* Others are of this cluster or are not spoken with, once it is known which it is. */
+static void tell_cluster(struct quorum *q)
+{
+        if (!q->hub || q->cluster_told || str_is_null(q->image->cluster_id))
+                return;
+        q->cluster_told = true;
+        (void)peer_hub_set_cluster(q->hub, q->image->cluster_id); /* too long for it: then nobody is kept out */
+}
+
 void quorum_settle(struct quorum *q)
 {
         if (q->settling)
                 return;
         q->settling = true;
+        tell_cluster(q);
         for (;;) {
-                if (q->installed_before) {
+                if (!ilist_is_empty(&q->lost)) {
+                        tell_lost(q);
+                } else if (q->installed_before) {
                         tell_installed(q);
                         quorum_feed_wake(q);
                 } else if (q->image->index < q->apply_to) {
                         apply(q);
+                        tell_cluster(q);
                         quorum_feed_wake(q);
                 } else if (role_is_due(q)) {
                         tell_role(q);

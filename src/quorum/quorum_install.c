@@ -175,14 +175,11 @@ void quorum_snapshot_asked(struct quorum *q, struct peer_request *rq, const stru
 void quorum_install(struct quorum *q, struct snapshot_id id, uint64_t edition)
 {
         struct quorum_receiving *rc = q->receiving;
-        struct quorum_entry *e;
         struct voters v;
 
         assert(rc && rc->image && snapshot_id_equal(rc->id, id));
-        while ((e = quorum_entries_take_newest(&q->entries))) {
-                assert(!e->proposal);
-                free(e);
-        }
+        while (q->entries.count)
+                quorum_void_newest(q);
         q->entries.first = id.index + 1;
         q->pending_bytes = 0;
         q->last_index = q->written_index = q->apply_to = id.index;

@@ -118,7 +118,7 @@ struct quorum_snapshot_file {
 #define QUORUM_CHUNK_READS_MAX 8
 
 struct quorum_sender;   /* quorum_snapshots.c: a snapshot on its way to a member */
-struct quorum_observer; /* quorum_feed.c */
+struct quorum_observer; /* quorum_observers.c */
 
 struct quorum {
         struct quorum_config cfg; /* with defaults, and copies of what it points to */
@@ -164,6 +164,8 @@ struct quorum {
         int64_t written_index; /* up to here durable */
         uint64_t edition;
         size_t pending_bytes; /* of what is not applied */
+        struct ilist lost;    /* proposals whose entries are void, not yet told */
+        bool cluster_told;    /* the hub knows which cluster this is */
 
         struct io_job vote_job;
         struct raft_vote vote_wanted;
@@ -282,6 +284,8 @@ static inline bool quorum_takes_part(const struct quorum *q)
 void quorum_settle(struct quorum *q);
 /* Every proposal that is not applied ends with QUORUM_E_LOST. */
 void quorum_lose_proposals(struct quorum *q);
+/* The newest entry is void; who proposed it is told after the core's actions. */
+void quorum_void_newest(struct quorum *q);
 /* Entries from @from on are void. */
 void quorum_drop_entries(struct quorum *q, int64_t from);
 /* Give back what is applied, written and more than the cache holds. */
@@ -417,12 +421,17 @@ void quorum_receiving_end(struct quorum *q);
 void quorum_fetch_asked(struct quorum *q, struct peer_request *rq, const struct quorum_fetch_request *m);
 void quorum_fetch_snapshot_asked(struct quorum *q, struct peer_request *rq,
                                  const struct quorum_fetch_snapshot_request *m);
-void quorum_observers_told(struct quorum *q, struct peer_request *rq, const struct quorum_observers_request *m);
 void quorum_feed_init(struct quorum *q);
 /* More is committed, or the leader changed: those who wait are answered. */
 void quorum_feed_wake(struct quorum *q);
 /* This node stops: all are. */
 void quorum_feed_stop(struct quorum *q);
+
+/* ---- quorum_observers.c ---- */
+
+/* Observer @node has asked for what comes next. */
+void quorum_observer_note(struct quorum *q, int32_t node, const struct quorum_fetch_request *m);
 void quorum_feed_describe(struct quorum *q, struct quorum_description *ret);
+void quorum_observers_told(struct quorum *q, struct peer_request *rq, const struct quorum_observers_request *m);
 /* Tell the leader who is fed here, now and then. */
 void quorum_feed_report(struct quorum *q);

@@ -184,15 +184,34 @@ void quorum_send(struct quorum *q, const struct raft_message *m)
 
 /* ---- where everybody is ---- */
 
+static bool is_needed(const struct quorum *q, int32_t node)
+{
+        const struct voters *v = quorum_voters(q);
+
+        for (size_t i = 0; i < q->cfg.controllers_count; i++)
+                if (q->cfg.controllers[i].node == node)
+                        return true;
+        return v && (voters_find(v, node) || voters_expect(v, node));
+}
+
 struct quorum_peer *quorum_peer(struct quorum *q, int32_t node)
 {
         for (uint32_t i = 0; i < q->peers_count; i++)
                 if (q->peers[i].node == node)
                         return &q->peers[i];
-        if (q->peers_count == ARRAY_LEN(q->peers))
-                return NULL;
-        q->peers[q->peers_count] = (struct quorum_peer){ .node = node };
-        return &q->peers[q->peers_count++];
+        if (q->peers_count < ARRAY_LEN(q->peers)) {
+                q->peers[q->peers_count] = (struct quorum_peer){ .node = node };
+                return &q->peers[q->peers_count++];
+        }
+        for (uint32_t i = 0; i < q->peers_count; i++) { /* they stay where they are: calls refer to them */
+                struct quorum_peer *p = &q->peers[i];
+
+                if (!p->saying_hello && !is_needed(q, p->node)) {
+                        *p = (struct quorum_peer){ .node = node };
+                        return p;
+                }
+        }
+        return NULL;
 }
 
 static void tell_hub(struct quorum *q, struct quorum_peer *p, const char *address)

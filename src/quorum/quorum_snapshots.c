@@ -88,6 +88,8 @@ void quorum_snapshot_clean(struct quorum *q)
 
         if (q->install_due || q->install_busy) /* it stands on one */
                 return;
+        while (q->snapshots_count > 1 && q->snapshot_bytes > q->cfg.volume_bytes_max / 2)
+                drop_file(q, 0);
         for (uint32_t i = 0; i < q->snapshots_count;) {
                 bool newest = i + 1 == q->snapshots_count;
 

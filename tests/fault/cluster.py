@@ -5,12 +5,14 @@ controllers (1 to 3) and two ingest nodes (4 and 5).
 """
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "protocol"))
@@ -146,6 +148,10 @@ class Cluster:
         self.layout, self.roles = layout, ids_of(layout)
         self.folder = Path(folder or tempfile.mkdtemp(prefix="chronik-test-fault-"))
         self.settings, self.layers = [*SETTINGS, *settings], layers
+        self.factor = min(3, sum("ingest" in r for r in self.roles.values()))
+        for setting in self.settings:
+            if setting.startswith("replication.factor="):
+                self.factor = int(setting.split("=")[1])
         self.hosts = where(self.roles, wires)
         self.nodes = {n: self.node(n, roles, (disks or {}).get(n)) for n, roles in self.roles.items()}
 
@@ -176,14 +182,12 @@ class Cluster:
         values = {"server.node_id": number, "server.roles": roles, "server.admin": self.hosts.address(number, ADMIN),
                   "server.kafka": self.hosts.address(number, KAFKA)}
         if self.layout != "1":
-            ingest = sum("ingest" in r for r in self.roles.values())
             values.update({"cluster.listen": self.hosts.address(number, PEER), "cluster.controllers": self.controllers(),
-                           "cluster.plaintext": "true", "replication.factor": min(3, ingest),
-                           "replication.min_insync_replicas": min(2, ingest)})
+                           "cluster.plaintext": "true", "replication.factor": self.factor,
+                           "replication.min_insync_replicas": min(2, self.factor)})
         values.update(s.split("=", 1) for s in self.settings)
         values.update({k.replace("_", ".", 1): v for k, v in changed.items()})
-        command = [str(self.program), "--data-dir", str(changed.pop("data_dir", self.folder / f"node-{number}" / "data"))]
-        values.pop("data.dir", None)
+        command = [str(self.program), "--data-dir", str(self.folder / f"node-{number}" / "data")]
         for key, value in values.items():
             command += ["--set", f"{key}={value}"]
         return command
@@ -244,13 +248,12 @@ class Cluster:
 
     def create(self, topic, partitions, **configs):
         """A topic with as many replicas as the cluster gives."""
-        factor = min(3, len(self.serving()))
         rows = [{"name": k.replace("_", "."), "value": str(v)} for k, v in configs.items()]
         route = self.route(timeout_s=10)
 
         def ask():
             answer = route.ask_any("CreateTopics", 7, timeout_ms=8000, topics=[
-                {"name": topic, "num_partitions": partitions, "replication_factor": factor, "configs": rows}])["topics"][0]
+                {"name": topic, "num_partitions": partitions, "replication_factor": self.factor, "configs": rows}])["topics"][0]
             if answer["error_code"] == 36:                  # made before, and the answer was lost
                 return
             if answer["error_code"] == 38:                  # not all nodes are registered yet
@@ -318,19 +321,20 @@ class Cluster:
             route.close()
 
     def active_controller(self):
-        """The node that leads the metadata, or None. It is asked for by DescribeQuorum."""
-        if self.layout == "1":
-            return self.nodes[1]
-        route = self.route()
+        """The node that leads the metadata, or None. Each is asked; one that is cut off may still believe that it does, and then the
+        answer is one of two."""
+        for node in self.controlling():
+            if node.alive() and not node.paused and re.search(r"^chronik_active_controller 1", self.metrics(node), re.MULTILINE):
+                return node
+        return None
+
+    def metrics(self, node):
+        """Its page of metrics, empty when it does not answer."""
         try:
-            answer = route.ask_any("DescribeQuorum", 0, topics=[{"topic_name": "__cluster_metadata",
-                                                                 "partitions": [{"partition_index": 0}]}])
-            judge(answer["error_code"], "DescribeQuorum")
-            return self.nodes.get(answer["topics"][0]["partitions"][0]["leader_id"])
-        except Again:
-            return None
-        finally:
-            route.close()
+            with urllib.request.urlopen(f"http://{self.hosts.address(node.number, ADMIN)}/metrics", timeout=1) as answer:
+                return answer.read().decode()
+        except OSError:
+            return ""
 
     def troubles(self):
         """What nodes did that no fault excuses: ended by themselves, or spoke of damage."""

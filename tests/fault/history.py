@@ -53,6 +53,8 @@ class Writer:
         with self.lock:
             if not self.file.closed:
                 self.file.write(line + "\n")
+                if do == "send":        # what is sent must be known even if this process is killed
+                    self.file.flush()
 
     def close(self):
         with self.lock:

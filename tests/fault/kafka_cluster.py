@@ -11,6 +11,7 @@ import subprocess
 
 from cluster import Cluster, ClusterError, Node
 from hosts import KAFKA, PEER
+from route import Again, judge
 
 JVM = ["-Xmx400m", "-Xshare:auto", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
 CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qg"
@@ -83,3 +84,15 @@ class KafkaCluster(Cluster):
         for node in self.nodes.values():
             node.process.wait(90)
             node.expected_dead = True
+
+    def active_controller(self):
+        route = self.route()
+        try:
+            answer = route.ask_any("DescribeQuorum", 0, topics=[{"topic_name": "__cluster_metadata",
+                                                                 "partitions": [{"partition_index": 0}]}])
+            judge(answer["error_code"], "DescribeQuorum")
+            return self.nodes.get(answer["topics"][0]["partitions"][0]["leader_id"])
+        except Again:
+            return None
+        finally:
+            route.close()

@@ -214,7 +214,7 @@ class Run:
         time.sleep(CALM_S)
         self.stop_load()
         self.read_all(1)
-        if len(self.cluster.serving()) > 2 and self.scenario.walk:
+        if self.cluster.factor > 2 and self.scenario.walk:
             self.walk()
         self.cluster.stop()
 

@@ -199,9 +199,7 @@ void history_watermark(struct history_part *p, struct history_ends before, struc
         if (ends.high >= 0 && ends.high < before.high)
                 violation(PART_FMT ": the high watermark was %lld and is %lld", PART_ARG(p), (long long)before.high,
                           (long long)ends.high);
-        if (ends.start >= 0 && ends.start < before.start)
-                violation(PART_FMT ": the log began at %lld and begins at %lld", PART_ARG(p), (long long)before.start,
-                          (long long)ends.start);
+        /* What retention deleted may be there again after a crash: nobody was promised that it is gone. */
         if (ends.start > 0 && (p->topic->promise == PROMISE_SAFE || p->topic->promise == PROMISE_NEWEST))
                 violation(PART_FMT ": the log begins at %lld, and nothing may be deleted", PART_ARG(p),
                           (long long)ends.start);

@@ -8,6 +8,8 @@
 #include "history.h"
 #include "network.h"
 
+#define STOP_NS (SECOND * 200) /* no orderly stop takes longer, whatever else happens */
+
 struct nemesis_counts nemesis_counts;
 static struct chance chance;
 static bool over;
@@ -71,11 +73,16 @@ static void crash_in_write(struct node_host *h)
 
 static void stop_in_order(struct node_host *h)
 {
+        int64_t until_ns = sim_now() + STOP_NS;
+
         nemesis_counts.stops++;
         world_say("stop %s", h->machine->name);
         node_host_stop(h);
-        while (h->machine->is_up)
+        while (h->machine->is_up) {
+                if (sim_now() > until_ns)
+                        world_fail("%s does not stop", h->machine->name);
                 fiber_queue_wait(&h->machine->ended, sim_now() + SECOND);
+        }
         wait_up_to(SECOND * 5);
         h->is_wanted = true;
 }

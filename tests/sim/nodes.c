@@ -59,6 +59,16 @@ static struct conf *conf_for(const struct node_host *h)
         set(&s, "groups.initial_rebalance_delay_ms=500");
         set(&s, "groups.offsets_retention_check_interval_ms=30000");
         set(&s, "topics.auto_create=false");
+        if (nodes_count > 1) {
+                char list[SET_SIZE] = "";
+
+                for (unsigned i = 0; i < nodes_count; i++)
+                        snprintf(list + strlen(list), sizeof list - strlen(list), "%s%d@10.0.0.%d:%d", i ? "," : "",
+                                 nodes[i].id, nodes[i].machine->number, PEER_PORT);
+                set(&s, "cluster.listen=10.0.0.%d:%d", h->machine->number, PEER_PORT);
+                set(&s, "cluster.controllers=%s", list);
+                set(&s, "cluster.plaintext=true");
+        }
         if (conf_parse("sim", STR_NULL, s.list, s.count, &machine, &conf, &errors))
                 world_fail("%s", errors.data ? errors.data : "no memory");
         return conf;

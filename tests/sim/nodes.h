@@ -3,7 +3,7 @@
 
 #include "machine.h"
 
-enum { NODES_MAX = 7, KAFKA_PORT = 9092 };
+enum { NODES_MAX = 7, KAFKA_PORT = 9092, PEER_PORT = 9093 };
 
 struct node_host {
         struct machine *machine;

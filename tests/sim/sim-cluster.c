@@ -20,6 +20,7 @@ enum { SECONDS = 300, SEEDS_QUICK = 12, SECONDS_QUICK = 120, GIVE_UP_S = 300, HA
 struct plan {
         uint64_t seed;
         unsigned nodes;
+        int16_t replicas;
         int64_t seconds;
 };
 
@@ -102,7 +103,7 @@ static void world_main(void *arg)
         history_topic_new("newest", PROMISE_NEWEST, 2);
         history_topic_new("recent", PROMISE_RECENT, 1);
         wait_ready("at the beginning");
-        client_create_topics(client_new("creator"), (int16_t)MIN2(plan->nodes, 3u));
+        client_create_topics(client_new("creator"), plan->replicas);
         start_clients(&c);
         nemesis_start(machine_of(0), chance_seed(plan->seed, 2));
         fiber_sleep(SECOND * plan->seconds);
@@ -170,8 +171,8 @@ static void run(const struct plan *plan, bool tells)
         ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
 
         path[n > 0 ? n : 0] = '\0';
-        snprintf(command, sizeof command, "SIM_SEED=%llu SIM_NODES=%u SIM_SECONDS=%lld %s",
-                 (unsigned long long)plan->seed, plan->nodes, (long long)plan->seconds, path);
+        snprintf(command, sizeof command, "SIM_SEED=%llu SIM_NODES=%u SIM_REPLICAS=%d SIM_SECONDS=%lld %s",
+                 (unsigned long long)plan->seed, plan->nodes, plan->replicas, (long long)plan->seconds, path);
         world_set_command(command);
         signal(SIGABRT, on_fatal);
         signal(SIGSEGV, on_fatal);
@@ -242,6 +243,7 @@ int main(void)
                 fprintf(stderr, "SIM_NODES is 1 to %d\n", NODES_MAX);
                 return 2;
         }
+        plan.replicas = (int16_t)env("SIM_REPLICAS", MIN2(plan.nodes, 3u));
         if (getenv("SIM_SEED")) {
                 plan.seed = (uint64_t)env("SIM_SEED", 1);
                 plan.seconds = env("SIM_SECONDS", SECONDS);

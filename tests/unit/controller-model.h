@@ -19,12 +19,14 @@ struct model_log {
 /* One node's replica of one partition. */
 struct model_replica {
         struct model_log log;
-        bool lost;    /* it misses something, and the controller has not been told */
-        bool evident; /* and will see it by itself: relaxed and rebooted, or another directory */
+        bool lost;              /* it misses something, and the controller has not been told */
+        int64_t reported_index; /* of the metadata that knows it: until then it does not lead */
+        bool evident;           /* and will see it by itself: relaxed and rebooted, or another directory */
         /* As leader. */
         int32_t epoch;             /* that the rest belongs to */
         int progress[NODES + 1];   /* of the others, as they told in this epoch; -1: nothing yet */
         int64_t epochs[NODES + 1]; /* of the registration under which they told it (KIP-903) */
+        int acked;                 /* what it has acknowledged itself */
         uint32_t asked;            /* in the ISR that was asked for: bit 1 << id */
 };
 
@@ -92,12 +94,13 @@ static inline struct model_replica *leading(int32_t id, int part)
         const struct meta_partition *p = known(n, &parts[part]);
         struct model_replica *r = &n->replicas[part];
 
-        if (!n->up || !n->registered || now_ms >= n->lease_until_ms || !p || p->leader != id ||
-            meta_image_leader(n->view, p) != id)
+        if (!p || !n->up || !n->registered || r->lost || n->view->index < r->reported_index ||
+            now_ms >= n->lease_until_ms || p->leader != id || meta_image_leader(n->view, p) != id)
                 return NULL;
         if (r->epoch != p->leader_epoch) {
                 r->epoch = p->leader_epoch;
                 r->asked = 0;
+                r->acked = 0;
                 for (int i = 0; i <= NODES; i++)
                         r->progress[i] = -1;
         }
@@ -126,9 +129,12 @@ static inline int high_watermark(int32_t id, int part)
 static inline void acknowledge(int32_t id, int part)
 {
         struct model_log *acked = &parts[part].acked;
-        const struct model_replica *r = leading(id, part);
+        struct model_replica *r = leading(id, part);
         int hw = r ? high_watermark(id, part) : 0;
 
+        if (!r || hw <= r->acked)
+                return;
+        r->acked = hw;
         if (hw <= acked->count)
                 return;
         if (common(&r->log, acked) < acked->count) /* a leader of old that goes on with another history */
@@ -202,15 +208,33 @@ static inline void ask_isr(int32_t id, int part, uint32_t leave_out)
         m->in_flight = true;
 }
 
+static bool unclean_asked; /* by the decision that is judged */
+
+static inline bool unclean_is_allowed(int part, const struct meta_partition *before, const struct meta_partition *p)
+{
+        struct topic_settings s;
+
+        assert(!settings_of_topic(&memory.settings, conf, image, parts[part].topic, &s));
+        return unclean_asked || s.unclean ||
+               (s.relaxed && before && before->last_known_elr_count &&
+                meta_partition_last_known_elr(before)[0] == p->leader);
+}
+
 /* Who leads has everything, or is said not to. One that is fenced leads on paper only, and one that has ended does not lead: both may still have to report what they
  * lost. */
 static inline const char *leader_fault(int part, const struct meta_partition *before, const struct meta_partition *p)
 {
-        bool told = p->recovering && (!before || !before->recovering || before->leader != p->leader);
+        bool told = p->recovering && p->leader != META_NO_NODE &&
+                    (!before || !before->recovering ||
+                     (before->leader != p->leader &&
+                      !meta_ids_contain(meta_partition_isr(before), before->isr_count, p->leader)));
         int32_t leader = meta_image_leader(image, p);
         struct model_part *m = &parts[part];
 
-        if (leader == META_NO_NODE || has_acked(leader, part))
+        if (told && !unclean_is_allowed(part, before, p))
+                return "an unclean election that nobody allowed";
+        told |= p->recovering && before && before->leader_epoch != p->leader_epoch; /* or still */
+        if (leader == META_NO_NODE || has_acked(leader, part) || (nodes[leader].replicas[part].lost && !told))
                 return NULL;
         if (p->replicas_count > 1 && !told)
                 return nodes[leader].registered ? "a leader that misses acknowledged records" : NULL;
@@ -225,10 +249,15 @@ static inline const char *member_fault(int part, const struct meta_partition *p)
         for (uint32_t i = 0; i < p->replicas_count; i++) {
                 int32_t id = meta_partition_replicas(p)[i];
 
-                if ((meta_ids_contain(meta_partition_isr(p), p->isr_count, id) ||
-                     meta_ids_contain(meta_partition_elr(p), p->elr_count, id)) &&
-                    p->replicas_count > 1 && !nodes[id].replicas[part].lost && !has_acked(id, part))
+                bool member = meta_ids_contain(meta_partition_isr(p), p->isr_count, id) ||
+                              meta_ids_contain(meta_partition_elr(p), p->elr_count, id);
+
+                if (!member || nodes[id].replicas[part].lost || has_acked(id, part))
+                        continue;
+                if (p->replicas_count > 1)
                         return "a member of ISR or ELR misses acknowledged records";
+                /* The only replica keeps its place with what it has. */
+                parts[part].acked.count = common(&nodes[id].replicas[part].log, &parts[part].acked);
         }
         return NULL;
 }

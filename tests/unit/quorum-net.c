@@ -17,7 +17,7 @@ struct peer_hub {
         bool stopped;
         struct peer_hub *next; /* of all that were ever made */
         struct ilist requests; /* unanswered */
-        struct mail mail;      /* of start and stop */
+        struct mail start, stop, end;
         struct loop *reply;
         struct mail *done;
 };
@@ -332,7 +332,7 @@ int peer_hub_watch(struct peer_hub *h, const struct peer_watch *w)
 
 static void hub_started(struct loop *l, struct mail *m)
 {
-        struct peer_hub *h = container_of(m, struct peer_hub, mail);
+        struct peer_hub *h = container_of(m, struct peer_hub, start);
 
         h->stopped = false;
         net.hubs[h->self.node] = h;
@@ -342,14 +342,14 @@ int peer_hub_start(struct peer_hub *h, uint16_t *ret_port)
 {
         if (ret_port)
                 *ret_port = 0;
-        h->mail.fn = hub_started;
-        loop_post(net.loop, &h->mail);
+        h->start.fn = hub_started;
+        loop_post(net.loop, &h->start);
         return 0;
 }
 
 static void hub_stopped(struct loop *l, struct mail *m)
 {
-        struct peer_hub *h = container_of(m, struct peer_hub, mail);
+        struct peer_hub *h = container_of(m, struct peer_hub, stop);
 
         h->stopped = true;
         if (net.hubs[h->self.node] == h)
@@ -373,13 +373,13 @@ void peer_hub_stop(struct peer_hub *h, int64_t timeout_ms, struct loop *reply, s
 {
         h->reply = reply;
         h->done = done;
-        h->mail.fn = hub_stopped;
-        loop_post(net.loop, &h->mail);
+        h->stop.fn = hub_stopped;
+        loop_post(net.loop, &h->stop);
 }
 
 static void hub_freed(struct loop *l, struct mail *m)
 {
-        struct peer_hub *h = container_of(m, struct peer_hub, mail);
+        struct peer_hub *h = container_of(m, struct peer_hub, end);
 
         ilist_for_each (rq, &h->requests, struct peer_request, link) {
                 struct flight *f = container_of(rq, struct flight, rq);
@@ -396,8 +396,8 @@ struct peer_hub *peer_hub_free(struct peer_hub *h)
 {
         if (!h)
                 return NULL;
-        h->mail.fn = hub_freed;
-        loop_post(net.loop, &h->mail);
+        h->end.fn = hub_freed;
+        loop_post(net.loop, &h->end);
         return NULL;
 }
 

@@ -148,7 +148,8 @@ static inline void world_do_stop_hub(struct world_ask *a)
         peer_hub_stop(a->n->hub, 1000, a->n->loop, &s->mail);
 }
 
-/* A list of nodes first..first + count - 1, for world_open() from now on. @port: of node 0 on 127.0.0.1; 0: no connections. */
+/* A list of nodes 1..@count, for world_open() from now on; 0: who is opened is alone. @port: of node 1 on 127.0.0.1; 0: no
+ * connections. */
 static inline void world_begin(const char *name, size_t count, int port)
 {
         snprintf(world_dir, sizeof world_dir, "/tmp/chronik-test-%s-%d", name, (int)getpid());
@@ -195,15 +196,17 @@ static inline int world_open(int32_t id, struct quorum_config cfg)
         }
         n->image = quorum_image(n->q);
         n->applied = n->image->index;
-        assert(!peer_hub_new(&(struct peer_conf){ .node = id,
-                                                  .directory = quorum_directory(n->q),
-                                                  .program = "test",
-                                                  .pool = n->pool,
-                                                  .listen = world_port ? n->address : NULL,
-                                                  .back_off_ms_max = 200 },
-                             &n->hub));
-        assert(!quorum_attach(n->q, n->hub));
-        assert(!peer_hub_start(n->hub, NULL));
+        if (n->cfg.controllers_count) {
+                assert(!peer_hub_new(&(struct peer_conf){ .node = id,
+                                                          .directory = quorum_directory(n->q),
+                                                          .program = "test",
+                                                          .pool = n->pool,
+                                                          .listen = world_port ? n->address : NULL,
+                                                          .back_off_ms_max = 200 },
+                                     &n->hub));
+                assert(!quorum_attach(n->q, n->hub));
+                assert(!peer_hub_start(n->hub, NULL));
+        }
         assert(!loop_start_thread(n->loop));
         n->runs = true;
         world_ask(n, world_do_start, NULL);
@@ -218,7 +221,8 @@ static inline void world_close(int32_t id)
         if (!n->runs)
                 return;
         world_ask(n, world_do_stop, NULL);
-        world_ask(n, world_do_stop_hub, &s);
+        if (n->hub)
+                world_ask(n, world_do_stop_hub, &s);
         loop_stop(n->loop);
         loop_join(n->loop);
         n->q = quorum_close(n->q);
@@ -293,6 +297,20 @@ static inline int32_t world_leader(int64_t wait_ms)
                         return leader;
                 world_sleep(5);
         }
+}
+
+static inline void world_do_stats(struct world_ask *a)
+{
+        quorum_stats(a->n->q, a->arg);
+        world_answer(a);
+}
+
+static inline struct quorum_stats world_stats(int32_t id)
+{
+        struct quorum_stats s;
+
+        world_ask(&world_nodes[id - 1], world_do_stats, &s);
+        return s;
 }
 
 static inline void world_do_describe(struct world_ask *a)

@@ -258,8 +258,12 @@ static void report_losses(int32_t id)
                                                     .topic_id = parts[i].topic_id,
                                                     .partition = parts[i].index };
 
-                if (n->replicas[i].lost && decide(CONTROLLER_REPORT_LOSS, &l, NULL, NULL) && !l.result.outcome)
+                if (n->replicas[i].lost && decide(CONTROLLER_REPORT_LOSS, &l, NULL, NULL) && !l.result.outcome) {
                         n->replicas[i].lost = false;
+                        n->replicas[i].reported_index = image->index;
+                        if (now_of(&parts[i])->replicas_count == 1) /* the only replica goes on with what it has */
+                                (void)member_fault(i, now_of(&parts[i]));
+                }
         }
 }
 
@@ -294,7 +298,9 @@ static void elect(int part, enum controller_election type)
 {
         struct controller_elect_leader e = { .topic = parts[part].topic, .partition = parts[part].index, .type = type };
 
+        unclean_asked = type == CONTROLLER_ELECT_UNCLEAN;
         decide(CONTROLLER_ELECT_LEADERS, &e, NULL, NULL);
+        unclean_asked = false;
 }
 
 static void duty(int32_t id, enum controller_op op)
@@ -348,6 +354,16 @@ static void make_topics(void)
         }
 }
 
+/* A live node finds that a disk has lost something. */
+static void rot(int32_t id, int part)
+{
+        if (!nodes[id].up || !nodes[id].registered)
+                return;
+        cut_log(&nodes[id].replicas[part]);
+        nodes[id].replicas[part].evident = false;
+        report_losses(id);
+}
+
 static void step_node(int32_t id)
 {
         struct model_node *n = &nodes[id];
@@ -369,6 +385,8 @@ static void step_node(int32_t id)
                         register_node(id);
                 break;
         case 5:
+                if (rng(12) == 0)
+                        rot(id, (int)rng((uint32_t)parts_count));
                 report_losses(id);
                 break;
         default:

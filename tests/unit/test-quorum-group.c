@@ -14,8 +14,10 @@ static void begin(const char *name, size_t count)
 
 static void end(void)
 {
-        for (int i = 0; i < WORLD_NODES; i++)
+        for (int i = 0; i < WORLD_NODES; i++) {
+                world_close(i + 1);
                 CU_ASSERT(!world_nodes[i].gone);
+        }
         world_end();
         net_end();
 }
@@ -162,12 +164,121 @@ static void test_snapshot_for_the_far_behind(void)
         CU_ASSERT_EQUAL_FATAL(world_open(behind, small), 0);
         CU_ASSERT(world_reaches(behind, world_applied_of(world_leader(1000)), 10000));
         CU_ASSERT(world_has(behind, name));
+        for (int i = 0; i < 200 && world_stats(behind).log_first_index <= 100; i++)
+                world_sleep(10); /* it shows the image before all of it is on its disk */
+        CU_ASSERT(world_stats(behind).log_first_index > 100);
+        CU_ASSERT(world_stats(leader).log_bytes < 8000 + 2 * 2000);
         /* What took the place of its log holds after a restart, too. */
         world_close(behind);
         CU_ASSERT_EQUAL_FATAL(world_open(behind, small), 0);
         CU_ASSERT_EQUAL(propose_at_leader("more"), QUORUM_OK);
         CU_ASSERT(world_reaches(behind, world_applied_of(world_leader(1000)), 10000));
         CU_ASSERT(world_has(behind, "more") && world_has(behind, name));
+        end();
+}
+
+static void test_log_for_the_behind(void)
+{
+        struct quorum_config cfg = {
+                .segment_len = 20000, .store_after_bytes = 1000, .store_after_ms = 20, .cache_bytes = 2000
+        };
+        int32_t leader, behind;
+        char name[200];
+
+        begin("behind", 3);
+        for (int i = 1; i <= 3; i++)
+                CU_ASSERT_EQUAL_FATAL(world_open(i, cfg), 0);
+        leader = world_voters(3, 10000);
+        CU_ASSERT_FATAL(leader > 0);
+        behind = leader == 3 ? 2 : 3;
+        world_close(behind);
+        for (int i = 0; i < 300; i++) {
+                snprintf(name, sizeof name, "s%0150d", i);
+                CU_ASSERT_EQUAL(propose_at_leader(name), QUORUM_OK);
+        }
+        CU_ASSERT_EQUAL_FATAL(world_open(behind, cfg), 0);
+        CU_ASSERT(world_reaches(behind, world_applied_of(world_leader(1000)), 10000));
+        CU_ASSERT(world_has(behind, name));
+        /* From the disk of the leader, whose memory has but the newest: no snapshot. */
+        CU_ASSERT_EQUAL(world_stats(behind).log_first_index, 1);
+        CU_ASSERT_EQUAL(world_stats(leader).snapshot_bytes, 0);
+        end();
+}
+
+static void test_alone_becomes_several(void)
+{
+        char why[512];
+
+        begin("several", 0);
+        CU_ASSERT_EQUAL_FATAL(world_open(1, plain()), 0);
+        CU_ASSERT_EQUAL_FATAL(world_leader(5000), 1);
+        CU_ASSERT_EQUAL(world_propose(1, "old"), QUORUM_OK);
+        world_close(1);
+        world_list_count = 3;
+        CU_ASSERT_EQUAL(form(3), 1);
+        CU_ASSERT(world_reaches(3, world_applied_of(1), 3000));
+        CU_ASSERT(world_has(3, "old"));
+        for (int i = 1; i <= 3; i++)
+                world_close(i);
+        /* And is not alone again by a mistake in the configuration. */
+        world_list_count = 0;
+        CU_ASSERT_EQUAL(world_open(1, plain()), QUORUM_E_REFUSED);
+        memcpy(why, world_nodes[0].why, sizeof why);
+        CU_ASSERT_PTR_NOT_NULL(strstr(why, "several controllers"));
+        end();
+}
+
+/* Three proposals that reach nobody, and then this loop does nothing until another one leads. */
+struct asleep {
+        struct world_proposal w[3];
+        struct world_ask *a;
+        int lost, ok;
+};
+static struct asleep asleep;
+
+static void asleep_done(struct quorum_proposal *p, int result)
+{
+        asleep.lost += result == QUORUM_E_LOST;
+        asleep.ok += result == QUORUM_OK;
+        if (asleep.lost + asleep.ok == 3)
+                world_answer(asleep.a);
+}
+
+static void do_sleep(struct world_ask *a)
+{
+        asleep = (struct asleep){ .a = a };
+        for (int i = 0; i < 3; i++) {
+                struct quorum_proposal *p = &asleep.w[i].p;
+                struct meta_batch batch = { 0 };
+                struct meta_record rec;
+
+                meta_record_init(&rec, META_FEATURE);
+                rec.feature.name = STR_LIT("slept");
+                rec.feature.level = 1;
+                assert(!meta_batch_add(&batch, &rec));
+                *p = (struct quorum_proposal){ .term = quorum_role(a->n->q).term, .done = asleep_done };
+                assert(!quorum_propose(a->n->q, p, &batch));
+        }
+        clock_sleep_ms(100);
+        net_heal();
+        clock_sleep_ms(1500);
+}
+
+static void test_overtaken_asleep(void)
+{
+        int32_t leader, next;
+
+        begin("asleep", 3);
+        leader = form(3);
+        CU_ASSERT_FATAL(leader > 0);
+        net_isolate(leader, true);
+        world_ask(&world_nodes[leader - 1], do_sleep, NULL);
+        CU_ASSERT_EQUAL(asleep.lost, 3);
+        next = world_leader(5000);
+        CU_ASSERT(next > 0 && next != leader);
+        CU_ASSERT_EQUAL(propose_at_leader("x"), QUORUM_OK);
+        CU_ASSERT(world_reaches(leader, world_applied_of(world_leader(1000)), 5000));
+        CU_ASSERT(!world_has(leader, "slept"));
         end();
 }
 
@@ -321,6 +432,9 @@ static const struct unit_case cases[] = {
         { "a leader that stops hands over", test_stop_hands_over },
         { "a proposal whose leader is cut off", test_lost_proposal },
         { "a snapshot for who is far behind", test_snapshot_for_the_far_behind },
+        { "the log, for who is less behind", test_log_for_the_behind },
+        { "one that becomes several", test_alone_becomes_several },
+        { "a leader that sleeps and is overtaken", test_overtaken_asleep },
         { "adding and removing voters", test_add_and_remove },
         { "a wiped voter is refused", test_wiped_voter },
         { "two wiped disks and a third", test_two_wiped_disks },

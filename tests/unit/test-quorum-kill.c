@@ -1,7 +1,8 @@
-/* Goal: processes that are killed at any moment lose nothing that the group has acknowledged, over real connections.
+/* Goal: processes that end at any moment lose nothing that the group has acknowledged, over real connections.
  * Method: three processes, each a controller; whoever leads proposes as fast as it can and writes to a pipe what was
- * acknowledged. The parent kills one after the other with SIGKILL and starts it again; in the end each is asked to stop, and
- * tells what its image has. QUORUM_S=N: so many seconds. */
+ * acknowledged. The parent kills one after the other with SIGKILL and starts it again; some end themselves right after the
+ * n-th durable step (log, store, members, snapshot, ...), for any n. One stays away for long, so that it needs a snapshot. In
+ * the end each is asked to stop, and tells what its image has. QUORUM_S=N: so many seconds. */
 #include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -18,7 +19,16 @@ struct told {
         int64_t n;
 };
 
+enum { STEPPED = 77 }; /* exit status of one that ended itself */
+
 static volatile sig_atomic_t ends;
+static atomic_int steps_left;
+
+static void step(void *arg, const char *what)
+{
+        if (atomic_fetch_sub(&steps_left, 1) == 1)
+                _exit(STEPPED);
+}
 
 static void on_term(int signo)
 {
@@ -40,17 +50,19 @@ static struct quorum_config small(void)
                                        .store_after_ms = 100,
                                        .cache_bytes = 20000,
                                        .election_ms = 300,
-                                       .volume_bytes_max = 400000 };
+                                       .step = step,
+                                       .volume_bytes_max = 100000 };
 }
 
 /* Names are numbers of the parent's giving: @from on. */
-static void child(int32_t id, int fd, int64_t from)
+static void child(int32_t id, int fd, int64_t from, int die_after)
 {
         struct meta_image *image;
         struct pmap_iter it;
         const struct meta_feature *f;
 
         signal(SIGTERM, on_term);
+        atomic_store(&steps_left, die_after);
         diag_set_level(DIAG_ERROR);
         if (world_open(id, small())) {
                 fprintf(stderr, "node %d: %s\n", id, world_nodes[id - 1].why);
@@ -86,13 +98,13 @@ static struct {
         int64_t acked_count, index[NODES];
 } family;
 
-static void spawn(int i)
+static void spawn(int i, int die_after)
 {
         family.next += 5000;
         fflush(NULL);
         family.pids[i] = fork();
         if (!family.pids[i])
-                child(i + 1, family.fds[1], family.next);
+                child(i + 1, family.fds[1], family.next, die_after);
 }
 
 static void listen_for(int64_t ms)
@@ -121,13 +133,13 @@ static void listen_for(int64_t ms)
 static void test_kill(void)
 {
         const char *s = getenv("QUORUM_S");
-        int64_t end_ms = clock_mono_ms() + (s ? atoll(s) : 6) * 1000, before;
-        int kills = 0, status, lost = 0;
+        int64_t end_ms = clock_mono_ms() + (s ? atoll(s) : 10) * 1000, before;
+        int kills = 0, stepped = 0, status, lost = 0;
 
         world_begin("kill", NODES, 20000 + (int)getpid() % 20000);
         CU_ASSERT_EQUAL_FATAL(pipe(family.fds), 0);
         for (int i = 0; i < NODES; i++)
-                spawn(i);
+                spawn(i, 0);
         for (int i = 0; i < 100 && !family.acked_count; i++)
                 listen_for(100);
         CU_ASSERT_FATAL(family.acked_count > 0);
@@ -137,10 +149,18 @@ static void test_kill(void)
                 listen_for(50 + (int64_t)(random_u64() % 700));
                 kill(family.pids[i], SIGKILL);
                 waitpid(family.pids[i], &status, 0);
-                CU_ASSERT(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+                if (WIFEXITED(status) && WEXITSTATUS(status) == STEPPED)
+                        stepped++;
+                else
+                        CU_ASSERT(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
                 kills++;
-                listen_for((int64_t)(random_u64() % 300));
-                spawn(i);
+                listen_for((int64_t)(random_u64() % (kills % 5 ? 300 : 2000)));
+                spawn(i, random_u64() % 2 ? 0 : 1 + (int)(random_u64() % (random_u64() % 2 ? 30 : 300)));
+        }
+        for (int i = 0; i < NODES; i++) { /* those that would end themselves */
+                kill(family.pids[i], SIGKILL);
+                waitpid(family.pids[i], &status, 0);
+                spawn(i, 0);
         }
         /* It is alive still; then all are asked. What comes last is committed by all before they are. */
         before = family.acked_count;
@@ -161,9 +181,63 @@ static void test_kill(void)
         for (int64_t n = 0; n < NAMES_MAX; n++)
                 lost += family.acked[n] && !family.has[n]; /* by nobody */
         CU_ASSERT_EQUAL(lost, 0);
-        printf("%d kills, %lld acknowledged ", kills, (long long)family.acked_count);
+        printf("%d ends, %d of them after a step, %lld acknowledged ", kills, stepped, (long long)family.acked_count);
         file_remove_tree(world_dir);
 }
 
-static const struct unit_case cases[] = { { "killed at any moment", test_kill } };
+/* A voter that needs a snapshot ends after each of the steps by which that takes the place of what it had, one after the other,
+ * and comes up again each time. */
+static void test_end_while_installing(void)
+{
+        int status, stepped = 0, lost = 0, behind = 0;
+        int64_t before;
+
+        memset(&family, 0, sizeof family);
+        world_begin("install", NODES, 20000 + (int)getpid() % 20000 + 10);
+        CU_ASSERT_EQUAL_FATAL(pipe(family.fds), 0);
+        for (int i = 0; i < NODES; i++)
+                spawn(i, 0);
+        for (int i = 0; i < 100 && family.acked_count < 100; i++)
+                listen_for(100);
+        CU_ASSERT_FATAL(family.acked_count >= 100);
+        for (int n = 1; n <= 9; n++) {
+                kill(family.pids[2], SIGKILL);
+                waitpid(family.pids[2], &status, 0);
+                CU_ASSERT(WIFSIGNALED(status) || WEXITSTATUS(status) == STEPPED);
+                stepped += n > 1 && WIFEXITED(status);
+                before = family.acked_count; /* so many that the others have cut their logs */
+                for (int i = 0; i < 200 && family.acked_count < before + 2500; i++)
+                        listen_for(50);
+                CU_ASSERT(family.acked_count >= before + 2500);
+                spawn(2, n);
+                listen_for(1000);
+        }
+        kill(family.pids[2], SIGKILL);
+        waitpid(family.pids[2], &status, 0);
+        CU_ASSERT(stepped >= 6);
+        spawn(2, 0);
+        listen_for(4000); /* it gets what it lacks */
+        for (int i = 0; i < NODES; i++)
+                kill(family.pids[i], SIGTERM);
+        for (int i = 0; i < 100 && !(family.index[0] && family.index[1] && family.index[2]); i++)
+                listen_for(100);
+        for (int i = 0; i < NODES; i++) {
+                waitpid(family.pids[i], &status, 0);
+                CU_ASSERT(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        }
+        listen_for(200);
+        for (int64_t n = 0; n < NAMES_MAX; n++) {
+                lost += family.acked[n] && !family.has[n];
+                behind += family.acked[n] && !(family.has[n] & 1 << 3);
+        }
+        CU_ASSERT_EQUAL(lost, 0);
+        CU_ASSERT(behind < 200); /* the third has it too, but for the very last */
+        printf("%d ends after a step, %lld acknowledged ", stepped, (long long)family.acked_count);
+        file_remove_tree(world_dir);
+}
+
+static const struct unit_case cases[] = {
+        { "killed at any moment", test_kill },
+        { "ended while a snapshot takes over", test_end_while_installing },
+};
 UNIT_MAIN("quorum-kill", cases)
