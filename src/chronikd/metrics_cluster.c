@@ -31,7 +31,7 @@ static void write_members(struct node *n, struct strbuf *out)
         ask.mem = &v.mem;
         ask_controller(n, &ask);
         if (!ask.result.outcome && !told.result.outcome) {
-                quorum_view_fill(&v, &told);
+                quorum_view_fill(&v, n->conf, &told);
                 metrics_gauge(out, "chronik_quorum_voters", "Controllers that vote.", v.voters);
                 metrics_gauge(out, "chronik_quorum_voters_heard",
                               "Controllers that vote and were heard of lately; below half of chronik_quorum_voters and "
