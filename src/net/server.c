@@ -138,6 +138,14 @@ void net_server_stop(struct net_server *s, int64_t timeout_ms, struct loop *repl
                 loop_post(s->reactors[i].loop, &s->reactors[i].stop_mail);
 }
 
+void net_server_join(struct net_server *s)
+{
+        for (unsigned i = 0; i < s->cfg.reactors_count; i++) {
+                loop_stop(s->reactors[i].loop);
+                loop_join(s->reactors[i].loop);
+        }
+}
+
 struct net_server *net_server_free(struct net_server *s)
 {
         return s ? server_free_all(s) : NULL;

@@ -185,6 +185,8 @@ unsigned net_server_reactors_count(const struct net_server *s);
 /* Stop in steps: no new connections and no new requests; then answered requests are sent, up to @timeout_ms; then
  * every connection is closed and @done is called on the loop @reply. Any thread, once. */
 void net_server_stop(struct net_server *s, int64_t timeout_ms, struct loop *reply, struct mail *done);
+/* After the stop has been reported: end the threads, and nothing more. For owners who have requests left to clean up. */
+void net_server_join(struct net_server *s);
 /* After the stop has been reported: end the threads, free. NULL is fine. Returns NULL. */
 struct net_server *net_server_free(struct net_server *s);
 

@@ -3,8 +3,8 @@
  * and nothing more is encrypted before it has left. So OpenSSL never has to repeat a write, and an idle connection has
  * no buffers.
  *
- * The kernel's TLS is not used: it needs a module that is not loaded everywhere, and what it would save is the copy of
- * one pread per block (docs/BENCHMARKS.md).
+ * The kernel's TLS is not used: it needs a module that is not there everywhere, and a second way to send that would have
+ * to be proved as this one is.
  *
  * Handshakes are what strangers can make us work for. So only so many run on a reactor at a time, and each has to be
  * done in open_ms_max; the others wait for their turn, in order, and not for ever. */

@@ -209,6 +209,8 @@ struct peer_hub *peer_hub_free(struct peer_hub *h)
 {
         if (!h)
                 return NULL;
+        if (h->server)
+                net_server_join(h->server);
         for (unsigned i = 0; i < h->conf.reactors_count; i++)
                 ilist_for_each (in, &h->reactors[i].ins, struct peer_in, link)
                         peer_in_free(in);

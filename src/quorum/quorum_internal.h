@@ -118,7 +118,7 @@ struct quorum_snapshot_file {
 #define QUORUM_CHUNK_READS_MAX 8
 
 struct quorum_sender;   /* quorum_snapshots.c: a snapshot on its way to a member */
-struct quorum_observer; /* quorum_feed.c */
+struct quorum_observer; /* quorum_observers.c */
 
 struct quorum {
         struct quorum_config cfg; /* with defaults, and copies of what it points to */
@@ -421,12 +421,17 @@ void quorum_receiving_end(struct quorum *q);
 void quorum_fetch_asked(struct quorum *q, struct peer_request *rq, const struct quorum_fetch_request *m);
 void quorum_fetch_snapshot_asked(struct quorum *q, struct peer_request *rq,
                                  const struct quorum_fetch_snapshot_request *m);
-void quorum_observers_told(struct quorum *q, struct peer_request *rq, const struct quorum_observers_request *m);
 void quorum_feed_init(struct quorum *q);
 /* More is committed, or the leader changed: those who wait are answered. */
 void quorum_feed_wake(struct quorum *q);
 /* This node stops: all are. */
 void quorum_feed_stop(struct quorum *q);
+
+/* ---- quorum_observers.c ---- */
+
+/* Observer @node has asked for what comes next. */
+void quorum_observer_note(struct quorum *q, int32_t node, const struct quorum_fetch_request *m);
 void quorum_feed_describe(struct quorum *q, struct quorum_description *ret);
+void quorum_observers_told(struct quorum *q, struct peer_request *rq, const struct quorum_observers_request *m);
 /* Tell the leader who is fed here, now and then. */
 void quorum_feed_report(struct quorum *q);

@@ -30,6 +30,7 @@ int voters_decode(struct span payload, struct voters *ret_voters)
         CLEANUP(arena_finip) struct arena mem;
         struct cursor c = cursor_of(payload);
         struct quorum_voters m;
+        struct raft_members members;
         struct voters v = { 0 };
         uint16_t version = cursor_be16(&c);
         int r;
@@ -45,6 +46,9 @@ int voters_decode(struct span payload, struct voters *ret_voters)
         for (int32_t i = 0; i < m.members_count; i++)
                 if (take_member(&v, &m.members[i]))
                         return VOTERS_E_DAMAGED;
+        voters_members(&v, &members);
+        if (!raft_members_are_sane(&members))
+                return VOTERS_E_DAMAGED;
         for (int32_t i = 0; i < m.expected_count; i++) {
                 if (m.expected[i] < 0 || voters_expect(&v, m.expected[i]))
                         return VOTERS_E_DAMAGED;

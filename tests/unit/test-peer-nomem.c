@@ -168,7 +168,7 @@ static void test_tls(void)
         tls_begin();
         run(1);
         atomic_store(&ssl_too, true);
-        run(29);
+        run(97);
         atomic_store(&ssl_too, false);
         tls_end();
 }

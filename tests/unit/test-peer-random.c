@@ -27,6 +27,7 @@ static unsigned rnd(unsigned n)
         return (unsigned)(rng >> 33) % n;
 }
 
+/* @cond is looked at twice. */
 #define MUST(cond) \
         do { \
                 if (!(cond)) \
@@ -116,7 +117,7 @@ static void call_random(struct random_call *rc)
                                        .timeout_ms = rnd(4) ? 5000 : 1 + rnd(60),
                                        .loop = mine ? here : there,
                                        .done = on_call_done };
-        MUST(peer_out_begin(&rc->call.out, rc->len, 0) == 0);
+        CU_ASSERT_EQUAL_FATAL(peer_out_begin(&rc->call.out, rc->len, 0), 0);
         writer_bytes(&rc->call.out.w, rc->bytes, rc->len);
         waiting++;
         if (mine) {
@@ -189,7 +190,8 @@ static void run_seed(void)
 {
         rng = seed;
         world_begin();
-        MUST(!loop_new("there", &there) && !loop_start_thread(there));
+        CU_ASSERT_EQUAL_FATAL(loop_new("there", &there), 0);
+        CU_ASSERT_EQUAL_FATAL(loop_start_thread(there), 0);
         for (unsigned i = 1; i <= NODES; i++)
                 node_begin(i);
         for (unsigned i = 0; i < ROUNDS; i++)

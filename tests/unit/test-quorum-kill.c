@@ -185,5 +185,59 @@ static void test_kill(void)
         file_remove_tree(world_dir);
 }
 
-static const struct unit_case cases[] = { { "killed at any moment", test_kill } };
+/* A voter that needs a snapshot ends after each of the steps by which that takes the place of what it had, one after the other,
+ * and comes up again each time. */
+static void test_end_while_installing(void)
+{
+        int status, stepped = 0, lost = 0, behind = 0;
+        int64_t before;
+
+        memset(&family, 0, sizeof family);
+        world_begin("install", NODES, 20000 + (int)getpid() % 20000 + 10);
+        CU_ASSERT_EQUAL_FATAL(pipe(family.fds), 0);
+        for (int i = 0; i < NODES; i++)
+                spawn(i, 0);
+        for (int i = 0; i < 100 && family.acked_count < 100; i++)
+                listen_for(100);
+        CU_ASSERT_FATAL(family.acked_count >= 100);
+        for (int n = 1; n <= 9; n++) {
+                kill(family.pids[2], SIGKILL);
+                waitpid(family.pids[2], &status, 0);
+                CU_ASSERT(WIFSIGNALED(status) || WEXITSTATUS(status) == STEPPED);
+                stepped += n > 1 && WIFEXITED(status);
+                before = family.acked_count; /* so many that the others have cut their logs */
+                for (int i = 0; i < 200 && family.acked_count < before + 2500; i++)
+                        listen_for(50);
+                CU_ASSERT(family.acked_count >= before + 2500);
+                spawn(2, n);
+                listen_for(1000);
+        }
+        kill(family.pids[2], SIGKILL);
+        waitpid(family.pids[2], &status, 0);
+        CU_ASSERT(stepped >= 6);
+        spawn(2, 0);
+        listen_for(4000); /* it gets what it lacks */
+        for (int i = 0; i < NODES; i++)
+                kill(family.pids[i], SIGTERM);
+        for (int i = 0; i < 100 && !(family.index[0] && family.index[1] && family.index[2]); i++)
+                listen_for(100);
+        for (int i = 0; i < NODES; i++) {
+                waitpid(family.pids[i], &status, 0);
+                CU_ASSERT(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        }
+        listen_for(200);
+        for (int64_t n = 0; n < NAMES_MAX; n++) {
+                lost += family.acked[n] && !family.has[n];
+                behind += family.acked[n] && !(family.has[n] & 1 << 3);
+        }
+        CU_ASSERT_EQUAL(lost, 0);
+        CU_ASSERT(behind < 200); /* the third has it too, but for the very last */
+        printf("%d ends after a step, %lld acknowledged ", stepped, (long long)family.acked_count);
+        file_remove_tree(world_dir);
+}
+
+static const struct unit_case cases[] = {
+        { "killed at any moment", test_kill },
+        { "ended while a snapshot takes over", test_end_while_installing },
+};
 UNIT_MAIN("quorum-kill", cases)
