@@ -128,6 +128,9 @@ int ingest_join(struct node *n)
         r->loop = n->loop;
         r->table = n->table;
         r->node_id = n->led.node_id;
+        r->fetch_wait_ms = (int32_t)n->conf->replication.fetch_wait_ms;
+        r->fetch_bytes = (int32_t)n->conf->replication.fetch_response_bytes;
+        snprintf(r->watermarks_path, sizeof r->watermarks_path, "%s/high-watermarks", n->log_dir);
         return replication_open(r, n->mesh.hub, n->pool);
 }
 
@@ -223,7 +226,9 @@ int ingest_serve(struct node *n)
         n->scrub.loop = n->loop;
         n->scrub.interval_ms = c->storage.scrub_interval_ms;
         n->scrub.bytes_per_second_max = c->storage.scrub_bytes_per_second;
-        r = led_init(&n->led);
+        r = n->mesh.hub ? watermarks_load(n->replication.watermarks_path, &n->led.watermarks) : 0;
+        if (!r)
+                r = led_init(&n->led);
         if (r)
                 return node_fail("cannot start", strerror(-r));
         r = handler_new(&(struct handler_deps){ .conf = c,

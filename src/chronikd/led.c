@@ -18,6 +18,7 @@ void led_fini(struct led *led)
 {
         assert(!led->folders);
         led->image = meta_image_unref(led->image);
+        led->watermarks = watermarks_free(led->watermarks);
 }
 
 static bool is_offsets_topic(struct str name)

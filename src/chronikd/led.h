@@ -12,6 +12,7 @@
 #include "meta/delta.h"
 #include "plog/store.h"
 #include "replica/replicator.h"
+#include "replica/watermarks.h"
 
 struct led_folder;
 
@@ -28,6 +29,7 @@ struct led {
         bool is_cluster;               /* there are other nodes, which may have taken over what was here */
         unsigned jobs_max;             /* on the pool at a time, at least 1 */
         struct replicator *replicator; /* told of every partition; NULL: the node is alone */
+        struct watermarks *watermarks; /* what was known before the start, led's from led_init() on; NULL: nothing */
         int64_t replica_lag_max_ms;
         const atomic_llong *lease_until_ms; /* NULL: no lease; see struct partition_open_args */
         /* Everything that the images up to @index asked for is done. On @loop. */

@@ -215,6 +215,9 @@ int replication_open(struct replication *r, struct peer_hub *hub, struct iopool 
                                                            .table = r->table,
                                                            .hub = hub,
                                                            .pool = pool,
+                                                           .watermarks_path = r->watermarks_path,
+                                                           .fetch_wait_ms = r->fetch_wait_ms,
+                                                           .fetch_bytes = r->fetch_bytes,
                                                            .ops = { .alter = alter, .failed = failed, .arg = r } },
                               &r->replicator);
 }

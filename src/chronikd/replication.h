@@ -12,6 +12,8 @@ struct replication {
         struct loop *loop; /* where the controller's answers arrive: the main loop */
         struct partition_table *table;
         int32_t node_id;
+        char watermarks_path[1300];
+        int32_t fetch_wait_ms, fetch_bytes;
         atomic_llong broker_epoch;
         /* Monotonic ms until which this node may act as leader beside others: the controller answered its heartbeat. */
         atomic_llong lease_until_ms;

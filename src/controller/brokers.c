@@ -360,6 +360,11 @@ void decide_unregister_broker(struct decision *d, struct controller_unregister_b
                                 u->broker_id);
                 return;
         }
+        if (!b->fenced && !b->in_shutdown) { /* it would go on serving what is not its own any more */
+                decision_refuse(d, &u->result, CONTROLLER_E_INVALID,
+                                "Broker %d is alive: stop it first, or decommission it.", u->broker_id);
+                return;
+        }
         elect_before_loss(d, &u->broker_id, 1);
         meta_record_init(&r, META_BROKER_REMOVE);
         r.broker_remove.broker_id = b->id;

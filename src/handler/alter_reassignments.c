@@ -49,6 +49,7 @@ static bool prepare_topic(struct move_op *op, int32_t i)
         out->partitions_count = in->partitions_count;
         for (int32_t k = 0; k < in->partitions_count; k++) {
                 alter_partition_reassignments_response_partition_init(&out->partitions[k]);
+                out->partitions[k].error_message = STR_NULL;
                 out->partitions[k].partition_index = in->partitions[k].partition_index;
                 op->items[op->items_count++] = (struct controller_reassign){
                         .topic = in->name,
@@ -76,6 +77,7 @@ void handler_alter_partition_reassignments(struct rq *rq)
         if (!RQ_DECODE(rq, alter_partition_reassignments_request, &op->req))
                 return;
         alter_partition_reassignments_response_init(&op->rsp);
+        op->rsp.error_message = STR_NULL;
         op->rsp.allow_replication_factor_change = op->req.allow_replication_factor_change;
         for (int32_t i = 0; i < op->req.topics_count; i++)
                 count += (size_t)op->req.topics[i].partitions_count;

@@ -43,6 +43,7 @@ static bool tell(struct elect_op *op)
                 }
                 p = &t->partition_result[t->partition_result_count++];
                 elect_leaders_response_partition_init(p);
+                p->error_message = STR_NULL;
                 p->partition_id = item->partition;
                 p->error_code = error_of_controller(result->outcome);
                 if (!p->error_code)

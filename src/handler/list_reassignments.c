@@ -60,6 +60,7 @@ void handler_list_partition_reassignments(struct rq *rq)
         if (!RQ_DECODE(rq, list_partition_reassignments_request, &req))
                 return;
         list_partition_reassignments_response_init(&rsp);
+        rsp.error_message = STR_NULL;
         rsp.topics =
                 ARENA_NEW_ARRAY(&rq->arena, out_topic,
                                 req.topics_count < 0 ? rq->image->topics_by_name.count : (uint32_t)req.topics_count);

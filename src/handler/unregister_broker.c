@@ -1,5 +1,5 @@
 /* UnregisterBroker (key 64): a broker that will not come back is forgotten. Its replicas stay in the assignments until they
- * are reassigned. Source: KIP-631. */
+ * are reassigned. One that is alive is refused (Kafka takes it, and leaves a process that serves nobody). Source: KIP-631. */
 #include "handler/ask.h"
 #include "wire/messages.h"
 
@@ -16,6 +16,7 @@ static void done(struct controller_request *crq)
         struct unregister_broker_response rsp;
 
         unregister_broker_response_init(&rsp);
+        rsp.error_message = STR_NULL;
         rsp.error_code = error_of_controller(result->outcome);
         if (rsp.error_code) {
                 rsp.error_message = RQ_TEXT(op->rq, "%.*s", STR_FMT(result->message));

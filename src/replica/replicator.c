@@ -3,11 +3,14 @@
 #include "replica/replicator.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "replica/replicator_priv.h"
+#include "replica/watermarks.h"
+#include "sys/clock.h"
 #include "sys/diag.h"
 
-enum { TICK_MS = 1000, FETCH_WAIT_MS = 500, FETCH_BYTES = 8 << 20, STOP_LOOK_MS = 5 };
+enum { TICK_MS = 1000, FETCH_WAIT_MS = 500, FETCH_BYTES = 8 << 20, WATERMARKS_MS = 5000, STOP_LOOK_MS = 5 };
 
 enum note_kind { NOTE_ROLE, NOTE_ASK, NOTE_FAILED };
 
@@ -127,12 +130,43 @@ static int rescan_one(void *arg, struct partition *p)
         return 0;
 }
 
+static void save_run(struct io_job *job)
+{
+        struct replicator *r = container_of(job, struct replicator, saving);
+        int e = watermarks_save(r->cfg.watermarks_path, r->cfg.table);
+
+        if (e && !r->save_failed) /* the next start takes longer to show what is there: no more than that */
+                diag(DIAG_WARN, "high watermarks cannot be written to %s: %s", r->cfg.watermarks_path, strerror(-e));
+        r->save_failed = e != 0;
+}
+
+static void save_done(struct io_job *job)
+{
+        struct replicator *r = container_of(job, struct replicator, saving);
+
+        r->saves = false;
+        r->busy--;
+}
+
+static void save(struct replicator *r)
+{
+        if (r->saves || !r->cfg.watermarks_path || !atomic_load(&r->opened))
+                return;
+        r->saves = true;
+        r->busy++;
+        r->saved_ms = clock_mono_ms();
+        r->saving = (struct io_job){ .run = save_run, .done = save_done, .reply_loop = r->loop };
+        iopool_submit(r->cfg.pool, &r->saving);
+}
+
 static void on_tick(struct loop_timer *t)
 {
         struct replicator *r = container_of(t, struct replicator, tick);
 
         if (r->stopping)
                 return;
+        if (clock_mono_ms() - r->saved_ms >= r->cfg.watermarks_ms)
+                save(r);
         (void)partition_table_visit(r->cfg.table, tick_one, r);
         if (__atomic_exchange_n(&r->rescan, false, __ATOMIC_RELAXED))
                 (void)partition_table_visit(r->cfg.table, rescan_one, r);
@@ -159,6 +193,9 @@ int replicator_new(const struct replicator_config *cfg, struct replicator **ret_
         r->cfg = *cfg;
         if (!r->cfg.tick_ms)
                 r->cfg.tick_ms = TICK_MS;
+        if (!r->cfg.watermarks_ms)
+                r->cfg.watermarks_ms = WATERMARKS_MS;
+        r->saved_ms = clock_mono_ms();
         if (!r->cfg.fetch_wait_ms)
                 r->cfg.fetch_wait_ms = FETCH_WAIT_MS;
         if (!r->cfg.fetch_bytes)
@@ -291,6 +328,11 @@ void replicator_set_broker_epoch(struct replicator *r, int64_t epoch)
         loop_post(r->loop, &w->mail);
 }
 
+void replicator_opened(struct replicator *r)
+{
+        atomic_store(&r->opened, true);
+}
+
 void replicator_set_rates(struct replicator *r, int64_t leader_bytes, int64_t follower_bytes)
 {
         atomic_store(&r->leader_throttle.bytes_per_second, leader_bytes);
@@ -301,6 +343,7 @@ void replicator_stats(const struct replicator *r, struct replicator_stats *ret)
 {
         *ret = (struct replicator_stats){
                 .bytes_fetched = atomic_load(&r->bytes_fetched),
+                .bytes_served = atomic_load(&r->serve.bytes),
                 .batches_refused = atomic_load(&r->batches_refused),
                 .fetches = atomic_load(&r->fetches),
                 .truncations = atomic_load(&r->truncations),

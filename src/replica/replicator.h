@@ -39,6 +39,10 @@ struct replicator_config {
         struct peer_hub *hub;
         struct iopool *pool;
         struct replica_ops ops;
+        /* The file of high watermarks (watermarks.h), saved every watermarks_ms (0: 5 s, as Kafka does) and at the stop; NULL: none.
+         * Outlives it. */
+        const char *watermarks_path;
+        int64_t watermarks_ms;
         int64_t tick_ms;       /* how often lags are looked at; 0: 1 s */
         int32_t fetch_wait_ms; /* long poll of a follower; 0: 500 */
         int32_t fetch_bytes;   /* of one answer; 0: 8 MiB */
@@ -56,6 +60,8 @@ struct replicator *replicator_free(struct replicator *r);
 
 /* This node has registered: its fetches carry the epoch (KIP-903). Nothing is fetched before. Any thread. */
 void replicator_set_broker_epoch(struct replicator *r, int64_t epoch);
+/* Every partition that this node has is in the table: from now on their high watermarks are saved. Any thread. */
+void replicator_opened(struct replicator *r);
 /* Bytes in a second that replicas which are not in sync copy, as leader and as follower; 0: no limit. Any thread. */
 void replicator_set_rates(struct replicator *r, int64_t leader_bytes, int64_t follower_bytes);
 
@@ -69,7 +75,7 @@ void replica_alter_answer(struct replica_alter *a);
 
 /* Sums since the start; any thread. */
 struct replicator_stats {
-        uint64_t bytes_fetched, batches_refused, fetches, truncations, restarts;
+        uint64_t bytes_fetched, bytes_served, batches_refused, fetches, truncations, restarts;
         uint64_t following, serving; /* now: partitions that are followed, followers' sessions */
 };
 void replicator_stats(const struct replicator *r, struct replicator_stats *ret);

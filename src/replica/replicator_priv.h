@@ -94,6 +94,11 @@ struct replicator {
         struct loop_timer tick;
         bool rescan; /* news of a partition was lost for want of memory */
 
+        struct io_job saving; /* watermarks */
+        bool saves, save_failed;
+        atomic_bool opened;
+        int64_t saved_ms;
+
         struct partition **asks; /* with a question; held */
         size_t asks_count, asks_size;
         bool ask_runs;

@@ -20,6 +20,7 @@ struct serve {
         struct iopool *pool;       /* for reads that need the disk */
         struct throttle *throttle; /* of this node as a leader */
         atomic_uint sessions;      /* alive */
+        atomic_ullong bytes;       /* of records that were sent, since the start */
 };
 
 /* Before the hub starts. @s outlives the hub. Return: as peer_hub_register(). */

@@ -194,6 +194,7 @@ static void answer_commit(struct answer *a)
                 w->tell = false;
                 if (!a->said[i].records.ext)
                         continue;
+                atomic_fetch_add_explicit(&a->s->serve->bytes, w->slice.len, memory_order_relaxed);
                 throttle_note(a->s->serve->throttle, clock_mono_ms(), (int64_t)w->slice.len);
                 w->slice.len = 0;
                 w->hungry = false;

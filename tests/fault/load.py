@@ -111,11 +111,10 @@ class Producer(Worker):
         if self.id is None:
             self.begin()
         address, _ = self.route.leader(self.topic, self.p)
-        client = self.route.client_at(address)
         try:
-            self.stream(client)
+            self.stream(self.route.client_at(address))
         except (Again, ClientError, OSError) as why:
-            self.route.drop(client)     # answers may still be under way on it
+            self.route.drop_at(address)     # answers may still be under way on it
             self.route.lost(self.topic, self.p)
             raise Again(str(why)) from why
 

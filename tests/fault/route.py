@@ -65,12 +65,11 @@ class Route:
             client.close()
         self.open.clear()
 
-    def drop(self, client):
-        """This connection is of no use any more."""
-        for address, known in list(self.open.items()):
-            if known is client:
-                del self.open[address]
-        client.close()
+    def drop_at(self, address):
+        """The connection to there, if there is one, is of no use any more."""
+        client = self.open.pop(address, None)
+        if client:
+            client.close()
 
     def client_at(self, address):
         if address not in self.open:
@@ -88,7 +87,7 @@ class Route:
         try:
             return client.call(api, version, **fields)
         except (ClientError, OSError) as why:
-            self.drop(client)
+            self.drop_at(address)
             raise Again(f"{api} to {address}: {why}") from why
 
     def addresses(self):

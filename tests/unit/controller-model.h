@@ -26,6 +26,7 @@ struct model_replica {
         int32_t epoch;             /* that the rest belongs to */
         int progress[NODES + 1];   /* of the others, as they told in this epoch; -1: nothing yet */
         int64_t epochs[NODES + 1]; /* of the registration under which they told it (KIP-903) */
+        int acked;                 /* what it has acknowledged itself */
         uint32_t asked;            /* in the ISR that was asked for: bit 1 << id */
 };
 
@@ -99,6 +100,7 @@ static inline struct model_replica *leading(int32_t id, int part)
         if (r->epoch != p->leader_epoch) {
                 r->epoch = p->leader_epoch;
                 r->asked = 0;
+                r->acked = 0;
                 for (int i = 0; i <= NODES; i++)
                         r->progress[i] = -1;
         }
@@ -127,9 +129,12 @@ static inline int high_watermark(int32_t id, int part)
 static inline void acknowledge(int32_t id, int part)
 {
         struct model_log *acked = &parts[part].acked;
-        const struct model_replica *r = leading(id, part);
+        struct model_replica *r = leading(id, part);
         int hw = r ? high_watermark(id, part) : 0;
 
+        if (!r || hw <= r->acked)
+                return;
+        r->acked = hw;
         if (hw <= acked->count)
                 return;
         if (common(&r->log, acked) < acked->count) /* a leader of old that goes on with another history */

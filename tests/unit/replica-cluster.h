@@ -12,6 +12,7 @@
 
 enum { NODES = 3 };
 
+static int64_t cluster_lag_max_ms = 300;
 static const struct uuid cluster_topic = { { 1, 2, 3 } };
 
 struct cluster;
@@ -26,6 +27,7 @@ struct cnode {
         struct plog *log;
         struct partition *p; /* NULL: not open. The cluster's lock, but for reading by the test's thread */
         uint16_t port;
+        char watermarks[500];
         int64_t broker_epoch;
         atomic_bool up;
         atomic_uint failed; /* times that its log was said to have failed */
@@ -141,7 +143,7 @@ static inline void cnode_open(struct cnode *n)
                 .leader_epoch = -1,
                 .conf = n->c->conf,
                 .events = { .role = replicator_role, .ask = replicator_ask, .failed = replicator_failed, .arg = n->r },
-                .lag_max_ms = 300,
+                .lag_max_ms = cluster_lag_max_ms,
                 .lease_until_ms = &n->c->lease
         };
 
@@ -196,15 +198,19 @@ static inline void cnode_start(struct cnode *n)
                                         .table = n->table,
                                         .pool = n->f.pool,
                                         .ops = { .alter = cluster_alter, .failed = cluster_failed, .arg = n },
+                                        .watermarks_path = n->watermarks,
+                                        .watermarks_ms = 100,
                                         .tick_ms = 50,
                                         .fetch_bytes = n->c->fetch_bytes };
 
+        snprintf(n->watermarks, sizeof n->watermarks, "%s/high-watermarks", n->f.dir);
         CU_ASSERT_EQUAL_FATAL(peer_hub_new(&pc, &n->hub), 0);
         rc.hub = n->hub;
         CU_ASSERT_EQUAL_FATAL(replicator_new(&rc, &n->r), 0);
         CU_ASSERT_EQUAL_FATAL(peer_hub_start(n->hub, &n->port), 0);
         n->broker_epoch += 10;
         replicator_set_broker_epoch(n->r, n->broker_epoch);
+        replicator_opened(n->r);
         n->up = true;
         cnode_addresses(n->c);
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "replica-cluster.h"
+#include "replica/watermarks.h"
 
 /* ---- a disk that fails: syncs of files below one node's folder ---- */
 
@@ -29,6 +30,20 @@ int __wrap_fdatasync(int fd)
                 return __real_fdatasync(fd);
         errno = EIO;
         return -1;
+}
+
+/* ---- a page cache that has nothing ---- */
+
+static atomic_bool reads_are_cold;
+
+int __real_plog_read(struct plog *pl, const struct plog_read_args *args, bool may_block, struct plog_slice *ret);
+int __wrap_plog_read(struct plog *pl, const struct plog_read_args *args, bool may_block, struct plog_slice *ret);
+
+int __wrap_plog_read(struct plog *pl, const struct plog_read_args *args, bool may_block, struct plog_slice *ret)
+{
+        if (!may_block && atomic_load(&reads_are_cold))
+                return -EAGAIN;
+        return __real_plog_read(pl, args, may_block, ret);
 }
 
 static void set_failing(const char *dir)
@@ -82,6 +97,7 @@ static void append_some(struct cluster *c, int node, int count)
 
 static void test_replicates(void)
 {
+        struct replicator_stats stats;
         struct waiter ack;
         struct cluster c;
 
@@ -101,6 +117,83 @@ static void test_replicates(void)
         AWAIT(all_have(&c, 0));
         all_same(&c);
         CU_ASSERT_EQUAL(c.alters, 0);
+        replicator_stats(c.nodes[0].r, &stats);
+        CU_ASSERT_EQUAL(stats.bytes_served,
+                        2 * (uint64_t)ends_of(c.nodes[0].log).size_bytes); /* nothing is sent twice */
+        replicator_stats(c.nodes[1].r, &stats);
+        CU_ASSERT_EQUAL(stats.bytes_fetched, (uint64_t)ends_of(c.nodes[0].log).size_bytes);
+        cluster_fini(&c);
+}
+
+/* All that is fetched has to be read from the disk first, while more comes in. */
+static void test_cold_reads(void)
+{
+        struct cluster c;
+
+        cluster_init(&c);
+        cnode_close(&c.nodes[2]);
+        cluster_elect(&c, 0, 3);
+        append_some(&c, 0, 100);
+        AWAIT(all_have(&c, 0));
+        atomic_store(&reads_are_cold, true);
+        cnode_open(&c.nodes[2]);
+        for (int i = 0; i < 10; i++) {
+                append_some(&c, 0, 10);
+                usleep(2000);
+        }
+        AWAIT(isr_is(&c, 7));
+        AWAIT(all_have(&c, 0));
+        atomic_store(&reads_are_cold, false);
+        all_same(&c);
+        cluster_fini(&c);
+}
+
+/* The connection breaks and nothing else happens: another session goes on where the one before was. */
+static void test_connection_lost(void)
+{
+        char address[40];
+        struct cluster c;
+
+        cluster_init(&c);
+        cluster_elect(&c, 0, 7);
+        append_some(&c, 0, 10);
+        AWAIT(all_have(&c, 0));
+        for (int i = 0; i < 5; i++) {
+                CU_ASSERT_EQUAL(peer_hub_set_address(c.nodes[1].hub, 0, "127.0.0.1:1"), 0);
+                append_some(&c, 0, 10);
+                usleep(20000);
+                snprintf(address, sizeof address, "127.0.0.1:%u", c.nodes[0].port);
+                CU_ASSERT_EQUAL(peer_hub_set_address(c.nodes[1].hub, 0, address), 0);
+                append_some(&c, 0, 10);
+                AWAIT(all_have(&c, 0));
+        }
+        AWAIT(isr_is(&c, 7));
+        all_same(&c);
+        cluster_fini(&c);
+}
+
+/* A follower that has nothing to fetch, only something to cut, learns the watermark all the same. */
+static void test_cut_only(void)
+{
+        struct cluster c;
+
+        cluster_init(&c);
+        cluster_elect(&c, 1, 7);
+        append_some(&c, 1, 10);
+        AWAIT(all_have(&c, 1));
+        cnode_close(&c.nodes[0]);
+        cnode_close(&c.nodes[2]);
+        append_some(&c, 1, 5);
+        wait_durable(c.nodes[1].log);
+        cnode_close(&c.nodes[1]);
+        cluster_elect(&c, 0, 5);
+        cnode_open(&c.nodes[0]);
+        cnode_open(&c.nodes[2]);
+        AWAIT(all_have(&c, 0));
+        cnode_open(&c.nodes[1]);
+        AWAIT(isr_is(&c, 7));
+        AWAIT(all_have(&c, 0));
+        all_same(&c);
         cluster_fini(&c);
 }
 
@@ -292,7 +385,9 @@ static void test_lease(void)
 /* The follower's whole node goes and comes back; then the leader's. */
 static void test_nodes_restart(void)
 {
+        struct watermarks *w;
         struct cluster c;
+        int64_t saved;
 
         cluster_init(&c);
         cluster_elect(&c, 0, 7);
@@ -306,6 +401,9 @@ static void test_nodes_restart(void)
         cnode_open(&c.nodes[2]);
         AWAIT(isr_is(&c, 7));
         AWAIT(all_have(&c, 0));
+        AWAIT(!watermarks_load(c.nodes[0].watermarks, &w) &&
+              (saved = watermarks_find(w, cluster_topic, 0), watermarks_free(w),
+               saved == cview(&c.nodes[0]).end_offset));
         cnode_close(&c.nodes[0]);
         cnode_stop(&c.nodes[0]);
         cluster_elect(&c, 1, 6);
@@ -353,6 +451,7 @@ static void test_follower_disk_fails(void)
         struct waiter ack;
         struct cluster c;
 
+        cluster_lag_max_ms = 60000; /* it does not leave for its lag */
         cluster_init(&c);
         cluster_elect(&c, 0, 7);
         append_some(&c, 0, 10);
@@ -373,6 +472,7 @@ static void test_follower_disk_fails(void)
         AWAIT(all_have(&c, 0));
         all_same(&c);
         cluster_fini(&c);
+        cluster_lag_max_ms = 300;
 }
 
 static void test_leader_disk_fails(void)
@@ -626,6 +726,9 @@ static void test_storm(void)
 
 static const struct unit_case cases[] = {
         { "replicates", test_replicates },
+        { "cold reads", test_cold_reads },
+        { "a connection is lost", test_connection_lost },
+        { "something to cut only", test_cut_only },
         { "small answers", test_small_answers },
         { "a relaxed topic", test_relaxed },
         { "logs that part", test_divergence },

@@ -39,17 +39,22 @@ static int fetch(struct scene *s, int32_t node, int32_t epoch, int64_t offset, i
                                        ret);
 }
 
-/* Two records at @offset, as a leader of @epoch has them. */
-static int follow(struct scene *s, int32_t epoch, int64_t offset)
+/* Two records of @batch_epoch at @offset, as the leader of @epoch has them. */
+static int follow_older(struct scene *s, int32_t epoch, int64_t offset, int32_t batch_epoch)
 {
         struct strbuf b = batch_make(&(struct batch_want){ .count = 2, .value_len = 20 });
         struct plog_run_result res;
         int r;
 
-        batch_set_base((uint8_t *)b.data, offset, epoch);
+        batch_set_base((uint8_t *)b.data, offset, batch_epoch);
         r = partition_follow_append(s->p, epoch, span_of(b.data, b.len), &res);
         strbuf_fini(&b);
         return r;
+}
+
+static int follow(struct scene *s, int32_t epoch, int64_t offset)
+{
+        return follow_older(s, epoch, offset, epoch);
 }
 
 static void test_states(void)
@@ -174,8 +179,31 @@ static void test_serves_its_replicas_only(void)
         CU_ASSERT(a.diverging_epoch == 6 && a.diverging_end == 4);
         CU_ASSERT_EQUAL(fetch(&s, 1, 8, 5, 7, &a), 0); /* and of 7, which we do not know */
         CU_ASSERT(a.diverging_epoch == 6 && a.diverging_end == 4);
+        CU_ASSERT_EQUAL(fetch(&s, 1, 8, 3, 7, &a), 0); /* what it has is shorter than ours, and another epoch's */
+        CU_ASSERT(a.diverging_epoch == 6 && a.diverging_end == 4);
         say(s.p, 1, 9, 3, 3, 3);
         CU_ASSERT_EQUAL(fetch(&s, 1, 9, 0, -1, &a), PARTITION_E_NOT_LEADER);
+        scene_fini(&s);
+}
+
+/* It led, and wrote nothing; whoever leads now has more of the epoch before. */
+static void test_empty_epoch_is_forgotten(void)
+{
+        struct partition_position pos;
+        struct scene s;
+
+        scene_init(&s);
+        say(s.p, 1, 6, 1, 3, 3);
+        CU_ASSERT_EQUAL(follow(&s, 6, 0), 0);
+        say(s.p, 0, 7, 2, 3, 3);
+        CU_ASSERT_EQUAL(plog_latest_epoch(s.log), 7);
+        say(s.p, 1, 8, 3, 3, 3);
+        CU_ASSERT_EQUAL(partition_position(s.p, &pos), 0);
+        CU_ASSERT_EQUAL(pos.last_epoch, 6);
+        CU_ASSERT_EQUAL(follow_older(&s, 8, 2, 6), 0);
+        CU_ASSERT_EQUAL(plog_epoch_at(s.log, 3), 6);
+        CU_ASSERT_EQUAL(follow(&s, 8, 4), 0);
+        CU_ASSERT_EQUAL(plog_epoch_at(s.log, 4), 8);
         scene_fini(&s);
 }
 
@@ -315,6 +343,7 @@ static const struct unit_case cases[] = {
         { "waits end with the role", test_waits_end },
         { "it follows its leader only", test_follows_its_leader_only },
         { "it serves its replicas only", test_serves_its_replicas_only },
+        { "an epoch without records is forgotten", test_empty_epoch_is_forgotten },
         { "only prefixes count", test_only_prefixes_count },
         { "truncation by epoch", test_truncation_by_epoch },
         { "no role while the log is cut", test_no_role_while_cut },
