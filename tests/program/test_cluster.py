@@ -313,20 +313,64 @@ class Split(ClusterCase):
                          [(i, ["controller"] if i < 4 else ["ingest"]) for i in range(1, 7)])
         self.good("topic", "create", "split", "--partitions", 2)        # asked of a controller
         self.eventually(self.produce, "split", 0, b"v")
-        self.bad(1, "group", "list", says=("controller only",))
+        self.bad(1, "log", "verify", says=("controller only",))
         status, metrics = self.http("/metrics")
         self.assertIn("chronik_cluster_partitions 2\n", metrics)
         self.assertNotIn("chronik_leaders", metrics)
         self.assertIn('chronik_peer_up{node="2",lane="control"} 1', metrics)
         self.eventually(lambda: self.assertEqual({n["metadata"]["lag"] for n in self.json("node", "list")["nodes"]}, {0}))
+        self.groups()
         stopped = self.cluster("stop")
         self.assertEqual((stopped.returncode, stopped.stderr), (0, ""))
         self.assertEqual(self.cluster("status").returncode, 1)
         self.assertEqual(self.cluster("start").stdout.splitlines()[0], "6 nodes run (6 started)")
         self.eventually(self.healthy)
         self.assertEqual(self.eventually(self.values, "split", 0), [b"v"])
+        self.decommission()
 
     http = Combined.http
+
+    def decommission(self):
+        """Refused while replicas have nowhere to go; then they go, with the records, and the node is known no more."""
+        self.bad(1, "node", "decommission", 6, says=("left to hold them",))
+        for topic in ("split", "__consumer_offsets"):
+            self.good("topic", "reassign", "set", topic, "--replicas", "4,6")
+        self.eventually(lambda: self.assertEqual(self.good("topic", "reassign", "list"), "nothing moves\n"))
+        self.assertEqual(self.good("node", "decommission", 6, "--wait", "--timeout", "60s"),
+                         "node 6 is decommissioned: nothing is left on it, and it may be switched off\n")
+        partitions = self.json("topic", "get", "split", node=4)["partition_list"]
+        self.assertEqual([sorted(p["replicas"]) for p in partitions], [[4, 5], [4, 5]])
+        self.assertEqual(self.eventually(self.values, "split", 0), [b"v"])
+
+    def groups(self):
+        """Any node tells of all groups and of all topics' sizes, whoever coordinates and leads; a controller too."""
+        for group in ("g1", "g2", "g3", "g4"):
+            self.eventually(self.commit, group)
+        for node in self.admins:
+            def told(node=node):
+                self.assertEqual(sorted(g["name"] for g in self.json("group", "list", node=node)["groups"]),
+                                 ["g1", "g2", "g3", "g4"])
+                for group in ("g1", "g2", "g3", "g4"):
+                    offsets = self.json("group", "get", group, node=node)["offsets"]
+                    self.assertEqual([(o["topic"], o["partition"], o["committed_offset"], o["end_offset"], o["lag"])
+                                      for o in offsets], [("split", 0, 0, 1, 1), ("split", 1, 0, 0, 0)])
+                topic = next(t for t in self.json("topic", "list", node=node)["topics"] if t["name"] == "split")
+                self.assertEqual((topic["offsets"], topic["partitions_heard"]), (1, 2))
+                self.assertGreater(topic["size_bytes"], 0)
+                whole = self.json("topic", "get", "split", node=node)
+                self.assertEqual([p["high_watermark"] for p in whole["partition_list"]], [1, 0])
+                self.assertEqual(whole["offsets"], 1)
+            self.eventually(told)
+        self.bad(1, "group", "get", "nope", says=("no group 'nope'",), node=5)
+
+    def commit(self, group):
+        """Offset 0 of both partitions, at the group's coordinator."""
+        found = self.client(4).call("FindCoordinator", 2, key=group, key_type=0)
+        self.assertEqual(found["error_code"], 0)
+        answer = self.client(found["node_id"]).call("OffsetCommit", 7, group_id=group, generation_id_or_member_epoch=-1,
+                                                    member_id="", topics=[{"name": "split", "partitions": [
+                                                        {"partition_index": i, "committed_offset": 0} for i in (0, 1)]}])
+        self.assertEqual([p["error_code"] for p in answer["topics"][0]["partitions"]], [0, 0])
 
 
 if __name__ == "__main__":
