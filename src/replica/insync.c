@@ -166,6 +166,8 @@ bool insync_fetched(struct insync *p, int32_t id, int64_t broker_epoch, int64_t 
         m->end_offset = end_offset;
         m->durable_end = MIN2(durable_end, end_offset);
         m->failed = false;
+        if (!m->alive && !m->in_isr && p->asking == INSYNC_NOTHING)
+                p->ask_at_ms = 0; /* what was refused was not about it */
         m->alive = true;
         note_caught_up(p, m, now_ms);
         return true;
@@ -230,6 +232,22 @@ static bool may_join(const struct insync *p, const struct insync_member *m)
                insync_replicated_end(p, m) >= MAX2(p->high_watermark, p->epoch_start);
 }
 
+/* All who may join are asked for together. When that was refused, and nobody says for whose sake, one by one: one that is
+ * fenced and does not speak any more must not keep the others out. */
+static bool joins_now(const struct insync *p, const struct insync_member *m)
+{
+        uint32_t candidates = 0, place = 0;
+
+        if (!may_join(p, m))
+                return false;
+        for (int32_t i = 0; i < p->count; i++) {
+                if (&p->members[i] == m)
+                        place = candidates;
+                candidates += may_join(p, &p->members[i]);
+        }
+        return !p->refusals || place == p->turn % candidates;
+}
+
 static void ask_fill(struct insync *p, struct insync_ask *ret)
 {
         ret->leader_epoch = p->leader_epoch;
@@ -264,7 +282,7 @@ bool insync_ask(struct insync *p, int64_t now_ms, int64_t lag_max_ms, struct ins
                 if (leaves)
                         m->asked = m->id == p->self ||
                                    (m->in_isr && !must_leave(p, m, self->end_offset, now_ms, lag_max_ms));
-                else if (may_join(p, m))
+                else if (joins_now(p, m))
                         m->asked = joins = true;
                 else
                         m->asked = m->in_isr || m->id == p->self;
@@ -291,6 +309,7 @@ void insync_answered(struct insync *p, const struct insync_ask *ask, enum insync
                 break;
         case INSYNC_E_INELIGIBLE: /* it did not come into force, and never will */
                 p->asking = INSYNC_NOTHING;
+                p->turn++;
                 for (int32_t i = 0; i < p->count; i++)
                         p->members[i].asked = false;
                 break;

@@ -62,6 +62,7 @@ struct insync {
         enum insync_asking asking;
         int64_t ask_at_ms; /* not before; after a refusal */
         int32_t refusals;  /* in a row */
+        uint32_t turn;     /* whose it is to be asked for alone, after a refusal */
         int32_t count;
         struct insync_member *members; /* @self is one of them */
 };

@@ -138,6 +138,51 @@ static void test_refused(void)
         insync_fini(&p);
 }
 
+/* One that cannot join keeps nobody else out: after a refusal they are tried one by one. */
+static void test_refused_for_another(void)
+{
+        struct insync_ask ask;
+        struct insync p;
+        bool joined = false;
+        int64_t now = 1;
+
+        lead(&p, 1, 1);
+        CU_ASSERT(insync_fetched(&p, 2, 100, 10, 10, now)); /* it has gone since, and is fenced for ever */
+        CU_ASSERT(insync_fetched(&p, 3, 100, 10, 10, now));
+        for (int i = 0; i < 4 && !joined; i++) {
+                CU_ASSERT_FATAL(insync_ask(&p, now, LAG_MS, &ask));
+                CU_ASSERT_EQUAL(ask.isr_count, i ? 2 : 3);
+                joined = ask.isr_count == 2 && (ask.isr[0] == 3 || ask.isr[1] == 3);
+                insync_answered(&p, &ask, joined ? INSYNC_OK : INSYNC_E_INELIGIBLE, now);
+                now += 10000;
+        }
+        CU_ASSERT(joined);
+        insync_fini(&p);
+}
+
+/* Who is heard of again after it left is asked for at once, whatever was refused before. */
+static void test_heard_again(void)
+{
+        static const int32_t other[] = { 1, 2 };
+        struct replica_state s = state_of(5, 8, other, 2);
+        struct insync_ask ask;
+        struct insync p;
+
+        lead(&p, 3, 1);
+        CU_ASSERT(insync_fetched(&p, 3, 100, 10, 10, 1));
+        CU_ASSERT_EQUAL(insync_change(&p, &s, 1), 0);
+        s = state_of(5, 9, three, 1);
+        CU_ASSERT_EQUAL(insync_change(&p, &s, 1), 0);
+        CU_ASSERT(insync_fetched(&p, 3, 100, 10, 10, 1));
+        for (int i = 0; i < 10; i++)
+                if (insync_ask(&p, 1 + i * 10000, LAG_MS, &ask))
+                        insync_answered(&p, &ask, INSYNC_E_INELIGIBLE, 1 + i * 10000);
+        CU_ASSERT(!insync_ask(&p, 90002, LAG_MS, &ask));
+        CU_ASSERT(insync_fetched(&p, 2, 101, 10, 10, 90002));
+        CU_ASSERT(insync_ask(&p, 90002, LAG_MS, &ask));
+        insync_fini(&p);
+}
+
 /* The old leader's watermark is not the measure alone: what it may have acknowledged lies below the epoch's start. */
 static void test_epoch_start(void)
 {
@@ -738,6 +783,8 @@ static const struct unit_case cases[] = {
         { "it stays below the minimum in sync", test_min_isr },
         { "who has caught up joins", test_expand },
         { "a refusal is taken back", test_refused },
+        { "a refusal keeps nobody else out", test_refused_for_another },
+        { "who is heard of again is asked for", test_heard_again },
         { "the epoch's start is a measure", test_epoch_start },
         { "who lags leaves", test_shrink },
         { "steady load", test_steady_load },
