@@ -162,7 +162,7 @@ static void link_up(struct peer_link *l)
         l->state = LINK_UP;
         l->refused = l->probing = false;
         l->up_ms = loop_now_ms(l->loop);
-        peer_node_note_hello(l->hub, &l->them, 0);
+        peer_node_note_hello(l->hub, &l->them);
         tell_watches(l, true);
         loop_timer_start(&l->timer, MAX2(l->hub->conf.silence_ms_max / TICKS, (int64_t)1));
         peer_calls_pump(l);

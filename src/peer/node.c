@@ -137,7 +137,7 @@ void peer_node_note_error(struct peer_hub *h, int32_t id, const char *text)
                 diag(DIAG_WARN, "node %d (%s): %s", id, *address ? address : "no address", text);
 }
 
-void peer_node_note_hello(struct peer_hub *h, const struct peer_side *them, int32_t in_change)
+void peer_node_note_hello(struct peer_hub *h, const struct peer_side *them)
 {
         struct peer_node *n;
         bool was_bad = false;
@@ -147,15 +147,42 @@ void peer_node_note_hello(struct peer_hub *h, const struct peer_side *them, int3
                 n->info.known = true;
                 n->info.peer = them->id;
                 n->info.clock_ahead_ms = them->wall_ms - clock_wall_ms();
-                n->info.in_count += (unsigned)in_change;
-                if (!in_change) { /* we reached it */
-                        was_bad = *n->info.error;
-                        *n->info.error = '\0';
-                }
+                was_bad = *n->info.error;
+                *n->info.error = '\0';
         }
         pthread_mutex_unlock(&h->lock);
         if (was_bad)
                 diag(DIAG_NOTICE, "node %d is reached again", them->id.node);
+}
+
+bool peer_node_note_caller(struct peer_hub *h, const struct peer_side *them, struct peer_node **ret_node,
+                           char ret_why[PEER_TEXT_SIZE])
+{
+        int64_t now_ms = clock_mono_ms();
+        struct peer_node *n = NULL;
+        bool taken = false;
+
+        pthread_mutex_lock(&h->lock);
+        if (!node_get(h, them->id.node, &n)) {
+                taken = n->info.in_count && !uuid_equal(n->in_process, them->id.incarnation) &&
+                        now_ms - atomic_load(&n->in_heard_ms) < PEER_THERE_MS;
+                if (!taken) {
+                        n->in_process = them->id.incarnation;
+                        atomic_store(&n->in_heard_ms, now_ms);
+                        n->info.known = true;
+                        n->info.peer = them->id;
+                        n->info.clock_ahead_ms = them->wall_ms - clock_wall_ms();
+                        n->info.in_count++;
+                }
+        }
+        pthread_mutex_unlock(&h->lock);
+        if (taken)
+                snprintf(ret_why, PEER_TEXT_SIZE,
+                         "node %d is there already, as another process: two nodes have the id %d, or one was started "
+                         "twice on copies of its folder. Stop the wrong one; each needs an id and a folder of its own",
+                         them->id.node, them->id.node);
+        *ret_node = n;
+        return !taken;
 }
 
 void peer_node_note_gone(struct peer_hub *h, int32_t id)

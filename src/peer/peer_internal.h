@@ -26,6 +26,9 @@ enum {
         /* In place of the id that a certificate proves: */
         PEER_PROVEN_PLAINTEXT = -1,
         PEER_PROVEN_NONE = -2, /* it names no node, or more than one */
+        /* A process that was heard of within this time is there: another one under its id is refused. Longer than the
+         * time between two heartbeats; whoever starts anew after its machine lost power waits no longer than this. */
+        PEER_THERE_MS = 1000,
 };
 
 /* In every answer. */
@@ -132,6 +135,8 @@ struct peer_node {
         /* hub->lock */
         char address[PEER_ADDRESS_SIZE]; /* empty: none */
         struct peer_info info;           /* its links are not kept here */
+        struct uuid in_process;          /* whose incoming connections are there */
+        _Atomic int64_t in_heard_ms;     /* clock_mono_ms() of their last request */
         struct peer_link links[PEER_LANES_COUNT];
 };
 
@@ -177,8 +182,12 @@ void peer_hub_link_stopped(struct peer_hub *h);
 struct peer_node *peer_node_find(struct peer_hub *h, int32_t id);
 /* Why something ended; written to the journal when it is news. Takes the lock. */
 void peer_node_note_error(struct peer_hub *h, int32_t id, const char *text);
-/* It was spoken with, and accepted. Takes the lock. */
-void peer_node_note_hello(struct peer_hub *h, const struct peer_side *them, int32_t in_change);
+/* It was reached by us, and accepted. Takes the lock. */
+void peer_node_note_hello(struct peer_hub *h, const struct peer_side *them);
+/* It called us, and what it said is right. Return: false when another process speaks under its id, with the reason; true,
+ * *@ret_node is NULL when there is no room to note it. Takes the lock. */
+bool peer_node_note_caller(struct peer_hub *h, const struct peer_side *them, struct peer_node **ret_node,
+                           char ret_why[PEER_TEXT_SIZE]);
 void peer_node_note_gone(struct peer_hub *h, int32_t id);
 void peer_nodes_free(struct peer_hub *h);
 
@@ -218,7 +227,8 @@ struct peer_in {
         bool greeted;
         int32_t proven;
         struct peer_side them;
-        struct ilist requests; /* in work */
+        struct peer_node *node; /* once greeted; NULL: there is no room for it */
+        struct ilist requests;  /* in work */
         void *users[PEER_SERVICES_MAX];
 };
 

@@ -3,6 +3,7 @@
 
 #include "base/bytes.h"
 #include "peer/peer_internal.h"
+#include "sys/clock.h"
 #include "sys/diag.h"
 
 enum {
@@ -139,6 +140,8 @@ static const struct peer_service *service_find(const struct peer_hub *h, int16_t
 
 static void on_known_request(struct peer_hub *h, struct peer_request *rq)
 {
+        if (rq->in->node)
+                atomic_store_explicit(&rq->in->node->in_heard_ms, clock_mono_ms(), memory_order_relaxed);
         if (rq->key == PEER_KEY_PROBE) {
                 on_probe(rq);
                 return;
@@ -198,11 +201,11 @@ static void on_hello(struct peer_hub *h, struct peer_request *rq)
                          "node %d was called, and this is node %d; correct the address of node %d on node %d", to_node,
                          us.id.node, to_node, in->them.id.node);
                 refuse_hello(rq, &us, why);
-        } else if (!peer_hello_judge(&us, &in->them, in->proven, -1, h->conf.clock_apart_ms_max, why)) {
+        } else if (!peer_hello_judge(&us, &in->them, in->proven, -1, h->conf.clock_apart_ms_max, why) ||
+                   !peer_node_note_caller(h, &in->them, &in->node, why)) {
                 refuse_hello(rq, &us, why);
         } else {
                 in->greeted = true;
-                peer_node_note_hello(h, &in->them, 1);
                 answer_hello(rq, &us, "");
         }
 }

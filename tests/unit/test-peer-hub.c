@@ -367,6 +367,31 @@ static void test_refusals(void)
         world_end();
 }
 
+/* Two processes under one id: the second is refused as long as the first speaks, and taken when it is gone. */
+static void test_id_twice(void)
+{
+        struct peer_conf a, b, twin;
+
+        world_begin();
+        a = conf_of(1);
+        b = conf_of(2);
+        twin = conf_of(2);
+        node_start(1, &a);
+        node_start(2, &b);
+        node_start(3, &twin);
+        know(2, 1, nodes[1].port);
+        know(3, 1, nodes[1].port);
+        expect(2, 1, "e", "e");
+        CU_ASSERT_EQUAL(ask(3, 1, "e"), PEER_E_REFUSED);
+        CU_ASSERT_PTR_NOT_NULL(strstr(info_of(3, 1).error, "node 2 is there already, as another process"));
+        expect(2, 1, "e", "e"); /* the first is not disturbed */
+        node_stop(2);
+        for (int i = 0; i < 100 && ask(3, 1, "e"); i++)
+                usleep(20000);
+        expect(3, 1, "e", "e");
+        world_end();
+}
+
 /* A cluster that becomes known later ends what does not belong to it, both ways. */
 static void test_cluster_becomes_known(void)
 {
@@ -564,6 +589,7 @@ static const struct unit_case cases[] = {
         { "a peer that comes back", test_reconnects },
         { "stop while calls wait", test_stop_while_calls_wait },
         { "refusals", test_refusals },
+        { "two processes under one id", test_id_twice },
         { "the cluster becomes known", test_cluster_becomes_known },
         { "clients that are none", test_bad_clients },
         { "servers that are none", test_bad_servers },

@@ -62,9 +62,11 @@ static void ended(struct random_call *rc)
         MUST(rc->pending);
         rc->pending = false;
         MUST(r >= 0 && r < (int)ARRAY_LEN(outcomes));
-        MUST(r != PEER_E_REFUSED && r != PEER_E_UNSUPPORTED && r != PEER_E_FULL);
-        MUST((r == PEER_E_MALFORMED) == (rc->bytes[0] == 'm' && r != PEER_E_LOST && r != PEER_E_TIMEOUT &&
-                                         r != PEER_E_UNREACHABLE && r != PEER_E_NO_ADDRESS && r != PEER_E_STOPPED));
+        MUST(r != PEER_E_UNSUPPORTED &&
+             r != PEER_E_FULL); /* refused: it came back before the other had noticed its end */
+        MUST((r == PEER_E_MALFORMED) ==
+             (rc->bytes[0] == 'm' && r != PEER_E_LOST && r != PEER_E_TIMEOUT && r != PEER_E_UNREACHABLE &&
+              r != PEER_E_REFUSED && r != PEER_E_NO_ADDRESS && r != PEER_E_STOPPED));
         MUST(r != PEER_E_BUSY || rc->bytes[0] == 'b' || rc->bytes[0] == 'T');
         outcomes[r]++;
         if (r == PEER_OK)
