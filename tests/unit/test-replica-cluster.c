@@ -542,25 +542,78 @@ static void test_rotten_bytes(void)
         cluster_fini(&c);
 }
 
-static void test_throttle(void)
+static void append_bulk(struct cluster *c, int count)
+{
+        for (int i = 0; i < count; i++)
+                CU_ASSERT_EQUAL(cnode_append(&c->nodes[0], 1, 10000, (uint8_t)i, false), PLOG_OK);
+}
+
+/* Node 2 catches up at 200 kB/s, held back by itself (@by_leader: by its leader); node 1 is in sync and is not. */
+static void throttle(bool by_leader)
 {
         struct cluster c;
         int64_t begin;
 
         cluster_init(&c);
-        c.conf.follower_throttled = c.conf.leader_throttled = true;
-        cluster_elect(&c, 0, 3);
         cnode_close(&c.nodes[2]);
-        for (int i = 0; i < 60; i++)
-                CU_ASSERT_EQUAL(cnode_append(&c.nodes[0], 1, 10000, (uint8_t)i, false), PLOG_OK);
-        AWAIT(all_have(&c, 0)); /* who is in sync is not held back */
+        cluster_elect(&c, 0, 3);
+        append_bulk(&c, 60);
+        AWAIT(all_have(&c, 0));
+        c.conf.follower_throttled = c.conf.leader_throttled = true;
+        for (int i = 0; i < 2; i++) {
+                partition_set_conf(c.nodes[i].p, &c.conf);
+                replicator_set_rates(c.nodes[i].r, 200000, 200000);
+        }
         begin = clock_mono_ms();
-        replicator_set_rates(c.nodes[2].r, 0, 200000);
+        append_bulk(&c, 300);
+        AWAIT(all_have(&c, 0));
+        CU_ASSERT(clock_mono_ms() - begin < 10000); /* 3 MB: 15 s at that rate */
+        usleep(1100000);                            /* what they copied counts, in its window */
+        if (by_leader)
+                c.conf.follower_throttled = false;
+        else
+                replicator_set_rates(c.nodes[0].r, 0, 0);
+        begin = clock_mono_ms();
         cnode_open(&c.nodes[2]);
         partition_set_conf(c.nodes[2].p, &c.conf);
+        replicator_set_rates(c.nodes[2].r, 0, by_leader ? 0 : 200000);
+        while (clock_mono_ms() - begin < 3000) {
+                CU_ASSERT(isr_is(&c, 3));
+                usleep(10000);
+        }
+        CU_ASSERT(cview(&c.nodes[2]).end_offset > 0);
+        replicator_set_rates(c.nodes[0].r, 0, 0);
+        replicator_set_rates(c.nodes[2].r, 0, 0);
         AWAIT(isr_is(&c, 7));
-        CU_ASSERT(clock_mono_ms() - begin > 1000); /* 600 kB at 200 kB/s, one answer ahead */
         AWAIT(all_have(&c, 0));
+        all_same(&c);
+        cluster_fini(&c);
+}
+
+static void test_throttle(void)
+{
+        cluster_lag_max_ms = 60000; /* a slow machine makes nobody lag */
+        throttle(false);
+        throttle(true);
+        cluster_lag_max_ms = 300;
+}
+
+/* The leader's partition becomes another object, under the same epoch and on the same connections. */
+static void test_leader_opens_anew(void)
+{
+        struct cluster c;
+
+        cluster_init(&c);
+        cluster_elect(&c, 0, 7);
+        append_some(&c, 0, 10);
+        AWAIT(all_have(&c, 0));
+        cnode_close(&c.nodes[0]);
+        usleep(50000);
+        cnode_open(&c.nodes[0]);
+        CU_ASSERT(cview(&c.nodes[0]).role == PARTITION_LEADER);
+        append_some(&c, 0, 10);
+        AWAIT(all_have(&c, 0));
+        AWAIT(isr_is(&c, 7));
         all_same(&c);
         cluster_fini(&c);
 }
@@ -741,6 +794,7 @@ static const struct unit_case cases[] = {
         { "a follower's disk fails", test_follower_disk_fails },
         { "the leader's disk fails", test_leader_disk_fails },
         { "rotten bytes", test_rotten_bytes },
+        { "the leader opens its log anew", test_leader_opens_anew },
         { "throttled", test_throttle },
         { "by chance", test_storm },
 };
