@@ -150,6 +150,17 @@ static void loss_done(struct controller_request *rq)
         free(l);
 }
 
+/* What was flushed before it was acknowledged is there, whatever became of later writes. */
+static bool is_complete(struct partition *p)
+{
+        struct partition_conf conf;
+        struct plog_ends ends;
+
+        partition_get_conf(p, &conf);
+        plog_ends(partition_log(p), &ends);
+        return conf.flush_before_ack && !ends.damaged_ranges;
+}
+
 /* The replica takes no more: others must lead, and not count on it. */
 static void failed(void *arg, struct partition *p)
 {
@@ -161,10 +172,11 @@ static void failed(void *arg, struct partition *p)
                      partition_topic_name(p), partition_index(p));
                 return;
         }
-        *l = (struct loss){
-                .r = r,
-                .item = { .broker_id = r->node_id, .topic_id = partition_topic_id(p), .partition = partition_index(p) }
-        };
+        *l = (struct loss){ .r = r,
+                            .item = { .broker_id = r->node_id,
+                                      .topic_id = partition_topic_id(p),
+                                      .partition = partition_index(p),
+                                      .is_complete = is_complete(p) } };
         loss_ask(l);
 }
 
@@ -187,7 +199,8 @@ static int look_for_loss(void *arg, struct partition *p)
                 l->items[l->count] = (struct controller_report_loss){ .broker_id = l->r->node_id,
                                                                       .broker_epoch = atomic_load(&l->r->broker_epoch),
                                                                       .topic_id = partition_topic_id(p),
-                                                                      .partition = partition_index(p) };
+                                                                      .partition = partition_index(p),
+                                                                      .is_complete = is_complete(p) };
         l->count++;
         return 0;
 }

@@ -327,6 +327,7 @@ static void ask_report_loss(struct marshal *m, struct controller_report_loss *l)
         m_i64(m, &l->broker_epoch);
         m_uuid(m, &l->topic_id);
         m_i32(m, &l->partition);
+        m_bool(m, &l->is_complete);
 }
 
 static void answer_report_loss(struct marshal *m, struct controller_report_loss *l)
@@ -508,7 +509,7 @@ struct marshal_op {
         OP(HEARTBEAT, heartbeat, heartbeat, 23) \
         OP(UNREGISTER_BROKER, unregister_broker, unregister_broker, 4) \
         OP(UPDATE_FEATURES, update_feature, update_feature, 8) \
-        OP(REPORT_LOSS, report_loss, report_loss, 32) \
+        OP(REPORT_LOSS, report_loss, report_loss, 33) \
         OP(ALTER_PARTITION, alter_partition, alter_partition, 45) \
         OP(ELECT_LEADERS, elect_leader, elect_leader, 10) \
         OP(ALTER_REASSIGNMENTS, reassign, reassign, 14) \

@@ -151,13 +151,15 @@ struct controller_register_broker {
 };
 
 /* A replica may miss acknowledged records: found by recovery or scrubbing, or after a failed write. It leaves ISR and
- * ELR (the only replica of a partition stays, with a new leader epoch). Its broker must not lead the partition before its
+ * ELR (the only replica of a partition stays, with a new leader epoch); one that is complete leaves as if its broker stopped, so that
+ * the last one in sync stays, and may be elected again. Its broker must not lead the partition before its
  * image is at the request's index: followers would cut what it lacks. */
 struct controller_report_loss {
         int32_t broker_id;
         int64_t broker_epoch;
         struct uuid topic_id;
         int32_t partition;
+        bool is_complete; /* it takes nothing more, but all that it has acknowledged is there */
         struct controller_result result;
 };
 

@@ -218,7 +218,7 @@ static void produce_plain(struct producer *p, int32_t part, struct batch *b)
                         code = receive(p, node, part, &offset);
                         if (!code) {
                                 if (!history_is_stale(s->part, b->losses) &&
-                                    (p->acks < 0 || p->topic->promise == PROMISE_RELAXED))
+                                    (p->acks < 0 || (nodes_count == 1 && p->topic->promise == PROMISE_RELAXED)))
                                         history_ack(s, b->first, b->count, offset);
                                 client_counts.produced++;
                                 return;

@@ -443,6 +443,13 @@ unsigned fibers_count(const struct machine *m)
         return n;
 }
 
+void fibers_say(const struct machine *m)
+{
+        ilist_for_each (f, &((struct machine *)(uintptr_t)m)->fibers, struct fiber, link)
+                if (!f->returned)
+                        world_say("%s: %s has not ended", m->name, f->name);
+}
+
 void fibers_drop(struct machine *m)
 {
         struct fiber *self = sched.here && sched.here->machine == m ? sched.here : NULL;

@@ -59,6 +59,8 @@ void fiber_join(struct fiber *f);
 void fibers_drop(struct machine *m);
 /* Fibers that have not returned. */
 unsigned fibers_count(const struct machine *m);
+/* Say in the trace which have not. */
+void fibers_say(const struct machine *m);
 /* A process that was stopped goes on. */
 void fibers_resume(struct machine *m);
 

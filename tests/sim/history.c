@@ -194,7 +194,7 @@ void history_see(struct history_part *p, int64_t offset, struct span key, struct
         p->present[offset] = 1;
 }
 
-void history_watermark(struct history_part *p, struct history_ends before, struct history_ends ends)
+void history_watermark(struct history_part *p, int node, struct history_ends before, struct history_ends ends)
 {
         if (ends.high >= 0 && ends.high < before.high)
                 violation(PART_FMT ": the high watermark was %lld and is %lld", PART_ARG(p), (long long)before.high,
@@ -203,8 +203,15 @@ void history_watermark(struct history_part *p, struct history_ends before, struc
         if (ends.start > 0 && (p->topic->promise == PROMISE_SAFE || p->topic->promise == PROMISE_NEWEST))
                 violation(PART_FMT ": the log begins at %lld, and nothing may be deleted", PART_ARG(p),
                           (long long)ends.start);
-        p->ends.high = MAX2(p->ends.high, ends.high);
-        p->ends.start = MAX2(p->ends.start, ends.start);
+        p->ends[node].high = MAX2(p->ends[node].high, ends.high);
+        p->ends[node].start = MAX2(p->ends[node].start, ends.start);
+}
+
+void history_node_ended(int node)
+{
+        for (unsigned i = 0; i < history_topics_count; i++)
+                for (int32_t k = 0; k < history_topics[i].parts_count; k++)
+                        history_topics[i].parts[k].ends[node] = (struct history_ends){ 0, 0 };
 }
 
 void history_loss(void)
@@ -224,7 +231,8 @@ void history_loss(void)
                                 continue;
                         if (p->records_room)
                                 memset(p->records, 0, (size_t)p->records_room * sizeof p->records[0]);
-                        p->ends.high = 0;
+                        for (int node = 0; node < HISTORY_NODES_MAX; node++)
+                                p->ends[node].high = 0;
                 }
 }
 

@@ -6,7 +6,13 @@
 
 #include "base/span.h"
 
-enum { HISTORY_TOPICS_MAX = 16, HISTORY_PARTITIONS_MAX = 8, HISTORY_STREAMS_MAX = 4096, HISTORY_KEYS = 24 };
+enum {
+        HISTORY_TOPICS_MAX = 16,
+        HISTORY_PARTITIONS_MAX = 8,
+        HISTORY_STREAMS_MAX = 4096,
+        HISTORY_KEYS = 24,
+        HISTORY_NODES_MAX = 8
+};
 
 enum promise {
         PROMISE_SAFE,    /* what is acknowledged stays, byte for byte, at its offset */
@@ -28,8 +34,8 @@ struct history_part {
                 uint32_t stream, number;
         } * records;
         int64_t records_count, records_room;
-        uint8_t *present;         /* by offset, while everything is read at the end */
-        struct history_ends ends; /* highest that were told */
+        uint8_t *present;                            /* by offset, while everything is read at the end */
+        struct history_ends ends[HISTORY_NODES_MAX]; /* highest that each node's process told */
         uint64_t acked, seen;
 };
 
@@ -70,9 +76,12 @@ uint32_t history_send(struct history_stream *s, uint32_t count);
 void history_ack(struct history_stream *s, uint32_t first, uint32_t count, int64_t offset);
 /* A reader got this record. */
 void history_see(struct history_part *p, int64_t offset, struct span key, struct span value);
-/* A node told a client the partition's high watermark and log start. @before: the partition's when the client asked, since
- * answers may overtake each other. */
-void history_watermark(struct history_part *p, struct history_ends before, struct history_ends ends);
+/* A node told a client the partition's high watermark and log start. @before: what it had told when the client asked, since
+ * answers may overtake each other. A leader that is new may have to find out what its predecessor told, so each node is
+ * compared with itself only. */
+void history_watermark(struct history_part *p, int node, struct history_ends before, struct history_ends ends);
+/* The process of this node has ended. */
+void history_node_ended(int node);
 /* What is not promised to survive may be lost: RELAXED partitions know nothing any more. */
 void history_loss(void);
 /* While it is unsure what may be lost nothing is noted of RELAXED partitions. Nests; history_loss() when it ends. */

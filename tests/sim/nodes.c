@@ -153,6 +153,8 @@ static void on_end(struct machine *m)
 
         node_running[h - nodes] = NULL;
         h->is_ready = h->is_stopping = false;
+        if (nodes_count > 1) /* the only one keeps what it told */
+                history_node_ended((int)(h - nodes));
         if (m->lost_power)
                 history_loss();
         world_say("%s is down, %s", m->name,
@@ -205,4 +207,65 @@ bool nodes_wait_ready(int64_t ns)
                         fiber_sleep(10 * MS);
                 }
         return true;
+}
+
+/* ---- for who looks for what is wrong ---- */
+
+static int say_partition(void *arg, struct partition *p)
+{
+        const struct node_host *h = arg;
+        struct partition_view v;
+
+        partition_view(p, &v);
+        world_say("%s: %s-%d: role %d, leader %d in epoch %d, log %lld to %lld, high watermark %lld%s%s",
+                  h->machine->name, partition_topic_name(p), partition_index(p), v.role, v.leader, v.leader_epoch,
+                  (long long)v.start_offset, (long long)v.end_offset, (long long)v.high_watermark,
+                  v.watermark_known ? "" : " at least", v.failed ? ", failed" : "");
+        return 0;
+}
+
+static void say_ids(char *text, size_t size, const char *name, const int32_t *ids, unsigned count)
+{
+        size_t len = strlen(text);
+
+        len += (size_t)snprintf(text + len, size - len, " %s", name);
+        for (unsigned i = 0; i < count && len < size; i++)
+                len += (size_t)snprintf(text + len, size - len, " %d", ids[i]);
+}
+
+static void say_metadata(const struct node_host *h, const struct meta_image *image)
+{
+        const struct meta_topic *t;
+        const struct meta_broker *b;
+
+        world_say("%s: metadata up to %lld", h->machine->name, (long long)image->index);
+        pmap_for_each (it, b, &image->brokers)
+                world_say("%s: broker %d, epoch %lld%s%s", h->machine->name, b->id, (long long)b->epoch,
+                          b->fenced ? ", fenced" : "", b->in_shutdown ? ", in shutdown" : "");
+        pmap_for_each (it, t, &image->topics_by_name)
+                for (uint32_t i = 0; i < t->partitions_count; i++) {
+                        const struct meta_partition *p = meta_topic_partition(t, (int32_t)i);
+                        char text[200] = "";
+
+                        say_ids(text, sizeof text, "replicas", meta_partition_replicas(p), p->replicas_count);
+                        say_ids(text, sizeof text, "isr", meta_partition_isr(p), p->isr_count);
+                        say_ids(text, sizeof text, "elr", meta_partition_elr(p), p->elr_count);
+                        world_say("%s: %.*s-%u: leader %d in epoch %d,%s", h->machine->name, STR_FMT(t->name), i,
+                                  p->leader, p->leader_epoch, text);
+                }
+}
+
+void nodes_say(void)
+{
+        for (unsigned i = 0; i < nodes_count; i++) {
+                struct node *n = node_running[i];
+                struct meta_image *image;
+
+                if (!n)
+                        continue;
+                image = controller_image(n->controller);
+                say_metadata(&nodes[i], image);
+                meta_image_unref(image);
+                partition_table_visit(n->table, say_partition, &nodes[i]);
+        }
 }

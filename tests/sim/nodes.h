@@ -23,5 +23,7 @@ extern unsigned nodes_count;
 void nodes_new(unsigned count);
 /* On a fiber: wait until the nodes that are wanted are ready. False: it took longer than @ns. */
 bool nodes_wait_ready(int64_t ns);
+/* Say in the trace what every node knows of every partition. On a fiber. */
+void nodes_say(void);
 /* Tell it to stop in good order, as SIGTERM does. It is not wanted any more. */
 void node_host_stop(struct node_host *h);

@@ -92,6 +92,7 @@ static void world_main(void *arg)
 {
         const struct plan *plan = arg;
         struct chance c = { chance_seed(plan->seed, 1) };
+        struct client *creator;
         int64_t until_ns;
 
         history_violated = violated;
@@ -103,7 +104,8 @@ static void world_main(void *arg)
         history_topic_new("newest", PROMISE_NEWEST, 2);
         history_topic_new("recent", PROMISE_RECENT, 1);
         wait_ready("at the beginning");
-        client_create_topics(client_new("creator"), plan->replicas);
+        creator = client_new("creator");
+        client_create_topics(creator, plan->replicas);
         start_clients(&c);
         nemesis_start(machine_of(0), chance_seed(plan->seed, 2));
         fiber_sleep(SECOND * plan->seconds);
@@ -113,8 +115,11 @@ static void world_main(void *arg)
         clients_are_done = true;
         until_ns = sim_now() + SECOND * GIVE_UP_S;
         while (clients_running) {
-                if (sim_now() > until_ns)
+                if (sim_now() > until_ns) {
+                        fibers_say(creator->machine);
+                        nodes_say();
                         world_fail("%u clients do not come to an end", clients_running);
+                }
                 fiber_sleep(SECOND / 10);
         }
         check_all("at the end");

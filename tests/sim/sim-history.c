@@ -129,15 +129,15 @@ static void gap(void)
 static void watermarks(void)
 {
         struct history_part *p = begin(PROMISE_SAFE);
-        struct history_ends before = p->ends;
+        struct history_ends before = p->ends[0];
 
-        history_watermark(p, before, (struct history_ends){ 10, 0 });
-        history_watermark(p, before, (struct history_ends){ 8, 0 }); /* asked before the other */
+        history_watermark(p, 0, before, (struct history_ends){ 10, 0 });
+        history_watermark(p, 0, before, (struct history_ends){ 8, 0 }); /* asked before the other */
         expect("answers overtake each other", NULL);
-        history_watermark(p, p->ends, (struct history_ends){ 9, 0 });
+        history_watermark(p, 0, p->ends[0], (struct history_ends){ 9, 0 });
         expect("back", "the high watermark was 10 and is 9");
         said_count = 0;
-        history_watermark(p, p->ends, (struct history_ends){ 11, 3 });
+        history_watermark(p, 0, p->ends[0], (struct history_ends){ 11, 3 });
         expect("deleted", "nothing may be deleted");
 }
 

@@ -71,7 +71,7 @@ static struct controller_update_feature update_features[] = {
         { .name = S("f"), .level = 4, .change = CONTROLLER_FEATURE_UNSAFE_DOWNGRADE }
 };
 static struct controller_report_loss report_loss[] = {
-        { .broker_id = 1, .broker_epoch = 2, .topic_id = U(6), .partition = 7 }
+        { .broker_id = 1, .broker_epoch = 2, .topic_id = U(6), .partition = 7, .is_complete = true }
 };
 static struct controller_alter_partition alter_partition[] = { { .broker_id = 1,
                                                                  .broker_epoch = 2,
