@@ -707,6 +707,26 @@ static void check_acked(struct cluster *c, int n, const struct acked *acked, uns
         free(bytes);
 }
 
+/* The connection from one node to another breaks, if there is one. */
+static void break_connection(struct cluster *c, int from, int to)
+{
+        if (from == to || !c->nodes[from].up || !c->nodes[to].up)
+                return;
+        CU_ASSERT_EQUAL(peer_hub_set_address(c->nodes[from].hub, to, "127.0.0.1:1"), 0);
+        usleep(1000);
+        cnode_addresses(c);
+}
+
+static void restart(struct cluster *c, int n, uint32_t *seed)
+{
+        cnode_close(&c->nodes[n]);
+        if (c->leader == n)
+                elect_again(c, seed);
+        cnode_stop(&c->nodes[n]);
+        cnode_start(&c->nodes[n]);
+        cnode_open(&c->nodes[n]);
+}
+
 static void storm(uint32_t seed, unsigned *acked_sum)
 {
         struct acked acked[400];
@@ -718,7 +738,7 @@ static void storm(uint32_t seed, unsigned *acked_sum)
         for (int step = 0; step < 120; step++) {
                 int n = (int)chance(&seed, NODES), leader = c.leader;
 
-                switch (chance(&seed, 12)) {
+                switch (chance(&seed, 16)) {
                 case 0:
                         elect_again(&c, &seed);
                         break;
@@ -735,6 +755,16 @@ static void storm(uint32_t seed, unsigned *acked_sum)
                 case 4:
                         usleep(chance(&seed, 50000));
                         break;
+                case 12:
+                        break_connection(&c, n, (int)chance(&seed, NODES));
+                        break;
+                case 13:
+                        atomic_store(&reads_are_cold, chance(&seed, 2));
+                        break;
+                case 14:
+                        if (chance(&seed, 4) == 0)
+                                restart(&c, n, &seed);
+                        break;
                 case 5: /* records that nobody is promised */
                         if (leader >= 0 && c.nodes[leader].p)
                                 for (uint32_t k = chance(&seed, 20); k; k--)
@@ -747,6 +777,7 @@ static void storm(uint32_t seed, unsigned *acked_sum)
                                 acked_count++;
                 }
         }
+        atomic_store(&reads_are_cold, false);
         for (int i = 0; i < NODES; i++)
                 if (!c.nodes[i].p)
                         cnode_open(&c.nodes[i]);
