@@ -197,7 +197,20 @@ static void test_stop_with_a_question(void)
         office_fini(&o);
 }
 
+/* Made and ended at once: both are only mail to a thread that may not have begun. */
+static void test_stop_at_once(void)
+{
+        for (int i = 0; i < 50; i++) {
+                struct office o;
+
+                office_init(&o);
+                office_stop(&o);
+                office_fini(&o);
+        }
+}
+
 static const struct unit_case cases[] = {
+        { "a stop at once", test_stop_at_once },
         { "questions are gathered", test_gathered },
         { "asked again", test_asked_again },
         { "a stop with a question", test_stop_with_a_question },

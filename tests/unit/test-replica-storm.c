@@ -1,9 +1,53 @@
-/* Goal: what was acknowledged is never lost, and three nodes always come to have the same. Method: elections, records, closed
- * logs, broken connections, cold disks and restarts of nodes by chance, from a seed (SEED=n runs one); in the end the logs are
- * compared, and what was acknowledged is looked for. */
+/* Goal: what was acknowledged is never lost, and three nodes always come to have the same, even where memory runs out again
+ * and again. Method: elections, records, closed logs, broken connections, cold disks and restarts of nodes by chance, from a
+ * seed (SEED=n runs one); in the end the logs are compared, and what was acknowledged is looked for. */
 #include <stdlib.h>
 
 #include "replica-cluster.h"
+
+/* ---- memory that runs out: for the threads of replication, now and then ---- */
+
+static atomic_bool memory_fails;
+static atomic_uint failures;
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *p, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *p, size_t size);
+
+static bool fails(void)
+{
+        static __thread uint32_t seed;
+
+        if (!atomic_load(&memory_fails) || !loop_current() || strcmp(loop_name(loop_current()), "replication"))
+                return false;
+        if (!seed)
+                seed = (uint32_t)clock_mono_ns() | 1;
+        seed = seed * 1664525u + 1013904223u;
+        if ((seed >> 8) % 20)
+                return false;
+        atomic_fetch_add(&failures, 1);
+        return true;
+}
+
+void *__wrap_malloc(size_t size)
+{
+        return fails() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+        return fails() ? NULL : __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *p, size_t size)
+{
+        return fails() ? NULL : __real_realloc(p, size);
+}
+
+/* ---- the storm ---- */
 
 static uint32_t chance(uint32_t *seed, uint32_t n)
 {
@@ -112,7 +156,7 @@ static void restart(struct cluster *c, int n, uint32_t *seed)
         cnode_open(&c->nodes[n]);
 }
 
-static void storm(uint32_t seed, unsigned *acked_sum)
+static void storm(uint32_t seed, bool without_memory, unsigned *acked_sum)
 {
         struct acked acked[400];
         unsigned acked_count = 0;
@@ -120,6 +164,7 @@ static void storm(uint32_t seed, unsigned *acked_sum)
 
         cluster_init(&c);
         cluster_elect(&c, 0, 7);
+        atomic_store(&memory_fails, without_memory);
         for (int step = 0; step < 120; step++) {
                 int n = (int)chance(&seed, NODES), leader = c.leader;
 
@@ -163,6 +208,7 @@ static void storm(uint32_t seed, unsigned *acked_sum)
                 }
         }
         atomic_store(&reads_are_cold, false);
+        atomic_store(&memory_fails, false);
         for (int i = 0; i < NODES; i++)
                 if (!c.nodes[i].p)
                         cnode_open(&c.nodes[i]);
@@ -177,23 +223,37 @@ static void storm(uint32_t seed, unsigned *acked_sum)
         cluster_fini(&c);
 }
 
-static void test_storm(void)
+static void storms(uint32_t count, bool without_memory)
 {
         const char *given = getenv("SEED");
-        uint32_t first = given ? (uint32_t)strtoul(given, NULL, 0) : 1, count = given ? 1 : 6;
+        uint32_t first = given ? (uint32_t)strtoul(given, NULL, 0) : 1;
         unsigned acked = 0;
 
+        if (given)
+                count = 1;
         for (uint32_t seed = first; seed < first + count; seed++) {
-                unsigned failures = CU_get_number_of_failures();
+                unsigned before = CU_get_number_of_failures();
 
-                storm(seed * 2654435761u, &acked);
-                if (CU_get_number_of_failures() != failures)
+                storm(seed * 2654435761u, without_memory, &acked);
+                if (CU_get_number_of_failures() != before)
                         fprintf(stderr, "    SEED=%u\n", seed);
         }
-        CU_ASSERT(acked > 10 * count);
+        CU_ASSERT(given || acked > 10 * count);
+}
+
+static void test_storm(void)
+{
+        storms(6, false);
+}
+
+static void test_without_memory(void)
+{
+        storms(4, true);
+        CU_ASSERT(atomic_load(&failures) > 10);
 }
 
 static const struct unit_case cases[] = {
         { "by chance", test_storm },
+        { "memory runs out", test_without_memory },
 };
 UNIT_MAIN("replica/storm", cases)
