@@ -409,6 +409,7 @@ static void test_bad_clients(void)
                   "'\20\0\0\0\0\0\1",
                   12 }, /* too long */
                 { "GET / HTTP/1.1\r\n\r\n", 18 },
+                { "\0\0\x13\x88", 4 }, /* longer than a hello */
         };
 
         pair_begin();
