@@ -63,6 +63,11 @@ static void make_retention_hours(const struct conf *c, struct strbuf *out)
         add_scaled(out, c->storage.retention_ms, 3600000);
 }
 
+static void make_imbalance_seconds(const struct conf *c, struct strbuf *out)
+{
+        add_scaled(out, c->replication.leader_imbalance_check_interval_ms, 1000);
+}
+
 static void make_preallocate(const struct conf *c, struct strbuf *out)
 {
         strbuf_add_c(out, c->storage.preallocate_step_bytes ? "true" : "false");

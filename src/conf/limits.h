@@ -14,6 +14,8 @@
 #define LIMIT_TOPIC_NAME_LEN 249
 /* Partition numbers in directory names keep to 5 digits. */
 #define LIMIT_PARTITIONS_PER_TOPIC 10000
+/* Replicas of one partition: lists of them are searched from end to end, and more copies than this protect nothing. */
+#define LIMIT_REPLICAS 32
 static_assert(LIMIT_TOPIC_NAME_LEN + 1 + 5 <= 255, "topic-partition is a file name");
 
 /* Memory that one request may take when it is decoded and answered, for each byte of its frame: a name of one letter is three

@@ -224,6 +224,33 @@ static int judge_value(const struct controller_alter_configs *a, struct str name
         }
 }
 
+#define MIN_ISR_NAME "min.insync.replicas"
+#define UNCLEAN_NAME "unclean.leader.election.enable"
+
+/* Whether @name is set otherwise in @set than before. */
+static bool is_altered(const struct set *before, struct set *set, const char *name)
+{
+        const struct conf_pair *old = conf_pairs_find((struct conf_pairs){ before->at, before->count }, str_of(name));
+        const struct conf_pair *new = set_find(set, str_of(name));
+
+        return !old != !new || (old && !str_equal(old->value, new->value));
+}
+
+/* Leaders and the controller must mean the same min ISR by a partition, or ELR would promise what does not hold; so it is
+ * set for topics and for all brokers, not for one (as in Kafka with ELR). */
+static bool scope_is_fine(struct decision *d, struct controller_alter_configs *a, const struct set *before,
+                          struct set *set)
+{
+        if (a->type != META_RESOURCE_BROKER || !a->name.len || !set_find(set, STR_LIT(MIN_ISR_NAME)) ||
+            !is_altered(before, set, MIN_ISR_NAME))
+                return true;
+        decision_refuse(d, &a->result, CONTROLLER_E_CONFIG,
+                        MIN_ISR_NAME
+                        ": is set for all brokers (the broker resource without a name) or for a topic, not "
+                        "for one broker.");
+        return false;
+}
+
 /* One change, into @set. Return: whether it is fine. */
 static bool change(struct decision *d, struct controller_alter_configs *a, const struct controller_config_change *c,
                    struct set *set)
@@ -297,6 +324,20 @@ static void emit_difference(struct decision *d, const struct controller_alter_co
         }
 }
 
+/* The difference, and what it means for partitions. */
+static void alter_partitions(struct decision *d, const struct controller_alter_configs *a, const struct set *before,
+                             struct set *set)
+{
+        bool of_topic = a->type == META_RESOURCE_TOPIC;
+        bool places = of_topic || a->type == META_RESOURCE_BROKER;
+
+        if (places && is_altered(before, set, MIN_ISR_NAME))
+                elect_before_min_isr(d, of_topic ? meta_image_topic(decision_image(d), a->name) : NULL);
+        emit_difference(d, a, before, set);
+        if (places && is_altered(before, set, UNCLEAN_NAME))
+                elect_after_unclean(d, of_topic ? meta_image_topic(decision_image(d), a->name) : NULL);
+}
+
 void decide_alter_configs(struct decision *d, struct controller_alter_configs *a, bool validate_only)
 {
         CLEANUP(strbuf_finip) struct strbuf why = { 0 };
@@ -321,6 +362,10 @@ void decide_alter_configs(struct decision *d, struct controller_alter_configs *a
                 if (!judged(d, r, &why, &a->result))
                         return;
         }
-        if (!validate_only)
+        if (!scope_is_fine(d, a, &before, &set) || validate_only)
+                return;
+        if (a->type == META_RESOURCE_TOPIC || !a->name.len)
+                alter_partitions(d, a, &before, &set);
+        else
                 emit_difference(d, a, &before, &set);
 }

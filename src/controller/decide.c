@@ -1,34 +1,108 @@
-/* See decide.h. What all decisions share; the decisions themselves are in topics.c, configs.c, brokers.c, features.c. */
+/* See decide.h. What all decisions share; README.md says where the decisions themselves are. */
 #include "controller/decide.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 int decision_init(struct decision *d, const struct meta_image *image)
 {
         d->failed = 0;
         d->batch = (struct meta_batch){ 0 };
+        d->parts = NULL;
+        d->parts_count = 0;
+        d->gone = NULL;
+        d->gone_count = 0;
+        d->leaving = META_NO_NODE;
+        d->placement = NULL;
+        d->news[0] = 0;
         return meta_builder_init(&d->builder, image);
 }
 
 void decision_fini(struct decision *d)
 {
+        for (size_t i = 0; i < d->parts_count; i++) {
+                meta_batch_fini(&d->parts[i].batch);
+                meta_image_unref(d->parts[i].image);
+        }
+        free(d->parts);
+        d->parts = NULL;
+        d->parts_count = 0;
         meta_builder_fini(&d->builder);
         meta_batch_fini(&d->batch);
 }
 
+void controller_memory_fini(struct controller_memory *m)
+{
+        controller_leases_fini(&m->leases);
+        places_fini(&m->places);
+        settings_fini(&m->settings);
+}
+
+/* What has been emitted becomes an entry of its own; the next records go into another one. */
+static int seal(struct decision *d)
+{
+        struct decision_part *parts = realloc(d->parts, (d->parts_count + 1) * sizeof *parts);
+        struct decision_part *part;
+
+        if (!parts)
+                return -ENOMEM;
+        d->parts = parts;
+        part = &parts[d->parts_count++];
+        part->batch = d->batch;
+        d->batch = (struct meta_batch){ 0 };
+        part->image = meta_builder_finish(&d->builder, d->index, d->term);
+        d->index++;
+        return meta_builder_init(&d->builder, part->image);
+}
+
+/* New places of replicas are known at once. Names of a decision that comes to nothing do no harm. */
+static int note_places(struct decision *d, const struct meta_record *r)
+{
+        const struct rec_partition *p = &r->partition;
+        const struct rec_partition_change *c = &r->partition_change;
+        int x = 0;
+
+        if (r->type == META_PARTITION)
+                for (int32_t i = 0; !x && i < p->replicas_count; i++)
+                        x = places_add(&d->memory->places, p->replicas[i], p->topic_id, p->partition);
+        if (r->type == META_PARTITION_CHANGE)
+                for (int32_t i = 0; !x && i < c->adding_count; i++)
+                        x = places_add(&d->memory->places, c->adding[i], c->topic_id, c->partition);
+        return x;
+}
+
 void decision_emit(struct decision *d, const struct meta_record *r)
 {
-        int x;
+        int x = 0;
 
         if (d->failed)
                 return;
-        x = meta_builder_apply(&d->builder, r, d->index);
-        assert(x <= 0); /* a decision that does not fit what it was made from is a bug */
+        if (d->may_split && d->batch.len >= d->rules->part_len)
+                x = seal(d);
         if (!x)
-                x = meta_batch_add(&d->batch, r);
-        d->failed = x;
+                x = meta_batch_add(&d->batch, r); /* first, because applying may end what the record borrows */
+        if (!x)
+                x = meta_builder_apply(&d->builder, r, d->index);
+        assert(x <= 0); /* a decision that does not fit what it was made from is a bug */
+        d->failed = x ? x : note_places(d, r);
+}
+
+void decision_each_place(struct decision *d, int32_t broker_id, decision_place_fn *fn, void *arg)
+{
+        const struct places_broker *b = places_of(&d->memory->places, broker_id);
+        uint32_t count = b ? b->count : 0;
+
+        for (uint32_t i = 0; i < count && !d->failed; i++) {
+                /* Looked up each time: @fn may add places, and what it emits makes other objects. */
+                struct place at = places_of(&d->memory->places, broker_id)->at[i];
+                const struct meta_topic *t = meta_image_topic_by_id(decision_image(d), at.topic_id);
+                const struct meta_partition *p = t ? meta_topic_partition(t, at.partition) : NULL;
+
+                if (p && meta_ids_contain(meta_partition_replicas(p), p->replicas_count, broker_id))
+                        fn(d, t, p, broker_id, arg);
+        }
 }
 
 void decision_refuse(struct decision *d, struct controller_result *result, enum controller_outcome outcome,
@@ -48,44 +122,97 @@ void decision_refuse(struct decision *d, struct controller_result *result, enum 
         result->message.len = result->message.p ? (size_t)len : 0;
 }
 
-static void run_items(struct decision *d, struct controller_request *rq)
+static void run_item(struct decision *d, struct controller_request *rq, uint32_t i)
 {
-        for (uint32_t i = 0; i < rq->items_count && !d->failed; i++) {
-                switch (rq->op) {
-                case CONTROLLER_CREATE_TOPICS:
-                        decide_create_topic(d, &rq->create_topics[i], rq->validate_only);
-                        break;
-                case CONTROLLER_DELETE_TOPICS:
-                        decide_delete_topic(d, &rq->delete_topics[i]);
-                        break;
-                case CONTROLLER_CREATE_PARTITIONS:
-                        decide_create_partitions(d, &rq->create_partitions[i], rq->validate_only);
-                        break;
-                case CONTROLLER_ALTER_CONFIGS:
-                        decide_alter_configs(d, &rq->alter_configs[i], rq->validate_only);
-                        break;
-                case CONTROLLER_ALLOCATE_IDS:
-                        decide_allocate_ids(d, &rq->allocate_ids[i]);
-                        break;
-                case CONTROLLER_REGISTER_BROKER:
-                        decide_register_broker(d, &rq->register_broker[i]);
-                        break;
-                case CONTROLLER_HEARTBEAT:
-                        decide_heartbeat(d, &rq->heartbeat[i]);
-                        break;
-                case CONTROLLER_UNREGISTER_BROKER:
-                        decide_unregister_broker(d, &rq->unregister_broker[i]);
-                        break;
-                case CONTROLLER_UPDATE_FEATURES:
-                        decide_update_feature(d, &rq->update_features[i], rq->validate_only);
-                        break;
-                }
+        switch (rq->op) {
+        case CONTROLLER_CREATE_TOPICS:
+                decide_create_topic(d, &rq->create_topics[i], rq->validate_only);
+                return;
+        case CONTROLLER_DELETE_TOPICS:
+                decide_delete_topic(d, &rq->delete_topics[i]);
+                return;
+        case CONTROLLER_CREATE_PARTITIONS:
+                decide_create_partitions(d, &rq->create_partitions[i], rq->validate_only);
+                return;
+        case CONTROLLER_ALTER_CONFIGS:
+                decide_alter_configs(d, &rq->alter_configs[i], rq->validate_only);
+                return;
+        case CONTROLLER_ALLOCATE_IDS:
+                decide_allocate_ids(d, &rq->allocate_ids[i]);
+                return;
+        case CONTROLLER_REGISTER_BROKER:
+                decide_register_broker(d, &rq->register_broker[i]);
+                return;
+        case CONTROLLER_HEARTBEAT:
+                decide_heartbeat(d, &rq->heartbeat[i]);
+                return;
+        case CONTROLLER_UNREGISTER_BROKER:
+                decide_unregister_broker(d, &rq->unregister_broker[i]);
+                return;
+        case CONTROLLER_UPDATE_FEATURES:
+                decide_update_feature(d, &rq->update_features[i], rq->validate_only);
+                return;
+        case CONTROLLER_REPORT_LOSS:
+                decide_report_loss(d, &rq->report_loss[i]);
+                return;
+        case CONTROLLER_ALTER_PARTITION:
+                decide_alter_partition(d, &rq->alter_partition[i]);
+                return;
+        case CONTROLLER_ELECT_LEADERS:
+                decide_elect_leader(d, &rq->elect_leaders[i]);
+                return;
+        case CONTROLLER_ALTER_REASSIGNMENTS:
+                decide_reassign(d, &rq->reassign[i]);
+                return;
+        case CONTROLLER_DRAIN_BROKER:
+                decide_drain(d, &rq->broker_duty[i]);
+                return;
+        case CONTROLLER_UNDRAIN_BROKER:
+                decide_undrain(d, &rq->broker_duty[i]);
+                return;
+        case CONTROLLER_DECOMMISSION_BROKER:
+                decide_decommission(d, &rq->broker_duty[i]);
+                return;
+        case CONTROLLER_GUARD:
+                decide_guard(d, &rq->guard[i]);
+                return;
+        case CONTROLLER_DISRUPTION:
+                decide_disruption(d, &rq->disruption[i]);
+                return;
+        case CONTROLLER_DESCRIBE_QUORUM:
+        case CONTROLLER_ADD_VOTER:
+        case CONTROLLER_REMOVE_VOTER:
+        case CONTROLLER_TRANSFER: /* no decisions: voters.c has answered */
+                decision_refuse(d, &rq->result, CONTROLLER_E_INVALID, "This is not decided but done.");
+                return;
         }
+}
+
+/* Whether what is asked for may be done in part. What creates or alters things is done whole or not at all. */
+static bool may_split(enum controller_op op)
+{
+        return op != CONTROLLER_CREATE_TOPICS && op != CONTROLLER_DELETE_TOPICS && op != CONTROLLER_CREATE_PARTITIONS &&
+               op != CONTROLLER_ALTER_CONFIGS && op != CONTROLLER_UPDATE_FEATURES;
+}
+
+static bool features_are_all_fine(struct decision *d, struct controller_request *rq)
+{
+        bool fine = true;
+
+        for (uint32_t i = 0; i < rq->items_count; i++) {
+                decide_update_feature(d, &rq->update_features[i], true);
+                fine &= !rq->update_features[i].result.outcome;
+        }
+        return fine;
 }
 
 int decision_run(struct decision *d, struct controller_request *rq)
 {
-        run_items(d, rq);
+        rq->result = (struct controller_result){ CONTROLLER_OK, STR_NULL };
+        d->may_split = may_split(rq->op);
+        if (rq->op != CONTROLLER_UPDATE_FEATURES || features_are_all_fine(d, rq)) /* those all or none */
+                for (uint32_t i = 0; i < rq->items_count && !d->failed; i++)
+                        run_item(d, rq, i);
         if (d->failed == -E2BIG)
                 decision_refuse(d, &rq->result, CONTROLLER_E_TOO_LARGE,
                                 "The request would change more than one request "
@@ -94,8 +221,6 @@ int decision_run(struct decision *d, struct controller_request *rq)
         else if (d->failed)
                 decision_refuse(d, &rq->result, CONTROLLER_E_NO_MEMORY,
                                 "The controller has no memory for this request.");
-        else
-                rq->result = (struct controller_result){ CONTROLLER_OK, STR_NULL };
         return d->failed;
 }
 

@@ -4,7 +4,9 @@
 
 #include "conf/conf.h"
 #include "controller/placement.h"
+#include "controller/places.h"
 #include "controller/request.h"
+#include "controller/settings.h"
 
 /* A feature that this program knows. */
 struct controller_feature {
@@ -12,6 +14,14 @@ struct controller_feature {
         int16_t level_min;
         int16_t level_max;
         int16_t level_new; /* at which a new cluster finalises it; 0: not */
+        int16_t level_safe; /* going down to this or more loses nothing that a higher one has written; 0: whatever the level */
+};
+
+/* What a controller node can do. */
+struct controller_ability {
+        int32_t node_id;
+        const struct rec_broker_feature *features;
+        int32_t features_count;
 };
 
 /* What decisions go by that is not in the image. */
@@ -20,7 +30,13 @@ struct controller_rules {
         int32_t node_id;
         const struct controller_feature *features;
         size_t features_count;
+        const struct controller_ability *controllers; /* the other controllers, as far as they are known */
+        size_t controllers_count;
         int64_t session_timeout_ms; /* a broker's lease */
+        int32_t imbalance_percent;  /* of a broker's preferred partitions that others may lead before that is changed */
+        int32_t balance_max;        /* leaders moved in one round */
+        int32_t moves_max;          /* partitions that leave decommissioned brokers at once */
+        size_t part_len;            /* a decision that may take several entries ends one at this length */
 };
 
 /* When each broker was last heard of, in this reign; not replicated. */
@@ -29,24 +45,53 @@ struct controller_lease {
         bool heard; /* a heartbeat has come since this node became active */
         int64_t epoch;
         int64_t until_ms;
+        int64_t applied_index;  /* of the metadata that it works with */
+        int64_t shutdown_index; /* that holds its last leadership's end; 0: it does not stop */
+        int64_t fenced_index;   /* that fenced it last: before it knows of that, it may still think that it leads */
 };
 struct controller_leases {
         struct controller_lease *at;
         size_t count;
         size_t size;
+        int64_t next_ms; /* when one ends, as of the last decision_expire_leases() */
+};
+
+/* What is derived from images, or kept, from decision to decision. */
+struct controller_memory {
+        struct controller_leases leases;
+        struct places places;
+        struct settings settings;
+};
+void controller_memory_fini(struct controller_memory *m);
+
+/* An entry of a decision that takes several. */
+struct decision_part {
+        struct meta_batch batch;
+        struct meta_image *image; /* as it leaves it; one reference */
 };
 
 /* One decision while it is made. Records that were emitted are visible to what follows in the same decision. */
 struct decision {
         const struct controller_rules *rules;
-        struct controller_leases *leases;
-        int64_t now_ms; /* monotonic */
-        int64_t index;  /* that the records will have */
+        struct controller_memory *memory;
+        int64_t now_ms;  /* monotonic */
+        int64_t wall_ms; /* since 1970 */
+        int64_t index;   /* that the next records will have */
+        int32_t term;
         struct random_source *random;
         struct arena *mem;
+
         struct meta_builder builder;
-        struct meta_batch batch;
-        int failed; /* -ENOMEM or -E2BIG: nothing of the decision counts */
+        struct meta_batch batch; /* of the last entry */
+        struct decision_part *parts;
+        size_t parts_count; /* entries before the last */
+        bool may_split; /* each record is consistent with those before it: any prefix of the entries may be all there is */
+        const int32_t *gone; /* brokers that count as fenced already */
+        size_t gone_count;
+        int32_t leaving;             /* one that counts as stopping already, or META_NO_NODE */
+        struct placement *placement; /* see decision_placement() */
+        char news[160];              /* one line for the operator; empty: none */
+        int failed;                  /* -ENOMEM or -E2BIG: nothing of the decision counts */
 };
 
 static inline const struct meta_image *decision_image(const struct decision *d)
@@ -63,7 +108,7 @@ int decision_run(struct decision *d, struct controller_request *rq);
 
 /* The first records of a new cluster. @cluster_id: null for one made from @random. */
 int decision_bootstrap(struct decision *d, struct str cluster_id);
-/* Fence brokers whose lease has ended. Return: 0 or an error. @ret_next_ms: when to look again. */
+/* Fence brokers whose lease has ended. Return: 0 or an error. @ret_next_ms: when the next one ends. */
 int decision_expire_leases(struct decision *d, int64_t *ret_next_ms);
 
 /* ---- for the files that decide ---- */
@@ -85,17 +130,62 @@ void decide_register_broker(struct decision *d, struct controller_register_broke
 void decide_heartbeat(struct decision *d, struct controller_heartbeat *h);
 void decide_unregister_broker(struct decision *d, struct controller_unregister_broker *u);
 void decide_update_feature(struct decision *d, struct controller_update_feature *f, bool validate_only);
+void decide_report_loss(struct decision *d, struct controller_report_loss *l);
+void decide_alter_partition(struct decision *d, struct controller_alter_partition *a);
+void decide_elect_leader(struct decision *d, struct controller_elect_leader *e);
+void decide_reassign(struct decision *d, struct controller_reassign *r);
+void decide_drain(struct decision *d, struct controller_broker_duty *b);
+void decide_undrain(struct decision *d, struct controller_broker_duty *b);
+void decide_decommission(struct decision *d, struct controller_broker_duty *b);
+void decide_guard(struct decision *d, struct controller_guard *g);
+void decide_disruption(struct decision *d, struct controller_disruption *x);
 
-/* Leadership, see elect.c. Emit the partition changes that follow when a broker is fenced (or asked to stop), comes back, or
- * registers again. */
-void elect_after_loss(struct decision *d, int32_t broker_id);
-void elect_after_restart(struct decision *d, int32_t broker_id, bool clean);
+/* ---- leadership, see elect.c: emit the partition changes that go with what happens to a broker ---- */
+
+/* Before all of them are fenced or forgotten: none of them becomes leader because another one is looked at first. */
+void elect_before_loss(struct decision *d, const int32_t *broker_ids, size_t count);
+/* Before it is marked as stopping: it goes on leading what nobody else can. */
+void elect_before_stop(struct decision *d, int32_t broker_id);
+/* Before @rb takes the place of its last registration @old. */
+void elect_before_restart(struct decision *d, const struct controller_register_broker *rb,
+                          const struct meta_broker *old);
+/* After it was unfenced. */
 void elect_after_return(struct decision *d, int32_t broker_id);
+/* After it was drained. */
+void elect_after_drain(struct decision *d, int32_t broker_id);
+/* After min ISR of @topic (NULL: of any) was changed: what ELR says was said of another min ISR (KIP-966). */
+void elect_before_min_isr(struct decision *d, const struct meta_topic *topic);
+/* After unclean elections were allowed for @topic (NULL: for all). */
+void elect_after_unclean(struct decision *d, const struct meta_topic *topic);
+
+/* Call @fn for every partition that @broker_id has a replica of. Topic and partition are borrowed until @fn emits. */
+typedef void decision_place_fn(struct decision *d, const struct meta_topic *t, const struct meta_partition *p,
+                               int32_t broker_id, void *arg);
+void decision_each_place(struct decision *d, int32_t broker_id, decision_place_fn *fn, void *arg);
+
+/* ---- what nobody asks for ---- */
+
+/* A node became active: finish what its predecessor had begun. */
+int decision_heal(struct decision *d);
+/* Give leaderships back to preferred leaders, see balance.c. @ret_more: it stopped at a limit; ask again soon. */
+int decision_balance(struct decision *d, bool *ret_more);
+/* Let leaderships leave drained brokers, replicas decommissioned ones, and those the cluster when they are empty; see
+ * duty.c. */
+int decision_duties(struct decision *d);
+
+/* May @node_id stop? Fills in the answers of @g, but for its result. See guard.c. */
+void guard_judge(struct decision *d, struct controller_guard *g);
+
+/* Where replicas can go now, with what each broker has; made once in a decision. NULL: d->failed says why. */
+struct placement *decision_placement(struct decision *d);
 
 /* Judging of configurations, see judge.c. Text goes into @result. */
 bool judge_topic_configs(struct decision *d, const struct conf_pair *pairs, size_t count,
                          struct controller_result *result);
 
+/* The connection of a broker broke: when nothing is heard of it until @until_ms it is fenced. It may be the process that ended,
+ * and then there is no need to wait for the lease; a broker that lives is heard of again before. Return: whether it had longer. */
+bool controller_lease_shorten(struct controller_leases *l, int32_t broker_id, int64_t until_ms);
 /* Leases. NULL when there is no memory. */
 struct controller_lease *controller_lease_get(struct controller_leases *l, int32_t broker_id);
 void controller_leases_fini(struct controller_leases *l);

@@ -43,8 +43,9 @@ static const struct controller_feature *known_feature(const struct controller_ru
         return NULL;
 }
 
-/* A broker that cannot do @level, or NULL. Level 0 everyone can do. */
-static const struct meta_broker *broker_without(const struct meta_image *image, struct str name, int16_t level)
+/* The id of a broker that cannot do @level, or META_NO_NODE. Level 0 everyone can do. Fenced ones count: they come
+ * back. */
+static int32_t broker_without(const struct meta_image *image, struct str name, int16_t level)
 {
         const struct meta_broker *b;
 
@@ -55,16 +56,60 @@ static const struct meta_broker *broker_without(const struct meta_image *image, 
                         can |= str_equal(b->features[i].name, name) && level >= b->features[i].level_min &&
                                level <= b->features[i].level_max;
                 if (!can)
-                        return b;
+                        return b->id;
         }
-        return NULL;
+        return META_NO_NODE;
+}
+
+/* The same of the other controllers: each may have to read the records, and to lead. */
+static int32_t controller_without(const struct controller_rules *rules, struct str name, int16_t level)
+{
+        for (size_t i = 0; i < rules->controllers_count; i++) {
+                const struct controller_ability *c = &rules->controllers[i];
+                bool can = level == 0;
+
+                for (int32_t k = 0; k < c->features_count; k++)
+                        can |= str_equal(c->features[k].name, name) && level >= c->features[k].level_min &&
+                               level <= c->features[k].level_max;
+                if (!can)
+                        return c->node_id;
+        }
+        return META_NO_NODE;
+}
+
+static bool everyone_can(struct decision *d, struct controller_update_feature *f)
+{
+        int32_t broker = broker_without(decision_image(d), f->name, f->level);
+        int32_t controller = controller_without(d->rules, f->name, f->level);
+
+        if (broker != META_NO_NODE || controller != META_NO_NODE)
+                decision_refuse(d, &f->result, CONTROLLER_E_FEATURE, "%s %d cannot do %.*s at level %d.",
+                                broker != META_NO_NODE ? "Broker" : "Controller",
+                                broker != META_NO_NODE ? broker : controller, STR_FMT(f->name), f->level);
+        return !f->result.outcome;
+}
+
+/* Going down is asked for as such, and, where what is finalised may have been used, as unsafe. */
+static bool may_go_down(struct decision *d, struct controller_update_feature *f, const struct controller_feature *known,
+                        int16_t now)
+{
+        if (f->change == CONTROLLER_FEATURE_UPGRADE)
+                decision_refuse(d, &f->result, CONTROLLER_E_FEATURE,
+                                "%s is at level %d; going down to %d must be asked for as a "
+                                "downgrade.",
+                                known->name, now, f->level);
+        else if (f->change == CONTROLLER_FEATURE_SAFE_DOWNGRADE && f->level < known->level_safe)
+                decision_refuse(d, &f->result, CONTROLLER_E_FEATURE,
+                                "%s may be used at level %d in a way that level %d does not know; only an unsafe "
+                                "downgrade goes below %d.",
+                                known->name, now, f->level, known->level_safe);
+        return !f->result.outcome;
 }
 
 void decide_update_feature(struct decision *d, struct controller_update_feature *f, bool validate_only)
 {
         const struct controller_feature *known = known_feature(d->rules, f->name);
         int16_t now = meta_image_feature_level(decision_image(d), f->name);
-        const struct meta_broker *lacking;
         struct meta_record r;
 
         f->result = (struct controller_result){ CONTROLLER_OK, STR_NULL };
@@ -79,19 +124,15 @@ void decide_update_feature(struct decision *d, struct controller_update_feature 
                                 known->level_min, known->level_max, f->level);
                 return;
         }
-        if (f->level < now && !f->allow_downgrade) {
-                decision_refuse(d, &f->result, CONTROLLER_E_FEATURE,
-                                "%s is at level %d; going down to %d must be asked for as a "
-                                "downgrade.",
+        if (f->level < now && !may_go_down(d, f, known, now))
+                return;
+        if (f->level > now && f->change != CONTROLLER_FEATURE_UPGRADE) {
+                decision_refuse(d, &f->result, CONTROLLER_E_FEATURE, "%s is at level %d; %d would be an upgrade.",
                                 known->name, now, f->level);
                 return;
         }
-        lacking = broker_without(decision_image(d), f->name, f->level);
-        if (lacking) {
-                decision_refuse(d, &f->result, CONTROLLER_E_FEATURE, "Broker %d cannot do %s at level %d.", lacking->id,
-                                known->name, f->level);
+        if (!everyone_can(d, f))
                 return;
-        }
         if (validate_only || f->level == now)
                 return;
         meta_record_init(&r, META_FEATURE);

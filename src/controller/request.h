@@ -27,10 +27,27 @@ enum controller_outcome {
         CONTROLLER_E_CONFIG,      /* unknown, read-only or wrong configuration */
         CONTROLLER_E_RESOURCE,    /* no such broker or resource type to configure */
         CONTROLLER_E_BROKER_UNKNOWN,
-        CONTROLLER_E_BROKER_EPOCH,     /* of an older registration */
-        CONTROLLER_E_BROKER_DUPLICATE, /* another process has this id, and its lease is valid */
-        CONTROLLER_E_CLUSTER,          /* the broker belongs to another cluster */
-        CONTROLLER_E_FEATURE,          /* not a possible level, or a broker cannot do what is finalised */
+        CONTROLLER_E_BROKER_EPOCH,            /* of an older registration */
+        CONTROLLER_E_BROKER_DUPLICATE,        /* another process has this id, and its lease is valid */
+        CONTROLLER_E_CLUSTER,                 /* the broker belongs to another cluster */
+        CONTROLLER_E_FEATURE,                 /* not a possible level, or a node cannot do what is finalised */
+        CONTROLLER_E_PARTITION_UNKNOWN,       /* the topic is there, the partition is not */
+        CONTROLLER_E_AHEAD,                   /* an epoch is newer than what this controller knows: ask another one */
+        CONTROLLER_E_LEADER_EPOCH,            /* of an older leader, or the asker does not lead */
+        CONTROLLER_E_PARTITION_EPOCH,         /* the partition has changed since */
+        CONTROLLER_E_INELIGIBLE,              /* a member is fenced, stopping, or of an older registration */
+        CONTROLLER_E_NEW_LEADER,              /* done, and the partition now has another leader than the asker */
+        CONTROLLER_E_ELECTION_NOT_NEEDED,     /* it is led by whom the election would choose */
+        CONTROLLER_E_PREFERRED_NOT_AVAILABLE, /* the preferred leader is not in sync or not live */
+        CONTROLLER_E_ELIGIBLE_NOT_AVAILABLE,  /* no replica is live that could lead */
+        CONTROLLER_E_NO_REASSIGNMENT,         /* nothing to cancel */
+        CONTROLLER_E_UNSAFE_TO_STOP,          /* the drain guard says no */
+        CONTROLLER_E_DISRUPTION_HELD,         /* another one holds the disruption token, or the asker does not */
+        CONTROLLER_E_TOO_FEW_BROKERS,         /* the others cannot hold what this broker has to give away */
+        CONTROLLER_E_VOTER_KNOWN,             /* it is one of the controllers already */
+        CONTROLLER_E_VOTER_UNKNOWN,           /* no such one is among the controllers */
+        CONTROLLER_E_VOTER_CHANGE,            /* the controllers cannot be changed so, or not now */
+        CONTROLLER_OUTCOMES_END
 };
 
 /* Outcome and its text for people; the text lives in the request's memory. */
@@ -112,11 +129,37 @@ struct controller_allocate_ids {
 
 /* ---- brokers ---- */
 
+/* One partition, named by its topic's id. */
+struct controller_partition {
+        struct uuid topic_id;
+        int32_t partition;
+};
+
+/* What became of a broker's replicas when its last stop was not clean: nothing is lost of a topic that flushes before it
+ * acknowledges, and those keep their places. Replicas of relaxed topics lose theirs unless @same_boot, those in @lost
+ * in any case, and those whose directory is not among broker.directories as well. A broker that does not yet know
+ * what it lost registers without @lost, keeps itself fenced (want_fence), and reports with CONTROLLER_REPORT_LOSS. */
 struct controller_register_broker {
-        struct rec_broker broker; /* epoch, fenced and in_shutdown are not read. Initialise with rec_broker_init() */
+        struct rec_broker broker; /* epoch, fenced, in_shutdown, duty are not read. Initialise with rec_broker_init() */
         struct str cluster_id;    /* null: not checked */
         int64_t previous_epoch;   /* of the registration that ended in a clean stop, -1: the last stop was not clean */
-        int64_t epoch;            /* out */
+        bool same_boot;           /* only the process ended since it ran last: what was written is still there */
+        const struct controller_partition *lost; /* may miss acknowledged records */
+        int32_t lost_count;
+        int64_t epoch; /* out */
+        struct controller_result result;
+};
+
+/* A replica may miss acknowledged records: found by recovery or scrubbing, or after a failed write. It leaves ISR and
+ * ELR (the only replica of a partition stays, with a new leader epoch); one that is complete leaves as if its broker stopped, so that
+ * the last one in sync stays, and may be elected again. Its broker must not lead the partition before its
+ * image is at the request's index: followers would cut what it lacks. */
+struct controller_report_loss {
+        int32_t broker_id;
+        int64_t broker_epoch;
+        struct uuid topic_id;
+        int32_t partition;
+        bool is_complete; /* it takes nothing more, but all that it has acknowledged is there */
         struct controller_result result;
 };
 
@@ -126,9 +169,11 @@ struct controller_heartbeat {
         int64_t applied_index; /* of the metadata that the broker works with */
         bool want_fence;       /* not ready, or not well */
         bool want_shutdown;
-        bool fenced;          /* out: from now on */
-        bool caught_up;       /* out */
-        bool should_shutdown; /* out: nothing is left that could be moved away */
+        bool guarded;         /* with want_shutdown: only when the drain guard has nothing against it */
+        bool fenced;          /* out: from now on. Then it has no lease, and acknowledges nothing */
+        bool caught_up;       /* out: it knows of its registration, and of what fenced it last */
+        bool should_shutdown; /* out: all that others could lead has moved, and they know */
+        bool held;            /* out: want_shutdown was not followed because of the guard; result.message says why */
         struct controller_result result;
 };
 
@@ -137,12 +182,157 @@ struct controller_unregister_broker {
         struct controller_result result;
 };
 
+/* What is asked of a broker for longer than a restart; kept in the metadata. Drained: it gets no new replicas, and leads
+ * only what nobody else can. Decommissioned: its replicas move to others too, a few at a time, and then it is
+ * unregistered. Asking for what is already so changes nothing. For CONTROLLER_DRAIN_BROKER, _UNDRAIN_ and
+ * _DECOMMISSION_. */
+struct controller_broker_duty {
+        int32_t broker_id;
+        struct controller_result result;
+};
+
+/* ---- partitions ---- */
+
+struct controller_isr_member {
+        int32_t broker_id;
+        int64_t broker_epoch; /* under which the leader knows it; -1: not checked */
+};
+
+/* A partition as it is after the decision. */
+struct controller_partition_state {
+        int32_t leader;
+        int32_t leader_epoch;
+        int32_t partition_epoch;
+        int32_t min_isr;    /* effective: not more than there are replicas */
+        bool recovering;    /* elected uncleanly, and the leader has not yet said that it is done (KIP-704) */
+        const int32_t *isr; /* in the request's memory */
+        int32_t isr_count;
+};
+
+/* The leader says who is in sync: compare-and-set on both epochs (KIP-497, KIP-841, KIP-903). The leader may count on
+ * the new ISR only when its image is at the request's index. */
+struct controller_alter_partition {
+        int32_t broker_id; /* the leader */
+        int64_t broker_epoch;
+        struct uuid topic_id;
+        int32_t partition;
+        int32_t leader_epoch;
+        int32_t partition_epoch;
+        bool recovering; /* still, after an unclean election */
+        const struct controller_isr_member *isr;
+        int32_t isr_count;
+        struct controller_partition_state state; /* out, whenever the partition is known */
+        struct controller_result result;
+};
+
+enum controller_election {
+        CONTROLLER_ELECT_PREFERRED, /* the first replica, when it is in sync */
+        CONTROLLER_ELECT_UNCLEAN,   /* anyone live, when there is no leader: acknowledged records may be lost */
+};
+
+struct controller_elect_leader {
+        struct str topic;
+        int32_t partition;
+        enum controller_election type;
+        struct controller_result result;
+};
+
+/* Reassignment (KIP-455). A new one takes the place of one that is going on. */
+struct controller_reassign {
+        struct str topic;
+        int32_t partition;
+        bool cancel;
+        bool keep_factor; /* refuse another number of replicas (KIP-860) */
+        const int32_t *replicas;
+        int32_t replicas_count;
+        struct controller_result result;
+};
+
+/* ---- disruption ---- */
+
+/* May this node stop now? What only the node knows of the quorum comes in; the answer changes nothing. */
+struct controller_guard {
+        int32_t node_id;
+        bool quorum_would_be_lost; /* by the stop of the node, if it is a voter */
+        bool safe;                 /* out; otherwise: */
+        int32_t below_min_isr;     /* partitions that would take no acks=all any more */
+        int32_t offline;           /* partitions that would have no leader (among those above) */
+        struct str partitions;     /* "t-0, t-7, ...": the first few of them */
+        struct controller_result result;
+};
+
+enum controller_disruption_op {
+        CONTROLLER_DISRUPTION_ACQUIRE,  /* refused while another one holds it, or the guard says no */
+        CONTROLLER_DISRUPTION_RELEASE,  /* by its holder */
+        CONTROLLER_DISRUPTION_OVERRIDE, /* acquire in spite of holder and guard; recorded in the metadata with @reason */
+};
+
+/* The cluster's one disruption token: who is taking a node down on purpose. */
+struct controller_disruption {
+        enum controller_disruption_op op;
+        int32_t node_id; /* that is to be disturbed */
+        struct str who;  /* principal or host that asks; the same one may acquire again, and so prolong */
+        struct str reason;
+        int64_t ttl_ms;            /* after which the token is free by itself */
+        bool quorum_would_be_lost; /* as in controller_guard */
+        int64_t until_ms;          /* out: wall clock */
+        struct controller_result result;
+};
+
 /* ---- features ---- */
+
+enum controller_feature_change {
+        CONTROLLER_FEATURE_UPGRADE,
+        CONTROLLER_FEATURE_SAFE_DOWNGRADE,   /* refused when something finalised could be lost */
+        CONTROLLER_FEATURE_UNSAFE_DOWNGRADE, /* not refused for that */
+};
 
 struct controller_update_feature {
         struct str name;
         int16_t level; /* 0: not finalised any more */
-        bool allow_downgrade;
+        enum controller_feature_change change;
+        struct controller_result result;
+};
+
+/* ---- the quorum ---- */
+
+enum controller_member_kind {
+        CONTROLLER_VOTER,
+        CONTROLLER_LEARNER,  /* copies the metadata log in order to become a voter */
+        CONTROLLER_OBSERVER, /* follows what is committed */
+        CONTROLLER_MEMBER_KINDS_END
+};
+
+/* One that has the metadata, as the active controller sees it. */
+struct controller_member {
+        int32_t node_id;
+        enum controller_member_kind kind;
+        struct uuid directory;
+        struct str address;   /* HOST:PORT of its peer listener; null: not known */
+        int64_t end_index;    /* the last entry that it has; -1: not known */
+        int64_t heard_ms;     /* wall clock: when it asked for entries last, or took some; -1: not in this reign */
+        int64_t caught_up_ms; /* likewise: when it last had all that there was; -1: not in this reign */
+};
+
+/* How the metadata log is kept. */
+struct controller_describe_quorum {
+        int32_t leader_id; /* out, likewise what follows */
+        int32_t term;
+        int64_t committed_index;
+        int64_t log_first_index; /* of the leader's log; what came before is in its image */
+        int64_t log_bytes;
+        const struct controller_member *members; /* in the request's memory: voters first, by rising id */
+        int32_t members_count;
+        struct str trouble; /* what keeps the controllers from being as they should be; null: nothing */
+        struct controller_result result;
+};
+
+/* A change of the controllers, one at a time: CONTROLLER_ADD_VOTER, _REMOVE_VOTER; or CONTROLLER_TRANSFER: this one is to be
+ * the active controller, -1 for the one with most of the log. */
+struct controller_voter_change {
+        int32_t node_id;
+        struct uuid directory; /* zero: whichever it has */
+        struct str address;    /* add: HOST:PORT of its peer listener */
         struct controller_result result;
 };
 
@@ -158,13 +348,29 @@ enum controller_op {
         CONTROLLER_HEARTBEAT,
         CONTROLLER_UNREGISTER_BROKER,
         CONTROLLER_UPDATE_FEATURES,
+        CONTROLLER_REPORT_LOSS,
+        CONTROLLER_ALTER_PARTITION,
+        CONTROLLER_ELECT_LEADERS,
+        CONTROLLER_ALTER_REASSIGNMENTS,
+        CONTROLLER_DRAIN_BROKER,
+        CONTROLLER_UNDRAIN_BROKER,
+        CONTROLLER_DECOMMISSION_BROKER,
+        CONTROLLER_GUARD,
+        CONTROLLER_DISRUPTION,
+        CONTROLLER_DESCRIBE_QUORUM,
+        CONTROLLER_ADD_VOTER,
+        CONTROLLER_REMOVE_VOTER,
+        CONTROLLER_TRANSFER,
 };
+#define CONTROLLER_OPS_COUNT (CONTROLLER_TRANSFER + 1)
 
 struct controller_request {
         /* By the asker. Items, text and arrays are borrowed until done(). */
         enum controller_op op;
         bool validate_only; /* topics, partitions, configs, features: judge, change nothing */
         bool wait_applied;  /* done() comes after every subscriber that acks has taken the change up */
+        bool here_only;     /* not to be passed on when another node is active. DESCRIBE_QUORUM: what this node knows */
+        int64_t timeout_ms; /* how long an active controller may be looked for; 0: 30 s */
         struct loop *reply_loop;
         void (*done)(struct controller_request *rq); /* on @reply_loop, exactly once; may free the request */
         void *arg;
@@ -179,6 +385,15 @@ struct controller_request {
                 struct controller_heartbeat *heartbeat;
                 struct controller_unregister_broker *unregister_broker;
                 struct controller_update_feature *update_features;
+                struct controller_report_loss *report_loss;
+                struct controller_alter_partition *alter_partition;
+                struct controller_elect_leader *elect_leaders;
+                struct controller_reassign *reassign;
+                struct controller_broker_duty *broker_duty; /* drain, undrain, decommission */
+                struct controller_guard *guard;
+                struct controller_disruption *disruption;
+                struct controller_describe_quorum *describe_quorum;
+                struct controller_voter_change *voter_change; /* add, remove, transfer */
                 void *items;
         };
         uint32_t items_count;
@@ -192,5 +407,6 @@ struct controller_request {
         struct ilist link;
         struct quorum_proposal proposal;
         struct controller *controller;
-        bool proposed; /* @proposal is on its way */
+        bool proposed;     /* @proposal is on its way */
+        bool decided_here; /* it stands on what this node has proposed up to @index and not seen committed */
 };

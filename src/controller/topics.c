@@ -101,63 +101,27 @@ static void plan_get(const struct plan *p, int32_t i, const int32_t **ret_replic
         *ret_count = p->assignments ? p->assignments[i].replicas_count : p->replicas_count;
 }
 
-static struct placement_broker *find_broker(struct placement_broker *brokers, size_t count, int32_t id)
-{
-        for (size_t i = 0; i < count; i++)
-                if (brokers[i].id == id)
-                        return &brokers[i];
-        return NULL;
-}
-
-/* What each broker has already. */
-static void count_load(const struct meta_image *image, struct placement_broker *brokers, size_t count)
-{
-        const struct meta_topic *t;
-
-        pmap_for_each (it, t, &image->topics_by_id) {
-                for (uint32_t i = 0; i < t->partitions_count; i++) {
-                        const struct meta_partition *p = meta_topic_partition(t, (int32_t)i);
-
-                        for (uint32_t k = 0; k < p->replicas_count; k++) {
-                                struct placement_broker *b = find_broker(brokers, count, p->ids[k]);
-
-                                if (!b)
-                                        continue;
-                                b->replicas++;
-                                b->leaders += k == 0; /* the preferred one leads in the long run */
-                        }
-                }
-        }
-}
-
 /* Choose replicas for all partitions of @p. */
 static bool plan_choose(struct decision *d, struct plan *p, struct controller_result *result)
 {
-        const struct meta_image *image = decision_image(d);
-        size_t count = image->brokers.count, i = 0;
-        struct placement_broker *brokers = ARENA_NEW_ARRAY(d->mem, struct placement_broker, count);
-        const struct meta_broker *b;
+        struct placement *where = decision_placement(d);
 
+        if (!where)
+                return false;
+        if (p->replicas_count > LIMIT_REPLICAS || (size_t)p->replicas_count > where->count) {
+                decision_refuse(d, result, CONTROLLER_E_REPLICATION,
+                                "Replication factor %d is more than the %zu broker%s "
+                                "that are registered and not drained, or than %d.",
+                                p->replicas_count, where->count, where->count == 1 ? "" : "s", LIMIT_REPLICAS);
+                return false;
+        }
         p->replicas = ARENA_NEW_ARRAY(d->mem, int32_t, (size_t)p->partitions_count * (size_t)p->replicas_count);
-        if (!brokers || !p->replicas) {
+        if (!p->replicas) {
                 d->failed = -ENOMEM;
                 return false;
         }
-        pmap_for_each (it, b, &image->brokers)
-                brokers[i++] = (struct placement_broker){ .id = b->id,
-                                                          .rack = b->rack,
-                                                          .can_lead = !b->fenced && !b->in_shutdown };
-        if ((size_t)p->replicas_count > count) {
-                decision_refuse(d, result, CONTROLLER_E_REPLICATION,
-                                "Replication factor %d is more than the %zu broker%s "
-                                "that are registered.",
-                                p->replicas_count, count, count == 1 ? "" : "s");
-                return false;
-        }
-        if (count > 1) /* with one there is nothing to choose */
-                count_load(image, brokers, count);
         for (int32_t k = 0; k < p->partitions_count; k++) {
-                if (placement_choose(brokers, count, (size_t)p->replicas_count, d->random,
+                if (placement_choose(where, (size_t)p->replicas_count, d->random,
                                      p->replicas + (size_t)k * (size_t)p->replicas_count))
                         continue;
                 decision_refuse(d, result, CONTROLLER_E_REPLICATION,
@@ -173,9 +137,10 @@ static bool assignment_is_fine(struct decision *d, const struct controller_assig
 {
         bool can_lead = false;
 
-        if (a->replicas_count < 1) {
-                decision_refuse(d, result, CONTROLLER_E_ASSIGNMENT, "The assignment of partition %d has no replicas.",
-                                partition);
+        if (a->replicas_count < 1 || a->replicas_count > LIMIT_REPLICAS) {
+                decision_refuse(d, result, CONTROLLER_E_ASSIGNMENT,
+                                "The assignment of partition %d has %d replicas; it can have 1 to %d.", partition,
+                                a->replicas_count, LIMIT_REPLICAS);
                 return false;
         }
         if (a->replicas_count != replicas_count) {
@@ -186,11 +151,12 @@ static bool assignment_is_fine(struct decision *d, const struct controller_assig
                 return false;
         }
         for (int32_t i = 0; i < a->replicas_count; i++) {
-                if (!meta_image_broker(decision_image(d), a->replicas[i])) {
+                const struct meta_broker *b = meta_image_broker(decision_image(d), a->replicas[i]);
+
+                if (!b || b->duty != META_DUTY_NONE) {
                         decision_refuse(d, result, CONTROLLER_E_ASSIGNMENT,
-                                        "The assignment of partition %d names broker %d, which "
-                                        "is not registered.",
-                                        partition, a->replicas[i]);
+                                        "The assignment of partition %d names broker %d, which is %s.", partition,
+                                        a->replicas[i], b ? "drained" : "not registered");
                         return false;
                 }
                 if (meta_ids_contain(a->replicas, (size_t)i, a->replicas[i])) {

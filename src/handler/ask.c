@@ -33,10 +33,28 @@ int16_t error_of_controller(enum controller_outcome outcome)
                 return KERR_INVALID_CONFIG;
         case CONTROLLER_E_BROKER_UNKNOWN:
                 return KERR_BROKER_ID_NOT_REGISTERED;
+        case CONTROLLER_E_VOTER_KNOWN:
+                return KERR_DUPLICATE_VOTER;
+        case CONTROLLER_E_VOTER_UNKNOWN:
+                return KERR_VOTER_NOT_FOUND;
+        case CONTROLLER_E_VOTER_CHANGE: /* asking again would not help: a client gives up */
+                return KERR_INVALID_REQUEST;
         case CONTROLLER_E_NO_SPACE:
                 return KERR_KAFKA_STORAGE_ERROR;
         case CONTROLLER_E_RESOURCE:
                 return KERR_INVALID_REQUEST;
+        case CONTROLLER_E_PARTITION_UNKNOWN:
+                return KERR_UNKNOWN_TOPIC_OR_PARTITION;
+        case CONTROLLER_E_ELECTION_NOT_NEEDED:
+                return KERR_ELECTION_NOT_NEEDED;
+        case CONTROLLER_E_PREFERRED_NOT_AVAILABLE:
+                return KERR_PREFERRED_LEADER_NOT_AVAILABLE;
+        case CONTROLLER_E_ELIGIBLE_NOT_AVAILABLE:
+                return KERR_ELIGIBLE_LEADERS_NOT_AVAILABLE;
+        case CONTROLLER_E_NO_REASSIGNMENT:
+                return KERR_NO_REASSIGNMENT_IN_PROGRESS;
+        case CONTROLLER_E_FEATURE:
+                return KERR_FEATURE_UPDATE_FAILED;
         default:
                 return KERR_UNKNOWN_SERVER_ERROR;
         }

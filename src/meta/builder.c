@@ -30,6 +30,7 @@ int meta_builder_init(struct meta_builder *b, const struct meta_image *base)
         n->brokers = pmap_copy(&base->brokers);
         n->configs = pmap_copy(&base->configs);
         n->features = pmap_copy(&base->features);
+        n->disruption = meta_disruption_ref(base->disruption);
         b->next = TAKE_PTR(n);
         b->why[0] = 0;
         return 0;
@@ -182,6 +183,8 @@ static int apply_partition_change(struct meta_builder *b, const struct rec_parti
                 now.leader_epoch++;
         }
         now.partition_epoch++;
+        if (r->recovering >= 0)
+                now.recovering = r->recovering != 0;
         TAKE_LIST(&now, r, isr);
         TAKE_LIST(&now, r, elr);
         TAKE_LIST(&now, r, last_known_elr);
@@ -219,7 +222,7 @@ static int apply_broker(struct meta_builder *b, const struct rec_broker *r, int6
         CLEANUP(meta_broker_unrefp) struct meta_broker *n = NULL;
 
         if (r->broker_id < 0 || r->endpoints_count > UINT16_MAX || r->features_count > UINT16_MAX ||
-            r->directories_count > UINT16_MAX)
+            r->directories_count > UINT16_MAX || r->duty < 0 || r->duty >= META_DUTY_END)
                 return conflict(b, "broker %d with impossible contents", r->broker_id);
         n = meta_broker_new(r);
         if (!n)
@@ -248,7 +251,11 @@ static int apply_broker_change(struct meta_builder *b, const struct rec_broker_c
                 now.fenced = r->fenced != 0;
         if (r->in_shutdown >= 0)
                 now.in_shutdown = r->in_shutdown != 0;
+        if (r->duty >= 0)
+                now.duty = r->duty;
         TAKE_LIST(&now, r, directories);
+        if (now.duty >= META_DUTY_END)
+                return conflict(b, "broker %d with duty %d", r->broker_id, r->duty);
         n = meta_broker_new(&now);
         return n ? pmap_put(&b->next->brokers, n) : -ENOMEM;
 }
@@ -302,6 +309,17 @@ static int apply_cluster(struct meta_builder *b, const struct rec_cluster *r)
         return 0;
 }
 
+static int apply_disruption(struct meta_builder *b, const struct rec_disruption *r)
+{
+        struct meta_disruption *n = meta_disruption_new(r);
+
+        if (!n)
+                return -ENOMEM;
+        meta_disruption_unref(b->next->disruption);
+        b->next->disruption = n;
+        return 0;
+}
+
 int meta_builder_apply(struct meta_builder *b, const struct meta_record *r, int64_t index)
 {
         switch (r->type) {
@@ -327,6 +345,8 @@ int meta_builder_apply(struct meta_builder *b, const struct meta_record *r, int6
                 return apply_feature(b, &r->feature);
         case META_CLUSTER:
                 return apply_cluster(b, &r->cluster);
+        case META_DISRUPTION:
+                return apply_disruption(b, &r->disruption);
         case META_RECORD_TYPE_END:
                 break;
         }

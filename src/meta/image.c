@@ -32,6 +32,7 @@ struct meta_image *meta_image_unref(struct meta_image *i)
         pmap_fini(&i->brokers);
         pmap_fini(&i->configs);
         pmap_fini(&i->features);
+        meta_disruption_unref(i->disruption);
         free(i->cluster_id_text);
         free(i);
         return NULL;
@@ -62,7 +63,8 @@ static bool partition_equal(const struct meta_partition *a, const struct meta_pa
                a->partition_epoch == b->partition_epoch && a->replicas_count == b->replicas_count &&
                a->isr_count == b->isr_count && a->elr_count == b->elr_count &&
                a->last_known_elr_count == b->last_known_elr_count && a->adding_count == b->adding_count &&
-               a->removing_count == b->removing_count && !memcmp(a->ids, b->ids, ids * sizeof *a->ids) &&
+               a->removing_count == b->removing_count && a->recovering == b->recovering &&
+               !memcmp(a->ids, b->ids, ids * sizeof *a->ids) &&
                !memcmp(meta_partition_directories(a), meta_partition_directories(b),
                        a->replicas_count * sizeof(struct uuid));
 }
@@ -80,9 +82,9 @@ static bool topic_equal(const struct meta_topic *a, const struct meta_topic *b)
 static bool broker_equal(const struct meta_broker *a, const struct meta_broker *b)
 {
         if (a->id != b->id || a->epoch != b->epoch || !uuid_equal(a->incarnation, b->incarnation) ||
-            a->fenced != b->fenced || a->in_shutdown != b->in_shutdown || !str_equal(a->rack, b->rack) ||
-            a->endpoints_count != b->endpoints_count || a->features_count != b->features_count ||
-            a->directories_count != b->directories_count)
+            a->fenced != b->fenced || a->in_shutdown != b->in_shutdown || a->duty != b->duty ||
+            !str_equal(a->rack, b->rack) || a->endpoints_count != b->endpoints_count ||
+            a->features_count != b->features_count || a->directories_count != b->directories_count)
                 return false;
         for (uint32_t i = 0; i < a->endpoints_count; i++) {
                 const struct meta_endpoint *x = &a->endpoints[i], *y = &b->endpoints[i];
@@ -133,10 +135,20 @@ static int differs_feature(void *arg, void *a, void *b)
         return !x || !y || x->level != y->level;
 }
 
+static bool disruption_equal(const struct meta_disruption *a, const struct meta_disruption *b)
+{
+        if (!a || !b)
+                return a == b;
+        return a->node_id == b->node_id && a->since_ms == b->since_ms && a->until_ms == b->until_ms &&
+               a->override_ms == b->override_ms && str_equal(a->holder, b->holder) && str_equal(a->reason, b->reason) &&
+               str_equal(a->override_by, b->override_by) && str_equal(a->override_reason, b->override_reason) &&
+               str_equal(a->override_of, b->override_of);
+}
+
 bool meta_image_equal(const struct meta_image *a, const struct meta_image *b)
 {
         return str_equal(a->cluster_id, b->cluster_id) && a->next_producer_id == b->next_producer_id &&
-               a->partitions_count == b->partitions_count &&
+               a->partitions_count == b->partitions_count && disruption_equal(a->disruption, b->disruption) &&
                !pmap_diff(&a->topics_by_name, &b->topics_by_name, differs_topic, NULL) &&
                !pmap_diff(&a->topics_by_id, &b->topics_by_id, differs_topic, NULL) &&
                !pmap_diff(&a->brokers, &b->brokers, differs_broker, NULL) &&

@@ -19,6 +19,7 @@ struct meta_image {
         struct pmap brokers;
         struct pmap configs;
         struct pmap features;
+        struct meta_disruption *disruption; /* NULL: nobody ever asked for it */
 };
 
 /* The image before the first record; one reference, NULL when memory is out. */

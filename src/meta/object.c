@@ -52,7 +52,8 @@ struct meta_partition *meta_partition_new(const struct rec_partition *r)
                 .elr_count = (uint16_t)r->elr_count,
                 .last_known_elr_count = (uint16_t)r->last_known_elr_count,
                 .adding_count = (uint16_t)r->adding_count,
-                .removing_count = (uint16_t)r->removing_count,
+                .removing_count = (uint16_t)(r->removing_count & INT16_MAX), /* checked by the builder */
+                .recovering = r->recovering,
         };
         atomic_init(&p->refs, 1);
         at = add_ids(p->ids, r->replicas, p->replicas_count);
@@ -87,6 +88,7 @@ void meta_partition_to_record(const struct meta_partition *p, struct uuid topic_
         ret->adding_count = p->adding_count;
         ret->removing = (int32_t *)meta_partition_removing(p);
         ret->removing_count = p->removing_count;
+        ret->recovering = p->recovering;
         ret->directories = (struct uuid *)meta_partition_directories(p);
         ret->directories_count = p->replicas_count;
 }
@@ -272,6 +274,7 @@ struct meta_broker *meta_broker_new(const struct rec_broker *r)
                 .incarnation = r->incarnation,
                 .fenced = r->fenced,
                 .in_shutdown = r->in_shutdown,
+                .duty = (uint8_t)r->duty,
                 .endpoints_count = (uint32_t)r->endpoints_count,
                 .features_count = (uint32_t)r->features_count,
                 .directories_count = (uint32_t)r->directories_count,
@@ -310,6 +313,7 @@ int meta_broker_to_record(const struct meta_broker *b, struct arena *mem, struct
         r.incarnation = b->incarnation;
         r.fenced = b->fenced;
         r.in_shutdown = b->in_shutdown;
+        r.duty = (int8_t)b->duty;
         r.rack = b->rack;
         r.endpoints_count = (int32_t)b->endpoints_count;
         r.features_count = (int32_t)b->features_count;
@@ -425,6 +429,60 @@ struct meta_feature *meta_feature_unref(struct meta_feature *f)
 {
         if (f && unref(&f->refs))
                 free(f);
+        return NULL;
+}
+
+/* ---- the disruption token ---- */
+
+struct meta_disruption *meta_disruption_new(const struct rec_disruption *r)
+{
+        size_t text = r->holder.len + r->reason.len + r->override_by.len + r->override_reason.len + r->override_of.len;
+        struct meta_disruption *x = malloc(sizeof *x + text + 5); /* a NUL behind each */
+        char *at;
+
+        if (!x)
+                return NULL;
+        at = x->text;
+        *x = (struct meta_disruption){
+                .node_id = r->node_id,
+                .since_ms = r->since_ms,
+                .until_ms = r->until_ms,
+                .override_ms = r->override_ms,
+        };
+        atomic_init(&x->refs, 1);
+        x->holder = put_text(&at, r->holder);
+        x->reason = put_text(&at, r->reason);
+        x->override_by = put_text(&at, r->override_by);
+        x->override_reason = put_text(&at, r->override_reason);
+        x->override_of = put_text(&at, r->override_of);
+        return x;
+}
+
+void meta_disruption_to_record(const struct meta_disruption *x, struct rec_disruption *ret)
+{
+        rec_disruption_init(ret);
+        ret->holder = x->holder;
+        ret->node_id = x->node_id;
+        ret->since_ms = x->since_ms;
+        ret->until_ms = x->until_ms;
+        ret->reason = x->reason;
+        ret->override_by = x->override_by;
+        ret->override_reason = x->override_reason;
+        ret->override_ms = x->override_ms;
+        ret->override_of = x->override_of;
+}
+
+struct meta_disruption *meta_disruption_ref(struct meta_disruption *x)
+{
+        if (x)
+                ref(&x->refs);
+        return x;
+}
+
+struct meta_disruption *meta_disruption_unref(struct meta_disruption *x)
+{
+        if (x && unref(&x->refs))
+                free(x);
         return NULL;
 }
 

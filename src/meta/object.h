@@ -20,8 +20,9 @@ struct meta_partition {
         uint16_t elr_count;
         uint16_t last_known_elr_count;
         uint16_t adding_count;
-        uint16_t removing_count;
-        int32_t ids[]; /* then one struct uuid to a replica: meta_partition_directories() */
+        uint16_t removing_count : 15;
+        uint16_t recovering : 1; /* elected uncleanly, and the leader has not said yet that it is done */
+        int32_t ids[];           /* then one struct uuid to a replica: meta_partition_directories() */
 };
 
 static inline const int32_t *meta_partition_replicas(const struct meta_partition *p)
@@ -109,6 +110,14 @@ struct meta_feature_range {
         int16_t level_max;
 };
 
+/* What is asked of a broker for longer than a restart. */
+enum meta_duty {
+        META_DUTY_NONE,
+        META_DUTY_DRAINED, /* gets no new replicas, and leads only what nobody else can */
+        META_DUTY_LEAVING, /* and its replicas move elsewhere; then it is unregistered */
+        META_DUTY_END
+};
+
 struct meta_broker {
         atomic_uint refs;
         int32_t id;
@@ -116,6 +125,7 @@ struct meta_broker {
         struct uuid incarnation;
         bool fenced;      /* leads nothing, joins no ISR, is not told to clients */
         bool in_shutdown; /* asked to stop: gets no new leaderships */
+        uint8_t duty;     /* enum meta_duty */
         struct str rack;  /* may be null */
         uint32_t endpoints_count;
         uint32_t features_count;
@@ -159,6 +169,23 @@ struct meta_feature {
         char text[];
 };
 
+/* ---- the disruption token ---- */
+
+/* Who takes a node down on purpose, one at a time, and who overrode that last. */
+struct meta_disruption {
+        atomic_uint refs;
+        int32_t node_id;
+        int64_t since_ms; /* wall clock */
+        int64_t until_ms;
+        int64_t override_ms;
+        struct str holder; /* null: free */
+        struct str reason;
+        struct str override_by; /* null: there was none yet */
+        struct str override_reason;
+        struct str override_of; /* null: nobody held it */
+        char text[];
+};
+
 /* ---- making them; each gives one reference, or NULL when memory is out ---- */
 
 struct meta_partition *meta_partition_new(const struct rec_partition *r);
@@ -173,11 +200,13 @@ struct meta_broker *meta_broker_new(const struct rec_broker *r);
 struct meta_configs *meta_configs_with(const struct meta_configs *from, struct meta_resource_key key, struct str name,
                                        struct str value);
 struct meta_feature *meta_feature_new(struct str name, int16_t level);
+struct meta_disruption *meta_disruption_new(const struct rec_disruption *r);
 
 /* What a record of the thing looks like: the way back, for the store and for changes. Arrays and text are borrowed from
  * the object, but those that the record wants in another form come from @mem (broker only). */
 void meta_partition_to_record(const struct meta_partition *p, struct uuid topic_id, struct rec_partition *ret);
 int meta_broker_to_record(const struct meta_broker *b, struct arena *mem, struct rec_broker *ret);
+void meta_disruption_to_record(const struct meta_disruption *x, struct rec_disruption *ret);
 
 struct meta_topic *meta_topic_ref(struct meta_topic *t);
 struct meta_topic *meta_topic_unref(struct meta_topic *t);
@@ -186,6 +215,8 @@ struct meta_broker *meta_broker_unref(struct meta_broker *b);
 struct meta_configs *meta_configs_ref(struct meta_configs *c);
 struct meta_configs *meta_configs_unref(struct meta_configs *c);
 struct meta_feature *meta_feature_unref(struct meta_feature *f);
+struct meta_disruption *meta_disruption_ref(struct meta_disruption *x);
+struct meta_disruption *meta_disruption_unref(struct meta_disruption *x);
 DEFINE_FREEP(struct meta_topic, meta_topic_unref)
 DEFINE_FREEP(struct meta_partition, meta_partition_unref)
 DEFINE_FREEP(struct meta_broker, meta_broker_unref)

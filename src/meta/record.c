@@ -43,6 +43,7 @@ KIND_FUNCTIONS(broker_change)
 KIND_FUNCTIONS(broker_remove)
 KIND_FUNCTIONS(producer_ids)
 KIND_FUNCTIONS(feature)
+KIND_FUNCTIONS(disruption)
 KIND_FUNCTIONS(cluster)
 #undef KIND_FUNCTIONS
 
@@ -61,6 +62,7 @@ static const struct record_kind kinds[META_RECORD_TYPE_END] = {
         KIND(PRODUCER_IDS, producer_ids, "producer ids"),
         KIND(FEATURE, feature, "feature"),
         KIND(CLUSTER, cluster, "cluster"),
+        KIND(DISRUPTION, disruption, "disruption token"),
 };
 #undef KIND
 

@@ -17,6 +17,7 @@ enum meta_record_type {
         META_PRODUCER_IDS = REC_PRODUCER_IDS_KEY,
         META_FEATURE = REC_FEATURE_KEY,
         META_CLUSTER = REC_CLUSTER_KEY,
+        META_DISRUPTION = REC_DISRUPTION_KEY,
         META_RECORD_TYPE_END
 };
 
@@ -46,6 +47,7 @@ struct meta_record {
                 struct rec_producer_ids producer_ids;
                 struct rec_feature feature;
                 struct rec_cluster cluster;
+                struct rec_disruption disruption;
         };
 };
 

@@ -37,8 +37,3 @@ int64_t meta_store_bytes(const struct meta_store *s);
 
 /* The index of the image that it holds. */
 int64_t meta_store_index(const struct meta_store *s);
-
-/* Hand every record that makes @image out of the empty image to @fn, in an order in which they can be applied: a snapshot.
- * Borrowed for the call. A non-zero return of @fn ends it and is returned. Pure; any thread.
- * Return: 0, -ENOMEM, or what @fn returned. */
-int meta_image_records(struct meta_image *image, int (*fn)(void *arg, const struct meta_record *rec), void *arg);

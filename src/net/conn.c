@@ -1,8 +1,9 @@
 /* One connection's life.
  *
- *   NEW --start mail--> OPEN --net_conn_drain()--> DRAIN --all sent--> GONE
- *    \                  / \                                           /
- *     net_dial()-> CONNECT  `------------ net_conn_close() ----------'   (from every state)
+ *   NEW --start mail------------------> OPEN --net_conn_drain()--> DRAIN --all sent--> GONE
+ *    |  \                               /                                               ^
+ *    |   `--with TLS--> WAIT --> SHAKE-'          net_conn_close(), from every state ---'
+ *    `--net_dial()----> CONNECT -^--> OPEN
  *
  * GONE connections stay in memory while a request is in work or mail is on its way (holds). */
 #include <errno.h>
@@ -39,7 +40,7 @@ static void tell_closed(struct net_conn *c, const char *reason)
         atomic_fetch_sub_explicit(&c->reactor->counters.connections_open, 1, memory_order_relaxed);
         sock_address_key(&c->address, key);
         net_limits_give(s->limits, key);
-        if (s->cfg.ops.close)
+        if (c->opened && s->cfg.ops.close)
                 s->cfg.ops.close(s->cfg.owner, c, reason);
 }
 
@@ -60,8 +61,10 @@ void net_conn_close(struct net_conn *c, const char *reason, _Atomic uint64_t *co
         ilist_unlink(&c->partial_link);
         ilist_unlink(&c->sender_link);
         ilist_push_back(&r->gone, &c->link);
-        c->fd = file_close(c->fd);
         tell_closed(c, reason);
+        if (c->slot)
+                net_tls_drop(c);
+        c->fd = file_close(c->fd);
         net_read_drop(c);
         net_send_drop(c);
         net_request_drop_answered(c);
@@ -96,8 +99,9 @@ static void watch(struct net_conn *c)
         struct net_reactor *r = c->reactor;
         bool partial = net_read_is_partial(c) || c->state == CONN_DRAIN || c->state < CONN_OPEN;
         bool write = c->send_blocked || c->state == CONN_CONNECT;
+        bool read = net_read_is_wanted(c) || c->state == CONN_SHAKE;
 
-        loop_io_set(&c->io, (net_read_is_wanted(c) ? LOOP_READ : 0) | (write ? LOOP_WRITE : 0));
+        loop_io_set(&c->io, (read ? LOOP_READ : 0) | (write ? LOOP_WRITE : 0));
         if (partial && ilist_is_empty(&c->partial_link)) {
                 c->partial_ms = loop_now_ms(r->loop);
                 c->partial_got = c->frame_got;
@@ -114,7 +118,8 @@ static void turn_send(struct net_conn *c)
 
         c->send_blocked = r == -EAGAIN;
         if (r && r != -EAGAIN)
-                net_conn_close(c, "write error", sock_is_peer_error(r) ? NULL : &c->reactor->counters.closed_error);
+                net_conn_close(c, r == -EPROTO && c->tls ? net_tls_why(c) : "write error",
+                               sock_is_peer_error(r) ? NULL : &c->reactor->counters.closed_error);
 }
 
 /* Bytes that were kept because the send queue was full, or because others had to have their turn, can go on; nobody
@@ -123,20 +128,26 @@ static bool can_go_on(struct net_conn *c)
 {
         bool complete = c->frame && c->frame_got == c->frame->size;
 
+        if (c->tls && net_tls_has_more(c) && net_read_is_wanted(c))
+                return true;
         return c->state == CONN_OPEN && !c->waits_memory && (c->left || complete) && net_request_may_start(c);
 }
 
 void net_conn_turn(struct net_conn *c)
 {
         net_conn_hold(c);
+        if (c->state == CONN_WAIT)
+                net_tls_begin(c);
         if (c->state == CONN_OPEN)
                 net_read_resume(c);
+        if (c->tls && net_tls_has_more(c) && net_read_is_wanted(c))
+                net_read_socket(c);
         if (c->state >= CONN_OPEN && c->state != CONN_GONE)
                 turn_send(c);
         c->turn_frames = 0;
         if (can_go_on(c))
                 net_reactor_kick(c->reactor, c);
-        if (c->state == CONN_DRAIN && !c->requests_count && !c->sends_count)
+        if (c->state == CONN_DRAIN && !c->requests_count && !c->sends_count && (!c->tls || net_tls_is_flushed(c)))
                 net_conn_close(c, c->close_reason, NULL);
         if (c->state != CONN_GONE)
                 watch(c);
@@ -150,6 +161,8 @@ static void on_io(struct loop_io *w, int events)
         net_conn_hold(c);
         if (c->state == CONN_CONNECT)
                 net_dial_connected(c);
+        else if (c->state == CONN_SHAKE)
+                net_tls_turn(c);
         if (c->state == CONN_OPEN && (events & LOOP_READ)) {
                 net_read_socket(c);
                 if (c->state != CONN_GONE && !c->dial) {
@@ -175,6 +188,7 @@ void net_conn_opened(struct net_conn *c)
         struct net_server *s = c->reactor->server;
 
         c->state = CONN_OPEN;
+        c->opened = true;
         c->active_ms = loop_now_ms(c->reactor->loop);
         ilist_unlink(&c->partial_link); /* opening is over */
         if (c->dial)
@@ -196,6 +210,8 @@ void net_conn_start(struct net_conn *c)
                 net_conn_close(c, "stopping", NULL);
         else if (c->dial)
                 c->state = CONN_CONNECT;
+        else if (c->slot)
+                net_tls_begin(c);
         else
                 net_conn_opened(c);
         if (c->state != CONN_GONE)
@@ -232,19 +248,21 @@ struct net_conn *net_conn_alloc(struct net_reactor *r, int fd, const struct sock
         ilist_init(&c->ready_link);
         ilist_init(&c->partial_link);
         ilist_init(&c->sender_link);
+        ilist_init(&c->shake_link);
         ilist_init(&c->wait.link);
         ilist_init(&c->requests);
         ilist_init(&c->sends);
         return c;
 }
 
-int net_conn_new(struct net_reactor *r, const char *listener, int fd, const struct sock_address *a)
+int net_conn_new(struct net_reactor *r, const struct net_listener *l, int fd, const struct sock_address *a)
 {
         struct net_conn *c = net_conn_alloc(r, fd, a);
 
         if (!c)
                 return -ENOMEM;
-        c->listener = listener;
+        c->listener = l->name;
+        c->slot = l->tls;
         c->start_mail.fn = on_start;
         loop_post(r->loop, &c->start_mail);
         return 0;

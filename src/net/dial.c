@@ -1,5 +1,5 @@
-/* Outgoing connections: the same machinery as for accepted ones, but whoever dialled sends frames when it likes, and frames
- * that come are its to make sense of. */
+/* Outgoing connections: the same machinery as for accepted ones, but whoever dialled sends frames when it likes, and
+ * frames that come are its to make sense of. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -32,6 +32,7 @@ int net_dial(struct net_server *s, unsigned reactor, const struct net_dial *d, s
         }
         *c->dial = *d;
         c->listener = "";
+        c->slot = d->tls;
         if (s->dial_memory)
                 c->memory = s->dial_memory;
         net_conn_start(c);
@@ -44,10 +45,12 @@ void net_dial_connected(struct net_conn *c)
         int r = sock_error(c->fd);
         char reason[128];
 
-        if (!r) {
+        if (!r && c->slot)
+                net_tls_begin(c);
+        else if (!r)
                 net_conn_opened(c);
+        if (!r)
                 return;
-        }
         snprintf(reason, sizeof reason, "cannot connect: %s", strerrordesc_np(-r));
         net_conn_close(c, reason, NULL);
 }

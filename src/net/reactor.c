@@ -4,7 +4,7 @@
 
 #include "net/net_internal.h"
 
-enum { SWEEP_MS_MIN = 20, SWEEP_MS_MAX = 1000 };
+enum { SWEEP_MS_MIN = 20, SWEEP_MS_MAX = 1000, WAIT_FACTOR = 4 };
 
 static void on_ready(struct loop *l, struct mail *m)
 {
@@ -47,13 +47,27 @@ static void sweep_idle(struct net_reactor *r, int64_t now_ms)
         }
 }
 
+/* Of one that is not open yet. Those that wait for their handshake wait for others, who each have their whole time. */
+static void sweep_opening(struct net_reactor *r, struct net_conn *c, int64_t now_ms)
+{
+        int64_t ms = r->server->cfg.open_ms_max * (c->state == CONN_WAIT ? WAIT_FACTOR : 1);
+        bool counted = c->dial || (c->tls && net_tls_is_refused(c));
+
+        if (now_ms - c->partial_ms < ms)
+                return;
+        if (c->state == CONN_CONNECT)
+                net_conn_close(c, "no connection came about in time", NULL);
+        else
+                net_conn_close(c, "the TLS handshake took too long", counted ? NULL : &r->counters.closed_tls);
+}
+
 static void sweep_stalled(struct net_reactor *r, int64_t now_ms)
 {
         int64_t stall_ms = r->server->cfg.stall_ms_max;
 
         ilist_for_each (c, &r->partials, struct net_conn, partial_link) {
-                if (c->state < CONN_OPEN && now_ms - c->partial_ms >= r->server->cfg.open_ms_max)
-                        net_conn_close(c, "no connection came about in time", NULL);
+                if (c->state < CONN_OPEN)
+                        sweep_opening(r, c, now_ms);
                 else if (c->state == CONN_DRAIN && now_ms - c->partial_ms >= stall_ms)
                         net_conn_close(c, "an answer took too long for a connection that is to close",
                                        &r->counters.closed_stalled);
@@ -144,6 +158,7 @@ int net_reactor_init(struct net_reactor *r, struct net_server *s, unsigned numbe
         ilist_init(&r->conns);
         ilist_init(&r->dials);
         ilist_init(&r->partials);
+        ilist_init(&r->shake_waits);
         ilist_init(&r->senders);
         ilist_init(&r->ready);
         ilist_init(&r->gone);
@@ -165,6 +180,8 @@ int net_reactor_init(struct net_reactor *r, struct net_server *s, unsigned numbe
 
 void net_reactor_fini(struct net_reactor *r)
 {
+        if (!r->magic)
+                return; /* the server failed before it came to this one */
         if (r->loop) {
                 loop_stop(r->loop);
                 loop_join(r->loop);
@@ -175,4 +192,5 @@ void net_reactor_fini(struct net_reactor *r)
         }
         r->loop = loop_free(r->loop);
         free(TAKE_PTR(r->scratch));
+        free(TAKE_PTR(r->tls_out));
 }

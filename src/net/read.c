@@ -259,11 +259,12 @@ void net_read_socket(struct net_conn *c)
         ssize_t n;
 
         read_target(c, &to);
-        n = sock_readv(c->fd, to.iov, to.iov_count);
+        n = c->tls ? net_tls_readv(c, to.iov, to.iov_count) : sock_readv(c->fd, to.iov, to.iov_count);
         if (n == -EAGAIN)
                 return;
         if (n < 0) {
-                net_conn_close(c, "read error", sock_is_peer_error((int)n) ? NULL : &c->reactor->counters.closed_error);
+                net_conn_close(c, n == -EPROTO && c->tls ? net_tls_why(c) : "read error",
+                               sock_is_peer_error((int)n) ? NULL : &c->reactor->counters.closed_error);
                 return;
         }
         if (!n) { /* it may have closed its sending side only, and still wait for answers */

@@ -24,6 +24,7 @@ void net_server_stats(const struct net_server *s, struct net_stats *ret_stats)
                 SUM(closed_stalled);
                 SUM(closed_bad_frame);
                 SUM(closed_error);
+                SUM(closed_tls);
                 SUM(waits_memory);
                 SUM(sends_warm);
                 SUM(sends_cold);

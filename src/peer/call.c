@@ -259,7 +259,8 @@ void peer_call_submit(struct peer_hub *h, struct peer_call *call)
         ilist_init(&call->link);
         pthread_mutex_lock(&h->lock);
         r = call_admit(h, call);
-        if (!r) { /* within the lock: a stop that begins now finds the call counted, and calls of one thread stay in order */
+        if (!r) { /* within the lock: a stop that begins now finds the call counted, and calls of one thread stay in
+                     order */
                 call->mail.fn = on_submit;
                 loop_post(call->to->loop, &call->mail);
         }

@@ -1,6 +1,8 @@
 /* Hello: what the first exchange of a connection says, and who may speak. Pure: bytes in, verdict out. */
+#include <errno.h>
 #include <stdio.h>
 
+#include "net/tls.h"
 #include "peer/peer_internal.h"
 
 int peer_request_head(struct span frame, int16_t *ret_key, int16_t *ret_version, int32_t *ret_id, struct span *ret_rest)
@@ -157,7 +159,13 @@ bool peer_hello_judge(const struct peer_side *us, const struct peer_side *them, 
                               "one step by step, so that they have one in common",
                               id, them->id.program, them->protocol_min, them->protocol_max, us->id.node, us->id.program,
                               us->protocol_min, us->protocol_max);
-        if (proven >= 0 && proven != id)
+        if (proven == PEER_PROVEN_NONE)
+                return refuse(
+                        ret_why,
+                        "the certificate of node %d names no node; its subjectAltName has to have exactly one URI "
+                        "chronik://node/%d",
+                        id, id);
+        if (proven != PEER_PROVEN_PLAINTEXT && proven != id)
                 return refuse(ret_why,
                               "the certificate says node %d, its configuration node %d; give it the certificate of "
                               "node %d, or correct its node id",
@@ -195,13 +203,14 @@ bool peer_hello_judge(const struct peer_side *us, const struct peer_side *them, 
         return true;
 }
 
+static const char uri_prefix[] = "chronik://node/";
+
 int32_t peer_node_of_uri(const char *uri)
 {
-        static const char prefix[] = "chronik://node/";
-        const char *p = uri + sizeof prefix - 1;
+        const char *p = uri + sizeof uri_prefix - 1;
         int64_t id = 0;
 
-        if (strncmp(uri, prefix, sizeof prefix - 1) || !*p || (*p == '0' && p[1]))
+        if (strncmp(uri, uri_prefix, sizeof uri_prefix - 1) || !*p || (*p == '0' && p[1]))
                 return -1; /* one id has one spelling */
         for (; *p; p++) {
                 if (*p < '0' || *p > '9')
@@ -211,4 +220,35 @@ int32_t peer_node_of_uri(const char *uri)
                         return -1;
         }
         return (int32_t)id;
+}
+
+int32_t peer_proven(const struct net_conn *c, bool tls)
+{
+        char uri[TLS_URI_SIZE];
+        int32_t id;
+
+        if (!tls)
+                return PEER_PROVEN_PLAINTEXT;
+        if (net_conn_certificate_uri(c, uri_prefix, uri, sizeof uri))
+                return PEER_PROVEN_NONE;
+        id = peer_node_of_uri(uri);
+        return id < 0 ? PEER_PROVEN_NONE : id;
+}
+
+int peer_check_certificate(const struct tls_context *x, int32_t node, char ret_why[PEER_TEXT_SIZE])
+{
+        char uri[TLS_URI_SIZE];
+        int r = tls_context_uri(x, uri_prefix, uri);
+
+        if (!r && peer_node_of_uri(uri) == node)
+                return 0;
+        if (!r)
+                snprintf(ret_why, PEER_TEXT_SIZE,
+                         "the certificate is that of %s; node %d needs its own, with the URI %s%d", uri, node,
+                         uri_prefix, node);
+        else
+                snprintf(ret_why, PEER_TEXT_SIZE,
+                         "the certificate has %s URI %s... in its subjectAltName; exactly one, %s%d, has to be there",
+                         r == -EEXIST ? "more than one" : "no", uri_prefix, uri_prefix, node);
+        return -EINVAL;
 }

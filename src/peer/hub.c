@@ -155,7 +155,7 @@ int peer_hub_start(struct peer_hub *h, uint16_t *ret_port)
         h->started = true; /* before the first connection may come */
         pthread_mutex_unlock(&h->lock);
         if (h->listen)
-                r = net_server_listen(h->server, "peer", h->listen, &port);
+                r = net_server_listen_tls(h->server, "peer", h->listen, h->conf.tls, &port);
         if (r) {
                 pthread_mutex_lock(&h->lock);
                 h->started = false;
@@ -209,6 +209,8 @@ struct peer_hub *peer_hub_free(struct peer_hub *h)
 {
         if (!h)
                 return NULL;
+        if (h->server)
+                net_server_join(h->server);
         for (unsigned i = 0; i < h->conf.reactors_count; i++)
                 ilist_for_each (in, &h->reactors[i].ins, struct peer_in, link)
                         peer_in_free(in);
@@ -261,6 +263,6 @@ int peer_hub_set_cluster(struct peer_hub *h, struct str cluster_id)
 void peer_hub_stats(struct peer_hub *h, struct peer_stats *ret_stats)
 {
         net_server_stats(h->server, &ret_stats->net);
-        ret_stats->refused = atomic_load_explicit(&h->refused, memory_order_relaxed);
+        ret_stats->refused = ret_stats->net.closed_tls + atomic_load_explicit(&h->refused, memory_order_relaxed);
         ret_stats->requests = atomic_load_explicit(&h->requests, memory_order_relaxed);
 }

@@ -2,14 +2,16 @@
  *
  *   IDLE --a call waits--> RESOLVE --> CONNECT --> HELLO --accepted--> UP
  *    ^                        |           |          |                  |
- *    |                        `-----------+----------+--- it failed ----'--> BACK_OFF --time--> IDLE, or RESOLVE when calls wait
+ *    |                        `-----------+----------+--- it failed ----'--> BACK_OFF --time--> IDLE, or RESOLVE when
+ * calls wait
  *    `--- the address was taken away (from every state)
  *
  * Invariants:
  * 1. Everything but what hub->lock guards is touched on the link's loop only.
- * 2. A call in `flight` was handed to the connection that is there; when that goes, so do they. A call in `queued` was never sent.
- * 3. When an attempt fails, the calls that waited for it fail with it. When an open connection is lost, those that were not sent
- *    wait for the next attempt. */
+ * 2. A call in `flight` was handed to the connection that is there; when that goes, so do they. A call in `queued` was
+ * never sent.
+ * 3. When an attempt fails, the calls that waited for it fail with it. When an open connection is lost, those that were
+ * not sent wait for the next attempt. */
 #include <errno.h>
 #include <stdio.h>
 
@@ -212,7 +214,7 @@ static void on_open(void *arg, struct net_conn *c)
 
         l->conn = c; /* also when net_dial() has not returned yet */
         l->state = LINK_HELLO;
-        l->proven = -1;
+        l->proven = peer_proven(c, l->hub->conf.tls);
         loop_timer_start(&l->timer, l->hub->conf.connect_ms_max);
         send_hello(l);
 }
@@ -246,9 +248,14 @@ static void on_close(void *arg, struct net_conn *c, const char *reason)
         struct peer_link *l = arg;
         char why[PEER_TEXT_SIZE];
 
-        snprintf(why, sizeof why, "%s", reason);
+        snprintf(why, sizeof why, "%s%s", reason,
+                 l->state == LINK_HELLO && !l->hub->conf.tls ? ", before it answered hello; it may expect TLS" : "");
         l->conn = c; /* also when net_dial() has not returned yet */
         note_bytes(l);
+        if (net_conn_is_refused(c)) {
+                l->refused = true;
+                atomic_fetch_add_explicit(&l->hub->refused, 1, memory_order_relaxed);
+        }
         link_failed(l, why);
 }
 
@@ -271,6 +278,7 @@ static void on_timer(struct loop_timer *t)
 static void link_dial(struct peer_link *l)
 {
         struct net_dial d = { .address = l->resolved[l->attempts++ % l->resolved_count],
+                              .tls = l->hub->conf.tls,
                               .frame_len_max = l->hub->conf.frame_len_max,
                               .open = on_open,
                               .frame = on_frame,

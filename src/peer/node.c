@@ -1,5 +1,5 @@
-/* The nodes that are known: where they are, who they said to be, what went wrong last. A node once known stays until the
- * hub goes, so that calls and links may point to it. */
+/* The nodes that are known: where they are, who they said to be, what went wrong last. A node once known stays until
+ * the hub goes, so that calls and links may point to it. */
 #include <errno.h>
 #include <stdio.h>
 

@@ -24,7 +24,8 @@
 #include "wire/types.h"
 
 struct peer_hub;
-struct tls_slot; /* net/tls.h */
+struct tls_slot;    /* net/tls.h */
+struct tls_context; /* likewise */
 
 enum {
         PEER_CLUSTER_ID_SIZE = 256, /* with its NUL; longer ids are refused */
@@ -233,6 +234,10 @@ struct peer_watch {
         void *arg;
 };
 
+/* Is the certificate in @x that of @node? To be asked before a context is used. Return: 0; -EINVAL with @ret_why for
+ * people. */
+int peer_check_certificate(const struct tls_context *x, int32_t node, char ret_why[PEER_TEXT_SIZE]);
+
 /* Make the hub and its reactors; they run at once. Return: 0 or negative errno. */
 int peer_hub_new(const struct peer_conf *conf, struct peer_hub **ret_hub);
 /* Before peer_hub_start(), on one thread. @s is copied. Return: 0; -EEXIST: the key is taken; -ENOSPC: 64 are
@@ -243,11 +248,10 @@ int peer_hub_watch(struct peer_hub *h, const struct peer_watch *w);
 /* Listen, and let calls through. @ret_port: the port in use, 0 without a listener; may be NULL.
  * Return: 0; -EADDRINUSE, -EADDRNOTAVAIL, ... */
 int peer_hub_start(struct peer_hub *h, uint16_t *ret_port);
-/* No more calls (those in work fail, with PEER_E_STOPPED or PEER_E_LOST) and no more requests; answers in work leave,
- * up to @timeout_ms; then
- * @done is delivered on @reply. By then done() of every call has been posted, and closed() of every service has run.
- * Requests that are still unanswered stay their services' until peer_hub_free(), which frees them: none may be answered
- * from then on. Any thread, once, after start. */
+/* No more calls (those in work fail, with PEER_E_STOPPED or PEER_E_LOST) and no more requests; answers in work leave, up
+ * to @timeout_ms; then @done is delivered on @reply. By then done() of every call has been posted, and closed() of every
+ * service has run. Requests that are still unanswered stay their services' until peer_hub_free(), which frees them: from
+ * then on none may be answered, and other threads have to be done with it before. Any thread, once, after start. */
 void peer_hub_stop(struct peer_hub *h, int64_t timeout_ms, struct loop *reply, struct mail *done);
 /* After the stop was reported, or of a hub that was not started: end the threads, free. NULL is fine. Returns NULL. */
 struct peer_hub *peer_hub_free(struct peer_hub *h);

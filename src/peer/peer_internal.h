@@ -16,13 +16,16 @@ enum {
         PEER_NODES_MAX = 4096,     /* twenty times the largest cluster that is thought of */
         PEER_SERVICES_MAX = 64,
         PEER_WATCHES_MAX = 8,
-        /* Calls of one connection that are sent and not answered; the others wait here. The serving side reads on as long as fewer
-         * than PEER_IN_WORK_MAX are in work, so that a probe always comes through. */
+        /* Calls of one connection that are sent and not answered; the others wait here. The serving side reads on as
+         * long as fewer than PEER_IN_WORK_MAX are in work, so that a probe always comes through. */
         PEER_FLIGHT_MAX = 256,
         PEER_IN_WORK_MAX = 320,
         /* Correlation ids of the hub's own requests; those of calls are never negative. */
         PEER_ID_PROBE = -1,
         PEER_ID_HELLO = -2,
+        /* In place of the id that a certificate proves: */
+        PEER_PROVEN_PLAINTEXT = -1,
+        PEER_PROVEN_NONE = -2, /* it names no node, or more than one */
 };
 
 /* In every answer. */
@@ -38,8 +41,8 @@ enum peer_status {
 
 /* Handed over: copy the pieces, which lie where their owner likes. */
 void peer_out_seal(struct peer_out *o);
-/* Cut @o into pieces behind a header whose @head_len bytes the caller has written at peer_out_head(). The last piece frees the
- * buffer. Return: 0, and *@ret_pieces is to be freed when it is not @few; -ENOMEM. */
+/* Cut @o into pieces behind a header whose @head_len bytes the caller has written at peer_out_head(). The last piece
+ * frees the buffer. Return: 0, and *@ret_pieces is to be freed when it is not @few; -ENOMEM. */
 enum { PEER_FEW_PIECES = 9 };
 int peer_out_cut(const struct peer_out *o, size_t head_len, struct net_piece few[PEER_FEW_PIECES],
                  struct net_piece **ret_pieces, unsigned *ret_count);
@@ -69,12 +72,14 @@ int peer_hello_read_answer(struct span body, struct arena *arena, struct peer_si
                            char ret_refusal[PEER_TEXT_SIZE]);
 int peer_hello_write(struct peer_out *o, const struct peer_side *us, int32_t to_node, int lane);
 int peer_hello_write_answer(struct peer_out *o, const struct peer_side *us, const char *refusal);
-/* May @them speak with @us? @proven: the node id of their certificate, -1 in plaintext. @expected: the id that is meant to be there,
- * -1: any. Return: true; false with the reason, for operators of either side. */
+/* May @them speak with @us? @proven: the node id of their certificate, or what there is instead. @expected: the id that
+ * is meant to be there, -1: any. Return: true; false with the reason, for operators of either side. */
 bool peer_hello_judge(const struct peer_side *us, const struct peer_side *them, int32_t proven, int32_t expected,
                       int64_t clock_apart_ms_max, char ret_why[PEER_TEXT_SIZE]);
 /* The node that "chronik://node/ID" names, -1 for any other text. */
 int32_t peer_node_of_uri(const char *uri);
+/* Whom the certificate of @c proves its peer to be. */
+int32_t peer_proven(const struct net_conn *c, bool tls);
 /* Text from outside as one line for people: cut to fit, what is not printable becomes '?'. */
 void peer_text_copy(char *ret, size_t size, struct str s);
 

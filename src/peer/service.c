@@ -239,7 +239,7 @@ void peer_in_open(void *hub, struct net_conn *c)
         }
         in->hub = h;
         in->conn = c;
-        in->proven = -1;
+        in->proven = peer_proven(c, h->conf.tls);
         ilist_init(&in->requests);
         ilist_push_back(&h->reactors[net_conn_reactor(c)].ins, &in->link);
         net_conn_set_user(c, in);
@@ -252,10 +252,10 @@ void peer_in_close(void *hub, struct net_conn *c, const char *reason)
 
         if (!in)
                 return;
-        in->conn = NULL;
         for (unsigned i = 0; i < h->services_count; i++)
                 if (in->users[i] && h->services[i].closed)
                         h->services[i].closed(h->services[i].arg, &in->them.id, TAKE_PTR(in->users[i]));
+        in->conn = NULL; /* not before: a service may have answered its last request just now, which would free @in */
         if (in->greeted)
                 peer_node_note_gone(h, in->them.id.node);
         in_release(in);

@@ -15,6 +15,7 @@
 
 #include "sys/clock.h"
 #include "sys/diag.h"
+#include "sys/process.h"
 
 #define ELECTION_MS 1000
 #define APPEND_ENTRIES_MAX 4096
@@ -29,7 +30,7 @@ void quorum_die(const char *fmt, ...)
         vsnprintf(text, sizeof text, fmt, ap);
         va_end(ap);
         diag(DIAG_ERROR, "metadata: %s; ending, because what is on disk is not certain any more", text);
-        _exit(70);
+        process_end(70);
 }
 
 void quorum_die_io(const char *path, int error)
@@ -39,7 +40,7 @@ void quorum_die_io(const char *path, int error)
                      "metadata: %s cannot be written: %s; ending. Free space there and start again: nothing that was "
                      "acknowledged is lost",
                      path, strerror(-error));
-                _exit(70);
+                process_end(70);
         }
         quorum_die("%s cannot be written: %s; check the disk", path, strerror(-error));
 }
@@ -356,6 +357,11 @@ int quorum_propose(struct quorum *q, struct quorum_proposal *p, struct meta_batc
         }
         meta_batch_fini(batch);
         return 0;
+}
+
+int64_t quorum_next_index(const struct quorum *q)
+{
+        return q->last_index + 1;
 }
 
 struct meta_image *quorum_image(const struct quorum *q)

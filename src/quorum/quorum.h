@@ -121,6 +121,9 @@ void quorum_stop(struct quorum *q, void (*done)(void *arg), void *arg);
  * Return: 0; QUORUM_E_NOT_LEADER; QUORUM_E_FULL; -ENOMEM. */
 int quorum_propose(struct quorum *q, struct quorum_proposal *p, struct meta_batch *batch);
 
+/* The index that the next proposal would have: the quorum appends entries of its own, so it is asked for each. */
+int64_t quorum_next_index(const struct quorum *q);
+
 /* The metadata's disk is full: only what must be should be proposed. It is looked at again afterwards, so that a later
  * question may have another answer. On the quorum's loop. */
 bool quorum_is_low(struct quorum *q);

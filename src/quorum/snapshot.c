@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/crc32c.h"
-#include "meta/store.h"
+#include "meta/rows.h"
 #include "quorum/snapshot_internal.h"
 #include "sys/file.h"
 

@@ -97,9 +97,12 @@ struct raft_run {
 /* What was durable when the process began. All is borrowed for raft_new(), and must be synced already. */
 struct raft_restore {
         struct raft_id self;
-        struct raft_vote vote; /* term 0, nobody: none was ever written */
+        /* As it was written; term 0, nobody: never. Where the log has a newer term, the core takes that one, with no vote in it: the
+         * host must not put the newer term and the older vote together, which would be a vote that was never given. */
+        struct raft_vote vote;
         /* The last entry that is not in the log any more, because a snapshot (or the applied image) holds what it did;
-         * 0, 0: the log begins at index 1. */
+         * 0, 0: the log begins at index 1. An image that ends behind the log, or whose last entry has another term in the log, was
+         * installed when the process ended: the log is void then, and empty behind the image. */
         int64_t cut_index;
         int32_t cut_term;
         const struct raft_run *runs; /* ascending in both; the first begins at cut_index + 1. None: the log is empty */

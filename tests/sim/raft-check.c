@@ -100,6 +100,10 @@ static void check_commit(struct node *n, const struct raft_status *s)
                 CHECK(e->chain == w.committed[i].chain, "node %u commits another entry %lld than others", n->slot + 1,
                       (long long)i);
         }
+        CHECK(s->role != RAFT_LEADER || s->commit_index == n->commit_index ||
+                      n->log.at[s->commit_index].term == s->term,
+              "node %u leads in term %d and commits %lld, the newest of which is of an older term", n->slot + 1,
+              s->term, (long long)s->commit_index);
         n->commit_index = s->commit_index;
 }
 
@@ -221,6 +225,9 @@ void check_step(struct node *n)
                 check_new_leader(n, &s);
         if (n->role == RAFT_CANDIDATE && s.role == RAFT_PRECANDIDATE)
                 counted.split_votes++;
+        CHECK(s.members_index == n->newest_members,
+              "node %u goes by the members of %lld, and its log has those of %lld", n->slot + 1,
+              (long long)s.members_index, (long long)n->newest_members);
         n->role = s.role;
         check_commit(n, &s);
         if (n->members_index != s.members_index) {

@@ -58,6 +58,14 @@ struct state log_state(const struct log *l, int64_t index)
         return s;
 }
 
+int64_t log_members(const struct log *l)
+{
+        for (int64_t i = l->last; i > l->cut.index; i--)
+                if (l->at[i].members)
+                        return i;
+        return l->cut.members ? l->cut.members_index : -1;
+}
+
 void log_cut(struct log *l, int64_t index)
 {
         if (index > l->cut.index)

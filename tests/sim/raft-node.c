@@ -111,6 +111,7 @@ void node_boot(struct node *n)
         n->role = RAFT_FOLLOWER;
         n->commit_index = n->stored.index;
         n->members_index = -2;
+        n->newest_members = log_members(&n->log);
         CHECK(!restore(n), "node %u cannot start", n->slot + 1);
         raft_status(n->core, &s);
         counted.restarts_in_change += s.members_index > n->stored.index;
@@ -186,6 +187,9 @@ static void do_append(struct node *n, const struct raft_action *a, const struct 
                         check_members_appended(n, i);
         }
         n->log.last = a->append.last;
+        for (int64_t i = a->append.first; i <= a->append.last; i++)
+                if (n->log.at[i].members)
+                        n->newest_members = i;
         disk_append(n, a->append.first, a->append.last);
 }
 
@@ -194,6 +198,7 @@ static void do_truncate(struct node *n, const struct raft_action *a)
         trace("node %u truncates from %lld", n->slot + 1, (long long)a->truncate.from);
         check_truncate(n, a->truncate.from);
         n->log.last = a->truncate.from - 1;
+        n->newest_members = log_members(&n->log);
         n->edition = a->truncate.edition;
         disk_truncate(n, a->truncate.from);
 }
@@ -202,7 +207,11 @@ static void do_install(struct node *n, const struct raft_action *a)
 {
         trace("node %u installs %lld", n->slot + 1, (long long)a->install.index);
         assert(a->install.index == n->incoming.index && a->install.term == n->incoming.term);
+        CHECK(n->log.last < n->incoming.index || n->log.at[n->incoming.index].chain != n->incoming.chain,
+              "node %u throws away a log that has all of a snapshot up to %lld", n->slot + 1,
+              (long long)n->incoming.index);
         n->log.cut = n->applied = n->incoming;
+        n->newest_members = n->incoming.members_index;
         n->apply_to = n->applied.index;
         n->log.last = a->install.index;
         n->log.at[n->log.last] = (struct entry){ n->incoming.term, n->incoming.chain, NULL };

@@ -152,6 +152,7 @@ struct node {
         enum raft_role role;
         int64_t commit_index;
         struct raft_members members; /* the newest before this step */
+        int64_t newest_members;      /* index of those in its log, as the host finds them; -1: none */
         int64_t members_index;
 };
 
@@ -274,6 +275,8 @@ void disk_log_written(struct node *n);
 void disk_crash(struct node *n);
 void log_cut(struct log *l, int64_t index);
 struct state log_state(const struct log *l, int64_t index);
+/* Index of the newest members in it or at its cut; -1: none. */
+int64_t log_members(const struct log *l);
 
 /* ---- raft-check.c: what must hold ---- */
 

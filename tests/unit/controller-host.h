@@ -17,6 +17,7 @@ struct host {
         struct controller *c;
         struct arena mem;
         int64_t broker_epoch;
+        int64_t session_timeout_ms; /* before host_open(); 0: the usual */
         bool answered;
         pthread_mutex_t lock;
         pthread_cond_t cond;
@@ -52,6 +53,7 @@ static inline int host_open(struct host *h, struct quorum_config quorum, char *w
                                                         .pool = h->pool,
                                                         .features = host_features,
                                                         .features_count = ARRAY_LEN(host_features),
+                                                        .session_timeout_ms = h->session_timeout_ms,
                                                         .quorum = quorum },
                            &h->c, why, why_size);
         return r ? r : controller_start(h->c);

@@ -1,165 +1,8 @@
 /* Goal: every decision, as a table of what is asked and what comes of it; refusals change nothing.
  * Method: decisions on images, without threads, files or clocks. */
 #include <errno.h>
-#include <stdio.h>
 
-#include "controller/decide.h"
-#include "unit.h"
-
-static const struct controller_feature features[] = { { "metadata.version", 1, 20, 20 },
-                                                      { "transaction.version", 0, 2, 2 } };
-
-/* What a test stands in. */
-static struct conf *conf;
-static struct controller_rules rules;
-static struct controller_leases leases;
-static struct random_source source;
-static struct arena mem;
-static struct meta_image *image;
-static int64_t now_ms;
-static uint32_t emitted; /* records of the last decision */
-
-static void setup(void)
-{
-        static const struct conf_machine machine = { .cpus = 1, .hostname = "node" };
-        CLEANUP(strbuf_finip) struct strbuf errors = { 0 };
-
-        assert(!conf_parse("t", STR_NULL, NULL, 0, &machine, &conf, &errors));
-        rules = (struct controller_rules){
-                .conf = conf, .node_id = 1, .features = features, .features_count = 2, .session_timeout_ms = 9000
-        };
-        source.state = 42;
-        arena_init(&mem, 0);
-        image = meta_image_new_empty();
-        now_ms = 1000;
-}
-
-static void teardown(void)
-{
-        image = meta_image_unref(image);
-        conf_unref(conf);
-        arena_fini(&mem);
-        controller_leases_fini(&leases);
-}
-
-static void start(struct decision *d)
-{
-        *d = (struct decision){ .rules = &rules,
-                                .leases = &leases,
-                                .now_ms = now_ms,
-                                .index = image->index + 1,
-                                .random = &source,
-                                .mem = &mem };
-        assert(!decision_init(d, image));
-}
-
-/* Let the log do to the image what the decision foresaw, through bytes. */
-static void commit(struct decision *d)
-{
-        struct meta_builder b;
-
-        emitted = d->batch.count;
-        if (emitted) {
-                CLEANUP(meta_image_unrefp) struct meta_image *foreseen = NULL;
-
-                assert(!meta_builder_init(&b, image));
-                assert(!meta_builder_apply_entry(&b, meta_batch_payload(&d->batch), d->index));
-                meta_image_unref(image);
-                image = meta_builder_finish(&b, d->index, 1);
-                foreseen = meta_builder_finish(&d->builder, d->index, 1);
-                CU_ASSERT(meta_image_equal(image, foreseen));
-        }
-        decision_fini(d);
-}
-
-static void ask(enum controller_op op, void *items, uint32_t count, bool validate_only)
-{
-        struct controller_request rq = {
-                .op = op, .items = items, .items_count = count, .validate_only = validate_only
-        };
-        struct decision d;
-
-        start(&d);
-        CU_ASSERT_EQUAL(decision_run(&d, &rq), 0);
-        commit(&d);
-}
-
-static void bootstrap(void)
-{
-        struct decision d;
-
-        start(&d);
-        CU_ASSERT_EQUAL(decision_bootstrap(&d, STR_LIT("cluster-1")), 0);
-        commit(&d);
-}
-
-static struct rec_broker_endpoint endpoint = { { "PLAIN", 5 }, { "host", 4 }, 9092, 0 };
-static struct rec_broker_feature broker_features[] = { { { "metadata.version", 16 }, 1, 20 },
-                                                       { { "transaction.version", 19 }, 0, 2 } };
-static struct uuid dirs[64];
-
-static struct controller_register_broker registration(int32_t id, uint8_t incarnation, const char *rack)
-{
-        struct controller_register_broker r = { .previous_epoch = -1 };
-
-        rec_broker_init(&r.broker);
-        r.broker.broker_id = id;
-        r.broker.incarnation.b[0] = incarnation;
-        r.broker.rack = str_of(rack);
-        r.broker.endpoints = &endpoint;
-        r.broker.endpoints_count = 1;
-        r.broker.features = broker_features;
-        r.broker.features_count = 2;
-        dirs[id].b[0] = (uint8_t)(id + 1);
-        r.broker.directories = &dirs[id];
-        r.broker.directories_count = 1;
-        return r;
-}
-
-static enum controller_outcome beat(int32_t id, bool want_fence, bool want_shutdown)
-{
-        struct controller_heartbeat h = {
-                .broker_id = id, .want_fence = want_fence, .want_shutdown = want_shutdown, .applied_index = image->index
-        };
-        const struct meta_broker *b = meta_image_broker(image, id);
-
-        h.broker_epoch = b ? b->epoch : -1;
-        ask(CONTROLLER_HEARTBEAT, &h, 1, false);
-        return h.result.outcome;
-}
-
-/* Brokers 1..count, live. */
-static void brokers(int32_t count)
-{
-        bootstrap();
-        for (int32_t id = 1; id <= count; id++) {
-                struct controller_register_broker r = registration(id, 1, NULL);
-
-                ask(CONTROLLER_REGISTER_BROKER, &r, 1, false);
-                CU_ASSERT_EQUAL(r.result.outcome, CONTROLLER_OK);
-                CU_ASSERT_EQUAL(meta_image_broker(image, id)->epoch, r.epoch);
-                CU_ASSERT(meta_image_broker(image, id)->fenced);
-                CU_ASSERT_EQUAL(beat(id, false, false), CONTROLLER_OK);
-                CU_ASSERT_FALSE(meta_image_broker(image, id)->fenced);
-        }
-}
-
-static struct controller_create_topic create(const char *name, int32_t partitions, int16_t factor)
-{
-        struct controller_create_topic t = { .name = str_of(name),
-                                             .partitions_count = partitions,
-                                             .replication_factor = factor };
-
-        ask(CONTROLLER_CREATE_TOPICS, &t, 1, false);
-        return t;
-}
-
-static const struct meta_partition *part(const char *name, int32_t index)
-{
-        const struct meta_topic *t = meta_image_topic(image, str_of(name));
-
-        return t ? meta_topic_partition(t, index) : NULL;
-}
+#include "controller-stage.h"
 
 /* ---- topics ---- */
 
@@ -504,8 +347,9 @@ static void test_alter_other_resources(void)
         ask(CONTROLLER_ALTER_CONFIGS, same, 2, false); /* one resource twice: the later one counts */
         CU_ASSERT(config_is(2, "t", "retention.ms", "2"));
         CU_ASSERT_EQUAL(alter(4, "", false, &CH(SET, "min.insync.replicas", "2"), 1).outcome, CONTROLLER_OK);
-        CU_ASSERT_EQUAL(alter(4, "1", false, &CH(SET, "min.insync.replicas", "1"), 1).outcome, CONTROLLER_OK);
-        CU_ASSERT(config_is(4, "", "min.insync.replicas", "2") && config_is(4, "1", "min.insync.replicas", "1"));
+        CU_ASSERT_EQUAL(alter(4, "1", false, &CH(SET, "min.insync.replicas", "1"), 1).outcome, CONTROLLER_E_CONFIG);
+        CU_ASSERT_EQUAL(alter(4, "1", false, &CH(SET, "log.retention.ms", "77777"), 1).outcome, CONTROLLER_OK);
+        CU_ASSERT(config_is(4, "", "min.insync.replicas", "2") && config_is(4, "1", "log.retention.ms", "77777"));
         CU_ASSERT_EQUAL(alter(4, "2", false, &CH(SET, "min.insync.replicas", "1"), 1).outcome,
                         CONTROLLER_E_BROKER_UNKNOWN);
         CU_ASSERT_EQUAL(alter(4, "01", false, &CH(SET, "min.insync.replicas", "1"), 1).outcome,
@@ -569,7 +413,7 @@ static void test_restart_of_a_node(void)
         setup();
         brokers(1);
         create("t", 1, 1);
-        CU_ASSERT_EQUAL(controller_leases_start(&leases, image, now_ms, 9000), 0);
+        CU_ASSERT_EQUAL(controller_leases_start(&memory.leases, image, now_ms, 9000), 0);
         r = registration(1, 2, NULL);
         r.previous_epoch = meta_image_broker(image, 1)->epoch; /* the stop was clean */
         ask(CONTROLLER_REGISTER_BROKER, &r, 1, false);
@@ -579,7 +423,7 @@ static void test_restart_of_a_node(void)
         beat(1, false, false);
         CU_ASSERT_EQUAL(meta_image_leader(image, part("t", 0)), 1);
         CU_ASSERT_EQUAL(part("t", 0)->partition_epoch, 0);
-        controller_leases_start(&leases, image, now_ms, 9000);
+        controller_leases_start(&memory.leases, image, now_ms, 9000);
         r = registration(1, 3, NULL);
         ask(CONTROLLER_REGISTER_BROKER, &r, 1, false);
         CU_ASSERT(part("t", 0)->leader == 1 && part("t", 0)->leader_epoch == 1);
@@ -699,7 +543,8 @@ static void test_features(void)
         for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
                 struct controller_update_feature f = { .name = str_of(cases[i].name),
                                                        .level = cases[i].level,
-                                                       .allow_downgrade = cases[i].down };
+                                                       .change = cases[i].down ? CONTROLLER_FEATURE_SAFE_DOWNGRADE
+                                                                               : CONTROLLER_FEATURE_UPGRADE };
 
                 ask(CONTROLLER_UPDATE_FEATURES, &f, 1, false);
                 CU_ASSERT_EQUAL(f.result.outcome, cases[i].want);

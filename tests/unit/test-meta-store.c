@@ -156,7 +156,87 @@ static void test_damage(void)
         file_remove_tree(dir);
 }
 
+/* A record, as the next entry. */
+static void apply(struct meta_image **image, struct meta_record *r, int64_t index)
+{
+        struct meta_builder b;
+
+        assert(!meta_builder_init(&b, *image));
+        CU_ASSERT_EQUAL_FATAL(meta_builder_apply(&b, r, index), 0);
+        meta_image_unref(*image);
+        *image = meta_builder_finish(&b, index, 1);
+}
+
+static void reopened(struct meta_store **s, struct meta_image *want)
+{
+        CLEANUP(meta_image_unrefp) struct meta_image *back = NULL;
+
+        CU_ASSERT_EQUAL(meta_store_commit(*s, want), 0);
+        *s = meta_store_close(*s);
+        CU_ASSERT_EQUAL_FATAL(store_open(0, s, &back), 0);
+        CU_ASSERT(meta_image_equal(want, back));
+}
+
+/* What a broker is asked for, a recovery and the token are kept, changed and read back. */
+static void test_duties_and_token(void)
+{
+        CLEANUP(meta_image_unrefp) struct meta_image *image = NULL, *before = NULL;
+        CLEANUP(meta_store_closep) struct meta_store *s = NULL;
+        int32_t replica = 1;
+        struct meta_record r;
+        struct uuid id = { { 9 } };
+
+        fresh();
+        CU_ASSERT_EQUAL_FATAL(store_open(0, &s, &image), 0);
+        meta_record_init(&r, META_BROKER);
+        r.broker.broker_id = 1;
+        r.broker.duty = META_DUTY_LEAVING;
+        apply(&image, &r, 1);
+        meta_record_init(&r, META_TOPIC);
+        r.topic = (struct rec_topic){ .topic_id = id, .name = STR_LIT("t") };
+        apply(&image, &r, 2);
+        meta_record_init(&r, META_PARTITION);
+        r.partition.topic_id = id;
+        r.partition.replicas = r.partition.isr = &replica;
+        r.partition.replicas_count = r.partition.isr_count = 1;
+        r.partition.recovering = true;
+        apply(&image, &r, 3);
+        reopened(&s, image);
+        CU_ASSERT_EQUAL(meta_image_broker(image, 1)->duty, META_DUTY_LEAVING);
+        CU_ASSERT_EQUAL(meta_topic_partition(meta_image_topic_by_id(image, id), 0)->recovering, 1);
+
+        meta_record_init(&r, META_DISRUPTION);
+        r.disruption.holder = STR_LIT("me");
+        r.disruption.node_id = 3;
+        r.disruption.until_ms = 6;
+        apply(&image, &r, 4);
+        meta_record_init(&r, META_BROKER_CHANGE);
+        r.broker_change.broker_id = 1;
+        r.broker_change.epoch = 1;
+        r.broker_change.duty = META_DUTY_NONE;
+        apply(&image, &r, 5);
+        before = meta_image_ref(image);
+        meta_record_init(&r, META_PARTITION_CHANGE);
+        r.partition_change.topic_id = id;
+        r.partition_change.recovering = 0;
+        apply(&image, &r, 6);
+        CU_ASSERT_FALSE(meta_image_equal(before, image));
+        reopened(&s, image);
+        CU_ASSERT_EQUAL(meta_image_broker(image, 1)->duty, META_DUTY_NONE);
+        CU_ASSERT_EQUAL(meta_topic_partition(meta_image_topic_by_id(image, id), 0)->recovering, 0);
+        CU_ASSERT(str_equal_c(image->disruption->holder, "me") && image->disruption->node_id == 3);
+
+        meta_record_init(&r, META_DISRUPTION);
+        r.disruption.override_by = STR_LIT("you");
+        r.disruption.override_of = STR_LIT("me");
+        apply(&image, &r, 7);
+        reopened(&s, image);
+        CU_ASSERT(str_is_null(image->disruption->holder) && str_equal_c(image->disruption->override_by, "you"));
+        file_remove_tree(dir);
+}
+
 static const struct unit_case cases[] = {
+        { "what brokers are asked for, and the token", test_duties_and_token },
         { "the map grows", test_grows },
         { "names longer than a key", test_long_names },
         { "foreign files are refused", test_foreign },

@@ -1,6 +1,6 @@
-/* Goal: every call has exactly one outcome, and the right one, whatever becomes of the other node; services know who asks
- * and are told when it is gone; nodes that should not speak with each other do not, and say why. Method: hubs in one
- * process on loopback, in plaintext, and sockets that misbehave. */
+/* Goal: every call has exactly one outcome, and the right one, whatever becomes of the other node; services know who
+ * asks and are told when it is gone; nodes that should not speak with each other do not, and say why. Method: hubs in
+ * one process on loopback, in plaintext and with TLS, and sockets that misbehave. */
 #include "test-peer-world.h"
 
 static void test_calls(void)
@@ -569,6 +569,19 @@ static const struct unit_case cases[] = {
         { "servers that are none", test_bad_servers },
         { "silence", test_silence },
         { "addresses and names", test_names },
+        { "from here on with TLS", tls_begin },
+        { "TLS: calls and outcomes", test_calls },
+        { "TLS: lanes, and a service's state of a connection", test_lanes_and_users },
+        { "TLS: many calls, answered in any order", test_pipelined },
+        { "TLS: bounds", test_bounds },
+        { "TLS: large messages and files", test_large },
+        { "TLS: time-outs", test_time_out },
+        { "TLS: a peer that comes and goes", test_peer_restarts },
+        { "TLS: a peer that comes back", test_reconnects },
+        { "TLS: stop while calls wait", test_stop_while_calls_wait },
+        { "TLS: the cluster becomes known", test_cluster_becomes_known },
+        { "TLS: silence", test_silence },
+        { "TLS: to here", tls_end },
 };
 
 UNIT_MAIN("peer hub", cases)

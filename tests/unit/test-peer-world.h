@@ -16,6 +16,7 @@
 #include "base/bytes.h"
 #include "peer/peer.h"
 #include "sys/clock.h"
+#include "tls-files.h"
 #include "unit.h"
 
 #pragma GCC diagnostic ignored "-Wunused-function" /* no test needs all of it */
@@ -31,6 +32,8 @@ struct node {
 };
 
 static struct node nodes[HUBS_MAX];
+static struct tls_slot *slots[HUBS_MAX]; /* of a node's good certificate, once there is TLS */
+static struct tls_pair ca;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct loop *here; /* the test's */
 static struct iopool *pool;
@@ -117,9 +120,9 @@ static void hold(struct node *n, struct peer_request *rq)
         pthread_mutex_unlock(&lock);
 }
 
-/* e: echo; h: hold until release(); f: the file; F: the file's bytes sent back by the caller; m: malformed; b: busy; t, T: answer or refuse
- * from another thread; c: how many c came on this connection; l: echo after as many ms as the second byte says; i: who asks;
- * d: detach, hold. */
+/* e: echo; h: hold until release(); f: the file; F: the file's bytes sent back by the caller; m: malformed; b: busy; t,
+ * T: answer or refuse from another thread; c: how many c came on this connection; l: echo after as many ms as the
+ * second byte says; i: who asks; d: detach, hold. */
 static void on_request(void *arg, struct peer_request *rq)
 {
         struct node *n = arg;
@@ -189,6 +192,7 @@ static struct peer_conf conf_of(int32_t id)
 {
         struct peer_conf c = { .node = id, .program = "test", .listen = "127.0.0.1:0", .pool = pool };
 
+        c.tls = slots[id];
         c.directory.b[0] = (uint8_t)(id + 1);
         return c;
 }
@@ -229,6 +233,30 @@ static void node_stop(unsigned at)
         peer_hub_stop(nodes[at].hub, 300, here, &done);
         loop_run(here);
         nodes[at].hub = peer_hub_free(nodes[at].hub);
+}
+
+/* From now on nodes have certificates of one authority. */
+static void tls_begin(void)
+{
+        char name[16], uri[32];
+
+        tls_dir_begin();
+        ca = tls_authority("cluster");
+        tls_write("ca.pem", ca.certificate);
+        for (unsigned i = 0; i < HUBS_MAX; i++) {
+                snprintf(name, sizeof name, "n%u", i);
+                snprintf(uri, sizeof uri, "chronik://node/%u", i);
+                tls_issue_files(name, uri, &ca, -HOUR_S, HOUR_S);
+                slots[i] = tls_slot_of(name, "ca.pem", true);
+        }
+}
+
+static void tls_end(void)
+{
+        for (unsigned i = 0; i < HUBS_MAX; i++)
+                slots[i] = tls_slot_free(slots[i]);
+        tls_pair_fini(&ca);
+        tls_dir_end();
 }
 
 static void world_begin(void)

@@ -89,6 +89,7 @@ static void test_blank_follower(void)
         CU_ASSERT_EQUAL(received(1, 3, 18), RAFT_OK);
         CU_ASSERT_EQUAL(scene_node(3)->installed, 18);
         CU_ASSERT_EQUAL(scene_committed(3), 18);
+        CU_ASSERT_EQUAL(scene_status(3).members->count, 3);
         sent(1, true, 18);
         scene_run();
         scene_live(500);
