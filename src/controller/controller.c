@@ -30,7 +30,8 @@ struct controller {
         struct random_source random;
         struct loop *loop;
         struct quorum *quorum;
-        char *cluster_id; /* configured, or NULL */
+        char *cluster_id;            /* configured, or NULL */
+        struct abilities *abilities; /* what rules.controllers points into */
         struct meta_publisher publisher;
 
         /* On the loop. */
@@ -56,6 +57,15 @@ struct controller {
 
         pthread_mutex_t lock; /* guards @status; innermost */
         struct controller_status status;
+};
+
+/* What other controllers can do, on its way to the loop and then there. */
+struct abilities {
+        struct mail mail;
+        struct controller *controller;
+        struct arena mem;
+        struct controller_ability *at;
+        size_t count;
 };
 
 /* A proposal that no request waits for. */
@@ -486,6 +496,64 @@ static void role_changed(void *arg, const struct quorum_role *role)
         }
 }
 
+/* ---- other controllers ---- */
+
+static struct abilities *abilities_free(struct abilities *a)
+{
+        if (a)
+                arena_fini(&a->mem);
+        free(a);
+        return NULL;
+}
+
+static void abilities_arrived(struct loop *l, struct mail *m)
+{
+        struct abilities *a = container_of(m, struct abilities, mail);
+        struct controller *c = a->controller;
+
+        abilities_free(c->abilities);
+        c->abilities = a;
+        c->rules.controllers = a->at;
+        c->rules.controllers_count = a->count;
+}
+
+static bool ability_copy(struct arena *mem, const struct controller_ability *from, struct controller_ability *ret)
+{
+        struct rec_broker_feature *features = ARENA_NEW_ARRAY(mem, struct rec_broker_feature, from->features_count);
+
+        for (int32_t i = 0; features && i < from->features_count; i++) {
+                features[i] = from->features[i];
+                features[i].name.p = arena_memdup(mem, from->features[i].name.p, from->features[i].name.len);
+                if (!features[i].name.p)
+                        return false;
+        }
+        *ret = (struct controller_ability){ from->node_id, features, from->features_count };
+        return features;
+}
+
+int controller_set_abilities(struct controller *c, const struct controller_ability *abilities, size_t count)
+{
+        struct abilities *a = calloc(1, sizeof *a);
+        bool ok;
+
+        if (!a)
+                return -ENOMEM;
+        arena_init(&a->mem, 0);
+        a->controller = c;
+        a->count = count;
+        a->at = ARENA_NEW_ARRAY(&a->mem, struct controller_ability, count);
+        ok = a->at;
+        for (size_t i = 0; ok && i < count; i++)
+                ok = ability_copy(&a->mem, &abilities[i], &a->at[i]);
+        if (!ok) {
+                abilities_free(a);
+                return -ENOMEM;
+        }
+        a->mail.fn = abilities_arrived;
+        loop_post(c->loop, &a->mail);
+        return 0;
+}
+
 /* ---- life ---- */
 
 static void start_arrived(struct loop *l, struct mail *m)
@@ -637,6 +705,7 @@ struct controller *controller_free(struct controller *c)
         quorum_close(c->quorum);
         loop_free(c->loop);
         controller_memory_fini(&c->memory);
+        abilities_free(c->abilities);
         conf_unref(c->conf);
         pthread_mutex_destroy(&c->lock);
         free(c->cluster_id);
