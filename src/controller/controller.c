@@ -8,7 +8,7 @@
  *
  * Decisions stand on @decided: the committed image plus everything proposed and not yet committed. When nothing is on its
  * way it is the committed image itself again, so that the two do not drift apart in memory. */
-#include "controller/controller.h"
+#include "controller/controller_priv.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -20,59 +20,6 @@
 #define SESSION_TIMEOUT_MS 9000 /* as Kafka's broker.session.timeout.ms */
 #define PART_LEN (1u << 20)     /* of an entry: some 20,000 partitions; the log takes and sends it in one go */
 #define BALANCE_MAX 1000        /* leaders moved in one round, as in Kafka */
-#define BALANCE_SOON_MS 1000    /* to the next round when one was not enough */
-#define SOON_MS 20              /* to the next look when something could not be proposed, or was done in part */
-
-struct controller {
-        struct controller_rules rules;
-        struct conf *conf;
-        struct controller_memory memory;
-        struct random_source random;
-        struct loop *loop;
-        struct quorum *quorum;
-        char *cluster_id;            /* configured, or NULL */
-        struct abilities *abilities; /* what rules.controllers points into */
-        struct meta_publisher publisher;
-
-        /* On the loop. */
-        bool role_known, active, stopping, quorum_stopped, stopped;
-        int32_t term;
-        struct meta_image *decided;
-        unsigned in_flight; /* proposals */
-        int64_t last_index; /* of the newest proposal */
-        struct ilist waiting;
-        struct ilist pending;
-        struct loop_timer round_timer;
-        int64_t lease_ms;   /* when the next lease ends */
-        int64_t balance_ms; /* when to balance next */
-        struct mail start_mail, answer_mail;
-        bool answer_posted;
-        uint64_t requests;
-
-        struct mail stop_mail, stopped_mail;
-        struct loop *stop_loop;
-        void (*stop_done)(void *arg);
-        void *stop_arg;
-        bool running; /* the thread was started */
-
-        pthread_mutex_t lock; /* guards @status; innermost */
-        struct controller_status status;
-};
-
-/* What other controllers can do, on its way to the loop and then there. */
-struct abilities {
-        struct mail mail;
-        struct controller *controller;
-        struct arena mem;
-        struct controller_ability *at;
-        size_t count;
-};
-
-/* A proposal that no request waits for. */
-struct own_proposal {
-        struct controller *controller;
-        struct quorum_proposal proposal;
-};
 
 static void update_status(struct controller *c)
 {
@@ -187,7 +134,7 @@ static void own_committed(struct quorum_proposal *p, int result)
         free(own);
 }
 
-static int decision_start(struct controller *c, struct decision *d, struct arena *mem)
+int controller_decision_start(struct controller *c, struct decision *d, struct arena *mem)
 {
         *d = (struct decision){
                 .rules = &c->rules,
@@ -249,8 +196,7 @@ static int propose(struct controller *c, struct decision *d, struct quorum_propo
         return r;
 }
 
-/* Decisions that nobody asked for. */
-static int propose_own(struct controller *c, struct decision *d)
+int controller_propose_own(struct controller *c, struct decision *d)
 {
         struct own_proposal *own;
         int r;
@@ -307,7 +253,7 @@ static void decide(struct controller *c, struct controller_request *rq)
                              "The disk of the metadata is full; free space, then try again.");
                 return;
         }
-        if (decision_start(c, &d, rq->mem)) {
+        if (controller_decision_start(c, &d, rq->mem)) {
                 answer_whole(rq, CONTROLLER_E_NO_MEMORY, "The controller has no memory for this request.");
                 return;
         }
@@ -349,82 +295,6 @@ static void applied(void *arg, const struct quorum_applied *a)
         answer_soon(c);
 }
 
-/* Make a decision that nobody asked for. Return: whether something was left undone. */
-static bool decide_own(struct controller *c, int (*fn)(struct decision *d, bool *ret_more))
-{
-        struct arena mem;
-        struct decision d;
-        bool more = true;
-
-        arena_init(&mem, 0);
-        if (!decision_start(c, &d, &mem)) {
-                more = false;
-                if (fn(&d, &more) || propose_own(c, &d))
-                        more = true;
-                else if (d.news[0])
-                        diag(DIAG_WARN, "controller: %s", d.news);
-                decision_fini(&d);
-        }
-        arena_fini(&mem);
-        return more;
-}
-
-static int expire_leases(struct decision *d, bool *ret_more)
-{
-        struct controller *c = container_of(d->memory, struct controller, memory);
-
-        return decision_expire_leases(d, &c->lease_ms);
-}
-
-static int duties(struct decision *d, bool *ret_more)
-{
-        return decision_duties(d);
-}
-
-static int heal(struct decision *d, bool *ret_more)
-{
-        return decision_heal(d);
-}
-
-static bool some_broker_has_a_duty(const struct meta_image *image)
-{
-        const struct meta_broker *b;
-
-        pmap_for_each (it, b, &image->brokers)
-                if (b->duty != META_DUTY_NONE)
-                        return true;
-        return false;
-}
-
-static bool balance_is_due(const struct controller *c)
-{
-        return c->rules.conf->replication.auto_leader_rebalance && loop_now_ms(c->loop) >= c->balance_ms;
-}
-
-static void round_timer_fired(struct loop_timer *t)
-{
-        struct controller *c = container_of(t, struct controller, round_timer);
-        int64_t wait_ms = c->rules.session_timeout_ms / 4;
-
-        if (decide_own(c, expire_leases))
-                wait_ms = SOON_MS;
-        else
-                wait_ms = MAX2(MIN2(wait_ms, c->lease_ms - loop_now_ms(c->loop)), (int64_t)SOON_MS);
-        if (some_broker_has_a_duty(c->decided) && decide_own(c, duties))
-                wait_ms = SOON_MS;
-        if (balance_is_due(c)) {
-                bool more = decide_own(c, decision_balance);
-
-                c->balance_ms =
-                        loop_now_ms(c->loop) +
-                        (more ? BALANCE_SOON_MS : c->rules.conf->replication.leader_imbalance_check_interval_ms);
-        }
-        /* When that fails the hints stay as they are: too many, but not wrong. */
-        if (places_are_stale(&c->memory.places))
-                (void)places_rebuild(&c->memory.places, c->decided);
-        loop_timer_start(t, wait_ms);
-}
-
 /* The cluster's first records, unless it has them. */
 static void bootstrap(struct controller *c)
 {
@@ -433,11 +303,11 @@ static void bootstrap(struct controller *c)
         int r;
 
         arena_init(&mem, 0);
-        r = decision_start(c, &d, &mem);
+        r = controller_decision_start(c, &d, &mem);
         if (!r)
                 r = decision_bootstrap(&d, str_of(c->cluster_id));
         if (!r)
-                r = propose_own(c, &d);
+                r = controller_propose_own(c, &d);
         decision_fini(&d);
         arena_fini(&mem);
         if (!r)
@@ -470,9 +340,7 @@ static void activate(struct controller *c)
                 diag(DIAG_ERROR, "controller: no memory for the leases of the brokers");
                 _exit(70);
         }
-        c->balance_ms = loop_now_ms(c->loop) + c->rules.conf->replication.leader_imbalance_check_interval_ms;
-        (void)decide_own(c, heal); /* what is left comes with the next change of each partition */
-        loop_timer_start(&c->round_timer, MAX2(c->rules.session_timeout_ms / 4, (int64_t)SOON_MS));
+        controller_rounds_start(c);
 }
 
 static void role_changed(void *arg, const struct quorum_role *role)
@@ -486,7 +354,7 @@ static void role_changed(void *arg, const struct quorum_role *role)
         if (c->active)
                 activate(c);
         else
-                loop_timer_stop(&c->round_timer);
+                controller_rounds_stop(c);
         update_status(c);
         ilist_init(&waiting);
         ilist_splice_back(&waiting, &c->waiting);
@@ -496,71 +364,13 @@ static void role_changed(void *arg, const struct quorum_role *role)
         }
 }
 
-/* ---- other controllers ---- */
-
-static struct abilities *abilities_free(struct abilities *a)
-{
-        if (a)
-                arena_fini(&a->mem);
-        free(a);
-        return NULL;
-}
-
-static void abilities_arrived(struct loop *l, struct mail *m)
-{
-        struct abilities *a = container_of(m, struct abilities, mail);
-        struct controller *c = a->controller;
-
-        abilities_free(c->abilities);
-        c->abilities = a;
-        c->rules.controllers = a->at;
-        c->rules.controllers_count = a->count;
-}
-
-static bool ability_copy(struct arena *mem, const struct controller_ability *from, struct controller_ability *ret)
-{
-        struct rec_broker_feature *features = ARENA_NEW_ARRAY(mem, struct rec_broker_feature, from->features_count);
-
-        for (int32_t i = 0; features && i < from->features_count; i++) {
-                features[i] = from->features[i];
-                features[i].name.p = arena_memdup(mem, from->features[i].name.p, from->features[i].name.len);
-                if (!features[i].name.p)
-                        return false;
-        }
-        *ret = (struct controller_ability){ from->node_id, features, from->features_count };
-        return features;
-}
-
-int controller_set_abilities(struct controller *c, const struct controller_ability *abilities, size_t count)
-{
-        struct abilities *a = calloc(1, sizeof *a);
-        bool ok;
-
-        if (!a)
-                return -ENOMEM;
-        arena_init(&a->mem, 0);
-        a->controller = c;
-        a->count = count;
-        a->at = ARENA_NEW_ARRAY(&a->mem, struct controller_ability, count);
-        ok = a->at;
-        for (size_t i = 0; ok && i < count; i++)
-                ok = ability_copy(&a->mem, &abilities[i], &a->at[i]);
-        if (!ok) {
-                abilities_free(a);
-                return -ENOMEM;
-        }
-        a->mail.fn = abilities_arrived;
-        loop_post(c->loop, &a->mail);
-        return 0;
-}
-
 /* ---- life ---- */
 
 static void start_arrived(struct loop *l, struct mail *m)
 {
         struct controller *c = container_of(m, struct controller, start_mail);
 
-        loop_timer_init(&c->round_timer, l, round_timer_fired);
+        controller_rounds_init(c);
         quorum_start(c->quorum);
 }
 
@@ -597,7 +407,7 @@ static void stop_arrived(struct loop *l, struct mail *m)
         struct controller *c = container_of(m, struct controller, stop_mail);
 
         c->stopping = true;
-        loop_timer_stop(&c->round_timer);
+        controller_rounds_stop(c);
         ilist_for_each (rq, &c->waiting, struct controller_request, link) {
                 ilist_unlink(&rq->link);
                 answer_whole(rq, CONTROLLER_E_NOT_ACTIVE, "This node stops.");
@@ -705,7 +515,7 @@ struct controller *controller_free(struct controller *c)
         quorum_close(c->quorum);
         loop_free(c->loop);
         controller_memory_fini(&c->memory);
-        abilities_free(c->abilities);
+        controller_abilities_free(c->abilities);
         conf_unref(c->conf);
         pthread_mutex_destroy(&c->lock);
         free(c->cluster_id);
