@@ -25,13 +25,28 @@ test: all ## unit and protocol tests, and the checks of the tree
 	@meson test -C $(BUILD) --no-rebuild --print-errorlogs
 
 S ?= 600
-sim: all ## crash and fail the simulated disk for S seconds (600) with new seeds
+sim: all ## crash and fail simulated disks and whole nodes for S seconds (600) with new seeds
 	@SIM_S=$$(( $(S) / 5 )) $(BUILD)/tests/sim/sim-quorum
-	@SIM_S=$$(( $(S) * 4 / 5 )) $(BUILD)/tests/sim/sim-plog
+	@SIM_S=$$(( $(S) / 5 )) $(BUILD)/tests/sim/sim-raft
+	@SIM_S=$$(( $(S) / 5 )) $(BUILD)/tests/sim/sim-plog
+	@SIM_S=$$(( $(S) * 2 / 5 )) $(BUILD)/tests/sim/sim-cluster
+
+SEEDS ?= 200
+FROM ?= 1
+NODES ?= 1
+sim-cluster: all ## SEEDS (200) runs of NODES (1) whole nodes on simulated machines, under clients and a nemesis, from seed FROM (1) on
+	@SIM_SEEDS=$(SEEDS) SIM_FROM=$(FROM) SIM_NODES=$(NODES) $(BUILD)/tests/sim/sim-cluster
 
 KILLS ?= 200
 kill-loop: all ## SIGKILL the node KILLS (200) times under clients that check every promise; SEED=N does one again
 	@CHRONIKD=$(BUILD)/chronikd /usr/bin/python3 tests/fault/kill_loop.py --rounds $(KILLS) $(if $(SEED),--seed $(SEED))
+
+CLIENTS ?= all
+test-fault: all ## clusters under faults, as root; SCENARIO="leader-killed ..." (all), SECONDS of faults in each, SEED, CLIENTS=
+	@tools/install-deps tools/packages-fault.txt
+	@CHRONIKD=$(abspath $(BUILD)/chronikd) /usr/bin/python3 tests/fault/fault.py $(SCENARIO) --clients "$(CLIENTS)" \
+		$(if $(filter-out environment,$(origin SECONDS)),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(ARGS) \
+		|| { s=$$?; [ $$s = 77 ] || exit $$s; }
 
 FUZZ_SECONDS ?= 20
 fuzz: | deps ## run every fuzz target for FUZZ_SECONDS (20) under the sanitizers, with clang
@@ -92,5 +107,5 @@ docs: $(BUILD)/build.ninja ## make docs/PARAMETERS.md from the tables of src/con
 	@ninja -C $(BUILD) src/conf/gen-params-doc
 	@$(BUILD)/src/conf/gen-params-doc >docs/PARAMETERS.md.new && mv docs/PARAMETERS.md.new docs/PARAMETERS.md
 
-.PHONY: aarch64 all bench bench-backfill bench-limits bench-recovery demo deps docs fmt fuzz help kill-loop lint run sim test \
-	test-asan test-clients test-tsan
+.PHONY: aarch64 all bench bench-backfill bench-limits bench-recovery demo deps docs fmt fuzz help kill-loop lint run sim sim-cluster test \
+	test-asan test-clients test-fault test-tsan

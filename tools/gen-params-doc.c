@@ -86,6 +86,8 @@ static void add_range(struct strbuf *out, const struct conf_row *row)
                         strbuf_add_c(out, "path");
                 else if (row->check == CONF_CHECK_THROTTLED)
                         strbuf_add_c(out, "`PARTITION:NODE,...` or `*`");
+                else if (row->check == CONF_CHECK_CONTROLLERS)
+                        strbuf_add_c(out, "`ID@HOST:PORT,...`");
                 else
                         strbuf_printf(out, "name, at most %lld characters", (long long)row->max);
                 return;

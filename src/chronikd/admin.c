@@ -2,6 +2,13 @@
  *
  *   GET /livez /readyz /metrics
  *   GET /v1/cluster
+ *   GET /v1/disruption      POST /v1/disruption {"op", "node", "who", "reason", "ttl_ms"}
+ *   GET /v1/nodes           GET /v1/nodes/ID   GET /v1/nodes/ID/may-stop
+ *                           POST /v1/nodes/ID/drain, /undrain, /decommission
+ *   GET /v1/controllers     POST /v1/controllers {"id", "address"}   DELETE /v1/controllers/ID, /ID/DIRECTORY
+ *   POST /v1/transfer {"id"}
+ *   GET /v1/reassignments   POST /v1/reassignments {"partitions": [{"topic", "partition", "replicas"}]}
+ *   POST /v1/elections {"topic", "partitions", "type"}
  *   GET /v1/topics          POST /v1/topics {"name", "partitions", "replication_factor", "configs": {}}
  *   GET /v1/topics/NAME     DELETE /v1/topics/NAME
  *   GET /v1/groups          GET /v1/groups/NAME
@@ -13,50 +20,6 @@
 
 #include "base/utf8.h"
 #include "chronikd/admin.h"
-#include "sys/file.h"
-
-/* ---- cluster ---- */
-
-static json_t *json_broker(const struct meta_broker *b)
-{
-        const struct meta_endpoint *e = b->endpoints_count ? &b->endpoints[0] : NULL;
-
-        return json_pack("{s:i, s:b, s:o, s:o, s:i}", "id", b->id, "fenced", b->fenced, "rack", admin_json_str(b->rack),
-                         "host", admin_json_str(e ? e->host : STR_NULL), "port", e ? e->port : 0);
-}
-
-static void get_cluster(struct node *n, struct http_request *rq, const char *arg)
-{
-        struct meta_image *image = controller_image(n->controller);
-        struct controller_status controller;
-        struct coord_stats groups;
-        struct plog_store_stats logs;
-        uint64_t bytes_free = 0, bytes_total = 0;
-        json_t *brokers = json_array();
-        const struct meta_broker *b;
-        int live = 0;
-
-        (void)arg;
-        controller_status(n->controller, &controller);
-        coord_stats(n->coord, &groups);
-        plog_store_stats(n->store, &logs);
-        file_space(n->conf->server.data_dir, &bytes_free, &bytes_total);
-        pmap_for_each (it, b, &image->brokers) {
-                live += !b->fenced;
-                json_array_append_new(brokers, json_broker(b));
-        }
-        admin_answer_json(
-                rq,
-                json_pack("{s:o, s:s, s:s, s:i, s:i, s:I, s:i, s:I, s:I, s:I, s:I, s:I, s:i, s:o}", "cluster_id",
-                          admin_json_str(image->cluster_id), "version", CHRONIK_VERSION, "health",
-                          live == (int)image->brokers.count && !logs.logs_failed ? "ok" : "degraded", "controller",
-                          controller.leader_id, "controller_term", controller.term, "metadata_index",
-                          (json_int_t)image->index, "topics", (int)image->topics_by_name.count, "partitions",
-                          (json_int_t)image->partitions_count, "groups", (json_int_t)groups.groups, "group_members",
-                          (json_int_t)groups.members, "disk_free_bytes", (json_int_t)bytes_free, "disk_size_bytes",
-                          (json_int_t)bytes_total, "partitions_read_only", (int)logs.logs_failed, "nodes", brokers));
-        meta_image_unref(image);
-}
 
 /* ---- routes ---- */
 
@@ -88,26 +51,44 @@ static void get_metrics(struct node *n, struct http_request *rq, const char *nam
         metrics_write(n, &rq->out);
 }
 
+enum needs {
+        NEEDS_NOTHING, /* asks the metadata, or is about the node itself */
+        NEEDS_READY,   /* shows also what this node has, so it is answered only while the node serves */
+        NEEDS_INGEST,  /* shows that only: what a node without the role has not got */
+};
+
 struct route {
         const char *method, *path;
         bool named; /* a name follows */
-        bool ready; /* answered only while the node serves */
+        enum needs needs;
         void (*fn)(struct node *n, struct http_request *rq, const char *name);
 };
 
 static const struct route routes[] = {
-        { "GET", "/livez", false, false, get_live },
-        { "GET", "/readyz", false, false, get_ready },
-        { "GET", "/metrics", false, false, get_metrics },
-        { "GET", "/v1/cluster", false, true, get_cluster },
-        { "GET", "/v1/topics", false, true, admin_get_topics },
-        { "POST", "/v1/topics", false, true, admin_post_topics },
-        { "GET", "/v1/topics/", true, true, admin_get_topic },
-        { "DELETE", "/v1/topics/", true, true, admin_delete_topic },
-        { "GET", "/v1/groups", false, true, admin_get_groups },
-        { "GET", "/v1/groups/", true, true, admin_get_group },
-        { "GET", "/v1/verify", false, true, admin_get_verify },
-        { "POST", "/v1/verify", false, true, admin_post_verify },
+        { "GET", "/livez", false, NEEDS_NOTHING, get_live },
+        { "GET", "/readyz", false, NEEDS_NOTHING, get_ready },
+        { "GET", "/metrics", false, NEEDS_NOTHING, get_metrics },
+        { "GET", "/v1/cluster", false, NEEDS_NOTHING, admin_get_cluster },
+        { "GET", "/v1/disruption", false, NEEDS_NOTHING, admin_get_disruption },
+        { "POST", "/v1/disruption", false, NEEDS_NOTHING, admin_post_disruption },
+        { "GET", "/v1/nodes", false, NEEDS_NOTHING, admin_get_nodes },
+        { "GET", "/v1/nodes/", true, NEEDS_NOTHING, admin_get_node },
+        { "POST", "/v1/nodes/", true, NEEDS_NOTHING, admin_post_node },
+        { "GET", "/v1/controllers", false, NEEDS_NOTHING, admin_get_controllers },
+        { "POST", "/v1/controllers", false, NEEDS_NOTHING, admin_post_controllers },
+        { "DELETE", "/v1/controllers/", true, NEEDS_NOTHING, admin_delete_controller },
+        { "POST", "/v1/transfer", false, NEEDS_NOTHING, admin_post_transfer },
+        { "GET", "/v1/topics", false, NEEDS_READY, admin_get_topics },
+        { "POST", "/v1/topics", false, NEEDS_READY, admin_post_topics },
+        { "GET", "/v1/topics/", true, NEEDS_READY, admin_get_topic },
+        { "DELETE", "/v1/topics/", true, NEEDS_READY, admin_delete_topic },
+        { "GET", "/v1/reassignments", false, NEEDS_NOTHING, admin_get_reassignments },
+        { "POST", "/v1/reassignments", false, NEEDS_NOTHING, admin_post_reassignments },
+        { "POST", "/v1/elections", false, NEEDS_NOTHING, admin_post_elections },
+        { "GET", "/v1/groups", false, NEEDS_INGEST, admin_get_groups },
+        { "GET", "/v1/groups/", true, NEEDS_INGEST, admin_get_group },
+        { "GET", "/v1/verify", false, NEEDS_INGEST, admin_get_verify },
+        { "POST", "/v1/verify", false, NEEDS_INGEST, admin_post_verify },
 };
 
 /* Does @path lead to @r? Then *@ret_name is what follows. */
@@ -132,9 +113,28 @@ static void answer_no_route(struct http_request *rq)
                 admin_answer_error(rq, 405, "%s has no %s; it has %s.", rq->path, rq->method, rq->allow);
         else
                 admin_answer_error(rq, 404,
-                                   "There is no %s. There are /livez, /readyz, /metrics, /v1/cluster, /v1/topics, "
-                                   "/v1/groups and /v1/verify.",
+                                   "There is no %s. There are /livez, /readyz, /metrics, /v1/cluster, /v1/nodes, "
+                                   "/v1/controllers, /v1/transfer, /v1/disruption, /v1/topics, /v1/reassignments, "
+                                   "/v1/elections, /v1/groups and /v1/verify.",
                                    rq->path);
+}
+
+/* False has been answered. */
+static bool may_answer(struct node *n, struct http_request *rq, enum needs needs)
+{
+        bool stopping = atomic_load(&n->stopping);
+
+        if (needs == NEEDS_INGEST && !n->store)
+                admin_answer_error(
+                        rq, 404,
+                        "Node %d has neither records nor groups: it is a controller only. Ask a node with the "
+                        "role ingest; `chronik-ctl node list` shows them.",
+                        n->led.node_id);
+        else if (needs != NEEDS_NOTHING && (stopping || (n->store && !atomic_load(&n->ready))))
+                admin_answer_error(rq, 503, "This node is %s; try again.", stopping ? "stopping" : "starting");
+        else
+                return true;
+        return false;
 }
 
 void admin_answer(void *node, struct http_request *rq)
@@ -149,10 +149,7 @@ void admin_answer(void *node, struct http_request *rq)
         for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
                 if (strcmp(rq->method, routes[i].method) != 0 || !route_fits(&routes[i], rq->path, &name))
                         continue;
-                if (routes[i].ready && (!atomic_load(&n->ready) || atomic_load(&n->stopping)))
-                        admin_answer_error(rq, 503, "This node is %s; try again.",
-                                           atomic_load(&n->stopping) ? "stopping" : "starting");
-                else
+                if (may_answer(n, rq, routes[i].needs))
                         routes[i].fn(n, rq, name);
                 return;
         }

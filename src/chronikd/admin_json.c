@@ -1,6 +1,8 @@
 /* Answers of the admin listener as JSON. */
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/utf8.h"
@@ -66,4 +68,102 @@ json_t *admin_json_ids(const int32_t *ids, size_t count)
         for (size_t i = 0; i < count; i++)
                 json_array_append_new(list, json_integer(ids[i]));
         return list;
+}
+
+/* ---- bodies and numbers ---- */
+
+json_t *admin_body(struct http_request *rq, const char *const *known, size_t count, const char *shape)
+{
+        json_error_t fault;
+        json_t *body = json_loadb(rq->body.len ? rq->body.p : "{}", rq->body.len ? rq->body.len : 2,
+                                  JSON_REJECT_DUPLICATES, &fault);
+        char why[256];
+
+        if (!body)
+                snprintf(why, sizeof why, "It is not JSON: %s.", fault.text);
+        else if (!json_is_object(body))
+                snprintf(why, sizeof why, "It is not an object.");
+        else if (admin_members_known(body, known, count, why, sizeof why))
+                return body;
+        admin_answer_error(rq, 400, "The body must be %s. %s", shape, why);
+        json_decref(body);
+        return NULL;
+}
+
+bool admin_id_of(const json_t *value, int32_t *ret_id)
+{
+        json_int_t id = json_integer_value(value);
+
+        if (!json_is_integer(value) || id < 0 || id > INT32_MAX)
+                return false;
+        *ret_id = (int32_t)id;
+        return true;
+}
+
+bool admin_id_read(struct http_request *rq, const char *text, int32_t *ret_id)
+{
+        char *end;
+        long id;
+
+        errno = 0;
+        id = strtol(text, &end, 10);
+        if (errno || *text < '0' || *text > '9' || *end || id > INT32_MAX) {
+                admin_answer_error(rq, 404, "'%s' is no node: nodes have numbers. `chronik-ctl node list` shows them.",
+                                   text);
+                return false;
+        }
+        *ret_id = (int32_t)id;
+        return true;
+}
+
+bool admin_path_read(struct http_request *rq, const char *path, int32_t *ret_id, const char **ret_rest)
+{
+        const char *slash = strchrnul(path, '/');
+        char text[32];
+
+        snprintf(text, sizeof text, "%.*s", (int)MIN2(slash - path, 31), path);
+        *ret_rest = *slash ? slash + 1 : slash;
+        return admin_id_read(rq, text, ret_id);
+}
+
+/* ---- what the controller says ---- */
+
+static unsigned status_of(enum controller_outcome outcome)
+{
+        switch (outcome) {
+        case CONTROLLER_E_NOT_ACTIVE:
+        case CONTROLLER_E_LOST:
+        case CONTROLLER_E_BUSY:
+        case CONTROLLER_E_NO_MEMORY:
+        case CONTROLLER_E_NO_SPACE:
+                return 503;
+        case CONTROLLER_E_TOPIC_UNKNOWN:
+        case CONTROLLER_E_PARTITION_UNKNOWN:
+        case CONTROLLER_E_BROKER_UNKNOWN:
+        case CONTROLLER_E_VOTER_UNKNOWN:
+        case CONTROLLER_E_NO_REASSIGNMENT:
+                return 404;
+        case CONTROLLER_E_TOPIC_EXISTS:
+        case CONTROLLER_E_DISRUPTION_HELD:
+        case CONTROLLER_E_UNSAFE_TO_STOP:
+        case CONTROLLER_E_TOO_FEW_BROKERS:
+        case CONTROLLER_E_VOTER_KNOWN:
+        case CONTROLLER_E_VOTER_CHANGE:
+                return 409;
+        default:
+                return 400;
+        }
+}
+
+void admin_answer_result(struct http_request *rq, const struct controller_request *crq,
+                         const struct controller_result *item, json_t *done)
+{
+        const struct controller_result *result = crq->result.outcome ? &crq->result : item;
+
+        if (result->outcome == CONTROLLER_OK) {
+                admin_answer_json(rq, done);
+                return;
+        }
+        admin_answer_error(rq, status_of(result->outcome), "%.*s", STR_FMT(result->message));
+        json_decref(done);
 }

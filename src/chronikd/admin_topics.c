@@ -7,6 +7,23 @@
 #include "conf/limits.h"
 #include "meta/names.h"
 
+/* What the metadata says beside replicas and ISR, and @state unless this node knows better. */
+static void add_lists(json_t *out, const struct meta_image *image, const struct meta_partition *mp)
+{
+        json_object_set_new(out, "elr", admin_json_ids(meta_partition_elr(mp), mp->elr_count));
+        json_object_set_new(out, "last_known_elr",
+                            admin_json_ids(meta_partition_last_known_elr(mp), mp->last_known_elr_count));
+        json_object_set_new(out, "adding", admin_json_ids(meta_partition_adding(mp), mp->adding_count));
+        json_object_set_new(out, "removing", admin_json_ids(meta_partition_removing(mp), mp->removing_count));
+        json_object_set_new(out, "partition_epoch", json_integer(mp->partition_epoch));
+        json_object_set_new(out, "state",
+                            json_string(meta_image_leader(image, mp) == META_NO_NODE ? "offline"
+                                        : mp->recovering                             ? "recovering"
+                                        : mp->adding_count || mp->removing_count     ? "moving"
+                                        : mp->isr_count < mp->replicas_count         ? "behind"
+                                                                                     : "ok"));
+}
+
 static json_t *json_partition(struct node *n, const struct meta_image *image, const struct meta_topic *t, int32_t index)
 {
         const struct meta_partition *mp = meta_topic_partition(t, index);
@@ -19,6 +36,7 @@ static json_t *json_partition(struct node *n, const struct meta_image *image, co
         struct partition_view view;
         struct plog_ends ends;
 
+        add_lists(out, image, mp);
         if (!p)
                 return out;
         partition_view(p, &view);
@@ -27,10 +45,8 @@ static json_t *json_partition(struct node *n, const struct meta_image *image, co
         json_object_set_new(out, "high_watermark", json_integer(view.high_watermark));
         json_object_set_new(out, "end_offset", json_integer(view.end_offset));
         json_object_set_new(out, "size_bytes", json_integer(ends.size_bytes));
-        json_object_set_new(out, "state",
-                            json_string(view.failed           ? "read-only"
-                                        : ends.damaged_ranges ? "damaged"
-                                                              : "ok"));
+        if (view.failed || ends.damaged_ranges)
+                json_object_set_new(out, "state", json_string(view.failed ? "read-only" : "damaged"));
         damaged = ends.damaged_ranges ? calloc(ends.damaged_ranges, sizeof *damaged) : NULL;
         if (damaged)
                 json_object_set_new(
@@ -97,22 +113,6 @@ void admin_get_topic(struct node *n, struct http_request *rq, const char *name)
                 admin_answer_error(rq, 404, "There is no topic '%s'. `chronik-ctl topic list` shows what there is.",
                                    name);
         meta_image_unref(image);
-}
-
-/* The status of what the controller said, and its text. */
-static void answer_result(struct http_request *rq, const struct controller_request *crq,
-                          const struct controller_result *item, const char *done)
-{
-        const struct controller_result *result = crq->result.outcome ? &crq->result : item;
-        unsigned status = result->outcome == CONTROLLER_E_TOPIC_UNKNOWN  ? 404
-                          : result->outcome == CONTROLLER_E_TOPIC_EXISTS ? 409
-                          : crq->result.outcome                          ? 503
-                                                                         : 400;
-
-        if (result->outcome == CONTROLLER_OK)
-                admin_answer_json(rq, json_pack("{s:s}", "result", done));
-        else
-                admin_answer_error(rq, status, "%.*s", STR_FMT(result->message));
 }
 
 /* What is read of the body of POST /v1/topics. Texts are the JSON value's. */
@@ -209,7 +209,7 @@ void admin_post_topics(struct node *n, struct http_request *rq, const char *name
         topic.configs = in.configs;
         topic.configs_count = in.configs_count;
         ask_controller(n, &ask);
-        answer_result(rq, &ask, &topic.result, "created");
+        admin_answer_result(rq, &ask, &topic.result, json_pack("{s:s}", "result", "created"));
         arena_fini(&mem);
         json_decref(body);
 }
@@ -225,6 +225,6 @@ void admin_delete_topic(struct node *n, struct http_request *rq, const char *nam
         arena_init(&mem, 0);
         ask.mem = &mem;
         ask_controller(n, &ask);
-        answer_result(rq, &ask, &topic.result, "deleted");
+        admin_answer_result(rq, &ask, &topic.result, json_pack("{s:s}", "result", "deleted"));
         arena_fini(&mem);
 }

@@ -1,4 +1,4 @@
-/* Led partitions follow the metadata image: what is to be done. How is led_job.c's business. */
+/* The partitions of this node follow the metadata image: what is to be done. How is led_job.c's business. */
 #include "chronikd/led.h"
 
 #include <errno.h>
@@ -18,6 +18,7 @@ void led_fini(struct led *led)
 {
         assert(!led->folders);
         led->image = meta_image_unref(led->image);
+        led->watermarks = watermarks_free(led->watermarks);
 }
 
 static bool is_offsets_topic(struct str name)
@@ -27,6 +28,65 @@ static bool is_offsets_topic(struct str name)
 
 /* ---- one partition ---- */
 
+static bool is_replica(const struct led *led, const struct meta_partition *mp)
+{
+        return meta_ids_contain(meta_partition_replicas(mp), mp->replicas_count, led->node_id);
+}
+
+/* The role that the metadata gives us. */
+static void take_role(struct led *led, struct partition *p, const struct meta_partition *mp)
+{
+        struct replica_state s = { .leader = mp->leader,
+                                   .leader_epoch = mp->leader_epoch,
+                                   .partition_epoch = mp->partition_epoch,
+                                   .replicas = meta_partition_replicas(mp),
+                                   .replicas_count = mp->replicas_count,
+                                   .isr = meta_partition_isr(mp),
+                                   .isr_count = mp->isr_count };
+
+        if (partition_set_state(p, &s) < 0)
+                led->failed = true; /* no memory: said again by led_retry() */
+}
+
+/* Coordinators come and go with leadership, and so does fetching. Any thread. */
+static void on_role(void *arg, struct partition *p)
+{
+        struct led *led = arg;
+        struct partition_view view;
+
+        partition_view(p, &view);
+        if (is_offsets_topic(str_of(partition_topic_name(p)))) {
+                /* Led in another epoch, it is read anew: somebody else may have written in between. */
+                if (view.role == PARTITION_LEADER && !view.closed)
+                        coord_partition_open(led->coord, partition_index(p), p);
+                else
+                        coord_partition_close(led->coord, partition_index(p));
+        }
+        if (led->replicator)
+                replicator_role(led->replicator, p);
+}
+
+static void on_ask(void *arg, struct partition *p)
+{
+        struct led *led = arg;
+
+        if (led->replicator)
+                replicator_ask(led->replicator, p);
+}
+
+static void on_failed(void *arg, struct partition *p)
+{
+        struct led *led = arg;
+
+        if (led->replicator)
+                replicator_failed(led->replicator, p);
+}
+
+struct partition_events led_events(struct led *led)
+{
+        return (struct partition_events){ .role = on_role, .ask = on_ask, .failed = on_failed, .arg = led };
+}
+
 static void partition_update(struct led *led, struct partition *p, const struct meta_topic *t,
                              const struct meta_partition *mp)
 {
@@ -35,11 +95,11 @@ static void partition_update(struct led *led, struct partition *p, const struct 
         struct topic_conf c;
 
         led_conf_topic(led, t, &c);
-        conf = led_conf_partition(&c, mp);
+        conf = led_conf_partition(led, t, &c, mp);
         log_conf = led_conf_log(led, &c);
         plog_set_conf(partition_log(p), &log_conf);
         partition_set_conf(p, &conf);
-        partition_set_leader_epoch(p, mp->leader_epoch);
+        take_role(led, p, mp);
 }
 
 /* No request finds it any more, and those that wait are told. */
@@ -50,6 +110,8 @@ static struct partition *partition_withdraw(struct led *led, struct uuid topic_i
         if (is_offsets_topic(str_of(partition_topic_name(p))))
                 coord_partition_close(led->coord, index);
         partition_close(p);
+        if (led->replicator)
+                replicator_role(led->replicator, p);
         return p;
 }
 
@@ -59,19 +121,19 @@ bool led_look(struct led *led, struct uuid topic_id, int32_t index, struct led_w
         const struct meta_partition *mp =
                 t && index < (int32_t)t->partitions_count ? meta_topic_partition(t, index) : NULL;
         CLEANUP(partition_unrefp) struct partition *p = partition_table_find(led->table, topic_id, index);
-        bool wanted = mp && mp->leader == led->node_id && !led->closed;
+        bool ours = mp && is_replica(led, mp), wanted = ours && !led->closed;
         struct topic_conf c;
 
         if (wanted && p) {
                 partition_update(led, p, t, mp);
                 return false;
         }
-        *ret_work = (struct led_work){ .kind = wanted ? LED_OPEN : mp ? LED_CLOSE : LED_DELETE };
+        /* What was moved to other nodes is deleted as if its topic were. */
+        *ret_work = (struct led_work){ .kind = wanted ? LED_OPEN : ours ? LED_CLOSE : LED_DELETE };
         if (wanted) {
                 led_conf_topic(led, t, &c);
                 ret_work->log_conf = led_conf_log(led, &c);
-                ret_work->conf = led_conf_partition(&c, mp);
-                ret_work->leader_epoch = mp->leader_epoch;
+                ret_work->conf = led_conf_partition(led, t, &c, mp);
         } else if (p) {
                 ret_work->partition = partition_withdraw(led, topic_id, index);
         }
@@ -80,6 +142,8 @@ bool led_look(struct led *led, struct uuid topic_id, int32_t index, struct led_w
 
 void led_opened(struct led *led, struct partition *p)
 {
+        const struct meta_topic *t = meta_image_topic_by_id(led->image, partition_topic_id(p));
+        const struct meta_partition *mp = t ? meta_topic_partition(t, partition_index(p)) : NULL;
         int r = partition_table_put(led->table, p);
 
         if (r) {
@@ -88,8 +152,8 @@ void led_opened(struct led *led, struct partition *p)
                 partition_close(p);
                 plog_close(partition_log(p));
                 partition_unref(p);
-        } else if (is_offsets_topic(str_of(partition_topic_name(p)))) {
-                coord_partition_open(led->coord, partition_index(p), p);
+        } else if (mp) { /* the image may be a newer one than when it was asked for */
+                take_role(led, p, mp);
         }
 }
 
@@ -135,19 +199,35 @@ static void configs_apply(struct led *led, const struct meta_delta *d)
 
 /* ---- folders that nobody claims ---- */
 
+/* Does the image know of this folder's partition here? */
+static bool is_claimed(const struct led *led, const char *name, struct uuid topic_id)
+{
+        const struct meta_topic *t = meta_image_topic_by_id(led->image, topic_id);
+        const char *dash = strrchr(name, '-');
+        char *end = NULL;
+        long long index = dash ? strtoll(dash + 1, &end, 10) : -1;
+        const struct meta_partition *mp =
+                t && end && !*end && index >= 0 && index <= INT32_MAX ? meta_topic_partition(t, (int32_t)index) : NULL;
+
+        return mp && is_replica(led, mp);
+}
+
 static int remove_stray(void *arg, const char *name, struct uuid topic_id)
 {
         struct led *led = arg;
         int r;
 
-        if (meta_image_topic_by_id(led->image, topic_id))
+        if (is_claimed(led, name, topic_id))
                 return 0;
         r = plog_store_discard(led->store, name, led->defaults.file_delete_delay_ms);
         if (r)
-                diag(DIAG_ERROR, "folder %s/%s is of a topic that was deleted and cannot be removed: %s", led->dir,
-                     name, strerror(-r));
+                diag(DIAG_ERROR,
+                     "folder %s/%s is of a topic that was deleted, or moved to other nodes, and cannot be removed: %s",
+                     led->dir, name, strerror(-r));
         else
-                diag(DIAG_INFO, "folder %s/%s is of a topic that was deleted before the node stopped: it is removed",
+                diag(DIAG_INFO,
+                     "folder %s/%s is of a topic that was deleted, or moved to other nodes, while the node did not "
+                     "run: it is removed",
                      led->dir, name);
         return 0;
 }
@@ -158,7 +238,8 @@ void led_apply(struct led *led, const struct meta_delta *d)
 
         meta_image_unref(led->image);
         led->image = meta_image_ref(d->after);
-        if (first && !plog_store_was_clean(led->store))
+        /* Alone nothing changes while the node does not run, unless it died in the midst of it. */
+        if (first && (!plog_store_was_clean(led->store) || led->is_cluster))
                 (void)plog_store_list(led->store, remove_stray, led);
         if (brokers_changed(d)) {
                 const struct meta_topic *t;

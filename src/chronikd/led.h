@@ -1,5 +1,5 @@
-/* Keeps the led partitions in step with the metadata image: opens logs of partitions that are placed here, closes and
- * deletes those that went, passes configurations on.
+/* Keeps the partitions of this node in step with the metadata image: opens logs of partitions that are placed here, tells
+ * them their role, closes and deletes those that went, passes configurations on.
  *
  * On one loop; what blocks (opening, recovering, closing, renaming) runs on the I/O pool, a few logs at a time, one
  * after the other for logs of the same folder. An image has been taken up when everything that it asked for is done. */
@@ -11,7 +11,8 @@
 #include "coord/coord.h"
 #include "meta/delta.h"
 #include "plog/store.h"
-#include "replica/table.h"
+#include "replica/replicator.h"
+#include "replica/watermarks.h"
 
 struct led_folder;
 
@@ -25,7 +26,12 @@ struct led {
         struct loop *loop;
         const char *dir; /* folder of the logs */
         int32_t node_id;
-        unsigned jobs_max; /* on the pool at a time, at least 1 */
+        bool is_cluster;               /* there are other nodes, which may have taken over what was here */
+        unsigned jobs_max;             /* on the pool at a time, at least 1 */
+        struct replicator *replicator; /* told of every partition; NULL: the node is alone */
+        struct watermarks *watermarks; /* what was known before the start, led's from led_init() on; NULL: nothing */
+        int64_t replica_lag_max_ms;
+        const atomic_llong *lease_until_ms; /* NULL: no lease; see struct partition_open_args */
         /* Everything that the images up to @index asked for is done. On @loop. */
         void (*applied)(void *arg, int64_t index);
         void *arg;

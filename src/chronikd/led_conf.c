@@ -1,5 +1,6 @@
 /* From configurations in the image to settings of logs and partitions. */
 #include <stdio.h>
+#include <string.h>
 
 #include "chronikd/led_internal.h"
 #include "conf/broker.h"
@@ -14,6 +15,12 @@ static struct conf_pairs pairs_of(const struct meta_configs *set, struct conf_pa
         for (size_t i = 0; i < count; i++)
                 pairs[i] = (struct conf_pair){ .name = set->items[i].name, .value = set->items[i].value };
         return (struct conf_pairs){ pairs, count };
+}
+
+/* Kafka's "no limit" is the largest number; for the replicator it is 0. */
+static int64_t rate_of(int64_t bytes_per_second)
+{
+        return bytes_per_second == INT64_MAX ? 0 : MAX2(bytes_per_second, (int64_t)1);
 }
 
 void led_conf_update(struct led *led)
@@ -33,6 +40,9 @@ void led_conf_update(struct led *led)
                 return;
         }
         topic_conf_defaults(now, &led->defaults);
+        if (led->replicator)
+                replicator_set_rates(led->replicator, rate_of(now->replication.leader_throttled_rate),
+                                     rate_of(now->replication.follower_throttled_rate));
         conf_unref(now);
 }
 
@@ -69,11 +79,44 @@ struct plog_conf led_conf_log(const struct led *led, const struct topic_conf *c)
         };
 }
 
-struct partition_conf led_conf_partition(const struct topic_conf *c, const struct meta_partition *p)
+/* Does a list of PARTITION:NODE pairs, or *, name this one? */
+static bool names_replica(struct str list, int32_t partition, int32_t node)
 {
+        char pair[32];
+        size_t len = (size_t)snprintf(pair, sizeof pair, "%d:%d", partition, node), from = 0;
+
+        if (!list.p)
+                return false;
+        for (size_t i = 0; i <= list.len; i++) {
+                const char *item = list.p + from;
+                size_t item_len = i - from;
+
+                if (i < list.len && list.p[i] != ',')
+                        continue;
+                for (; item_len && *item == ' '; item++)
+                        item_len--;
+                for (; item_len && item[item_len - 1] == ' '; item_len--)
+                        ;
+                if ((item_len == 1 && *item == '*') || (item_len == len && !memcmp(item, pair, len)))
+                        return true;
+                from = i + 1;
+        }
+        return false;
+}
+
+struct partition_conf led_conf_partition(const struct led *led, const struct meta_topic *t, const struct topic_conf *c,
+                                         const struct meta_partition *p)
+{
+        const struct meta_configs *set = meta_image_configs(led->image, META_RESOURCE_TOPIC, t->name);
+
         return (struct partition_conf){
+                .leader_throttled =
+                        names_replica(meta_configs_get(set, STR_LIT("leader.replication.throttled.replicas")), p->index,
+                                      led->node_id),
+                .follower_throttled =
+                        names_replica(meta_configs_get(set, STR_LIT("follower.replication.throttled.replicas")),
+                                      p->index, led->node_id),
                 .min_insync_replicas = (int32_t)c->min_insync_replicas,
-                .replicas_count = p->replicas_count,
                 .flush_before_ack = c->flush_before_ack,
                 .compacted = c->cleanup_policy & CONF_CLEANUP_COMPACT,
                 .deletable = c->cleanup_policy & CONF_CLEANUP_DELETE,

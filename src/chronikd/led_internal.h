@@ -13,7 +13,6 @@ struct led_work {
         /* LED_OPEN: as the image wants it. */
         struct plog_conf log_conf;
         struct partition_conf conf;
-        int32_t leader_epoch;
         /* LED_CLOSE, LED_DELETE: taken out of the table and closed, its log is not. LED_OPEN: what came out, or NULL.
          * One reference. */
         struct partition *partition;
@@ -25,6 +24,8 @@ struct led_work {
 bool led_look(struct led *led, struct uuid topic_id, int32_t index, struct led_work *ret_work);
 /* A log was opened: serve it. */
 void led_opened(struct led *led, struct partition *p);
+/* What partitions tell: for whoever opens one. */
+struct partition_events led_events(struct led *led);
 
 /* ---- led_conf.c ---- */
 
@@ -32,7 +33,8 @@ void led_opened(struct led *led, struct partition *p);
 void led_conf_update(struct led *led);
 void led_conf_topic(const struct led *led, const struct meta_topic *t, struct topic_conf *ret);
 struct plog_conf led_conf_log(const struct led *led, const struct topic_conf *c);
-struct partition_conf led_conf_partition(const struct topic_conf *c, const struct meta_partition *p);
+struct partition_conf led_conf_partition(const struct led *led, const struct meta_topic *t, const struct topic_conf *c,
+                                         const struct meta_partition *p);
 
 /* ---- led_job.c ---- */
 

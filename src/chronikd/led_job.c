@@ -41,8 +41,14 @@ static void run_open(struct led_job *job)
         const char *name = job->folder->name;
         struct partition_open_args args = { .topic_id = job->topic_id,
                                             .index = job->index,
+                                            .node_id = job->led->node_id,
+                                            .high_watermark =
+                                                    watermarks_find(job->led->watermarks, job->topic_id, job->index),
+                                            .leader_epoch = -1, /* its role comes when it can be found */
                                             .conf = job->work.conf,
-                                            .leader_epoch = job->work.leader_epoch };
+                                            .events = led_events(job->led),
+                                            .lag_max_ms = job->led->replica_lag_max_ms,
+                                            .lease_until_ms = job->led->lease_until_ms };
         char dir[1400], topic[FOLDER_NAME_SIZE];
         struct plog *log;
         int r;
@@ -165,6 +171,8 @@ void led_report(struct led *led)
                                     : ilist_entry(led->pending.next, struct led_job, pending_link)->image_index - 1;
 
         if (index > led->reported_index) {
+                if (!led->reported_index && led->replicator)
+                        replicator_opened(led->replicator);
                 led->reported_index = index;
                 led->applied(led->arg, index);
         }

@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "chronikd/datadir.h"
-#include "chronikd/node.h"
+#include "chronikd/serve.h"
 #include "sys/diag.h"
 
 enum { SETS_MAX = 256 };
@@ -85,5 +85,5 @@ int main(int argc, char **argv)
                 diag(DIAG_ERROR, "%s", why);
                 return 1;
         }
-        return node_run(conf);
+        return serve(conf);
 }

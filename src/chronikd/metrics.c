@@ -6,19 +6,20 @@
 #include <unistd.h>
 
 #include "chronikd/ask.h"
+#include "chronikd/metrics.h"
 #include "obs/expo.h"
 #include "sys/clock.h"
 #include "sys/file.h"
 
 enum { LAG_SERIES_MAX = 10000, DAMAGE_SERIES_MAX = 1000 }; /* beyond, only the sum is told: a scrape must stay small */
 
-static void gauge(struct strbuf *out, const char *name, const char *help, double value)
+void metrics_gauge(struct strbuf *out, const char *name, const char *help, double value)
 {
         expo_family(out, name, "gauge", help);
         expo_value(out, name, "", NULL, value);
 }
 
-static void counter(struct strbuf *out, const char *name, const char *help, double value)
+void metrics_counter(struct strbuf *out, const char *name, const char *help, double value)
 {
         expo_family(out, name, "counter", help);
         expo_value(out, name, "", NULL, value);
@@ -30,21 +31,23 @@ static void write_net(struct node *n, struct strbuf *out)
         const char *closed = "chronik_connections_closed_total";
 
         net_server_stats(n->net, &s);
-        gauge(out, "chronik_connections", "Client connections that are open.", (double)s.connections_open);
-        counter(out, "chronik_connections_total", "Client connections that were accepted.",
-                (double)s.connections_total);
-        counter(out, "chronik_network_received_bytes_total", "Bytes read from clients.", (double)s.bytes_in);
-        counter(out, "chronik_network_sent_bytes_total", "Bytes sent to clients.", (double)s.bytes_out);
-        gauge(out, "chronik_request_memory_bytes", "Memory of requests that are being read or handled.",
-              (double)s.memory_used);
-        gauge(out, "chronik_request_memory_limit_bytes", "performance.buffer_memory.",
-              (double)n->conf->performance.buffer_memory);
-        counter(out, "chronik_request_memory_waits_total", "Times that reading stopped until memory was free.",
-                (double)s.waits_memory);
-        counter(out, "chronik_warm_sends_total",
+        metrics_gauge(out, "chronik_connections", "Client connections that are open.", (double)s.connections_open);
+        metrics_counter(out, "chronik_connections_total", "Client connections that were accepted.",
+                        (double)s.connections_total);
+        metrics_counter(out, "chronik_network_received_bytes_total", "Bytes read from clients.", (double)s.bytes_in);
+        metrics_counter(out, "chronik_network_sent_bytes_total", "Bytes sent to clients.", (double)s.bytes_out);
+        metrics_gauge(out, "chronik_request_memory_bytes", "Memory of requests that are being read or handled.",
+                      (double)s.memory_used);
+        metrics_gauge(out, "chronik_request_memory_limit_bytes", "performance.buffer_memory.",
+                      (double)n->conf->performance.buffer_memory);
+        metrics_counter(out, "chronik_request_memory_waits_total", "Times that reading stopped until memory was free.",
+                        (double)s.waits_memory);
+        metrics_counter(
+                out, "chronik_warm_sends_total",
                 "Stretches of up to 1 MiB of record files that were in the page cache when they were to be sent.",
                 (double)s.sends_warm);
-        counter(out, "chronik_cold_sends_total",
+        metrics_counter(
+                out, "chronik_cold_sends_total",
                 "Stretches of up to 1 MiB of record files that the I/O threads had to read before they could be sent.",
                 (double)s.sends_cold);
         expo_family(out, closed, "counter", "Connections that this node closed, by reason.");
@@ -62,36 +65,34 @@ static void write_net(struct node *n, struct strbuf *out)
 static void write_store(struct node *n, struct strbuf *out)
 {
         struct plog_store_stats s;
-        uint64_t bytes_free = 0, bytes_total = 0;
 
         plog_store_stats(n->store, &s);
-        gauge(out, "chronik_partitions", "Partitions that this node leads.", (double)partition_table_count(n->table));
-        gauge(out, "chronik_partitions_read_only",
-              "Partitions that a failed write or flush made read-only until the node starts again.",
-              (double)s.logs_failed);
-        counter(out, "chronik_flushes_total", "Flushes of segment files to stable storage.", (double)s.flushes);
-        counter(out, "chronik_flush_errors_total", "Flushes that failed; each makes a partition read-only.",
-                (double)s.flush_errors);
-        counter(out, "chronik_flush_seconds_total", "Time spent in flushes.", (double)s.flush_ns_total / 1e9);
-        gauge(out, "chronik_flush_longest_seconds", "The longest flush since the start.", (double)s.flush_ns_max / 1e9);
-        gauge(out, "chronik_open_files", "Segment files that are open.", (double)s.files_open);
-        file_space(n->conf->server.data_dir, &bytes_free, &bytes_total);
-        gauge(out, "chronik_disk_free_bytes", "Space left on the file system of server.data_dir.", (double)bytes_free);
-        gauge(out, "chronik_disk_size_bytes", "Size of the file system of server.data_dir.", (double)bytes_total);
+        metrics_gauge(out, "chronik_partitions", "Partitions that this node leads.",
+                      (double)partition_table_count(n->table));
+        metrics_gauge(out, "chronik_partitions_read_only",
+                      "Partitions that a failed write or flush made read-only until the node starts again.",
+                      (double)s.logs_failed);
+        metrics_counter(out, "chronik_flushes_total", "Flushes of segment files to stable storage.", (double)s.flushes);
+        metrics_counter(out, "chronik_flush_errors_total", "Flushes that failed; each makes a partition read-only.",
+                        (double)s.flush_errors);
+        metrics_counter(out, "chronik_flush_seconds_total", "Time spent in flushes.", (double)s.flush_ns_total / 1e9);
+        metrics_gauge(out, "chronik_flush_longest_seconds", "The longest flush since the start.",
+                      (double)s.flush_ns_max / 1e9);
+        metrics_gauge(out, "chronik_open_files", "Segment files that are open.", (double)s.files_open);
 }
 
 static void write_compaction(struct node *n, struct strbuf *out)
 {
         const struct compactor *c = &n->compactor;
 
-        counter(out, "chronik_compactions_total", "Compactions of a log that were finished.",
-                (double)atomic_load(&c->runs));
-        counter(out, "chronik_compaction_failures_total", "Compactions that failed; the reason is in the journal.",
-                (double)atomic_load(&c->failures));
-        counter(out, "chronik_compaction_read_bytes_total", "Bytes that compaction read to write them again.",
-                (double)atomic_load(&c->bytes_read));
-        counter(out, "chronik_compaction_written_bytes_total", "Bytes that it wrote in their place.",
-                (double)atomic_load(&c->bytes_written));
+        metrics_counter(out, "chronik_compactions_total", "Compactions of a log that were finished.",
+                        (double)atomic_load(&c->runs));
+        metrics_counter(out, "chronik_compaction_failures_total",
+                        "Compactions that failed; the reason is in the journal.", (double)atomic_load(&c->failures));
+        metrics_counter(out, "chronik_compaction_read_bytes_total", "Bytes that compaction read to write them again.",
+                        (double)atomic_load(&c->bytes_read));
+        metrics_counter(out, "chronik_compaction_written_bytes_total", "Bytes that it wrote in their place.",
+                        (double)atomic_load(&c->bytes_written));
 }
 
 /* Where there is damage. What is whole has no series. */
@@ -136,25 +137,26 @@ static void write_damage(struct node *n, struct strbuf *out)
         t = (struct damage_tally){ .out = out, .name = "chronik_damaged_offsets", .offsets = true };
         expo_family(out, t.name, "gauge", "Offsets in these ranges.");
         (void)partition_table_visit(n->table, tally_damage, &t);
-        gauge(out, "chronik_damaged_ranges_all", "Damaged ranges of all partitions together.", (double)t.ranges_all);
-        gauge(out, "chronik_damaged_offsets_all", "Offsets in damaged ranges of all partitions together.",
-              (double)t.offsets_all);
+        metrics_gauge(out, "chronik_damaged_ranges_all", "Damaged ranges of all partitions together.",
+                      (double)t.ranges_all);
+        metrics_gauge(out, "chronik_damaged_offsets_all", "Offsets in damaged ranges of all partitions together.",
+                      (double)t.offsets_all);
 }
 
 static void write_scrub(struct node *n, struct strbuf *out)
 {
         const struct scrub *s = &n->scrub;
 
-        counter(out, "chronik_scrub_passes_total", "Checks of a whole log for rot that were finished.",
-                (double)atomic_load(&s->runs));
-        counter(out, "chronik_scrub_failures_total", "Checks that failed; the reason is in the journal.",
-                (double)atomic_load(&s->failures));
-        counter(out, "chronik_scrub_bytes_total", "Bytes that checks read.", (double)atomic_load(&s->bytes));
-        counter(out, "chronik_scrub_indexes_rebuilt_total", "Indexes that were not right and were built again.",
-                (double)atomic_load(&s->indexes_rebuilt));
-        gauge(out, "chronik_scrub_last_completed_seconds",
-              "When a check of a log was finished last, in seconds since 1970; 0: none since the start.",
-              (double)atomic_load(&s->last_ms) / 1e3);
+        metrics_counter(out, "chronik_scrub_passes_total", "Checks of a whole log for rot that were finished.",
+                        (double)atomic_load(&s->runs));
+        metrics_counter(out, "chronik_scrub_failures_total", "Checks that failed; the reason is in the journal.",
+                        (double)atomic_load(&s->failures));
+        metrics_counter(out, "chronik_scrub_bytes_total", "Bytes that checks read.", (double)atomic_load(&s->bytes));
+        metrics_counter(out, "chronik_scrub_indexes_rebuilt_total", "Indexes that were not right and were built again.",
+                        (double)atomic_load(&s->indexes_rebuilt));
+        metrics_gauge(out, "chronik_scrub_last_completed_seconds",
+                      "When a check of a log was finished last, in seconds since 1970; 0: none since the start.",
+                      (double)atomic_load(&s->last_ms) / 1e3);
         write_damage(n, out);
 }
 
@@ -163,10 +165,11 @@ static void write_groups(struct node *n, struct strbuf *out)
         struct coord_stats s;
 
         coord_stats(n->coord, &s);
-        gauge(out, "chronik_groups", "Consumer groups that this node coordinates.", (double)s.groups);
-        gauge(out, "chronik_group_members", "Members of these groups.", (double)s.members);
-        counter(out, "chronik_group_rebalances_total", "Rebalances that were finished.", (double)s.rebalances);
-        counter(out, "chronik_offsets_committed_total", "Offsets that groups committed.", (double)s.offsets_committed);
+        metrics_gauge(out, "chronik_groups", "Consumer groups that this node coordinates.", (double)s.groups);
+        metrics_gauge(out, "chronik_group_members", "Members of these groups.", (double)s.members);
+        metrics_counter(out, "chronik_group_rebalances_total", "Rebalances that were finished.", (double)s.rebalances);
+        metrics_counter(out, "chronik_offsets_committed_total", "Offsets that groups committed.",
+                        (double)s.offsets_committed);
 }
 
 /* How far a committed offset is behind the end that consumers can read to; -1 when the partition is not led here. */
@@ -209,7 +212,7 @@ static void write_lag(struct node *n, struct strbuf *out)
                                                   { 0 } },
                            (double)lag);
         }
-        gauge(out, "chronik_consumer_lag_all", "Lag of all groups and partitions together.", (double)sum);
+        metrics_gauge(out, "chronik_consumer_lag_all", "Lag of all groups and partitions together.", (double)sum);
         coord_request_fini(&ask.rq);
         meta_image_unref(image);
 }
@@ -231,31 +234,35 @@ static void write_process(struct strbuf *out)
         long pages = 0;
 
         getrusage(RUSAGE_SELF, &u);
-        counter(out, "process_cpu_seconds_total", "Processor time of this process.",
-                (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
-                        (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6);
+        metrics_counter(out, "process_cpu_seconds_total", "Processor time of this process.",
+                        (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+                                (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6);
         if (file_read_whole("/proc/self/statm", 4096, &statm, &len) == 0)
                 pages = strtol(statm + strcspn(statm, " "), NULL, 10); /* proc(5): the second number */
-        gauge(out, "process_resident_memory_bytes", "Resident memory of this process.",
-              (double)pages * (double)sysconf(_SC_PAGESIZE));
+        metrics_gauge(out, "process_resident_memory_bytes", "Resident memory of this process.",
+                      (double)pages * (double)sysconf(_SC_PAGESIZE));
         (void)file_list("/proc/self/fd", count_one, &files); /* the folder's own descriptor is one of them */
-        gauge(out, "process_open_fds", "Files and sockets that this process has open.",
-              (double)MAX2(files - 1, INT64_C(0)));
+        metrics_gauge(out, "process_open_fds", "Files and sockets that this process has open.",
+                      (double)MAX2(files - 1, INT64_C(0)));
         if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
-                gauge(out, "process_max_fds", "Most files and sockets that this process may open.",
-                      (double)limit.rlim_cur);
+                metrics_gauge(out, "process_max_fds", "Most files and sockets that this process may open.",
+                              (double)limit.rlim_cur);
 }
 
-void metrics_write(struct node *n, struct strbuf *out)
+static void write_disk(struct node *n, struct strbuf *out)
 {
-        struct controller_status controller;
+        uint64_t bytes_free = 0, bytes_total = 0;
 
-        controller_status(n->controller, &controller);
-        expo_family(out, "chronik_build_info", "gauge", "Always 1; the version is in the label.");
-        expo_value(out, "chronik_build_info", "",
-                   (struct expo_label[]){ { "version", STR_LIT(CHRONIK_VERSION) }, { 0 } }, 1);
-        gauge(out, "chronik_ready", "1 when this node serves.", atomic_load(&n->ready) && !atomic_load(&n->stopping));
-        gauge(out, "chronik_active_controller", "1 on the node whose controller decides.", controller.active);
+        file_space(n->conf->server.data_dir, &bytes_free, &bytes_total);
+        metrics_gauge(out, "chronik_disk_free_bytes", "Space left on the file system of server.data_dir.",
+                      (double)bytes_free);
+        metrics_gauge(out, "chronik_disk_size_bytes", "Size of the file system of server.data_dir.",
+                      (double)bytes_total);
+}
+
+/* What nodes without the role ingest do not have. */
+static void write_ingest(struct node *n, struct strbuf *out)
+{
         handler_expose(n->handler, out);
         write_net(n, out);
         write_store(n, out);
@@ -264,5 +271,18 @@ void metrics_write(struct node *n, struct strbuf *out)
         write_groups(n, out);
         if (atomic_load(&n->ready) && !atomic_load(&n->stopping))
                 write_lag(n, out);
+}
+
+void metrics_write(struct node *n, struct strbuf *out)
+{
+        expo_family(out, "chronik_build_info", "gauge", "Always 1; the version is in the label.");
+        expo_value(out, "chronik_build_info", "",
+                   (struct expo_label[]){ { "version", STR_LIT(CHRONIK_VERSION) }, { 0 } }, 1);
+        metrics_gauge(out, "chronik_ready", "1 when this node serves.",
+                      atomic_load(&n->ready) && !atomic_load(&n->stopping));
+        metrics_cluster(n, out);
+        if (n->store)
+                write_ingest(n, out);
+        write_disk(n, out);
         write_process(out);
 }

@@ -1,157 +1,78 @@
-/* One node's life: open what is on disk, serve, register, and stop in good order. */
+/* One node's life: open what is on disk, find the others, serve, and stop in good order. What a node says to the system it runs
+ * on (signals, READY, the admin listener) is serve.c's: a simulation has several nodes in one process. */
 #include "chronikd/node.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 
-#include "sys/clock.h"
+#include "chronikd/ingest.h"
 #include "sys/diag.h"
-#include "sys/file.h"
-#include "sys/systemd.h"
 
-enum { TICK_MS = 100, RETRY_MS = 60000, STOP_MS = 10000, STALL_MS = 60000, HURRY_MS = 5000, OVERLAP_MAX = 64 };
+enum { ALONE_SESSION_MS = 9000, LOOK_MS = 50 };
 
-static void on_tick(struct loop_timer *t)
-{
-        struct node *n = container_of(t, struct node, tick);
-        int64_t now_ms = clock_mono_ms();
+/* ---- stop: clients and logs first, then the metadata, then the way to other nodes ---- */
 
-        plog_store_tick(n->store, now_ms);
-        progress_tick(n, now_ms);
-        if (now_ms - n->retained_ms >= n->conf->storage.retention_check_interval_ms) {
-                n->retained_ms = now_ms;
-                retain_start(&n->retain);
-        }
-        if (now_ms - n->retried_ms >= RETRY_MS) {
-                n->retried_ms = now_ms;
-                led_retry(&n->led);
-        }
-        loop_timer_start(&n->tick, TICK_MS);
-}
-
-/* ---- stop: the admin listener and clients first, then the logs, then the metadata ---- */
-
-static void controller_stopped(void *arg)
+static void replication_stopped(void *arg)
 {
         struct node *n = arg;
 
         loop_stop(n->loop);
 }
 
-static void logs_closed(void *arg)
+static void mesh_stopped(void *arg)
 {
         struct node *n = arg;
 
+        replication_hub_stopped(&n->replication, replication_stopped, n);
+}
+
+static void controller_stopped(void *arg)
+{
+        struct node *n = arg;
+
+        mesh_stop(&n->mesh, n->loop, mesh_stopped, n);
+}
+
+static void ingest_is_stopped(struct node *n)
+{
         controller_stop(n->controller, n->loop, controller_stopped, n);
 }
 
-static void scrub_stopped(void *arg)
+void node_leave(struct node *n, void (*left)(void *arg), void *arg)
 {
-        struct node *n = arg;
-
-        led_close(&n->led, logs_closed);
-}
-
-static void compactor_stopped(void *arg)
-{
-        struct node *n = arg;
-
-        scrub_stop(&n->scrub, scrub_stopped, n);
-}
-
-static void retain_stopped(void *arg)
-{
-        struct node *n = arg;
-
-        compactor_stop(&n->compactor, compactor_stopped, n);
-}
-
-static void unsubscribed(struct meta_subscriber *s)
-{
-        struct node *n = s->arg;
-
-        retain_stop(&n->retain, retain_stopped, n);
-}
-
-static void handler_is_stopped(void *arg)
-{
-        struct node *n = arg;
-
-        if (n->subscriber.publisher)
-                meta_unsubscribe(&n->subscriber, unsubscribed);
-        else /* stopped before it was registered */
-                logs_closed(n);
-}
-
-static void net_is_stopped(struct loop *l, struct mail *m)
-{
-        struct node *n = container_of(m, struct node, net_stopped);
-
-        (void)l;
-        handler_stop(n->handler, n->loop, handler_is_stopped, n);
-}
-
-/* Members that were waiting for a rebalance have been answered; now the answers may leave. */
-static void coord_is_stopped(void *arg)
-{
-        struct node *n = arg;
-
-        handler_drain(n->handler);
-        n->net_stopped.fn = net_is_stopped;
-        net_server_stop(n->net, STOP_MS, n->loop, &n->net_stopped);
-}
-
-static void admin_close(struct io_job *job)
-{
-        struct node *n = container_of(job, struct node, admin_closing);
-
-        n->http = http_server_free(n->http);
-}
-
-static void admin_is_closed(struct io_job *job)
-{
-        struct node *n = container_of(job, struct node, admin_closing);
-
-        coord_stop(n->coord, n->loop, coord_is_stopped, n);
-}
-
-static void node_stop(struct node *n)
-{
-        if (n->stopping)
-                return;
         n->stopping = true;
-        systemd_stopping();
-        member_stop(n);
+        if (n->store)
+                member_leave(&n->member, left, arg);
+        else
+                left(arg);
+}
+
+void node_stop(struct node *n)
+{
         loop_timer_stop(&n->tick);
-        /* Admin requests in work wait for answers that come through this loop, so another thread waits for them. */
-        n->admin_closing = (struct io_job){ .run = admin_close, .done = admin_is_closed, .reply_loop = n->loop };
-        iopool_submit(n->pool, &n->admin_closing);
-}
-
-static void on_term(struct loop_signal *s, int signo)
-{
-        (void)signo;
-        node_stop(container_of(s, struct node, on_term));
-}
-
-static void on_int(struct loop_signal *s, int signo)
-{
-        (void)signo;
-        node_stop(container_of(s, struct node, on_int));
+        if (n->store)
+                ingest_stop(n, ingest_is_stopped);
+        else
+                ingest_is_stopped(n);
 }
 
 /* ---- start ---- */
 
-static int fail(const char *what, const char *why)
+int node_fail(const char *what, const char *why)
 {
         diag(DIAG_ERROR, "%s: %s", what, why);
         return 1;
 }
 
+/* A node alone waits for nobody to be given up, and must not give itself up because its machine stalls. */
+static int64_t session_timeout_ms(const struct conf *c)
+{
+        return c->cluster.listen.host[0] ? c->cluster.session_timeout_ms : ALONE_SESSION_MS;
+}
+
 static int node_open(struct node *n)
 {
-        static const char *why;
+        struct mesh_controllers controllers;
         char text[512];
         int r = loop_new("main", &n->loop);
 
@@ -160,211 +81,114 @@ static int node_open(struct node *n)
         if (!r)
                 r = partition_table_new(&n->table);
         if (r)
-                return fail("cannot start", strerror(-r));
-        snprintf(n->log_dir, sizeof n->log_dir, "%s/log", n->conf->server.data_dir);
+                return node_fail("cannot start", strerror(-r));
         snprintf(n->meta_dir, sizeof n->meta_dir, "%s/meta", n->conf->server.data_dir);
-        r = plog_store_open(
-                &(struct plog_store_config){ .dir = n->log_dir,
-                                             .pool = n->pool,
-                                             .files_open_max = (unsigned)n->conf->storage.open_files_max,
-                                             .preallocate_step_len = n->conf->storage.preallocate_step_bytes,
-                                             .recovery_bytes_max = n->conf->storage.recovery_bytes_max },
-                &n->store, &why);
+        if (n->conf->server.roles & CONF_ROLE_INGEST && ingest_open(n))
+                return 1;
+        mesh_controllers(n->conf, &controllers);
+        r = controller_new(
+                &(struct controller_config){
+                        .dir = n->meta_dir,
+                        .node_id = n->led.node_id,
+                        .conf = n->conf,
+                        .pool = n->pool,
+                        .follows_only = !(n->conf->server.roles & CONF_ROLE_CONTROLLER),
+                        .quorum = { .controllers = controllers.at,
+                                    .controllers_count = controllers.count,
+                                    .advertised = controllers.advertised,
+                                    .election_ms = n->conf->cluster.election_timeout_ms },
+                        .session_timeout_ms = session_timeout_ms(n->conf),
+                        .cluster_id = *n->conf->server.cluster_id ? str_of(n->conf->server.cluster_id) : STR_NULL },
+                &n->controller, text, sizeof text);
         if (r)
-                return fail("cannot open the data directory", why ? why : strerror(-r));
-        r = controller_new(&(struct controller_config){ .dir = n->meta_dir,
-                                                        .node_id = n->led.node_id,
-                                                        .conf = n->conf,
-                                                        .pool = n->pool,
-                                                        .cluster_id = *n->conf->server.cluster_id
-                                                                              ? str_of(n->conf->server.cluster_id)
-                                                                              : STR_NULL },
-                           &n->controller, text, sizeof text);
+                return node_fail("cannot open the metadata", text);
+        return 0;
+}
+
+/* The other nodes are to find every service when they find us. */
+static int node_join(struct node *n)
+{
+        int r = 0;
+
+        if (mesh_open(&n->mesh, n->conf, n->store ? plog_store_dir_id(n->store) : controller_directory(n->controller),
+                      n->pool))
+                return 1;
+        if (n->mesh.hub)
+                r = controller_serve_peers(n->controller, n->mesh.hub);
+        if (!r && n->mesh.hub && n->store)
+                r = ingest_join(n);
         if (r)
-                return fail("cannot open the metadata", text);
+                return node_fail("cannot serve other nodes", strerror(-r));
+        if (mesh_start(&n->mesh, n->loop, controller_publisher(n->controller)))
+                return 1;
         r = controller_start(n->controller);
-        return r ? fail("cannot start the controller", strerror(-r)) : 0;
+        return r ? node_fail("cannot start the controller", strerror(-r)) : 0;
 }
 
-static bool topic_exists(void *arg, struct str name)
-{
-        struct node *n = arg;
-        struct meta_image *image = controller_image(n->controller);
-        bool found = meta_image_topic(image, name);
-
-        meta_image_unref(image);
-        return found;
-}
-
-/* The group coordinator lives on the reactors. */
-static int node_coordinate(struct node *n)
-{
-        const struct conf *c = n->conf;
-        struct coord_config cfg;
-        int r;
-
-        coord_config_init(&cfg);
-        cfg.loops = n->reactors;
-        cfg.loops_count = net_server_reactors_count(n->net);
-        for (unsigned i = 0; i < cfg.loops_count; i++)
-                n->reactors[i] = net_server_loop(n->net, i);
-        cfg.pool = n->pool;
-        cfg.groups.session_timeout_min_ms = (int32_t)c->groups.min_session_timeout_ms;
-        cfg.groups.session_timeout_max_ms = (int32_t)c->groups.max_session_timeout_ms;
-        cfg.groups.initial_rebalance_delay_ms = (int32_t)c->groups.initial_rebalance_delay_ms;
-        cfg.groups.group_size_max = (uint32_t)MIN2(c->groups.max_size, (int64_t)cfg.groups.group_size_max);
-        cfg.groups.offset_metadata_len_max = (uint32_t)c->groups.offset_metadata_max_bytes;
-        cfg.groups.offsets_retention_ms = c->groups.offsets_retention_minutes * 60000;
-        cfg.groups.offsets_check_interval_ms = c->groups.offsets_retention_check_interval_ms;
-        cfg.groups.topic_exists = topic_exists;
-        cfg.groups.topics_arg = n;
-        r = coord_new(&cfg, &n->coord);
-        n->led.coord = n->coord;
-        handler_set_coord(n->handler, n->coord);
-        return r;
-}
-
-static void address_format(struct conf_addr a, char *text, size_t size)
+void node_format_address(struct conf_addr a, char *text, size_t size)
 {
         snprintf(text, size, strchr(a.host, ':') ? "[%s]:%u" : "%s:%u", a.host, a.port);
 }
 
-/* Why an address cannot be listened on. */
-static const char *why_not(int error)
+const char *node_why_not(int error)
 {
         return error == -ENOENT ? "no such host is known" : strerror(-error);
 }
 
-static int node_listen_admin(struct node *n)
+int node_new(struct conf *conf, struct node **ret_node)
 {
-        struct conf_addr at = n->conf->server.admin;
-        uint16_t port;
-        int r;
+        struct node *n = calloc(1, sizeof *n);
 
-        address_format(at, n->admin, sizeof n->admin);
-        r = http_server_new(n->admin, admin_answer, n, &n->http, &port);
-        if (r) {
-                diag(DIAG_ERROR, "cannot serve on server.admin %s: %s. Choose another address with --admin HOST:PORT",
-                     n->admin, why_not(r));
+        if (!n)
+                return node_fail("cannot start", strerror(ENOMEM));
+        n->conf = conf;
+        n->led.node_id = n->changes.node_id = (int32_t)conf->server.node_id;
+        if (node_open(n) || node_join(n) || (n->store && ingest_serve(n)))
                 return 1;
-        }
-        at.port = port;
-        address_format(at, n->admin, sizeof n->admin);
+        *ret_node = n;
         return 0;
 }
 
-/* Logs that are opened or closed at a time: one thread of the pool is left for flushes. */
-static unsigned led_jobs_max(const struct conf *c)
+/* Without clients to serve, a node is ready when it takes part: it knows of an active controller. */
+static void look_for_leader(struct loop_timer *t)
 {
-        return (unsigned)MAX2(c->server.num_io_threads - 1, INT64_C(1));
-}
+        struct node *n = container_of(t, struct node, tick);
+        struct controller_status s;
 
-static int node_serve(struct node *n)
-{
-        const struct conf *c = n->conf;
-        struct net_config net = {
-                .ops = handler_net_ops(),
-                .pool = n->pool,
-                .reactors_count = (unsigned)c->server.num_network_threads,
-                .request_len_max = (size_t)c->server.max_request_bytes,
-                .memory_max = (size_t)c->performance.buffer_memory,
-                .overlap_max = OVERLAP_MAX,
-                .connections_max = (unsigned)c->server.max_connections,
-                .connections_per_ip_max = (unsigned)c->server.max_connections_per_ip,
-                .idle_ms_max = c->server.connections_max_idle_ms,
-                .stall_ms_max = STALL_MS,
-                .hurry_ms_max = HURRY_MS,
-                .send_buffer_len = (int)MAX2(c->server.socket_send_buffer_bytes, (int64_t)0),
-                .receive_buffer_len = (int)MAX2(c->server.socket_receive_buffer_bytes, (int64_t)0),
-        };
-        char address[300];
-        int r;
-
-        n->led = (struct led){ .conf = c,
-                               .store = n->store,
-                               .table = n->table,
-                               .dir = n->log_dir,
-                               .pool = n->pool,
-                               .loop = n->loop,
-                               .jobs_max = led_jobs_max(c),
-                               .applied = member_applied,
-                               .arg = n,
-                               .node_id = n->led.node_id };
-        n->retain = (struct retain){ .table = n->table, .pool = n->pool, .loop = n->loop };
-        n->compactor.table = n->table;
-        n->compactor.pool = n->pool;
-        n->compactor.loop = n->loop;
-        n->compactor.interval_ms = c->storage.compaction_interval_ms;
-        n->compactor.bytes_per_second_max = c->storage.compaction_bytes_per_second;
-        n->compactor.map_bytes_max = (size_t)c->storage.compaction_memory_bytes;
-        n->scrub.table = n->table;
-        n->scrub.pool = n->pool;
-        n->scrub.loop = n->loop;
-        n->scrub.interval_ms = c->storage.scrub_interval_ms;
-        n->scrub.bytes_per_second_max = c->storage.scrub_bytes_per_second;
-        r = led_init(&n->led);
-        if (r)
-                return fail("cannot start", strerror(-r));
-        r = handler_new(&(struct handler_deps){ .conf = c,
-                                                .controller = n->controller,
-                                                .partitions = n->table,
-                                                .store = n->store,
-                                                .pool = n->pool,
-                                                .node_id = n->led.node_id,
-                                                .reactors_count = net.reactors_count },
-                        &n->handler);
-        net.owner = n->handler;
-        if (!r)
-                r = net_server_new(&net, &n->net);
-        if (!r)
-                r = node_coordinate(n);
-        if (!r)
-                r = handler_start(n->handler, n->reactors);
-        address_format(c->server.kafka, address, sizeof address);
-        if (!r)
-                r = net_server_listen(n->net, "PLAINTEXT", address, &n->port);
-        if (r) {
-                diag(DIAG_ERROR, "cannot serve on server.kafka %s: %s. Choose another address with --kafka HOST:PORT",
-                     address, why_not(r));
-                return 1;
+        controller_status(n->controller, &s);
+        if (s.leader_id == META_NO_NODE) {
+                loop_timer_start(t, LOOK_MS);
+                return;
         }
-        return 0;
+        n->ready = true;
+        if (n->on_ready)
+                n->on_ready(n->arg);
 }
 
-static void node_close(struct node *n)
+void node_start(struct node *n)
 {
-        n->net = net_server_free(n->net);
-        scrub_fini(&n->scrub);
-        led_fini(&n->led);
-        n->coord = coord_free(n->coord);
-        n->handler = handler_free(n->handler);
+        if (n->store) {
+                ingest_start(n);
+                return;
+        }
+        loop_timer_init(&n->tick, n->loop, look_for_leader);
+        loop_timer_start(&n->tick, LOOK_MS);
+}
+
+struct node *node_free(struct node *n)
+{
+        if (!n)
+                return NULL;
+        if (n->store)
+                ingest_free_serving(n);
         n->controller = controller_free(n->controller);
-        plog_store_close(n->store);
+        replication_close(&n->replication);
+        mesh_close(&n->mesh);
+        if (n->store)
+                ingest_close(n);
         iopool_free(n->pool);
         partition_table_free(n->table);
-        arena_fini(&n->rq_mem);
         loop_free(n->loop);
-}
-
-int node_run(struct conf *conf)
-{
-        static struct node node;
-        struct node *n = &node;
-
-        n->conf = conf;
-        n->led.node_id = (int32_t)conf->server.node_id;
-        signal(SIGPIPE, SIG_IGN);
-        if (node_open(n) || node_serve(n) || node_listen_admin(n))
-                return 1;
-        loop_timer_init(&n->tick, n->loop, on_tick);
-        loop_timer_start(&n->tick, TICK_MS);
-        n->retained_ms = clock_mono_ms();
-        compactor_start(&n->compactor);
-        scrub_start(&n->scrub);
-        loop_signal_start(&n->on_term, n->loop, SIGTERM, on_term);
-        loop_signal_start(&n->on_int, n->loop, SIGINT, on_int);
-        member_start(n);
-        loop_run(n->loop);
-        node_close(n);
-        return 0;
+        free(n);
+        return NULL;
 }

@@ -1,11 +1,16 @@
-/* One running node: what it consists of. Made and ended by node.c; admin*.c read it. */
+/* One running node: what it consists of. Made and ended by node.c; admin*.c and metrics.c read it. A process may have
+ * several (the simulator does); the program has one, see serve.c. */
 #pragma once
 
 #include <stdatomic.h>
 
+#include "chronikd/changes.h"
 #include "chronikd/compactor.h"
 #include "chronikd/led.h"
+#include "chronikd/member.h"
+#include "chronikd/mesh.h"
 #include "chronikd/progress.h"
+#include "chronikd/replication.h"
 #include "chronikd/retain.h"
 #include "chronikd/scrub.h"
 #include "controller/controller.h"
@@ -17,47 +22,58 @@ struct node {
         struct conf *conf;
         struct loop *loop;
         struct iopool *pool;
-        struct plog_store *store;
+        struct plog_store
+                *store; /* NULL: without the role ingest, and without handler, coord, net and what goes with them */
         struct controller *controller;
         struct partition_table *table;
         struct handler *handler;
         struct coord *coord;
         struct loop *reactors[256];
         struct net_server *net;
-        struct http_server *http;
         struct led led;
+        struct changes changes;
         struct retain retain;
         struct compactor compactor;
         struct progress progress;
         struct scrub scrub;
-        struct meta_subscriber subscriber;
-        char log_dir[1200], meta_dir[1200], kafka[300], admin[300];
+        struct member member; /* with the role ingest */
+        struct mesh mesh;
+        struct replication replication;
+        char log_dir[1200], meta_dir[1200], kafka[300];
         uint16_t port;
         int64_t retained_ms, retried_ms;
 
-        struct controller_request rq; /* registration and heartbeats, one at a time */
-        struct arena rq_mem;
-        struct controller_register_broker registration;
-        struct controller_heartbeat heartbeat;
-        struct rec_broker_endpoint endpoint;
-        struct uuid directory;
-        struct loop_timer beat, tick;
-        struct loop_signal on_term, on_int;
+        struct loop_timer tick;
         struct mail net_stopped;
-        struct io_job admin_closing;
+        void (*ingest_stopped)(struct node *n);
         atomic_bool ready, stopping;
+
+        /* By the owner, before node_start(); may be NULL. Main loop: every partition is open, clients are served. */
+        void (*on_ready)(void *arg);
+        void *arg;
 };
 
-/* Run a node until it is told to stop (SIGTERM, SIGINT). Return: the exit status. */
-int node_run(struct conf *conf);
+/* ---- node.c: on the thread that runs the main loop ---- */
 
-/* ---- member.c; on the main loop ---- */
+/* Open what is on disk and listen for clients. @conf is borrowed until node_free(). Return: 0, or 1 when that cannot be: why
+ * has been said, and the process is to end, because what had been begun is not undone. */
+int node_new(struct conf *conf, struct node **ret_node);
+/* Register, open the logs, serve, once @n->loop runs, which is the caller's business. */
+void node_start(struct node *n);
+/* Say "stopping" from now on, and have others lead what this node leads, for some seconds at most; then @left, on the main loop.
+ * Until then it serves. Once. */
+void node_leave(struct node *n, void (*left)(void *arg), void *arg);
+/* After that: stop in good order; ends @n->loop. Once. */
+void node_stop(struct node *n);
+/* After the loop has ended. NULL is fine. Returns NULL. */
+struct node *node_free(struct node *n);
 
-/* Register, follow the metadata, and renew the lease until member_stop(). A refusal ends the process. */
-void member_start(struct node *n);
-void member_stop(struct node *n);
-/* For struct led: what the image at @index asks for is done. */
-void member_applied(void *node, int64_t index);
+/* Say @what, and @why; returns 1. */
+int node_fail(const char *what, const char *why);
+/* "HOST:PORT", an IPv6 address in brackets. */
+void node_format_address(struct conf_addr a, char *text, size_t size);
+/* Why an address cannot be listened on; static or thread-local text. */
+const char *node_why_not(int error);
 
 /* ---- the admin listener ---- */
 

@@ -75,6 +75,49 @@ static void check_addresses(struct conf_reader *rd)
                          "has port 0; give the port that clients reach, %u for server.kafka", k->port);
 }
 
+/* What only makes sense together. */
+static void check_cluster(struct conf_reader *rd)
+{
+        static const enum conf_param tls[] = { PARAM_cluster_tls_certificate, PARAM_cluster_tls_key,
+                                               PARAM_cluster_tls_ca };
+        const struct conf *c = rd->conf;
+        int64_t beat = c->cluster.heartbeat_interval_ms, session = c->cluster.session_timeout_ms;
+        bool alone = !c->cluster.listen.host[0] && !rd->bad[PARAM_cluster_listen];
+        unsigned given = 0;
+
+        if (usable(rd, PARAM_cluster_heartbeat_interval_ms, PARAM_cluster_session_timeout_ms) && beat * 3 > session)
+                complain(rd,
+                         c->source[PARAM_cluster_heartbeat_interval_ms] == CONF_SOURCE_STATIC
+                                 ? PARAM_cluster_heartbeat_interval_ms
+                                 : PARAM_cluster_session_timeout_ms,
+                         "heartbeats come every %lld ms and a node is given up after %lld ms; a third of that or less "
+                         "lets one be lost",
+                         (long long)beat, (long long)session);
+        if (alone) {
+                if (c->cluster.controllers[0])
+                        complain(rd, PARAM_cluster_controllers,
+                                 "names other nodes, but this one does not listen for them; set cluster.listen, for "
+                                 "example to 0.0.0.0:9093");
+                if (!(c->server.roles & CONF_ROLE_CONTROLLER))
+                        complain(rd, PARAM_server_roles,
+                                 "leaves out controller, but without cluster.listen this node is alone; set "
+                                 "cluster.listen and cluster.controllers, or add the role");
+                return;
+        }
+        if (!c->cluster.controllers[0] && !rd->bad[PARAM_cluster_controllers])
+                complain(rd, PARAM_cluster_controllers,
+                         "is empty, so nodes cannot find each other; give ID@HOST:PORT of each controller");
+        for (size_t i = 0; i < ARRAY_LEN(tls); i++)
+                given += !!conf_value_get(&conf_params[tls[i]], c).s[0];
+        if (c->cluster.plaintext && given)
+                complain(rd, PARAM_cluster_plaintext, "is true beside certificates; leave one of them out");
+        for (size_t i = 0; i < ARRAY_LEN(tls) && !c->cluster.plaintext; i++)
+                if (!rd->bad[tls[i]] && !conf_value_get(&conf_params[tls[i]], c).s[0])
+                        complain(rd, tls[i],
+                                 "is empty, and nodes talk with TLS; give the file (`chronik-ctl tls init` makes all "
+                                 "three), or set cluster.plaintext for a network that nobody else can reach");
+}
+
 static void check_level(struct conf_reader *rd)
 {
         static const struct {
@@ -115,6 +158,7 @@ void conf_check(struct conf_reader *rd)
         check_buffer(rd, PARAM_server_socket_send_buffer_bytes);
         check_buffer(rd, PARAM_server_socket_receive_buffer_bytes);
         check_addresses(rd);
+        check_cluster(rd);
         check_level(rd);
         if (!rd->bad[PARAM_server_data_dir] && !rd->conf->server.data_dir[0])
                 complain(rd, PARAM_server_data_dir, "is empty; give a directory");

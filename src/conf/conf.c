@@ -220,16 +220,27 @@ int conf_derive(const struct conf *base, size_t count, const enum conf_param *id
         return 0;
 }
 
-struct conf_addr conf_advertised(const struct conf *c, uint16_t bound_port)
+static struct conf_addr derive_advertised(const struct conf *c, struct conf_addr given, struct conf_addr listen,
+                                          uint16_t bound_port)
 {
-        struct conf_addr a = c->server.advertised;
+        struct conf_addr a = given;
 
         if (!a.host[0]) {
-                a = c->server.kafka;
+                a = listen;
                 if (conf_host_is_wildcard(a.host))
                         a.host = c->hostname;
         }
         if (!a.port)
                 a.port = bound_port;
         return a;
+}
+
+struct conf_addr conf_advertised(const struct conf *c, uint16_t bound_port)
+{
+        return derive_advertised(c, c->server.advertised, c->server.kafka, bound_port);
+}
+
+struct conf_addr conf_cluster_advertised(const struct conf *c, uint16_t bound_port)
+{
+        return derive_advertised(c, c->cluster.advertised, c->cluster.listen, bound_port);
 }

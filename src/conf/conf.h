@@ -125,3 +125,5 @@ int conf_derive(const struct conf *base, size_t count, const enum conf_param *id
  * @bound_port  the port that was really bound; stands in where the configuration says 0.
  * The host is borrowed from @c and is never a wildcard. */
 struct conf_addr conf_advertised(const struct conf *c, uint16_t bound_port);
+/* Where other nodes are to connect: likewise from cluster.advertised and cluster.listen. */
+struct conf_addr conf_cluster_advertised(const struct conf *c, uint16_t bound_port);

@@ -34,7 +34,8 @@ enum conf_kafka_type conf_row_kafka_type(const struct conf_row *row)
         case CONF_SET:
                 return CONF_KAFKA_LIST;
         case CONF_STR:
-                return row->check == CONF_CHECK_THROTTLED ? CONF_KAFKA_LIST : CONF_KAFKA_STRING;
+                return row->check == CONF_CHECK_THROTTLED || row->check == CONF_CHECK_CONTROLLERS ? CONF_KAFKA_LIST
+                                                                                                  : CONF_KAFKA_STRING;
         case CONF_ENUM:
         case CONF_ADDR:
                 break;

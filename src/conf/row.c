@@ -1,5 +1,5 @@
 /* Values as text: one reader and one writer for every type of the tables. */
-#include "conf/row.h"
+#include "conf/address.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -139,6 +139,9 @@ void conf_row_expect(const struct conf_row *row, struct strbuf *out)
                                       (long long)row->max);
                 else if (row->check == CONF_CHECK_THROTTLED)
                         strbuf_add_c(out, "* or PARTITION:NODE pairs with commas between them");
+                else if (row->check == CONF_CHECK_CONTROLLERS)
+                        strbuf_printf(out, "at most %d of ID@HOST:PORT with commas between them, each ID once",
+                                      CONF_CONTROLLERS_MAX);
                 else
                         strbuf_printf(out, "at most %lld printable characters", (long long)row->max);
                 break;
@@ -294,6 +297,8 @@ static bool is_throttled_list(struct str s)
 
 static bool is_good_text(const struct conf_row *row, struct str text)
 {
+        struct conf_controller controllers[CONF_CONTROLLERS_MAX];
+
         if (text.len > (uint64_t)row->max)
                 return false;
         for (size_t i = 0; i < text.len; i++) {
@@ -302,28 +307,17 @@ static bool is_good_text(const struct conf_row *row, struct str text)
                 if (c < 0x20 || c == 0x7f || (row->check == CONF_CHECK_NAME && !is_name_char((char)c)))
                         return false;
         }
+        if (row->check == CONF_CHECK_CONTROLLERS)
+                return conf_controllers_parse(text, controllers) >= 0;
         return row->check != CONF_CHECK_THROTTLED || is_throttled_list(text);
-}
-
-static bool is_good_host(struct str host, bool bracketed)
-{
-        if (!host.len || host.len > 253)
-                return false;
-        for (size_t i = 0; i < host.len; i++)
-                if (!is_name_char(host.p[i]) && !(host.p[i] == ':' && bracketed) &&
-                    !(host.len == 1 && host.p[0] == '*'))
-                        return false;
-        return true;
 }
 
 /* Return: 0, CONF_E_INVALID, -ENOMEM. The empty text is the empty address: a row whose default it is may be left out.
  */
 static int parse_addr(const struct conf_row *row, struct str text, struct arena *mem, struct conf_addr *ret)
 {
-        const char *colon = text.len ? memrchr(text.p, ':', text.len) : NULL;
-        struct str host, port;
-        bool bracketed;
-        int64_t n;
+        struct str host;
+        uint16_t port;
         char *copy;
 
         if (!text.len) {
@@ -332,20 +326,12 @@ static int parse_addr(const struct conf_row *row, struct str text, struct arena 
                 *ret = (struct conf_addr){ "", 0 };
                 return 0;
         }
-        if (!colon)
-                return CONF_E_INVALID;
-        host = (struct str){ text.p, (size_t)(colon - text.p) };
-        port = (struct str){ colon + 1, text.len - host.len - 1 };
-        bracketed = host.len > 2 && host.p[0] == '[' && host.p[host.len - 1] == ']';
-        if (bracketed)
-                host = (struct str){ host.p + 1, host.len - 2 };
-        if (!is_good_host(host, bracketed) || !port.len || port.p[0] < '0' || port.p[0] > '9' ||
-            !take_number(&port, &n) || port.len || n > UINT16_MAX)
+        if (!conf_address_split(text, &host, &port))
                 return CONF_E_INVALID;
         copy = arena_strdup0(mem, host);
         if (!copy)
                 return -ENOMEM;
-        *ret = (struct conf_addr){ copy, (uint16_t)n };
+        *ret = (struct conf_addr){ copy, port };
         return 0;
 }
 

@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "controller/controller_priv.h"
+#include "controller/host.h"
 
 /* What other controllers can do, on its way to the loop and then there. */
 struct abilities {

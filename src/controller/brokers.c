@@ -25,6 +25,17 @@ struct controller_lease *controller_lease_get(struct controller_leases *l, int32
         return &l->at[l->count++];
 }
 
+bool controller_lease_shorten(struct controller_leases *l, int32_t broker_id, int64_t until_ms)
+{
+        for (size_t i = 0; i < l->count; i++) {
+                if (l->at[i].broker_id != broker_id || l->at[i].until_ms <= until_ms)
+                        continue;
+                l->at[i].until_ms = until_ms;
+                return true;
+        }
+        return false;
+}
+
 void controller_leases_fini(struct controller_leases *l)
 {
         free(l->at);
@@ -73,8 +84,7 @@ static bool is_overdue(struct decision *d, struct controller_lease *l, const str
 
 static void say_fenced(struct decision *d, const int32_t *ids, size_t count)
 {
-        int len = snprintf(d->news, sizeof d->news, "not heard of for %lld ms and fenced: broker",
-                           (long long)d->rules->session_timeout_ms);
+        int len = snprintf(d->news, sizeof d->news, "not heard of any more, and fenced: broker");
 
         for (size_t i = 0; i < count && len < (int)sizeof d->news; i++)
                 len += snprintf(d->news + len, sizeof d->news - (size_t)len, " %d", ids[i]);

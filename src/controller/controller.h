@@ -5,19 +5,23 @@
 
 #include "controller/decide.h"
 #include "meta/publish.h"
+#include "quorum/observer.h"
 
 struct controller;
+struct peer_hub;
 
 struct controller_config {
         const char *dir; /* the metadata folder. Borrowed for controller_new() */
         int32_t node_id;
+        bool follows_only; /* no member of the quorum: the metadata is pulled from @quorum.controllers, and never decided on here */
         const struct conf *conf; /* a reference is taken */
         struct iopool *pool;
+        struct peer_hub *hub;  /* the way to other nodes, who ask here, too; NULL: there are none */
         struct str cluster_id; /* of a new cluster, or to be checked; null: any. Borrowed likewise */
         const struct controller_feature *features; /* must stay */
         size_t features_count;
         int64_t session_timeout_ms;  /* 0: 9 s */
-        struct quorum_config quorum; /* limits and step only; the rest is filled in. All zero is fine */
+        struct quorum_config quorum; /* dir, node_id, loop and pool are filled in here. All zero is a node alone */
 };
 
 /* Open the metadata folder (see quorum_open()); blocks. The thread does not run yet; the image that the store holds is
@@ -33,7 +37,11 @@ void controller_stop(struct controller *c, struct loop *reply_loop, void (*done)
 struct controller *controller_free(struct controller *c);
 DEFINE_FREEP(struct controller, controller_free)
 
-/* Ask. Any thread; @rq->done runs once on @rq->reply_loop. Requests of one thread are decided in order of submission. */
+/* There are other nodes: ask them, and answer them, over @hub. Before controller_start() and peer_hub_start(); the controller must
+ * have stopped before the hub does. Return: as peer_hub_register(). */
+int controller_serve_peers(struct controller *c, struct peer_hub *hub);
+
+/* Ask the active controller, which may be another node. Any thread; @rq->done runs once on @rq->reply_loop. Requests of one thread are decided in order of submission. */
 void controller_submit(struct controller *c, struct controller_request *rq);
 
 /* What the other controllers can do, as far as it is known: levels of features are finalised only when all can (KIP-584).
@@ -45,11 +53,16 @@ struct meta_image *controller_image(struct controller *c);
 /* For meta_subscribe() and its kin. */
 struct meta_publisher *controller_publisher(struct controller *c);
 
+/* Identity of the metadata folder. */
+struct uuid controller_directory(const struct controller *c);
+
 struct controller_status {
         bool active;
+        bool follows_only; /* then @observer is filled in, otherwise @quorum */
         int32_t term;
         int32_t leader_id;
         struct quorum_stats quorum;
+        struct observer_stats observer;
         uint64_t requests;
 };
 /* A snapshot of a moment ago. Any thread. */

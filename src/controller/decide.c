@@ -179,6 +179,12 @@ static void run_item(struct decision *d, struct controller_request *rq, uint32_t
         case CONTROLLER_DISRUPTION:
                 decide_disruption(d, &rq->disruption[i]);
                 return;
+        case CONTROLLER_DESCRIBE_QUORUM:
+        case CONTROLLER_ADD_VOTER:
+        case CONTROLLER_REMOVE_VOTER:
+        case CONTROLLER_TRANSFER: /* no decisions: voters.c has answered */
+                decision_refuse(d, &rq->result, CONTROLLER_E_INVALID, "This is not decided but done.");
+                return;
         }
 }
 

@@ -53,6 +53,7 @@ struct controller_leases {
         struct controller_lease *at;
         size_t count;
         size_t size;
+        int64_t next_ms; /* when one ends, as of the last decision_expire_leases() */
 };
 
 /* What is derived from images, or kept, from decision to decision. */
@@ -182,6 +183,9 @@ struct placement *decision_placement(struct decision *d);
 bool judge_topic_configs(struct decision *d, const struct conf_pair *pairs, size_t count,
                          struct controller_result *result);
 
+/* The connection of a broker broke: when nothing is heard of it until @until_ms it is fenced. It may be the process that ended,
+ * and then there is no need to wait for the lease; a broker that lives is heard of again before. Return: whether it had longer. */
+bool controller_lease_shorten(struct controller_leases *l, int32_t broker_id, int64_t until_ms);
 /* Leases. NULL when there is no memory. */
 struct controller_lease *controller_lease_get(struct controller_leases *l, int32_t broker_id);
 void controller_leases_fini(struct controller_leases *l);

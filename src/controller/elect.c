@@ -95,7 +95,8 @@ static void restart(struct decision *d, const struct meta_topic *t, const struct
 
 /* @again: under the same registration. Then the leader, whoever it is, must ask everyone anew how far they are: what it
  * was told under this broker epoch does not hold any more. A new leader epoch makes it. */
-static void lose_one(struct decision *d, struct controller_partition at, int32_t broker_id, bool again)
+static void lose_one(struct decision *d, struct controller_partition at, int32_t broker_id, bool is_complete,
+                     bool again)
 {
         const struct meta_topic *t = meta_image_topic_by_id(decision_image(d), at.topic_id);
         const struct meta_partition *p = t ? meta_topic_partition(t, at.partition) : NULL;
@@ -104,9 +105,14 @@ static void lose_one(struct decision *d, struct controller_partition at, int32_t
         if (!p || !meta_ids_contain(meta_partition_replicas(p), p->replicas_count, broker_id) ||
             !change_begin(&c, d, t, p))
                 return;
-        lose(&c, broker_id);
+        if (is_complete)
+                d->leaving = broker_id;
+        else
+                lose(&c, broker_id);
         c.new_epoch |= again;
         change_end(&c);
+        if (is_complete)
+                d->leaving = META_NO_NODE;
 }
 
 void elect_before_restart(struct decision *d, const struct controller_register_broker *rb,
@@ -116,7 +122,7 @@ void elect_before_restart(struct decision *d, const struct controller_register_b
 
         d->leaving = rb->broker.broker_id;
         for (int32_t i = 0; i < rb->lost_count && !d->failed; i++)
-                lose_one(d, rb->lost[i], rb->broker.broker_id, false);
+                lose_one(d, rb->lost[i], rb->broker.broker_id, false, false);
         decision_each_place(d, rb->broker.broker_id, restart, &r);
         d->leaving = META_NO_NODE;
 }
@@ -140,7 +146,8 @@ void decide_report_loss(struct decision *d, struct controller_report_loss *l)
                 decision_refuse(d, &l->result, t ? CONTROLLER_E_PARTITION_UNKNOWN : CONTROLLER_E_TOPIC_ID_UNKNOWN,
                                 "There is no such partition.");
         else
-                lose_one(d, (struct controller_partition){ l->topic_id, l->partition }, l->broker_id, true);
+                lose_one(d, (struct controller_partition){ l->topic_id, l->partition }, l->broker_id, l->is_complete,
+                         true);
 }
 
 /* ---- return ---- */

@@ -44,6 +44,10 @@ enum controller_outcome {
         CONTROLLER_E_UNSAFE_TO_STOP,          /* the drain guard says no */
         CONTROLLER_E_DISRUPTION_HELD,         /* another one holds the disruption token, or the asker does not */
         CONTROLLER_E_TOO_FEW_BROKERS,         /* the others cannot hold what this broker has to give away */
+        CONTROLLER_E_VOTER_KNOWN,             /* it is one of the controllers already */
+        CONTROLLER_E_VOTER_UNKNOWN,           /* no such one is among the controllers */
+        CONTROLLER_E_VOTER_CHANGE,            /* the controllers cannot be changed so, or not now */
+        CONTROLLER_OUTCOMES_END
 };
 
 /* Outcome and its text for people; the text lives in the request's memory. */
@@ -147,13 +151,15 @@ struct controller_register_broker {
 };
 
 /* A replica may miss acknowledged records: found by recovery or scrubbing, or after a failed write. It leaves ISR and
- * ELR (the only replica of a partition stays, with a new leader epoch). Its broker must not lead the partition before its
+ * ELR (the only replica of a partition stays, with a new leader epoch); one that is complete leaves as if its broker stopped, so that
+ * the last one in sync stays, and may be elected again. Its broker must not lead the partition before its
  * image is at the request's index: followers would cut what it lacks. */
 struct controller_report_loss {
         int32_t broker_id;
         int64_t broker_epoch;
         struct uuid topic_id;
         int32_t partition;
+        bool is_complete; /* it takes nothing more, but all that it has acknowledged is there */
         struct controller_result result;
 };
 
@@ -288,6 +294,48 @@ struct controller_update_feature {
         struct controller_result result;
 };
 
+/* ---- the quorum ---- */
+
+enum controller_member_kind {
+        CONTROLLER_VOTER,
+        CONTROLLER_LEARNER,  /* copies the metadata log in order to become a voter */
+        CONTROLLER_OBSERVER, /* follows what is committed */
+        CONTROLLER_MEMBER_KINDS_END
+};
+
+/* One that has the metadata, as the active controller sees it. */
+struct controller_member {
+        int32_t node_id;
+        enum controller_member_kind kind;
+        struct uuid directory;
+        struct str address;   /* HOST:PORT of its peer listener; null: not known */
+        int64_t end_index;    /* the last entry that it has; -1: not known */
+        int64_t heard_ms;     /* wall clock: when it asked for entries last, or took some; -1: not in this reign */
+        int64_t caught_up_ms; /* likewise: when it last had all that there was; -1: not in this reign */
+};
+
+/* How the metadata log is kept. */
+struct controller_describe_quorum {
+        int32_t leader_id; /* out, likewise what follows */
+        int32_t term;
+        int64_t committed_index;
+        int64_t log_first_index; /* of the leader's log; what came before is in its image */
+        int64_t log_bytes;
+        const struct controller_member *members; /* in the request's memory: voters first, by rising id */
+        int32_t members_count;
+        struct str trouble; /* what keeps the controllers from being as they should be; null: nothing */
+        struct controller_result result;
+};
+
+/* A change of the controllers, one at a time: CONTROLLER_ADD_VOTER, _REMOVE_VOTER; or CONTROLLER_TRANSFER: this one is to be
+ * the active controller, -1 for the one with most of the log. */
+struct controller_voter_change {
+        int32_t node_id;
+        struct uuid directory; /* zero: whichever it has */
+        struct str address;    /* add: HOST:PORT of its peer listener */
+        struct controller_result result;
+};
+
 /* ---- the request ---- */
 
 enum controller_op {
@@ -309,13 +357,20 @@ enum controller_op {
         CONTROLLER_DECOMMISSION_BROKER,
         CONTROLLER_GUARD,
         CONTROLLER_DISRUPTION,
+        CONTROLLER_DESCRIBE_QUORUM,
+        CONTROLLER_ADD_VOTER,
+        CONTROLLER_REMOVE_VOTER,
+        CONTROLLER_TRANSFER,
 };
+#define CONTROLLER_OPS_COUNT (CONTROLLER_TRANSFER + 1)
 
 struct controller_request {
         /* By the asker. Items, text and arrays are borrowed until done(). */
         enum controller_op op;
         bool validate_only; /* topics, partitions, configs, features: judge, change nothing */
         bool wait_applied;  /* done() comes after every subscriber that acks has taken the change up */
+        bool here_only;     /* not to be passed on when another node is active. DESCRIBE_QUORUM: what this node knows */
+        int64_t timeout_ms; /* how long an active controller may be looked for; 0: 30 s */
         struct loop *reply_loop;
         void (*done)(struct controller_request *rq); /* on @reply_loop, exactly once; may free the request */
         void *arg;
@@ -337,6 +392,8 @@ struct controller_request {
                 struct controller_broker_duty *broker_duty; /* drain, undrain, decommission */
                 struct controller_guard *guard;
                 struct controller_disruption *disruption;
+                struct controller_describe_quorum *describe_quorum;
+                struct controller_voter_change *voter_change; /* add, remove, transfer */
                 void *items;
         };
         uint32_t items_count;
@@ -350,5 +407,6 @@ struct controller_request {
         struct ilist link;
         struct quorum_proposal proposal;
         struct controller *controller;
-        bool proposed; /* @proposal is on its way */
+        bool proposed;     /* @proposal is on its way */
+        bool decided_here; /* it stands on what this node has proposed up to @index and not seen committed */
 };

@@ -139,6 +139,7 @@ static void load_done(struct io_job *job)
 
 void shard_load(struct coord_shard *s)
 {
+        struct partition_view view;
         struct plog_ends ends;
         int r;
 
@@ -149,6 +150,8 @@ void shard_load(struct coord_shard *s)
                 load_failed(s, r);
                 return;
         }
+        partition_view(s->args.partition, &view); /* first: what is led later may have more */
+        s->leader_epoch = view.leader_epoch;
         plog_ends(partition_log(s->args.partition), &ends);
         s->load_offset = ends.start_offset;
         s->load_end = ends.end_offset;

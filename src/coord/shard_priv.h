@@ -34,6 +34,7 @@ struct coord_shard {
         struct io_job load;
         bool load_runs;
         int64_t load_offset, load_end;
+        int32_t leader_epoch; /* in which it was read: in another one somebody else may have written since */
         bool load_done;
         int load_result;
         uint8_t *load_buf;

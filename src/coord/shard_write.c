@@ -62,7 +62,7 @@ static int append_batch(struct coord_shard *s, struct batch_builder *b, int64_t 
                 .max_timestamp_offset_delta = 0,
                 .keep_base_offset = -1,
         };
-        r = partition_append(s->args.partition, &args, true, &result);
+        r = partition_append_in(s->args.partition, s->leader_epoch, &args, true, &result);
         if (r)
                 return outcome_of(r);
         *ret_end_offset = result.last_offset + 1;

@@ -33,7 +33,8 @@ static int fail_transport(const struct ctl *c, CURLcode r)
         return CTL_UNREACHABLE;
 }
 
-static int read_answer(const struct ctl *c, long status, const struct strbuf *text, json_t **ret)
+/* @ret_gone: NULL, or set instead of telling that there is no such thing. */
+static int read_answer(const struct ctl *c, long status, const struct strbuf *text, json_t **ret, bool *ret_gone)
 {
         json_error_t fault;
         json_t *value = json_loadb(text->data ? text->data : "", text->len, 0, &fault);
@@ -42,6 +43,11 @@ static int read_answer(const struct ctl *c, long status, const struct strbuf *te
 
         if (status >= 200 && status < 300 && value) {
                 *ret = value;
+                return CTL_OK;
+        }
+        if (error && ret_gone && status == 404) {
+                *ret_gone = true;
+                json_decref(value);
                 return CTL_OK;
         }
         if (error)
@@ -55,7 +61,8 @@ static int read_answer(const struct ctl *c, long status, const struct strbuf *te
         return CTL_FAILED;
 }
 
-int ctl_ask(const struct ctl *c, const char *method, const char *path, json_t *body, json_t **ret)
+static int ask_node(const struct ctl *c, const char *method, const char *path, json_t *body, json_t **ret,
+                    bool *ret_gone)
 {
         CURL *curl = curl_easy_init();
         struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
@@ -82,11 +89,23 @@ int ctl_ask(const struct ctl *c, const char *method, const char *path, json_t *b
         }
         r = curl_easy_perform(curl);
         curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-        e = r == CURLE_OK ? read_answer(c, status, &answer, ret) : fail_transport(c, r);
+        e = r == CURLE_OK ? read_answer(c, status, &answer, ret, ret_gone) : fail_transport(c, r);
         curl_easy_cleanup(curl);
         curl_slist_free_all(headers);
         strbuf_fini(&answer);
         free(text);
         free(url);
         return e;
+}
+
+int ctl_ask(const struct ctl *c, const char *method, const char *path, json_t *body, json_t **ret)
+{
+        return ask_node(c, method, path, body, ret, NULL);
+}
+
+int ctl_ask_gone(const struct ctl *c, const char *path, json_t **ret, bool *ret_gone)
+{
+        *ret = NULL;
+        *ret_gone = false;
+        return ask_node(c, "GET", path, NULL, ret, ret_gone);
 }

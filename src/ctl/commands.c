@@ -1,7 +1,9 @@
-/* The commands: what each asks for and how the answer is shown. */
+/* Commands of topics and groups: what each asks for and how the answer is shown; and what all commands share. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/strbuf.h"
 #include "ctl/ctl.h"
 
 const char *text_of(const json_t *object, const char *key)
@@ -19,18 +21,24 @@ json_int_t number_of(const json_t *object, const char *key)
         return json_integer_value(json_object_get(object, key));
 }
 
-/* "1,2,3" */
-static const char *ids_of(const json_t *object, const char *key, char text[128])
+const char *ids_of(const json_t *object, const char *key)
 {
         json_t *list = json_object_get(object, key), *id;
-        size_t i, len = 0;
+        struct strbuf text = { 0 };
+        size_t i;
 
-        text[0] = '\0';
         json_array_foreach (list, i, id)
-                if (len < 112)
-                        len += (size_t)snprintf(text + len, 128 - len, "%s%" JSON_INTEGER_FORMAT, i ? "," : "",
-                                                json_integer_value(id));
-        return text;
+                strbuf_printf(&text, "%s%" JSON_INTEGER_FORMAT, i ? "," : "", json_integer_value(id));
+        if (!text.len)
+                strbuf_add_c(&text, "-");
+        if (text.failed)
+                abort();
+        return strbuf_take(&text);
+}
+
+bool is_true(const json_t *object, const char *key)
+{
+        return json_is_true(json_object_get(object, key));
 }
 
 void cell_number(struct table *t, const json_t *object, const char *key)
@@ -49,9 +57,8 @@ void print_json(json_t *value)
         putchar('\n');
 }
 
-/* Ask for @path (with @name behind it when not NULL); true when there is something to show in words. */
-static bool ask(struct ctl *c, const char *method, const char *path, const char *name, json_t *body, json_t **ret,
-                int *ret_status)
+bool ask(struct ctl *c, const char *method, const char *path, const char *name, json_t *body, json_t **ret,
+         int *ret_status)
 {
         char *escaped = name ? ctl_escape(name) : NULL, *whole;
 
@@ -67,46 +74,6 @@ static bool ask(struct ctl *c, const char *method, const char *path, const char 
         print_json(*ret);
         json_decref(*ret);
         return false;
-}
-
-/* ---- cluster ---- */
-
-int cluster_info(struct ctl *c, const char *arg)
-{
-        static const char *const titles[] = { "NODE>", "ADDRESS", "RACK", "STATE" };
-        json_t *info, *node;
-        struct table *t;
-        char a[32], b[32];
-        size_t i;
-        int status;
-
-        (void)arg;
-        if (!ask(c, "GET", "/v1/cluster", NULL, NULL, &info, &status))
-                return status;
-        printf("cluster      %s\nversion      %s\nhealth       %s\n", text_of(info, "cluster_id"),
-               text_of(info, "version"), text_of(info, "health"));
-        printf("controller   node %" JSON_INTEGER_FORMAT ", term %" JSON_INTEGER_FORMAT "\n",
-               number_of(info, "controller"), number_of(info, "controller_term"));
-        printf("topics       %" JSON_INTEGER_FORMAT " with %" JSON_INTEGER_FORMAT " partitions\n",
-               number_of(info, "topics"), number_of(info, "partitions"));
-        if (number_of(info, "partitions_read_only"))
-                printf("read-only    %" JSON_INTEGER_FORMAT
-                       " partitions since a write failed: check the disk, then restart the node\n",
-                       number_of(info, "partitions_read_only"));
-        printf("groups       %" JSON_INTEGER_FORMAT " with %" JSON_INTEGER_FORMAT " members\n",
-               number_of(info, "groups"), number_of(info, "group_members"));
-        printf("disk         %s free of %s\n\n", table_bytes(number_of(info, "disk_free_bytes"), a),
-               table_bytes(number_of(info, "disk_size_bytes"), b));
-        t = table_new(titles, ARRAY_LEN(titles));
-        json_array_foreach (json_object_get(info, "nodes"), i, node) {
-                table_cell(t, "%" JSON_INTEGER_FORMAT, number_of(node, "id"));
-                table_cell(t, "%s:%" JSON_INTEGER_FORMAT, text_of(node, "host"), number_of(node, "port"));
-                table_cell(t, "%s", text_of(node, "rack"));
-                table_cell(t, "%s", json_is_true(json_object_get(node, "fenced")) ? "fenced" : "ok");
-        }
-        table_print(t);
-        json_decref(info);
-        return CTL_OK;
 }
 
 /* ---- topics ---- */
@@ -163,23 +130,30 @@ void damage_rows(struct table *t, const char *topic, json_int_t partition, json_
 
 static void print_partitions(json_t *topic)
 {
-        static const char *const titles[] = { "PARTITION>", "LEADER>", "EPOCH>", "REPLICAS", "IN SYNC",
-                                              "START>",     "END>",    "SIZE>",  "STATE" };
+        static const char *const titles[] = { "PARTITION>", "LEADER>",  "EPOCH>", "REPLICAS", "IN SYNC", "ELIGIBLE",
+                                              "ADDING",     "REMOVING", "START>", "END>",     "SIZE>",   "STATE" };
         struct table *t = table_new(titles, ARRAY_LEN(titles));
         json_t *p;
         size_t i;
 
         json_array_foreach (json_object_get(topic, "partition_list"), i, p) {
-                char ids[128], size[32];
+                char size[32];
 
                 cell_number(t, p, "partition");
-                cell_number(t, p, "leader");
+                if (number_of(p, "leader") < 0)
+                        table_cell(t, "-");
+                else
+                        cell_number(t, p, "leader");
                 cell_number(t, p, "leader_epoch");
-                table_cell(t, "%s", ids_of(p, "replicas", ids));
-                table_cell(t, "%s", ids_of(p, "isr", ids));
+                table_cell(t, "%s", ids_of(p, "replicas"));
+                table_cell(t, "%s", ids_of(p, "isr"));
+                table_cell(t, "%s", ids_of(p, "elr"));
+                table_cell(t, "%s", ids_of(p, "adding"));
+                table_cell(t, "%s", ids_of(p, "removing"));
                 cell_number(t, p, "start_offset");
                 cell_number(t, p, "high_watermark");
-                table_cell(t, "%s", table_bytes(number_of(p, "size_bytes"), size));
+                table_cell(t, "%s",
+                           json_object_get(p, "size_bytes") ? table_bytes(number_of(p, "size_bytes"), size) : "-");
                 table_cell(t, "%s", text_of(p, "state"));
         }
         putchar('\n');

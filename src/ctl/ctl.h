@@ -7,24 +7,66 @@
 #include "base/macros.h"
 
 /* Exit statuses. */
-enum { CTL_OK = 0, CTL_FAILED = 1, CTL_USAGE = 2, CTL_UNREACHABLE = 3, CTL_DAMAGED = 4 };
+enum { CTL_OK = 0, CTL_FAILED = 1, CTL_USAGE = 2, CTL_UNREACHABLE = 3, CTL_DAMAGED = 4, CTL_UNSAFE = 5 };
+
+/* What a command may be given beside its words; --server and --json go with all. */
+enum {
+        WITH_DETAILED = 1 << 0,
+        WITH_TOPIC = 1 << 1,
+        WITH_VERIFY = 1 << 2,
+        WITH_WAIT = 1 << 3,
+        WITH_DISRUPTION = 1 << 4, /* whom, why, how long */
+        WITH_AS = 1 << 5,
+        WITH_REPLICAS = 1 << 6,
+        WITH_FILE = 1 << 7,
+        WITH_UNCLEAN = 1 << 8,
+        WITH_DIRECTORY = 1 << 9,
+        WITH_TLS = 1 << 10,
+};
 
 struct ctl {
         const char *server; /* HOST:PORT */
         bool json;          /* print the answer as it came */
-        bool detailed;
+        bool detailed, wait, unclean;
         int partitions, replication_factor; /* -1: the node's default */
         json_t *configs;
         const char *second;         /* the word behind the first argument; NULL: none */
         const char *data_dir, *dir; /* of a node that does not run; NULL */
         long long bytes_per_second; /* 0: no limit */
+        long long timeout_ms;       /* of --wait; 0: none */
+        long long ttl_ms;           /* 0: not given */
+        int node;                   /* -1: not given */
+        const char *who, *reason, *file, *directory;
+        json_t *replicas;  /* array of numbers; NULL */
+        const char *nodes; /* ids with commas; NULL */
+        int days;          /* 0: the usual */
 };
+
+/* ---- options.c ---- */
+
+/* Read the options and leave the words at the end of @argv, as getopt does. @ret_given: of WITH_..., @ret_help, @ret_version: what
+ * was on the line. Return: CTL_OK or CTL_USAGE, told. */
+int options_read(struct ctl *c, int argc, char **argv, unsigned *ret_given, bool *ret_help, bool *ret_version);
+/* The first option on the line that is among WITH_... @mask, as "--node"; NULL: none. */
+const char *options_given(unsigned mask);
+/* One line of help for each option that goes with some of @mask: @print is called with "--node ID", its text and whom it goes
+ * with. */
+void options_help(unsigned mask, void (*print)(void *arg, const char *words, const char *text, unsigned with),
+                  void *arg);
+/* Say what is wrong with the command line, and where help is. Return: CTL_USAGE. */
+int ctl_usage(const char *fmt, ...) PRINTF_LIKE(1, 2);
+/* A number from @min to @max; false: it is none. */
+bool number_read(const char *text, long long min, long long max, long long *ret);
+/* "1,2,3": a new array of node numbers; NULL: it is none. */
+json_t *ids_read(const char *text);
 
 /* ---- client.c ---- */
 
 /* Ask the node. @body: NULL, or an object whose reference is taken over. @ret: the answer, a new reference.
  * Return: CTL_OK; otherwise the reason has been written to standard error. */
 int ctl_ask(const struct ctl *c, const char *method, const char *path, json_t *body, json_t **ret);
+/* Look at what may be gone meanwhile: then CTL_OK, *@ret_gone is true and *@ret NULL. */
+int ctl_ask_gone(const struct ctl *c, const char *path, json_t **ret, bool *ret_gone);
 /* @name made fit for a path; free it. NULL when memory is out. */
 char *ctl_escape(const char *name);
 
@@ -45,6 +87,10 @@ void table_print(struct table *t);
 void table_print_rows(struct table *t);
 /* 1234567 -> "1.2 MiB". */
 const char *table_bytes(json_int_t bytes, char text[32]);
+/* A length of time: 90000 -> "90 s", 600000 -> "10 min". */
+const char *table_span(json_int_t ms, char text[32]);
+/* A time of the wall clock, as UTC. */
+const char *table_time(json_int_t ms, char text[32]);
 
 /* ---- commands.c ---- */
 
@@ -54,13 +100,19 @@ json_int_t number_of(const json_t *object, const char *key);
 /* The next cell: a number that may be absent. */
 void cell_number(struct table *t, const json_t *object, const char *key);
 void print_json(json_t *value);
+/* An array of numbers as "1,2,3"; "-" for none. Lives as long as the process. */
+const char *ids_of(const json_t *object, const char *key);
+bool is_true(const json_t *object, const char *key);
+/* Ask for @path (with @name behind it, made fit for a path, when not NULL). True when there is something to show in words: then
+ * @ret is the answer, a new reference; otherwise *@ret_status is how it ended, and with --json the answer has been printed. */
+bool ask(struct ctl *c, const char *method, const char *path, const char *name, json_t *body, json_t **ret,
+         int *ret_status);
 /* Damaged ranges of one partition as rows of a table; see damage_table(). */
 void damage_rows(struct table *t, const char *topic, json_int_t partition, json_t *ranges);
 struct table *damage_table(void);
 
 /* ---- the commands; each gets what follows its words ---- */
 
-int cluster_info(struct ctl *c, const char *arg);
 int topic_list(struct ctl *c, const char *arg);
 int topic_get(struct ctl *c, const char *arg);
 int topic_create(struct ctl *c, const char *arg);
@@ -69,6 +121,33 @@ int group_list(struct ctl *c, const char *arg);
 int group_get(struct ctl *c, const char *arg);
 /* verify.c; @topic may be NULL */
 int log_verify(struct ctl *c, const char *topic);
+/* tls.c */
+int tls_init(struct ctl *c, const char *dir);
+/* cluster.c */
+int cluster_info(struct ctl *c, const char *arg);
+int disruption_show(struct ctl *c, const char *arg);
+int disruption_acquire(struct ctl *c, const char *arg);
+int disruption_release(struct ctl *c, const char *arg);
+int disruption_override(struct ctl *c, const char *arg);
+/* node.c */
+int node_list(struct ctl *c, const char *arg);
+int node_get(struct ctl *c, const char *id);
+int node_drain(struct ctl *c, const char *id);
+int node_undrain(struct ctl *c, const char *id);
+int node_decommission(struct ctl *c, const char *id);
+int node_may_stop(struct ctl *c, const char *id);
+/* Rows of nodes, as in the answers of /v1/nodes and /v1/cluster. */
+void node_table(json_t *nodes);
+/* controller.c */
+int controller_list(struct ctl *c, const char *arg);
+int controller_add(struct ctl *c, const char *at);
+int controller_remove(struct ctl *c, const char *id);
+int controller_transfer(struct ctl *c, const char *id);
+/* partition.c; @topic may be NULL */
+int reassign_list(struct ctl *c, const char *topic);
+int reassign_set(struct ctl *c, const char *topic);
+int reassign_cancel(struct ctl *c, const char *topic);
+int topic_elect(struct ctl *c, const char *topic);
 
 /* ---- verify_folder.c ---- */
 

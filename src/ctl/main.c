@@ -1,232 +1,294 @@
-/* chronik-ctl: options, the table of commands, help. */
+/* chronik-ctl: the table of commands, help, and running one. */
 #include <errno.h>
 #include <getopt.h>
 #include <locale.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "ctl/ctl.h"
 
-/* What a command may be given beside its words; --server and --json go with all. */
-enum { WITH_DETAILED = 1, WITH_TOPIC = 2, WITH_VERIFY = 4 };
+enum { WORDS_MAX = 3 };
 
 struct command {
-        const char *noun, *verb;
-        const char *arg; /* what follows, NULL for nothing; in brackets what may be left out */
-        unsigned with;
+        const char *words; /* a noun, a verb, perhaps one more */
+        const char *arg;   /* what follows, NULL for nothing; in brackets what may be left out */
+        unsigned with;     /* WITH_... */
         int (*fn)(struct ctl *c, const char *arg);
         const char *text;
         const char *example;
 };
 
 static const struct command commands[] = {
-        { "cluster", "info", NULL, 0, cluster_info, "health, controller, nodes, what is stored", "cluster info" },
-        { "topic", "list", NULL, 0, topic_list, "every topic with its size", "topic list" },
-        { "topic", "get", "NAME", WITH_DETAILED, topic_get, "one topic; --detailed: every partition",
+        { "cluster info", NULL, 0, cluster_info, "health and why, controllers, nodes, what is stored", "cluster info" },
+        { "cluster disruption show", NULL, 0, disruption_show, "who takes a node down on purpose",
+          "cluster disruption show" },
+        { "cluster disruption acquire", NULL, WITH_DISRUPTION | WITH_AS, disruption_acquire,
+          "become the one who may take a node down; refused while that is not safe",
+          "cluster disruption acquire --node 3 --reason 'new disk' --ttl 1h" },
+        { "cluster disruption release", NULL, WITH_AS, disruption_release, "be done with it",
+          "cluster disruption release" },
+        { "cluster disruption override", NULL, WITH_DISRUPTION | WITH_AS, disruption_override,
+          "acquire in spite of another holder and of what is safe; is recorded",
+          "cluster disruption override --node 3 --reason 'the rack burns'" },
+        { "node list", NULL, 0, node_list, "every node with its state and what it has", "node list" },
+        { "node get", "ID", 0, node_get, "one node", "node get 3" },
+        { "node drain", "ID", WITH_WAIT, node_drain, "let others lead; it gets no new replicas",
+          "node drain 3 --wait" },
+        { "node undrain", "ID", 0, node_undrain, "the end of that, or of a decommissioning that was begun",
+          "node undrain 3" },
+        { "node decommission", "ID", WITH_WAIT, node_decommission, "move its replicas elsewhere, then forget it",
+          "node decommission 3 --wait" },
+        { "node may-stop", "ID", WITH_WAIT, node_may_stop, "is it safe to stop it now? status 0 yes, 5 no",
+          "node may-stop 3 && ssh node3 systemctl stop chronikd" },
+        { "controller list", NULL, 0, controller_list, "who keeps the metadata, and how far each is",
+          "controller list" },
+        { "controller add", "ID@HOST:PORT", WITH_DIRECTORY, controller_add,
+          "a node with the role controller becomes one of them", "controller add 4@10.0.0.4:9093" },
+        { "controller remove", "ID", WITH_DIRECTORY, controller_remove, "it is none of them any more",
+          "controller remove 4" },
+        { "controller transfer", "[ID]", 0, controller_transfer, "make another one the active controller",
+          "controller transfer 2" },
+        { "topic list", NULL, 0, topic_list, "every topic with its size", "topic list" },
+        { "topic get", "NAME", WITH_DETAILED, topic_get, "one topic; --detailed: every partition",
           "topic get orders --detailed" },
-        { "topic", "create", "NAME", WITH_TOPIC, topic_create, "a new topic; see the options below",
+        { "topic create", "NAME", WITH_TOPIC, topic_create, "a new topic; see the options below",
           "topic create orders --partitions 8 --config retention.ms=86400000" },
-        { "topic", "delete", "NAME", 0, topic_delete, "delete a topic and its records, at once",
-          "topic delete orders" },
-        { "group", "list", NULL, 0, group_list, "every consumer group with its state", "group list" },
-        { "group", "get", "NAME", 0, group_get, "members, committed offsets and lag", "group get billing" },
-        { "log", "verify", "[TOPIC [PARTITION]]", WITH_VERIFY, log_verify, "read all records from the disk, find rot",
+        { "topic delete", "NAME", 0, topic_delete, "delete a topic and its records, at once", "topic delete orders" },
+        { "topic reassign list", "[NAME]", 0, reassign_list, "partitions whose replicas move", "topic reassign list" },
+        { "topic reassign set", "[NAME [PARTITION]]", WITH_REPLICAS | WITH_FILE, reassign_set,
+          "have replicas elsewhere: --replicas, or --file", "topic reassign set orders 3 --replicas 4,5,6" },
+        { "topic reassign cancel", "[NAME [PARTITION]]", WITH_FILE, reassign_cancel,
+          "go back to the replicas from before", "topic reassign cancel orders 3" },
+        { "topic elect", "NAME [PARTITION]", WITH_UNCLEAN, topic_elect, "let the preferred replicas lead again",
+          "topic elect orders" },
+        { "group list", NULL, 0, group_list, "every consumer group with its state", "group list" },
+        { "group get", "NAME", 0, group_get, "members, committed offsets and lag", "group get billing" },
+        { "log verify", "[TOPIC [PARTITION]]", WITH_VERIFY, log_verify, "read all records from the disk, find rot",
           "log verify orders 3 --rate 50M" },
+        { "tls init", "DIR", WITH_TLS, tls_init, "certificates for the nodes of a cluster, and their authority",
+          "tls init certificates --nodes 1,2,3" },
 };
 
-struct option_help {
-        unsigned with; /* 0: all commands */
-        const char *words, *text;
-};
-
-static const struct option_help option_helps[] = {
-        { 0, "--server HOST:PORT", "the node's admin address (default 127.0.0.1:9644, or CHRONIK_SERVER)" },
-        { 0, "--json", "print the answer as JSON" },
-        { WITH_DETAILED, "--detailed", "every partition" },
-        { WITH_TOPIC, "--partitions N", "how many (default: the node's topics.num_partitions)" },
-        { WITH_TOPIC, "--replication-factor N", "copies of each (default: the node's replication.factor)" },
-        { WITH_TOPIC, "--config NAME=VALUE", "a configuration under Kafka's name; may be repeated" },
-        { WITH_VERIFY, "--rate BYTES",
-          "read at most so much in a second; K, M and G are understood (default: no limit)" },
-        { WITH_VERIFY, "--data-dir DIR", "of a node that does not run: all logs of its server.data_dir" },
-        { WITH_VERIFY, "--dir DIR", "likewise: one log, a folder such as DATA_DIR/log/orders-3" },
-        { 0, "--version", "print the version" },
-        { 0, "--help", "print this; behind a noun or a verb, what is known of that" },
-};
-
-static bool is_about(const struct command *cmd, const char *noun, const char *verb)
+/* How many of the @count words at @words are those that @cmd begins with. */
+static int words_fit(const struct command *cmd, char **words, int count)
 {
-        return (!noun || !strcmp(noun, cmd->noun)) && (!verb || !strcmp(verb, cmd->verb));
+        const char *at = cmd->words;
+        int fit = 0;
+
+        while (fit < count && *at) {
+                size_t len = strcspn(at, " ");
+
+                if (strlen(words[fit]) != len || strncmp(words[fit], at, len) != 0)
+                        break;
+                at += len + (at[len] == ' ');
+                fit++;
+        }
+        return fit;
 }
 
-static void print_commands(FILE *to, const char *noun, const char *verb)
+static int words_count(const struct command *cmd)
 {
+        int count = 1;
+
+        for (const char *at = cmd->words; *at; at++)
+                count += *at == ' ';
+        return count;
+}
+
+/* Is @cmd among those that the words begin, as far as it has words? */
+static bool is_about(const struct command *cmd, char **words, int count)
+{
+        return words_fit(cmd, words, count) == count;
+}
+
+/* ---- help ---- */
+
+static void print_commands(FILE *to, char **words, int count)
+{
+        char line[ARRAY_LEN(commands)][80];
+        size_t widest = 0;
+
         for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
-                char words[64];
-
-                if (!is_about(&commands[i], noun, verb))
-                        continue;
-                snprintf(words, sizeof words, "%s %s %s", commands[i].noun, commands[i].verb,
+                snprintf(line[i], sizeof line[i], "%s%s%s", commands[i].words, commands[i].arg ? " " : "",
                          commands[i].arg ? commands[i].arg : "");
-                fprintf(to, "  %-32s%s\n", words, commands[i].text);
+                if (is_about(&commands[i], words, count))
+                        widest = MAX2(widest, strlen(line[i]));
         }
-}
-
-/* The options of a command, as "topic create"; those of several with the command in front. */
-static void print_options(const char *noun, const char *verb)
-{
-        for (size_t i = 0; i < ARRAY_LEN(option_helps); i++) {
-                const struct option_help *o = &option_helps[i];
-                const struct command *of = NULL;
-                bool shown = !o->with;
-
-                for (size_t k = 0; k < ARRAY_LEN(commands) && !shown; k++)
-                        if (commands[k].with & o->with && is_about(&commands[k], noun, verb)) {
-                                of = &commands[k];
-                                shown = true;
-                        }
-                if (!shown)
-                        continue;
-                if (of && !verb)
-                        printf("  %-32s%s %s: %s\n", o->words, of->noun, of->verb, o->text);
-                else
-                        printf("  %-32s%s\n", o->words, o->text);
-        }
-}
-
-static void print_help(const char *noun, const char *verb)
-{
-        printf("Usage: chronik-ctl [OPTION]... %s %s [NAME]\n"
-               "Look at a Chronik cluster and change it, through the admin address of any node.\n\n",
-               noun ? noun : "NOUN", verb ? verb : "VERB");
-        print_commands(stdout, noun, verb);
-        printf("\nOptions, anywhere on the line:\n");
-        print_options(noun, verb);
-        printf("\nExit status: 0 done, 1 refused or failed, 2 wrong usage, 3 no node answered, 4 damage found.\n\n"
-               "Examples:\n");
         for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-                if (is_about(&commands[i], noun, verb))
+                if (is_about(&commands[i], words, count))
+                        fprintf(to, "  %-*s  %s\n", (int)widest, line[i], commands[i].text);
+}
+
+/* "'topic create'", "'node drain', 'node may-stop'": those that an option goes with. */
+static const char *commands_with(unsigned with, const char *quote)
+{
+        static char text[400];
+        size_t len = 0;
+
+        text[0] = '\0';
+        for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+                if (commands[i].with & with && len < sizeof text - 1)
+                        len += (size_t)snprintf(text + len, sizeof text - len, "%s%s%s%s", len ? ", " : "", quote,
+                                                commands[i].words, quote);
+        return text;
+}
+
+/* Text in lines of 100 columns, all but the first indented. */
+static void print_wrapped(const char *text, int indent)
+{
+        int room = 100 - indent, column = 0;
+
+        while (*text) {
+                int len = (int)strcspn(text, " ");
+
+                if (column && column + 1 + len > room) {
+                        printf("\n%*s", indent, "");
+                        column = 0;
+                }
+                column += printf("%s%.*s", column ? " " : "", len, text);
+                text += len + (text[len] == ' ');
+        }
+        putchar('\n');
+}
+
+static void print_option(void *arg, const char *words, const char *text, unsigned with)
+{
+        char whole[800];
+
+        if (with && *(bool *)arg)
+                snprintf(whole, sizeof whole, "%s: %s", commands_with(with, ""), text);
+        else
+                snprintf(whole, sizeof whole, "%s", text);
+        printf("  %-24s", words);
+        print_wrapped(whole, 26);
+}
+
+static void print_help(char **words, int count)
+{
+        const struct command *one = NULL;
+        unsigned mask = 0, found = 0;
+        bool several;
+
+        for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+                if (is_about(&commands[i], words, count)) {
+                        one = &commands[i];
+                        mask |= one->with;
+                        found++;
+                }
+        several = found > 1;
+        fputs("Usage: chronik-ctl [OPTION]...", stdout);
+        if (several) {
+                for (int i = 0; i < count; i++)
+                        printf(" %s", words[i]);
+                puts(count == 0 ? " NOUN VERB [NAME]" : count == 1 ? " VERB [NAME]" : " ...");
+        } else {
+                printf(" %s%s%s\n", one->words, one->arg ? " " : "", one->arg ? one->arg : "");
+        }
+        puts("Look at a Chronik cluster and change it, through the admin address of any node.\n");
+        print_commands(stdout, words, count);
+        printf("\nOptions, anywhere on the line:\n");
+        options_help(mask, print_option, &several);
+        printf("\nExit status: 0 done, 1 refused or failed, 2 wrong usage, 3 no node answered, 4 damage found,\n"
+               "5 not safe to stop.\n\nExamples:\n");
+        for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+                if (is_about(&commands[i], words, count))
                         printf("  chronik-ctl %s\n", commands[i].example);
 }
 
-static int usage(const char *fmt, ...) PRINTF_LIKE(1, 2);
-static int usage(const char *fmt, ...)
-{
-        va_list ap;
+/* ---- running ---- */
 
-        va_start(ap, fmt);
-        fputs("chronik-ctl: ", stderr);
-        vfprintf(stderr, fmt, ap);
-        fputs("\nTry 'chronik-ctl --help'.\n", stderr);
-        va_end(ap);
-        return CTL_USAGE;
+/* "cluster, node, ... and log" */
+static const char *nouns(void)
+{
+        static char text[200];
+        const char *last = NULL;
+        size_t len = 0, last_at = 0;
+
+        for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+                size_t n = strcspn(commands[i].words, " ");
+
+                if (last && !strncmp(last, commands[i].words, n + 1))
+                        continue;
+                last = commands[i].words;
+                last_at = len;
+                len += (size_t)snprintf(text + len, sizeof text - len, "%s%.*s", len ? ", " : "", (int)n, last);
+        }
+        last = strdup(text + last_at + 2);
+        if (!last)
+                abort();
+        snprintf(text + last_at, sizeof text - last_at, " and %s", last);
+        return text;
 }
 
-/* The command that @noun (and @verb, when not NULL) begin; NULL when there is none. */
-static const struct command *command_find(const char *noun, const char *verb)
+static int not_a_command(char **words, int count)
 {
-        for (size_t i = 0; noun && i < ARRAY_LEN(commands); i++)
-                if (is_about(&commands[i], noun, verb))
-                        return &commands[i];
-        return NULL;
-}
+        const struct command *best = NULL;
+        int most = 0;
 
-static int no_such_verb(const char *noun, const char *verb)
-{
-        if (verb)
-                fprintf(stderr, "chronik-ctl: '%s' does not do '%s'; it does:\n", noun, verb);
+        for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+                if (words_fit(&commands[i], words, count) > most) {
+                        most = words_fit(&commands[i], words, count);
+                        best = &commands[i];
+                }
+        if (!count)
+                return ctl_usage("nothing to do: name a noun and a verb, such as 'cluster info'");
+        if (!best)
+                return ctl_usage("there is no noun '%s'; there are %s", words[0], nouns());
+        fprintf(stderr, most < count ? "chronik-ctl: '" : "chronik-ctl: what is '");
+        for (int i = 0; i < most; i++)
+                fprintf(stderr, "%s%s", i ? " " : "", words[i]);
+        if (most < count)
+                fprintf(stderr, "' does not do '%s'; it does:\n", words[most]);
         else
-                fprintf(stderr, "chronik-ctl: what is '%s' to do? It does:\n", noun);
-        print_commands(stderr, noun, NULL);
+                fprintf(stderr, "' to do? It does:\n");
+        print_commands(stderr, words, most);
         return CTL_USAGE;
 }
 
-/* @given: what was on the line of WITH_... */
+/* Words of @arg: how many there must be, and may be. */
+static void arg_count(const char *arg, int *ret_least, int *ret_most)
+{
+        bool optional = false, inside = false;
+
+        *ret_least = *ret_most = 0;
+        for (; arg && *arg; arg++) {
+                optional |= *arg == '[';
+                if (*arg == ' ' || *arg == '[' || *arg == ']') {
+                        inside = false;
+                } else if (!inside) {
+                        inside = true;
+                        ++*ret_most;
+                        *ret_least += !optional;
+                }
+        }
+}
+
 static int run(struct ctl *c, int count, char **words, unsigned given)
 {
-        const struct command *cmd = command_find(count ? words[0] : NULL, count >= 2 ? words[1] : NULL);
-        int least, most;
+        const struct command *cmd = NULL;
+        int named, least, most;
 
-        if (count == 0)
-                return usage("nothing to do: name a noun and a verb, such as 'cluster info'");
-        if (!command_find(words[0], NULL))
-                return usage("there is no noun '%s'; there are cluster, topic, group and log", words[0]);
-        if (!cmd || count == 1)
-                return no_such_verb(words[0], count >= 2 ? words[1] : NULL);
-        most = !cmd->arg ? 2 : *cmd->arg == '[' ? 4 : 3;
-        least = most == 3 ? 3 : 2;
-        if (count < least || (count > 2 && cmd->arg && !*words[2]))
-                return usage("'%s %s' needs a %s", cmd->noun, cmd->verb, cmd->arg);
+        for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+                if (words_fit(&commands[i], words, count) == words_count(&commands[i]))
+                        cmd = &commands[i];
+        if (!cmd)
+                return not_a_command(words, count);
+        named = words_count(cmd);
+        words += named;
+        count -= named;
+        arg_count(cmd->arg, &least, &most);
+        if (count < least || (count && most && !*words[0]))
+                return ctl_usage("'%s' needs a %s", cmd->words, cmd->arg);
         if (count > most)
-                return usage("'%s' is one word too many after '%s %s'", words[most], cmd->noun, cmd->verb);
-        if (given & ~cmd->with & WITH_DETAILED)
-                return usage("--detailed goes with 'topic get' only");
-        if (given & ~cmd->with & WITH_TOPIC)
-                return usage("--partitions, --replication-factor and --config go with 'topic create' only");
-        if (given & ~cmd->with & WITH_VERIFY)
-                return usage("--rate, --data-dir and --dir go with 'log verify' only");
-        c->second = count > 3 ? words[3] : NULL;
-        return cmd->fn(c, count > 2 ? words[2] : NULL);
-}
+                return ctl_usage("'%s' is one word too many after '%s'", words[most], cmd->words);
+        if (given & ~cmd->with) {
+                unsigned wrong = given & ~cmd->with;
 
-/* HOST:PORT, or HOST for the usual port. False: something else, such as a URL. */
-static bool server_read(struct ctl *c, const char *text)
-{
-        const char *colon = strrchr(text, ':'), *bracket = strrchr(text, ']');
-        char *with_port;
-
-        if (!*text || strpbrk(text, "/?#@ ") || (colon && !colon[1]))
-                return false;
-        c->server = text;
-        if (colon && (!bracket || bracket < colon))
-                return true;
-        if (asprintf(&with_port, "%s:9644", text) < 0)
-                abort();
-        c->server = with_port;
-        return true;
-}
-
-static bool number_read(const char *text, int max, int *ret)
-{
-        char *end;
-        long v;
-
-        errno = 0;
-        v = strtol(text, &end, 10);
-        if (errno || !*text || *end || v < 1 || v > max)
-                return false;
-        *ret = (int)v;
-        return true;
-}
-
-/* "50M": a number of bytes, with K, M or G for multiples of 1024. */
-static bool bytes_read(const char *text, long long *ret)
-{
-        static const char units[] = "KMG";
-        char *end;
-        long long v;
-        int shift = 0;
-
-        errno = 0;
-        v = strtoll(text, &end, 10);
-        if (*end && strchr(units, *end))
-                shift = 10 * (int)(strchr(units, *end++) - units + 1);
-        if (errno || !*text || *end || v < 1 || v > INT64_MAX >> shift)
-                return false;
-        *ret = v << shift;
-        return true;
-}
-
-static bool config_read(struct ctl *c, const char *text)
-{
-        const char *at = strchr(text, '=');
-        char *name = at && at != text ? strndup(text, (size_t)(at - text)) : NULL;
-
-        if (!name)
-                return false;
-        json_object_set_new(c->configs, name, json_string(at + 1));
-        free(name);
-        return true;
+                return ctl_usage("%s goes with %s only", options_given(wrong), commands_with(wrong & -wrong, "'"));
+        }
+        c->second = count > 1 ? words[1] : NULL;
+        return cmd->fn(c, count ? words[0] : NULL);
 }
 
 /* A full disk or a closed pipe behind standard output is a failure too. */
@@ -238,93 +300,28 @@ static int output_end(int status)
         return CTL_FAILED;
 }
 
-/* What getopt gives for each option. */
-enum {
-        OPT_SERVER = 1,
-        OPT_JSON,
-        OPT_DETAILED,
-        OPT_PARTITIONS,
-        OPT_FACTOR,
-        OPT_CONFIG,
-        OPT_RATE,
-        OPT_DATA_DIR,
-        OPT_DIR,
-        OPT_VERSION,
-        OPT_HELP
-};
-static const struct option options[] = {
-        { "server", required_argument, NULL, OPT_SERVER },
-        { "json", no_argument, NULL, OPT_JSON },
-        { "detailed", no_argument, NULL, OPT_DETAILED },
-        { "partitions", required_argument, NULL, OPT_PARTITIONS },
-        { "replication-factor", required_argument, NULL, OPT_FACTOR },
-        { "config", required_argument, NULL, OPT_CONFIG },
-        { "rate", required_argument, NULL, OPT_RATE },
-        { "data-dir", required_argument, NULL, OPT_DATA_DIR },
-        { "dir", required_argument, NULL, OPT_DIR },
-        { "version", no_argument, NULL, OPT_VERSION },
-        { "help", no_argument, NULL, OPT_HELP },
-        { 0 },
-};
-
-/* Whose command an option goes with; 0: all. */
-static unsigned option_with(int opt)
+static bool is_known(char **words, int count)
 {
-        return opt == OPT_DETAILED                                               ? WITH_DETAILED
-               : opt == OPT_PARTITIONS || opt == OPT_FACTOR || opt == OPT_CONFIG ? WITH_TOPIC
-               : opt == OPT_RATE || opt == OPT_DATA_DIR || opt == OPT_DIR        ? WITH_VERIFY
-                                                                                 : 0;
-}
-
-/* An option with a value that is kept as it is, or must be read. Return: CTL_OK or CTL_USAGE, told. */
-static int option_take(struct ctl *c, int opt, const char *value)
-{
-        if (opt == OPT_JSON)
-                c->json = true;
-        else if (opt == OPT_DETAILED)
-                c->detailed = true;
-        else if (opt == OPT_DATA_DIR)
-                c->data_dir = value;
-        else if (opt == OPT_DIR)
-                c->dir = value;
-        else if (opt == OPT_RATE && !bytes_read(value, &c->bytes_per_second))
-                return usage("--rate %s: a number of bytes is needed, such as 50M", value);
-        else if (opt == OPT_PARTITIONS && !number_read(value, 10000, &c->partitions))
-                return usage("--partitions %s: a number from 1 to 10000 is needed", value);
-        else if (opt == OPT_FACTOR && !number_read(value, 32, &c->replication_factor))
-                return usage("--replication-factor %s: a number from 1 to 32 is needed", value);
-        else if (opt == OPT_CONFIG && !config_read(c, value))
-                return usage("--config %s: NAME=VALUE is needed", value);
-        else if (opt == '?') /* getopt has said why */
-                return fputs("Try 'chronik-ctl --help'.\n", stderr), CTL_USAGE;
-        return CTL_OK;
+        for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+                if (is_about(&commands[i], words, count))
+                        return true;
+        return false;
 }
 
 int main(int argc, char **argv)
 {
-        const char *server = getenv("CHRONIK_SERVER");
-        struct ctl c = { .partitions = -1, .replication_factor = -1, .configs = json_object() };
+        struct ctl c = { .partitions = -1, .replication_factor = -1, .node = -1, .configs = json_object() };
         unsigned given = 0;
-        bool help = false;
-        int opt, status;
+        bool help, version;
+        int status;
 
         if (!setlocale(LC_CTYPE, "C.UTF-8"))
                 setlocale(LC_CTYPE, ""); /* it only makes columns straight */
-        if (!server || !*server)
-                server = "127.0.0.1:9644";
-        while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
-                given |= option_with(opt);
-                if (opt == OPT_VERSION)
-                        return output_end(puts("chronik-ctl " CHRONIK_VERSION) < 0);
-                help |= opt == OPT_HELP;
-                if (opt == OPT_SERVER)
-                        server = optarg;
-                status = option_take(&c, opt, optarg);
-                if (status)
-                        return status;
-        }
-        if (!server_read(&c, server))
-                return usage("--server %s: HOST:PORT is needed, such as 127.0.0.1:9644", server);
+        status = options_read(&c, argc, argv, &given, &help, &version);
+        if (status)
+                return status;
+        if (version)
+                return output_end(puts("chronik-ctl " CHRONIK_VERSION) < 0);
         argc -= optind;
         argv += optind;
         if (argc && !strcmp(argv[0], "help")) {
@@ -332,11 +329,12 @@ int main(int argc, char **argv)
                 argc--;
                 argv++;
         }
-        if (help && (!argc || command_find(argv[0], argc >= 2 ? argv[1] : NULL))) {
-                print_help(argc ? argv[0] : NULL, argc >= 2 ? argv[1] : NULL);
-                status = CTL_OK;
-        } else {
+        if (!help) {
                 status = run(&c, argc, argv, given);
+        } else if (is_known(argv, argc)) {
+                print_help(argv, argc);
+        } else {
+                status = not_a_command(argv, argc);
         }
         return output_end(status);
 }

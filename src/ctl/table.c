@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <wchar.h>
 
 #include "ctl/ctl.h"
@@ -136,5 +137,30 @@ const char *table_bytes(json_int_t bytes, char text[32])
                 u++;
         }
         snprintf(text, 32, u ? "%.1f %s" : "%.0f %s", v, units[u]);
+        return text;
+}
+
+const char *table_span(json_int_t ms, char text[32])
+{
+        static const struct {
+                const char *name;
+                json_int_t ms;
+        } units[] = { { "ms", 1 }, { "s", 1000 }, { "min", 60000 }, { "h", 3600000 }, { "d", 86400000 } };
+        unsigned u = 0;
+
+        /* the largest unit of which there are at least two and a half: what is cut off is no more than a third */
+        while (u < ARRAY_LEN(units) - 1 && ms * 2 >= units[u + 1].ms * 5)
+                u++;
+        snprintf(text, 32, "%" JSON_INTEGER_FORMAT " %s", ms / units[u].ms, units[u].name);
+        return text;
+}
+
+const char *table_time(json_int_t ms, char text[32])
+{
+        time_t t = (time_t)(ms / 1000);
+        struct tm tm;
+
+        if (!gmtime_r(&t, &tm) || !strftime(text, 32, "%Y-%m-%d %H:%M:%S UTC", &tm))
+                snprintf(text, 32, "-");
         return text;
 }

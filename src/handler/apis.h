@@ -38,10 +38,13 @@ enum {
         KAPI_ALTER_PARTITION_REASSIGNMENTS = 45,
         KAPI_LIST_PARTITION_REASSIGNMENTS = 46,
         KAPI_OFFSET_DELETE = 47,
+        KAPI_DESCRIBE_QUORUM = 55,
         KAPI_UPDATE_FEATURES = 57,
         KAPI_DESCRIBE_CLUSTER = 60,
         KAPI_UNREGISTER_BROKER = 64,
         KAPI_DESCRIBE_TOPIC_PARTITIONS = 75,
+        KAPI_ADD_RAFT_VOTER = 80,
+        KAPI_REMOVE_RAFT_VOTER = 81,
 };
 
 struct handler_api {
@@ -85,10 +88,13 @@ struct handler_api {
         API(ALTER_PARTITION_REASSIGNMENTS, 0, 1, 0, alter_partition_reassignments) \
         API(LIST_PARTITION_REASSIGNMENTS, 0, 0, 0, list_partition_reassignments) \
         API(OFFSET_DELETE, 0, 0, 0, offset_delete) \
+        API(DESCRIBE_QUORUM, 0, 2, 0, describe_quorum) \
         API(UPDATE_FEATURES, 0, 2, 0, update_features) \
         API(DESCRIBE_CLUSTER, 0, 2, 0, describe_cluster) \
         API(UNREGISTER_BROKER, 0, 0, 0, unregister_broker) \
-        API(DESCRIBE_TOPIC_PARTITIONS, 0, 0, 0, describe_topic_partitions)
+        API(DESCRIBE_TOPIC_PARTITIONS, 0, 0, 0, describe_topic_partitions) \
+        API(ADD_RAFT_VOTER, 0, 1, 0, add_raft_voter) \
+        API(REMOVE_RAFT_VOTER, 0, 0, 0, remove_raft_voter)
 
 #define API_FUNCTION(NAME, min, max, advertised, fn) void handler_##fn(struct rq *rq);
 HANDLER_APIS(API_FUNCTION)

@@ -33,6 +33,12 @@ int16_t error_of_controller(enum controller_outcome outcome)
                 return KERR_INVALID_CONFIG;
         case CONTROLLER_E_BROKER_UNKNOWN:
                 return KERR_BROKER_ID_NOT_REGISTERED;
+        case CONTROLLER_E_VOTER_KNOWN:
+                return KERR_DUPLICATE_VOTER;
+        case CONTROLLER_E_VOTER_UNKNOWN:
+                return KERR_VOTER_NOT_FOUND;
+        case CONTROLLER_E_VOTER_CHANGE: /* asking again would not help: a client gives up */
+                return KERR_INVALID_REQUEST;
         case CONTROLLER_E_NO_SPACE:
                 return KERR_KAFKA_STORAGE_ERROR;
         case CONTROLLER_E_RESOURCE:

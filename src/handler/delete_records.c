@@ -26,6 +26,9 @@ static int16_t delete_one(struct rq *rq, struct str topic, const struct delete_r
         error = resolve_partition(rq, UUID_ZERO, topic, in->partition_index, &p);
         if (error)
                 return error;
+        error = error_of_log(partition_check_epoch(p, -1)); /* the leader's business; followers' logs follow */
+        if (error)
+                return error;
         if (!partition_is_deletable(p))
                 return KERR_POLICY_VIOLATION;
         partition_view(p, &view);

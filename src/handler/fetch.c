@@ -7,7 +7,7 @@
  *
  * Sources: KIP-227 (sessions), KIP-320 (epochs), KIP-74 (limits: at least one batch), KIP-516 (topic ids). */
 #include "base/err.h"
-#include "handler/internal.h"
+#include "handler/leader_hint.h"
 #include "wire/codec.h"
 #include "wire/messages.h"
 
@@ -24,6 +24,7 @@ static_assert(2 * FETCH_SLICES_MAX + 1 <= 4096, "an answer's pieces fit into net
 struct fetch_work {
         struct partition *partition;  /* NULL: item->error says why */
         int64_t seen_end;             /* what was visible when it was read last */
+        int32_t reader;               /* the client is to read from this node; -1: from us */
         struct plog_slice slice;      /* held when len is not 0 */
         struct plog_aborted *aborted; /* in the slice; for readers of committed records */
         size_t aborted_count;
@@ -47,6 +48,7 @@ struct fetch_op {
         size_t aborted_left; /* so many more transactions are told of */
         bool full;           /* the answer takes no more records, however few min_bytes are there */
         int outcome;         /* of the read on the pool */
+        struct leader_hints hints;
 };
 
 /* ---- reading ---- */
@@ -110,13 +112,46 @@ static int16_t check_old_client(const struct fetch_op *op, struct partition *p)
         return conf.compression == CODEC_ZSTD ? KERR_UNSUPPORTED_COMPRESSION_TYPE : 0;
 }
 
+/* Clients that say where they stand may read from followers (KIP-392): they know what to do when one is behind. Others come here
+ * because the leader has moved, and had better learn that at once. */
+static int16_t check_role(const struct fetch_op *op, struct partition *p, const struct fetch_item *item)
+{
+        return error_of_log(op->req.rack_id.len ? partition_check_read(p, item->current_leader_epoch)
+                                                : partition_check_epoch(p, item->current_leader_epoch));
+}
+
+static bool is_in_rack(const struct fetch_op *op, int32_t node)
+{
+        const struct meta_broker *b = meta_image_broker(op->rq->image, node);
+
+        return b && !b->fenced && b->rack.p && str_equal(b->rack, op->req.rack_id);
+}
+
+/* A follower in the client's rack that is in sync and has what the client asks for, the one that has most; -1: none, or
+ * the leader is in that rack, too. Source: KIP-392, Kafka's RackAwareReplicaSelector. */
+static int32_t find_reader(const struct fetch_op *op, struct partition *p, int64_t offset)
+{
+        struct partition_reader readers[INSYNC_REPLICAS_MAX];
+        const struct partition_reader *best = NULL;
+        unsigned count;
+
+        if (!op->req.rack_id.len || !op->rq->h->deps.conf->replication.read_from_rack ||
+            is_in_rack(op, op->rq->h->deps.node_id))
+                return -1;
+        count = partition_readers(p, offset, readers, ARRAY_LEN(readers));
+        for (unsigned i = 0; i < count; i++)
+                if ((!best || readers[i].end_offset > best->end_offset) && is_in_rack(op, readers[i].node))
+                        best = &readers[i];
+        return best ? best->node : -1;
+}
+
 /* What the answer says of the partition, and from where it may be read. What the client read last is judged first: one
  * that is ahead of us must be told where our logs part, which out of range would not say. */
 static int16_t view_item(struct fetch_op *op, struct fetch_item *item, int64_t *ret_below)
 {
         struct fetch_work *work = item->work;
         struct partition_view view;
-        int16_t error = error_of_log(partition_check_epoch(work->partition, item->current_leader_epoch));
+        int16_t error = check_role(op, work->partition, item);
 
         if (error)
                 return error;
@@ -127,11 +162,17 @@ static int16_t view_item(struct fetch_op *op, struct fetch_item *item, int64_t *
         if (item->diverging_epoch < 0 &&
             (item->fetch_offset < view.start_offset || item->fetch_offset > view.end_offset))
                 return KERR_OFFSET_OUT_OF_RANGE;
-        item->high_watermark = view.high_watermark;
-        item->stable_offset = view.stable_offset;
+        /* A new leader knows of a watermark that others may have told to be higher. It serves what is below and says -1, which
+         * clients take for "not told", so that nobody sees the end go back (as KIP-207 for ListOffsets). */
+        if (view.role != PARTITION_LEADER || view.watermark_known) {
+                item->high_watermark = view.high_watermark;
+                item->stable_offset = view.stable_offset;
+        }
         item->start_offset = view.start_offset;
         *ret_below = op->req.isolation_level ? view.stable_offset : view.high_watermark;
         work->seen_end = *ret_below;
+        if (view.role == PARTITION_LEADER && item->diverging_epoch < 0)
+                work->reader = find_reader(op, work->partition, item->fetch_offset);
         return 0;
 }
 
@@ -162,8 +203,10 @@ static int read_item(struct fetch_op *op, struct fetch_item *item, size_t len_ma
         int r;
 
         item->high_watermark = item->stable_offset = item->start_offset = -1;
+        work->reader = -1;
         item->error = view_item(op, item, &below);
-        if (item->error || item->diverging_epoch >= 0 || (!len_max && !at_least_one))
+        item->elsewhere = work->reader >= 0;
+        if (item->error || item->diverging_epoch >= 0 || work->reader >= 0 || (!len_max && !at_least_one))
                 return 0;
         r = plog_read(partition_log(work->partition),
                       &(struct plog_read_args){
@@ -214,7 +257,9 @@ static int read_all(struct fetch_op *op, size_t *ret_len, bool *ret_has_error)
                 total += item->records_len;
                 slices_count += item->records_len != 0;
                 left -= MIN2(left, item->records_len);
-                has_error |= item->error || item->diverging_epoch >= 0;
+                /* Who is to read elsewhere is told at once. */
+                has_error |=
+                        item->error || item->diverging_epoch >= 0 || ((struct fetch_work *)item->work)->reader >= 0;
         }
         op->full = total && (!left || slices_count == FETCH_SLICES_MAX);
         *ret_len = total;
@@ -260,13 +305,14 @@ static void fill_partition(struct fetch_op *op, struct fetch_item *item, struct 
                 ret->diverging_epoch.epoch = item->diverging_epoch;
                 ret->diverging_epoch.end_offset = item->diverging_end_offset;
         }
-        if (work->partition &&
+        ret->preferred_read_replica = work->reader;
+        if (op->rq->version >= 12 &&
             (item->error == KERR_FENCED_LEADER_EPOCH || item->error == KERR_NOT_LEADER_OR_FOLLOWER)) {
-                struct partition_view view;
+                struct leader_hint hint =
+                        leader_hint(op->rq, item->topic.id, item->topic.name, item->index, work->partition, &op->hints);
 
-                partition_view(work->partition, &view);
-                ret->current_leader.leader_id = op->rq->h->deps.node_id;
-                ret->current_leader.leader_epoch = view.leader_epoch;
+                ret->current_leader.leader_id = hint.leader;
+                ret->current_leader.leader_epoch = hint.epoch;
         }
         if (!work->slice.len)
                 return;
@@ -321,6 +367,24 @@ static bool fill_topics(struct fetch_op *op, struct fetch_response *rsp)
         return true;
 }
 
+/* Without memory the client asks for metadata. */
+static void tell_leaders(struct fetch_op *op, struct fetch_response *rsp)
+{
+        if (!op->hints.count || op->rq->version < 16)
+                return;
+        rsp->node_endpoints = ARENA_NEW_ARRAY(&op->rq->arena, struct fetch_response_node, op->hints.count);
+        for (int32_t i = 0; rsp->node_endpoints && i < op->hints.count; i++) {
+                struct fetch_response_node *n = &rsp->node_endpoints[rsp->node_endpoints_count++];
+                struct leader_place place = leader_hints_place(op->rq, &op->hints, i);
+
+                fetch_response_node_init(n);
+                n->node_id = place.id;
+                n->host = place.host;
+                n->port = place.port;
+                n->rack = place.rack;
+        }
+}
+
 static void op_free(struct fetch_op *op)
 {
         works_release(op);
@@ -342,6 +406,7 @@ static void answer(struct fetch_op *op)
                 rq_close_nomem(rq);
                 return;
         }
+        tell_leaders(op, &rsp);
         op_free(op);
         RQ_REPLY_EXT(rq, fetch_response, &rsp, items_count);
 }
@@ -530,6 +595,7 @@ static void works_start(struct fetch_op *op)
                 struct fetch_work *work = &op->works[i];
 
                 work->op = op;
+                work->reader = -1;
                 item->work = work;
                 item->diverging_epoch = -1;
                 item->high_watermark = item->stable_offset = item->start_offset = -1;

@@ -511,7 +511,7 @@ static bool item_has_news(struct fetch_session *s, const struct fetch_item *item
 {
         const struct session_partition *p = partition_find(s, &item->topic, item->index);
 
-        return !p || item->error || item->records_len || item->diverging_epoch >= 0 ||
+        return !p || item->error || item->records_len || item->elsewhere || item->diverging_epoch >= 0 ||
                p->known_high_watermark != item->high_watermark || p->known_start_offset != item->start_offset;
 }
 

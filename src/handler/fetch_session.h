@@ -38,8 +38,9 @@ struct fetch_item {
         int32_t diverging_epoch; /* -1: none */
         int64_t diverging_end_offset;
         size_t records_len;
-        void *work;   /* the fetch's own */
-        bool include; /* set by fetch_session_finish(): the response holds this partition */
+        bool elsewhere; /* the client is told of another node to read from */
+        void *work;     /* the fetch's own */
+        bool include;   /* set by fetch_session_finish(): the response holds this partition */
 };
 
 struct fetch_forget {

@@ -68,7 +68,7 @@ void handler_api_versions_unsupported(struct rq *rq);
  * rq->image) or a Kafka error code. */
 int16_t resolve_topic(struct rq *rq, struct uuid id, struct str name, const struct meta_topic **ret_topic);
 
-/* The partition led here, with a new reference. Return: 0 or a Kafka error code. */
+/* The partition that has a replica here, in whatever role, with a new reference. Return: 0 or a Kafka error code. */
 int16_t resolve_partition(struct rq *rq, struct uuid topic_id, struct str topic_name, int32_t index,
                           struct partition **ret_partition);
 

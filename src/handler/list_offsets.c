@@ -27,18 +27,29 @@ static void fill(struct list_offsets_response_partition *ret, int64_t timestamp,
         ret->leader_epoch = epoch;
 }
 
+/* What was the latest offset under the leader before may lie above what a new one knows to be replicated. Rather than go
+ * back, it asks for patience (KIP-207). */
+static int16_t error_not_yet(const struct rq *rq)
+{
+        return rq->version >= 5 ? KERR_OFFSET_NOT_AVAILABLE : KERR_LEADER_NOT_AVAILABLE;
+}
+
 /* What can be told without the disk. Return: false when the pool is needed. */
-static bool list_named(struct partition *p, int64_t timestamp, bool read_committed,
-                       struct list_offsets_response_partition *ret)
+static bool list_named(struct rq *rq, struct partition *p, int64_t timestamp, bool read_committed,
+                       struct list_offsets_response_partition *ret, int16_t *ret_error)
 {
         struct partition_view view;
         int64_t latest;
 
+        *ret_error = 0;
         partition_view(p, &view);
         latest = read_committed ? view.stable_offset : view.high_watermark;
         switch (timestamp) {
         case OFFSETS_LATEST:
-                fill(ret, -1, latest, view.leader_epoch);
+                if (!view.watermark_known)
+                        *ret_error = error_not_yet(rq);
+                else
+                        fill(ret, -1, latest, view.leader_epoch);
                 return true;
         case OFFSETS_EARLIEST:
         case OFFSETS_EARLIEST_LOCAL: /* all that is kept is local */
@@ -53,7 +64,7 @@ static bool list_named(struct partition *p, int64_t timestamp, bool read_committ
         }
 }
 
-static int16_t list_by_time(struct partition *p, int64_t timestamp, bool read_committed,
+static int16_t list_by_time(struct rq *rq, struct partition *p, int64_t timestamp, bool read_committed,
                             struct list_offsets_response_partition *ret)
 {
         struct partition_view view;
@@ -65,6 +76,8 @@ static int16_t list_by_time(struct partition *p, int64_t timestamp, bool read_co
         below = read_committed ? view.stable_offset : view.high_watermark;
         r = timestamp == OFFSETS_MAX_TIMESTAMP ? plog_find_max_time(partition_log(p), below, &at)
                                                : plog_find_time(partition_log(p), timestamp, below, &at);
+        if (r == PLOG_E_NOT_FOUND && !view.watermark_known)
+                return error_not_yet(rq);
         if (r == PLOG_E_NOT_FOUND) {
                 fill(ret, -1, -1, -1); /* no error: there is no such record */
                 return 0;
@@ -95,13 +108,13 @@ static int16_t list_partition(struct list_offsets_op *op, const struct list_offs
         error = resolve_partition(op->rq, UUID_ZERO, topic->name, in->partition_index, &p);
         if (!error)
                 error = error_of_log(partition_check_epoch(p, in->current_leader_epoch));
-        if (error || list_named(p, in->timestamp, op->req.isolation_level != 0, ret))
+        if (error || list_named(op->rq, p, in->timestamp, op->req.isolation_level != 0, ret, &error))
                 return error;
         if (!may_block) {
                 op->needs_disk = true;
                 return 0;
         }
-        return list_by_time(p, in->timestamp, op->req.isolation_level != 0, ret);
+        return list_by_time(op->rq, p, in->timestamp, op->req.isolation_level != 0, ret);
 }
 
 /* One topic named twice with the same partition is an error of the client (Kafka: INVALID_REQUEST for both). */

@@ -12,7 +12,7 @@
  * Sources: KIP-98 (idempotence), KIP-467 (record errors), KIP-516 (topic ids), KIP-951 (leader hints). */
 #include "base/err.h"
 #include "base/strbuf.h"
-#include "handler/internal.h"
+#include "handler/leader_hint.h"
 #include "wire/batch_records.h"
 #include "wire/messages.h"
 
@@ -215,11 +215,49 @@ static int16_t produce_partition(struct produce_op *op, const struct produce_req
 
 /* ---- the answer ---- */
 
+/* Where nothing was written because another node leads, the client is told which (KIP-951). */
+static void tell_leaders(struct produce_op *op)
+{
+        struct leader_hints hints = { 0 };
+        struct rq *rq = op->rq;
+
+        for (int32_t i = 0; i < op->rsp.responses_count; i++) {
+                struct produce_response_topic *t = &op->rsp.responses[i];
+
+                for (int32_t k = 0; k < t->partition_responses_count; k++) {
+                        struct produce_response_partition *p = &t->partition_responses[k];
+                        struct leader_hint hint;
+
+                        if (p->error_code != KERR_NOT_LEADER_OR_FOLLOWER)
+                                continue;
+                        hint = leader_hint(rq, t->topic_id, rq->version >= 13 ? STR_NULL : t->name, p->index, NULL,
+                                           &hints);
+                        p->current_leader.leader_id = hint.leader;
+                        p->current_leader.leader_epoch = hint.epoch;
+                }
+        }
+        if (!hints.count)
+                return;
+        op->rsp.node_endpoints = ARENA_NEW_ARRAY(&rq->arena, struct produce_response_node, hints.count);
+        for (int32_t i = 0; op->rsp.node_endpoints && i < hints.count; i++) {
+                struct produce_response_node *n = &op->rsp.node_endpoints[op->rsp.node_endpoints_count++];
+                struct leader_place place = leader_hints_place(rq, &hints, i);
+
+                produce_response_node_init(n);
+                n->node_id = place.id;
+                n->host = place.host;
+                n->port = place.port;
+                n->rack = place.rack;
+        }
+}
+
 static void op_answer(struct produce_op *op)
 {
         struct rq *rq = op->rq;
 
         loop_timer_stop(&op->timer);
+        if (op->has_error && rq->version >= 10)
+                tell_leaders(op);
         for (size_t i = 0; i < op->waits_total; i++)
                 partition_unref(op->waits[i].partition);
         RQ_REPLY(rq, produce_response, &op->rsp);
@@ -228,6 +266,7 @@ static void op_answer(struct produce_op *op)
 /* An append that cannot be confirmed: the client must not take its offset for granted. */
 static void wait_failed(struct produce_wait *w, int16_t error)
 {
+        w->op->has_error = true;
         w->rsp->error_code = error;
         w->rsp->base_offset = w->rsp->log_append_time_ms = w->rsp->log_start_offset = -1;
         handler_count_error(w->op->rq, error);

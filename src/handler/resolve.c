@@ -62,6 +62,8 @@ int16_t error_of_log(int outcome)
                 return KERR_UNKNOWN_LEADER_EPOCH;
         case PARTITION_E_NOT_ENOUGH_REPLICAS:
                 return KERR_NOT_ENOUGH_REPLICAS;
+        case PARTITION_E_NOT_ENOUGH_AFTER:
+                return KERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND;
         case PLOG_E_FAILED:
         case PLOG_E_DAMAGED:
         case -EIO:

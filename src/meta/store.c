@@ -10,7 +10,7 @@
 #include "base/crc32c.h"
 #include "base/strbuf.h"
 #include "meta/builder.h"
-#include "meta/delta.h"
+#include "meta/rows.h"
 #include "sys/file.h"
 
 #define STORE_MAGIC "chronik-image"
@@ -18,18 +18,6 @@
 /* Address space, not memory; small enough that an idle node shows little, large enough for some 10,000 partitions. */
 #define MAP_LEN_INITIAL (16u << 20)
 #define MAP_LEN_MAX ((size_t)64 << 30)
-#define KEY_LEN_MAX 511 /* LMDB's */
-
-/* First byte of a key. In the order in which loading must meet them: a partition needs its topic. */
-enum row {
-        ROW_HEAD = 'a',
-        ROW_FEATURE = 'f',
-        ROW_BROKER = 'g',
-        ROW_DISRUPTION = 'h',
-        ROW_TOPIC = 't',
-        ROW_PARTITION = 'u',
-        ROW_CONFIG = 'v'
-};
 
 struct meta_store {
         MDB_env *env;
@@ -43,13 +31,6 @@ struct put {
         MDB_txn *txn;
         MDB_dbi dbi;
         struct strbuf value;
-        struct arena mem;
-        const struct meta_topic *topic;
-};
-
-struct key {
-        uint8_t bytes[KEY_LEN_MAX];
-        size_t len;
 };
 
 static int errno_of(int mdb_rc)
@@ -71,67 +52,23 @@ static void say(char *why, size_t why_size, const char *fmt, ...)
         va_end(ap);
 }
 
-/* ---- keys ---- */
-
-static void key_start(struct key *k, enum row row)
-{
-        k->bytes[0] = (uint8_t)row;
-        k->len = 1;
-}
-
-/* Text longer than the key has room for goes in by its checksum and its beginning: equal text still gives an equal key,
- * and the row's record holds the whole. Two long names that collide would need equal beginnings and CRC-32C. */
-static void key_add(struct key *k, const void *data, size_t len, size_t len_max)
-{
-        if (len > len_max) {
-                store_be32(k->bytes + k->len, crc32c(0, data, len));
-                k->len += 4;
-                len = len_max - 4;
-        }
-        if (len)
-                memcpy(k->bytes + k->len, data, len);
-        k->len += len;
-}
-
-static void key_of_partition(struct key *k, struct uuid topic, int32_t index)
-{
-        key_start(k, ROW_PARTITION);
-        key_add(k, topic.b, 16, 16);
-        store_be32(k->bytes + k->len, (uint32_t)index);
-        k->len += 4;
-}
-
-static void key_of_config(struct key *k, const struct meta_resource_key *resource, struct str name)
-{
-        key_start(k, ROW_CONFIG);
-        k->bytes[k->len++] = (uint8_t)resource->type;
-        key_add(k, resource->name.p, resource->name.len, 250);
-        k->bytes[k->len++] = 0;
-        key_add(k, name.p, name.len, 250);
-}
-
-static void key_of_broker(struct key *k, int32_t id)
-{
-        key_start(k, ROW_BROKER);
-        store_be32(k->bytes + k->len, (uint32_t)id);
-        k->len += 4;
-}
-
 /* ---- writing ---- */
 
-static int row_remove(struct put *p, struct key *k)
+static int row_remove(void *arg, struct span k)
 {
-        MDB_val key = { k->len, k->bytes };
+        const struct put *p = arg;
+        MDB_val key = { k.len, (void *)k.data };
         int rc = mdb_del(p->txn, p->dbi, &key, NULL);
 
         return rc == MDB_NOTFOUND ? 0 : errno_of(rc);
 }
 
 /* A row is the CRC-32C of its framed record, and that. */
-static int row_put(struct put *p, struct key *k, const struct meta_record *rec)
+static int row_put(void *arg, struct span k, const struct meta_record *rec)
 {
+        struct put *p = arg;
         size_t len = meta_record_size(rec);
-        MDB_val key = { k->len, k->bytes }, value;
+        MDB_val key = { k.len, (void *)k.data }, value;
         struct writer w;
         char *at;
 
@@ -146,116 +83,11 @@ static int row_put(struct put *p, struct key *k, const struct meta_record *rec)
         return errno_of(mdb_put(p->txn, p->dbi, &key, &value, 0));
 }
 
-static int put_partition(void *arg, const struct meta_partition *before, const struct meta_partition *after)
-{
-        struct put *p = arg;
-        struct meta_record rec;
-        struct key k;
-
-        key_of_partition(&k, p->topic->id, after ? after->index : before->index);
-        if (!after)
-                return row_remove(p, &k);
-        rec.type = META_PARTITION;
-        meta_partition_to_record(after, p->topic->id, &rec.partition);
-        return row_put(p, &k, &rec);
-}
-
-static int put_topic(struct put *p, const struct meta_topic_change *ch)
-{
-        struct meta_record rec;
-        struct key k;
-        int r = 0;
-
-        p->topic = ch->after ? ch->after : ch->before;
-        key_start(&k, ROW_TOPIC);
-        key_add(&k, p->topic->id.b, 16, 16);
-        if (!ch->after) {
-                r = row_remove(p, &k);
-        } else if (!ch->before) {
-                meta_record_init(&rec, META_TOPIC);
-                rec.topic.topic_id = p->topic->id;
-                rec.topic.name = p->topic->name;
-                r = row_put(p, &k, &rec);
-        }
-        return r ? r : meta_topic_diff(ch->before, ch->after, put_partition, p);
-}
-
-static int put_broker(struct put *p, const struct meta_broker_change *ch)
-{
-        struct meta_record rec = { .type = META_BROKER };
-        struct key k;
-        int r;
-
-        key_of_broker(&k, ch->after ? ch->after->id : ch->before->id);
-        if (!ch->after)
-                return row_remove(p, &k);
-        r = meta_broker_to_record(ch->after, &p->mem, &rec.broker);
-        return r ? r : row_put(p, &k, &rec);
-}
-
-static int put_configs(struct put *p, const struct meta_configs_change *ch)
-{
-        const struct meta_resource_key *resource = ch->after ? &ch->after->key : &ch->before->key;
-        struct meta_record rec;
-        struct key k;
-        int r = 0;
-
-        for (uint32_t i = 0; !r && ch->before && i < ch->before->count; i++) {
-                const struct meta_config *c = &ch->before->items[i];
-
-                key_of_config(&k, resource, c->name);
-                if (str_is_null(meta_configs_get(ch->after, c->name)))
-                        r = row_remove(p, &k);
-        }
-        for (uint32_t i = 0; !r && ch->after && i < ch->after->count; i++) {
-                const struct meta_config *c = &ch->after->items[i];
-
-                if (str_equal(meta_configs_get(ch->before, c->name), c->value))
-                        continue;
-                key_of_config(&k, resource, c->name);
-                meta_record_init(&rec, META_CONFIG);
-                rec.config.resource_type = resource->type;
-                rec.config.resource_name = resource->name;
-                rec.config.name = c->name;
-                rec.config.value = c->value;
-                r = row_put(p, &k, &rec);
-        }
-        return r;
-}
-
-static int put_feature(void *arg, void *before, void *after)
-{
-        const struct meta_feature *f = after ? after : before;
-        struct meta_record rec;
-        struct key k;
-
-        key_start(&k, ROW_FEATURE);
-        key_add(&k, f->name.p, f->name.len, 250);
-        if (!after)
-                return row_remove(arg, &k);
-        meta_record_init(&rec, META_FEATURE);
-        rec.feature.name = f->name;
-        rec.feature.level = f->level;
-        return row_put(arg, &k, &rec);
-}
-
-static int put_disruption(struct put *p, const struct meta_disruption *x)
-{
-        struct meta_record rec = { .type = META_DISRUPTION };
-        struct key k;
-
-        key_start(&k, ROW_DISRUPTION);
-        if (!x)
-                return row_remove(p, &k);
-        meta_disruption_to_record(x, &rec.disruption);
-        return row_put(p, &k, &rec);
-}
-
 /* The head row: magic, format, index, term, next producer id, cluster id, CRC over all before it. */
 static int put_head(struct put *p, const struct meta_image *i)
 {
         size_t len = sizeof STORE_MAGIC - 1 + 2 + 8 + 4 + 8 + 2 + i->cluster_id.len + 4;
-        uint8_t head = ROW_HEAD;
+        uint8_t head = META_ROW_HEAD;
         MDB_val key = { 1, &head }, value;
         struct writer w;
         char *at;
@@ -277,23 +109,6 @@ static int put_head(struct put *p, const struct meta_image *i)
         return errno_of(mdb_put(p->txn, p->dbi, &key, &value, 0));
 }
 
-static int put_changes(struct put *p, const struct meta_delta *d)
-{
-        int r = 0;
-
-        for (uint32_t i = 0; !r && i < d->topics_count; i++)
-                r = put_topic(p, &d->topics[i]);
-        for (uint32_t i = 0; !r && i < d->brokers_count; i++)
-                r = put_broker(p, &d->brokers[i]);
-        for (uint32_t i = 0; !r && i < d->configs_count; i++)
-                r = put_configs(p, &d->configs[i]);
-        if (!r)
-                r = pmap_diff(&d->before->features, &d->after->features, put_feature, p);
-        if (!r && d->before->disruption != d->after->disruption)
-                r = put_disruption(p, d->after->disruption);
-        return r ? r : put_head(p, d->after);
-}
-
 /* One attempt. -EOVERFLOW: the map is too small. */
 static int commit_once(struct meta_store *s, const struct meta_delta *d)
 {
@@ -302,10 +117,10 @@ static int commit_once(struct meta_store *s, const struct meta_delta *d)
 
         if (r)
                 return r;
-        arena_init(&p.mem, 0);
-        r = put_changes(&p, d);
+        r = meta_rows_walk(d, &(struct meta_rows_sink){ .put = row_put, .remove = row_remove, .arg = &p });
+        if (!r)
+                r = put_head(&p, d->after);
         strbuf_fini(&p.value);
-        arena_fini(&p.mem);
         if (r) {
                 mdb_txn_abort(p.txn);
                 return r;
@@ -394,7 +209,7 @@ static int load_row(struct load *l, struct span key, struct span value, struct a
         uint32_t crc;
         int r;
 
-        if (key.len == 1 && key.data[0] == ROW_HEAD)
+        if (key.len == 1 && key.data[0] == META_ROW_HEAD)
                 return load_head(l, value);
         if (!l->has_head) { /* the head has the smallest key of all */
                 say(l->why, l->why_size, "is an LMDB file of something else");
@@ -539,6 +354,16 @@ struct meta_store *meta_store_close(struct meta_store *s)
         meta_image_unref(s->image);
         free(s);
         return NULL;
+}
+
+int64_t meta_store_bytes(const struct meta_store *s)
+{
+        MDB_envinfo info;
+        MDB_stat stat;
+
+        if (mdb_env_info(s->env, &info) || mdb_env_stat(s->env, &stat))
+                return 0;
+        return (int64_t)(info.me_last_pgno + 1) * stat.ms_psize;
 }
 
 int64_t meta_store_index(const struct meta_store *s)

@@ -32,5 +32,8 @@ DEFINE_FREEP(struct meta_store, meta_store_close)
  * Return: 0 or negative errno; -ENOSPC when the volume is full. */
 int meta_store_commit(struct meta_store *s, struct meta_image *image);
 
+/* Bytes of its file, which are what it once had at most: LMDB gives none back. 0 when it cannot be told. */
+int64_t meta_store_bytes(const struct meta_store *s);
+
 /* The index of the image that it holds. */
 int64_t meta_store_index(const struct meta_store *s);

@@ -1,7 +1,9 @@
 /* One connection's life.
  *
- *   NEW --start mail--> OPEN --net_conn_drain()--> DRAIN --all sent--> GONE
- *    \-- stopping -------\------ net_conn_close() --------------------/
+ *   NEW --start mail------------------> OPEN --net_conn_drain()--> DRAIN --all sent--> GONE
+ *    |  \                               /                                               ^
+ *    |   `--with TLS--> WAIT --> SHAKE-'          net_conn_close(), from every state ---'
+ *    `--net_dial()----> CONNECT -^--> OPEN
  *
  * GONE connections stay in memory while a request is in work or mail is on its way (holds). */
 #include <errno.h>
@@ -21,14 +23,30 @@ void net_conn_free_gone(struct net_conn *c)
 {
         ilist_unlink(&c->link);
         c->magic = 0;
+        free(c->dial);
         free(c);
+}
+
+/* Its place in the limits, and its owner. */
+static void tell_closed(struct net_conn *c, const char *reason)
+{
+        struct net_server *s = c->reactor->server;
+        uint8_t key[16];
+
+        if (c->dial) {
+                c->dial->close(c->dial->arg, c, reason);
+                return;
+        }
+        atomic_fetch_sub_explicit(&c->reactor->counters.connections_open, 1, memory_order_relaxed);
+        sock_address_key(&c->address, key);
+        net_limits_give(s->limits, key);
+        if (c->opened && s->cfg.ops.close)
+                s->cfg.ops.close(s->cfg.owner, c, reason);
 }
 
 void net_conn_close(struct net_conn *c, const char *reason, _Atomic uint64_t *counter)
 {
         struct net_reactor *r = c->reactor;
-        struct net_server *s = r->server;
-        uint8_t key[16];
 
         if (c->state == CONN_GONE)
                 return;
@@ -43,16 +61,14 @@ void net_conn_close(struct net_conn *c, const char *reason, _Atomic uint64_t *co
         ilist_unlink(&c->partial_link);
         ilist_unlink(&c->sender_link);
         ilist_push_back(&r->gone, &c->link);
+        tell_closed(c, reason);
+        if (c->slot)
+                net_tls_drop(c);
         c->fd = file_close(c->fd);
-        sock_address_key(&c->address, key);
-        net_limits_give(s->limits, key);
-        if (s->cfg.ops.close)
-                s->cfg.ops.close(s->cfg.owner, c, reason);
         net_read_drop(c);
         net_send_drop(c);
         net_request_drop_answered(c);
         r->conns_count--;
-        atomic_fetch_sub_explicit(&r->counters.connections_open, 1, memory_order_relaxed);
         net_conn_release(c); /* the one that kept it open */
         net_conn_release(c);
         net_reactor_check_stopped(r);
@@ -81,9 +97,11 @@ static void link_when(struct ilist *list, struct ilist *link, bool wanted)
 static void watch(struct net_conn *c)
 {
         struct net_reactor *r = c->reactor;
-        bool partial = net_read_is_partial(c) || c->state == CONN_DRAIN;
+        bool partial = net_read_is_partial(c) || c->state == CONN_DRAIN || c->state < CONN_OPEN;
+        bool write = c->send_blocked || c->state == CONN_CONNECT;
+        bool read = net_read_is_wanted(c) || c->state == CONN_SHAKE;
 
-        loop_io_set(&c->io, (net_read_is_wanted(c) ? LOOP_READ : 0) | (c->send_blocked ? LOOP_WRITE : 0));
+        loop_io_set(&c->io, (read ? LOOP_READ : 0) | (write ? LOOP_WRITE : 0));
         if (partial && ilist_is_empty(&c->partial_link)) {
                 c->partial_ms = loop_now_ms(r->loop);
                 c->partial_got = c->frame_got;
@@ -100,7 +118,8 @@ static void turn_send(struct net_conn *c)
 
         c->send_blocked = r == -EAGAIN;
         if (r && r != -EAGAIN)
-                net_conn_close(c, "write error", sock_is_peer_error(r) ? NULL : &c->reactor->counters.closed_error);
+                net_conn_close(c, r == -EPROTO && c->tls ? net_tls_why(c) : "write error",
+                               sock_is_peer_error(r) ? NULL : &c->reactor->counters.closed_error);
 }
 
 /* Bytes that were kept because the send queue was full, or because others had to have their turn, can go on; nobody
@@ -109,20 +128,26 @@ static bool can_go_on(struct net_conn *c)
 {
         bool complete = c->frame && c->frame_got == c->frame->size;
 
+        if (c->tls && net_tls_has_more(c) && net_read_is_wanted(c))
+                return true;
         return c->state == CONN_OPEN && !c->waits_memory && (c->left || complete) && net_request_may_start(c);
 }
 
 void net_conn_turn(struct net_conn *c)
 {
         net_conn_hold(c);
+        if (c->state == CONN_WAIT)
+                net_tls_begin(c);
         if (c->state == CONN_OPEN)
                 net_read_resume(c);
-        if (c->state != CONN_GONE)
+        if (c->tls && net_tls_has_more(c) && net_read_is_wanted(c))
+                net_read_socket(c);
+        if (c->state >= CONN_OPEN && c->state != CONN_GONE)
                 turn_send(c);
         c->turn_frames = 0;
         if (can_go_on(c))
                 net_reactor_kick(c->reactor, c);
-        if (c->state == CONN_DRAIN && !c->requests_count && !c->sends_count)
+        if (c->state == CONN_DRAIN && !c->requests_count && !c->sends_count && (!c->tls || net_tls_is_flushed(c)))
                 net_conn_close(c, c->close_reason, NULL);
         if (c->state != CONN_GONE)
                 watch(c);
@@ -134,9 +159,13 @@ static void on_io(struct loop_io *w, int events)
         struct net_conn *c = container_of(w, struct net_conn, io);
 
         net_conn_hold(c);
+        if (c->state == CONN_CONNECT)
+                net_dial_connected(c);
+        else if (c->state == CONN_SHAKE)
+                net_tls_turn(c);
         if (c->state == CONN_OPEN && (events & LOOP_READ)) {
                 net_read_socket(c);
-                if (c->state != CONN_GONE) {
+                if (c->state != CONN_GONE && !c->dial) {
                         ilist_unlink(&c->link); /* longest silent first */
                         ilist_push_back(&c->reactor->conns, &c->link);
                 }
@@ -154,40 +183,63 @@ static void on_mute_end(struct loop_timer *t)
         net_reactor_kick(c->reactor, c);
 }
 
-static void on_start(struct loop *l, struct mail *m)
+void net_conn_opened(struct net_conn *c)
 {
-        struct net_conn *c = container_of(m, struct net_conn, start_mail);
-        struct net_reactor *r = c->reactor;
+        struct net_server *s = c->reactor->server;
 
         c->state = CONN_OPEN;
-        c->active_ms = loop_now_ms(l);
-        ilist_push_back(&r->conns, &c->link);
+        c->opened = true;
+        c->active_ms = loop_now_ms(c->reactor->loop);
+        ilist_unlink(&c->partial_link); /* opening is over */
+        if (c->dial)
+                c->dial->open(c->dial->arg, c);
+        else if (s->cfg.ops.open)
+                s->cfg.ops.open(s->cfg.owner, c);
+}
+
+void net_conn_start(struct net_conn *c)
+{
+        struct net_reactor *r = c->reactor;
+
+        ilist_push_back(c->dial ? &r->dials : &r->conns, &c->link);
         r->conns_count++;
-        counter_add(&r->counters.connections_open, 1);
-        counter_add(&r->counters.connections_total, 1);
-        loop_io_init(&c->io, l, c->fd, on_io);
-        loop_timer_init(&c->mute, l, on_mute_end);
+        loop_io_init(&c->io, r->loop, c->fd, on_io);
+        loop_timer_init(&c->mute, r->loop, on_mute_end);
         net_conn_hold(c);
-        if (r->server->cfg.ops.open)
-                r->server->cfg.ops.open(r->server->cfg.owner, c);
         if (r->stopping)
                 net_conn_close(c, "stopping", NULL);
+        else if (c->dial)
+                c->state = CONN_CONNECT;
+        else if (c->slot)
+                net_tls_begin(c);
         else
+                net_conn_opened(c);
+        if (c->state != CONN_GONE)
                 watch(c);
         net_conn_release(c);
 }
 
-int net_conn_new(struct net_reactor *r, const char *listener, int fd, const struct sock_address *a)
+static void on_start(struct loop *l, struct mail *m)
+{
+        struct net_conn *c = container_of(m, struct net_conn, start_mail);
+
+        c->active_ms = loop_now_ms(l);
+        counter_add(&c->reactor->counters.connections_open, 1);
+        counter_add(&c->reactor->counters.connections_total, 1);
+        net_conn_start(c);
+}
+
+struct net_conn *net_conn_alloc(struct net_reactor *r, int fd, const struct sock_address *a)
 {
         struct net_conn *c = calloc(1, sizeof *c);
 
         if (!c)
-                return -ENOMEM;
+                return NULL;
         c->magic = NET_CONN_MAGIC;
         c->fd = fd;
         c->holds = 1;
         c->reactor = r;
-        c->listener = listener;
+        c->memory = r->server->memory;
         c->id = atomic_fetch_add(&r->server->next_conn_id, 1) + 1;
         c->address = *a;
         sock_format(a, c->peer);
@@ -196,15 +248,53 @@ int net_conn_new(struct net_reactor *r, const char *listener, int fd, const stru
         ilist_init(&c->ready_link);
         ilist_init(&c->partial_link);
         ilist_init(&c->sender_link);
+        ilist_init(&c->shake_link);
         ilist_init(&c->wait.link);
         ilist_init(&c->requests);
         ilist_init(&c->sends);
+        return c;
+}
+
+int net_conn_new(struct net_reactor *r, const struct net_listener *l, int fd, const struct sock_address *a)
+{
+        struct net_conn *c = net_conn_alloc(r, fd, a);
+
+        if (!c)
+                return -ENOMEM;
+        c->listener = l->name;
+        c->slot = l->tls;
         c->start_mail.fn = on_start;
         loop_post(r->loop, &c->start_mail);
         return 0;
 }
 
 /* ---- as the owner sees it ---- */
+
+void net_conn_hang_up(struct net_conn *c, const char *reason)
+{
+        loop_assert_here(c->reactor->loop);
+        if (c->state < CONN_OPEN)
+                net_conn_close(c, reason, NULL);
+        else
+                net_conn_drain(c, reason);
+}
+
+void net_conn_drop(struct net_conn *c, const char *reason)
+{
+        loop_assert_here(c->reactor->loop);
+        net_conn_close(c, reason, NULL);
+}
+
+int64_t net_conn_alive_ms(const struct net_conn *c)
+{
+        return MAX2(c->active_ms, c->drained_ms);
+}
+
+void net_conn_bytes(const struct net_conn *c, uint64_t *ret_in, uint64_t *ret_out)
+{
+        *ret_in = c->bytes_in;
+        *ret_out = c->bytes_out;
+}
 
 void net_conn_mute(struct net_conn *c, int64_t ms)
 {

@@ -52,7 +52,7 @@ static void adopt(struct net_listener *l, int fd, const struct sock_address *pee
         }
         sock_tune(fd);
         sock_set_buffers(fd, s->cfg.send_buffer_len, s->cfg.receive_buffer_len);
-        r = net_conn_new(&s->reactors[to], l->name, fd, peer);
+        r = net_conn_new(&s->reactors[to], l, fd, peer);
         if (r) {
                 net_limits_give(s->limits, key);
                 counter_add(&n->closed_error, 1);
@@ -95,6 +95,8 @@ static void on_start(struct loop *loop, struct mail *m)
 {
         struct net_listener *l = container_of(m, struct net_listener, start_mail);
 
+        if (l->fd < 0)
+                return; /* the stop was quicker */
         loop_io_init(&l->io, loop, l->fd, on_accept);
         loop_timer_init(&l->back_off, loop, on_back_off);
         loop_io_set(&l->io, LOOP_READ);
@@ -121,8 +123,10 @@ void net_listener_close(struct net_listener *l)
 {
         if (l->fd < 0)
                 return;
-        loop_io_set(&l->io, 0);
-        loop_timer_stop(&l->back_off);
+        if (l->io.loop) { /* else it never began to accept */
+                loop_io_set(&l->io, 0);
+                loop_timer_stop(&l->back_off);
+        }
         l->fd = file_close(l->fd);
         l->reserve_fd = file_close(l->reserve_fd);
 }

@@ -16,6 +16,7 @@ enum {
 
 /* ---- memory.c: the budget of frames, with a queue for those who must wait ---- */
 
+struct tls_slot;
 struct net_memory;
 
 struct net_memory_wait {
@@ -62,7 +63,8 @@ void net_limits_give(struct net_limits *l, const uint8_t key[16]);
 
 struct net_counters {
         _Atomic uint64_t connections_open, connections_total, bytes_in, bytes_out, frames_in;
-        _Atomic uint64_t closed_limit, closed_per_ip, closed_idle, closed_stalled, closed_bad_frame, closed_error;
+        _Atomic uint64_t closed_limit, closed_per_ip, closed_idle, closed_stalled, closed_bad_frame, closed_error,
+                closed_tls;
         _Atomic uint64_t waits_memory, sends_warm, sends_cold;
 };
 
@@ -79,13 +81,18 @@ struct net_reactor {
         unsigned number;
         struct net_server *server;
         struct loop *loop;
-        uint8_t *scratch;      /* SCRATCH_LEN */
-        struct ilist conns;    /* open ones, longest silent first */
+        uint8_t *scratch; /* SCRATCH_LEN */
+        uint8_t *tls_out; /* TLS_OUT_LEN, once there is TLS: what is being encrypted */
+        size_t tls_out_len;
+        struct ilist conns;    /* accepted ones, longest silent first */
+        struct ilist dials;    /* outgoing ones */
         struct ilist partials; /* those with a frame that is not complete, and those that are to close */
         struct ilist senders;  /* those whose socket takes no more */
         struct ilist ready;    /* those to be looked at before the loop waits */
         struct ilist gone;     /* closed, with unanswered requests or mail on its way */
         struct mail ready_mail;
+        struct ilist shake_waits; /* for their TLS handshake */
+        unsigned shakes_count;    /* TLS handshakes under way */
         bool ready_posted;
         bool stopping, stop_reported;
         unsigned conns_count;
@@ -110,6 +117,7 @@ struct net_listener {
         struct net_server *server;
         struct net_reactor *reactor;
         const char *name;
+        struct tls_slot *tls; /* NULL: plaintext */
         struct loop_io io;
         struct loop_timer back_off;
         int fd, reserve_fd;
@@ -125,14 +133,14 @@ void net_listener_close(struct net_listener *l);
 
 struct net_server {
         struct net_config cfg;
-        struct net_memory *memory;
+        struct net_memory *memory, *dial_memory;
         struct net_limits *limits;
         atomic_uint next_reactor;
         _Atomic uint64_t next_conn_id;
-        pthread_mutex_t listeners_lock; /* guards the two below and stopping */
+        pthread_mutex_t listeners_lock; /* guards the two below, admits and stopping; posts mail */
         struct net_listener *listeners[NET_LISTENERS_MAX];
         unsigned listeners_count;
-        bool stopping;
+        bool admits, stopping;
         int64_t stop_timeout_ms;
         atomic_uint reactors_left; /* that have not reported their stop */
         struct loop *stop_loop;
@@ -142,7 +150,7 @@ struct net_server {
 
 /* ---- conn.c ---- */
 
-enum conn_state { CONN_NEW, CONN_OPEN, CONN_DRAIN, CONN_GONE };
+enum conn_state { CONN_NEW, CONN_CONNECT, CONN_WAIT, CONN_SHAKE, CONN_OPEN, CONN_DRAIN, CONN_GONE };
 
 struct net_send {
         struct ilist link;
@@ -156,6 +164,8 @@ struct net_conn {
         unsigned magic;
         uint8_t state;
         bool muted, waits_memory, send_blocked, barrier, frame_overlap;
+        bool opened;         /* the owner was told of it */
+        bool shaking;        /* counted in the reactor's shakes_count */
         uint8_t turn_frames; /* handed over since others had their turn */
         uint8_t head_len;
         bool frames_are_large; /* the last one was, so the next one will be */
@@ -163,16 +173,21 @@ struct net_conn {
         int fd;
         unsigned holds; /* stack frames and mail that refer to this connection */
         struct net_reactor *reactor;
+        struct net_memory *memory; /* that its frames count against */
+        struct net_dial *dial;     /* of an outgoing one; NULL otherwise */
+        struct net_tls *tls;       /* NULL: plaintext */
+        struct tls_slot *slot;     /* what it is made from */
         const char *listener;
         const char *close_reason; /* while draining */
         void *user;
         uint64_t id;
-        struct ilist link, ready_link, partial_link, sender_link;
+        struct ilist link, ready_link, partial_link, sender_link, shake_link;
         struct loop_io io;
         struct loop_timer mute;
         struct net_memory_wait wait;
         struct mail start_mail;
-        int64_t active_ms, partial_ms, progress_ms;
+        int64_t active_ms, partial_ms, progress_ms, drained_ms;
+        uint64_t bytes_in, bytes_out;
         size_t partial_got; /* of the frame at partial_ms */
 
         /* reading */
@@ -199,7 +214,13 @@ static_assert(sizeof(struct net_conn) < 1024, "an idle connection stays small");
 
 /* A connection for @fd, taken over with its place in the limits; started on its reactor by mail. -ENOMEM: nothing
  * taken. */
-int net_conn_new(struct net_reactor *r, const char *listener, int fd, const struct sock_address *a);
+int net_conn_new(struct net_reactor *r, const struct net_listener *l, int fd, const struct sock_address *a);
+/* The inside of net_conn_new() and net_dial(): memory for a connection; and, on its reactor, its beginning. NULL: out
+ * of memory. */
+struct net_conn *net_conn_alloc(struct net_reactor *r, int fd, const struct sock_address *a);
+void net_conn_start(struct net_conn *c);
+/* Its socket is connected: from now on frames come and go. Any time after CONN_NEW. */
+void net_conn_opened(struct net_conn *c);
 /* Close now. @counter: the reason's, or NULL. */
 void net_conn_close(struct net_conn *c, const char *reason, _Atomic uint64_t *counter);
 /* Read no more; close when everything that is in work is answered and sent. */
@@ -214,6 +235,41 @@ static inline void net_conn_hold(struct net_conn *c)
 }
 /* May free @c. */
 void net_conn_release(struct net_conn *c);
+
+/* ---- dial.c ---- */
+
+/* The socket of a connection in CONN_CONNECT is writable. */
+void net_dial_connected(struct net_conn *c);
+/* Hand the frame that is complete to the owner of an outgoing connection. */
+void net_dial_frame(struct net_conn *c);
+
+/* ---- tls_conn.c: what read.c and send.c use where a connection has TLS (see tls_internal.h) ---- */
+
+struct net_tls;
+
+/* As sock_readv(), over the TLS of @c. */
+ssize_t net_tls_readv(struct net_conn *c, const struct iovec *iov, int iov_count);
+/* As sock_writev(): some of the bytes are encrypted, and on their way or kept until the socket takes them. */
+ssize_t net_tls_writev(struct net_conn *c, const struct iovec *iov, int iov_count);
+/* As sock_sendfile(). */
+ssize_t net_tls_sendfile(struct net_conn *c, int file_fd, int64_t pos, size_t len);
+/* To the socket with what is kept. Return: 0; -EAGAIN: some is left; another negative errno. */
+int net_tls_flush(struct net_conn *c);
+bool net_tls_is_flushed(const struct net_conn *c);
+/* There may be bytes to read that the socket will not tell of. */
+bool net_tls_has_more(const struct net_conn *c);
+/* Why a read or write failed with -EPROTO. */
+const char *net_tls_why(const struct net_conn *c);
+/* It is for TLS that the connection failed. */
+bool net_tls_is_refused(const struct net_conn *c);
+/* Go on with the handshake of a connection in CONN_SHAKE, which is opened or closed by it. */
+void net_tls_turn(struct net_conn *c);
+/* Begin it; or wait until there are fewer. */
+void net_tls_begin(struct net_conn *c);
+/* Out of the handshake, one way or the other: the next may begin. */
+void net_tls_end_shake(struct net_conn *c);
+/* Before the socket is closed. */
+void net_tls_drop(struct net_conn *c);
 
 /* ---- read.c ---- */
 

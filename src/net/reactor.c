@@ -4,7 +4,7 @@
 
 #include "net/net_internal.h"
 
-enum { SWEEP_MS_MIN = 20, SWEEP_MS_MAX = 1000 };
+enum { SWEEP_MS_MIN = 20, SWEEP_MS_MAX = 1000, WAIT_FACTOR = 4 };
 
 static void on_ready(struct loop *l, struct mail *m)
 {
@@ -47,19 +47,35 @@ static void sweep_idle(struct net_reactor *r, int64_t now_ms)
         }
 }
 
+/* Of one that is not open yet. Those that wait for their handshake wait for others, who each have their whole time. */
+static void sweep_opening(struct net_reactor *r, struct net_conn *c, int64_t now_ms)
+{
+        int64_t ms = r->server->cfg.open_ms_max * (c->state == CONN_WAIT ? WAIT_FACTOR : 1);
+        bool counted = c->dial || (c->tls && net_tls_is_refused(c));
+
+        if (now_ms - c->partial_ms < ms)
+                return;
+        if (c->state == CONN_CONNECT)
+                net_conn_close(c, "no connection came about in time", NULL);
+        else
+                net_conn_close(c, "the TLS handshake took too long", counted ? NULL : &r->counters.closed_tls);
+}
+
 static void sweep_stalled(struct net_reactor *r, int64_t now_ms)
 {
         int64_t stall_ms = r->server->cfg.stall_ms_max;
 
         ilist_for_each (c, &r->partials, struct net_conn, partial_link) {
-                if (c->state == CONN_DRAIN && now_ms - c->partial_ms >= stall_ms)
+                if (c->state < CONN_OPEN)
+                        sweep_opening(r, c, now_ms);
+                else if (c->state == CONN_DRAIN && now_ms - c->partial_ms >= stall_ms)
                         net_conn_close(c, "an answer took too long for a connection that is to close",
                                        &r->counters.closed_stalled);
                 else if (c->state == CONN_OPEN && net_read_is_stalled(c, now_ms))
                         net_conn_close(c, "a request stopped in the middle", &r->counters.closed_stalled);
         }
         ilist_for_each (c, &r->senders, struct net_conn, sender_link)
-                if (now_ms - c->progress_ms >= stall_ms)
+                if (!c->dial && now_ms - c->progress_ms >= stall_ms)
                         net_conn_close(c, "the peer takes no answers", &r->counters.closed_stalled);
 }
 
@@ -67,7 +83,10 @@ static int64_t sweep_period(const struct net_reactor *r)
 {
         int64_t ms = MIN2(r->server->cfg.idle_ms_max, r->server->cfg.stall_ms_max);
 
-        ms = MIN2(ms, r->server->cfg.hurry_ms_max) / 4;
+        ms = MIN2(ms, r->server->cfg.hurry_ms_max);
+        if (r->server->cfg.open_ms_max)
+                ms = MIN2(ms, r->server->cfg.open_ms_max);
+        ms /= 4;
         ms = MIN2(ms, (int64_t)SWEEP_MS_MAX);
         return MAX2(ms, (int64_t)SWEEP_MS_MIN);
 }
@@ -113,7 +132,9 @@ static void on_stop(struct loop *l, struct mail *m)
                 if (s->listeners[i]->reactor == r)
                         net_listener_close(s->listeners[i]);
         ilist_for_each (c, &r->conns, struct net_conn, link)
-                net_conn_drain(c, "stopping");
+                net_conn_hang_up(c, "stopping");
+        ilist_for_each (c, &r->dials, struct net_conn, link)
+                net_conn_close(c, "stopping", NULL);
         loop_timer_start(&r->deadline, s->stop_timeout_ms);
         net_reactor_check_stopped(r);
 }
@@ -135,7 +156,9 @@ int net_reactor_init(struct net_reactor *r, struct net_server *s, unsigned numbe
         r->number = number;
         r->server = s;
         ilist_init(&r->conns);
+        ilist_init(&r->dials);
         ilist_init(&r->partials);
+        ilist_init(&r->shake_waits);
         ilist_init(&r->senders);
         ilist_init(&r->ready);
         ilist_init(&r->gone);
@@ -145,7 +168,7 @@ int net_reactor_init(struct net_reactor *r, struct net_server *s, unsigned numbe
         r->scratch = malloc(SCRATCH_LEN);
         if (!r->scratch)
                 return -ENOMEM;
-        snprintf(name, sizeof name, "net-%u", number);
+        snprintf(name, sizeof name, "%s-%u", s->cfg.name ? s->cfg.name : "net", number);
         e = loop_new(name, &r->loop);
         if (e)
                 return e;
@@ -157,6 +180,8 @@ int net_reactor_init(struct net_reactor *r, struct net_server *s, unsigned numbe
 
 void net_reactor_fini(struct net_reactor *r)
 {
+        if (!r->magic)
+                return; /* the server failed before it came to this one */
         if (r->loop) {
                 loop_stop(r->loop);
                 loop_join(r->loop);
@@ -167,4 +192,5 @@ void net_reactor_fini(struct net_reactor *r)
         }
         r->loop = loop_free(r->loop);
         free(TAKE_PTR(r->scratch));
+        free(TAKE_PTR(r->tls_out));
 }

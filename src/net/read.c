@@ -46,7 +46,7 @@ bool net_read_is_stalled(struct net_conn *c, int64_t now_ms)
 {
         const struct net_config *cfg = &c->reactor->server->cfg;
         size_t len = c->waits_memory ? c->wait.frame_len : c->frame ? c->frame->size : 0;
-        bool hurry = c->waits_memory || (c->frame && net_memory_is_awaited(c->reactor->server->memory, len));
+        bool hurry = c->waits_memory || (c->frame && net_memory_is_awaited(c->memory, len));
         size_t need = PROGRESS_LEN_MIN;
 
         if (now_ms - c->partial_ms < (hurry ? cfg->hurry_ms_max : cfg->stall_ms_max))
@@ -64,7 +64,7 @@ bool net_read_is_stalled(struct net_conn *c, int64_t now_ms)
 
 static void frame_begin(struct net_conn *c, size_t len)
 {
-        struct net_memory *m = c->reactor->server->memory;
+        struct net_memory *m = c->memory;
 
         c->frame = iobuf_new(len);
         if (!c->frame) {
@@ -88,7 +88,7 @@ static void on_granted(struct loop *l, struct mail *m)
         if (c->state == CONN_OPEN)
                 frame_begin(c, c->wait.frame_len);
         else
-                net_memory_give(c->reactor->server->memory, c->wait.frame_len);
+                net_memory_give(c->memory, c->wait.frame_len);
         if (c->state != CONN_GONE)
                 net_reactor_kick(c->reactor, c);
         net_conn_release(c);
@@ -96,21 +96,25 @@ static void on_granted(struct loop *l, struct mail *m)
 
 static void head_check(struct net_conn *c)
 {
+        size_t len_max = c->dial ? c->dial->frame_len_max : c->reactor->server->cfg.request_len_max;
         int32_t len = (int32_t)load_be32(c->head);
 
-        if (len > 0 && (size_t)len <= c->reactor->server->cfg.request_len_max)
+        if (len > 0 && (size_t)len <= len_max)
                 return;
         counter_add(&c->reactor->counters.closed_bad_frame, 1);
-        net_conn_drain(c, len <= 0 ? "frame length below 1" : "frame longer than server.max_request_bytes");
+        if (len <= 0)
+                net_conn_drain(c, "frame length below 1");
+        else
+                net_conn_drain(c, c->dial ? "an answer longer than allowed"
+                                          : "frame longer than server.max_request_bytes");
 }
 
 /* The length is known and the first byte of the body is here: reserve its memory or stand in the queue for it. */
 static void frame_reserve(struct net_conn *c)
 {
-        struct net_server *s = c->reactor->server;
         int32_t len = (int32_t)load_be32(c->head);
 
-        if (net_memory_take(s->memory, (size_t)len)) {
+        if (net_memory_take(c->memory, (size_t)len)) {
                 frame_begin(c, (size_t)len);
                 return;
         }
@@ -121,7 +125,7 @@ static void frame_reserve(struct net_conn *c)
         c->wait.granted.fn = on_granted;
         ilist_init(&c->wait.link);
         net_conn_hold(c);
-        net_memory_wait(s->memory, &c->wait);
+        net_memory_wait(c->memory, &c->wait);
 }
 
 static void frame_filled(struct net_conn *c)
@@ -131,8 +135,8 @@ static void frame_filled(struct net_conn *c)
         c->frame_ns = clock_mono_ns();
         c->partial_ms = loop_now_ms(c->reactor->loop); /* the next one's time begins */
         c->partial_got = 0;
-        c->frame_overlap =
-                cfg->ops.can_overlap && cfg->ops.can_overlap(cfg->owner, span_of(c->frame->data, c->frame->size));
+        c->frame_overlap = !c->dial && cfg->ops.can_overlap &&
+                           cfg->ops.can_overlap(cfg->owner, span_of(c->frame->data, c->frame->size));
 }
 
 /* Use what can be used of @len bytes. Return: how many were. */
@@ -186,8 +190,8 @@ static void left_keep(struct net_conn *c, const uint8_t *data, size_t len)
                 return;
         }
         c->left->release_fn = net_memory_give_left;
-        c->left->release_arg = c->reactor->server->memory;
-        net_memory_take_left(c->reactor->server->memory, len);
+        c->left->release_arg = c->memory;
+        net_memory_take_left(c->memory, len);
         memcpy(c->left->data, data, len);
         c->left_at = 0;
 }
@@ -213,6 +217,7 @@ void net_read_resume(struct net_conn *c)
 static void on_bytes(struct net_conn *c, size_t len)
 {
         c->active_ms = loop_now_ms(c->reactor->loop);
+        c->bytes_in += len;
         counter_add(&c->reactor->counters.bytes_in, len);
 }
 
@@ -233,7 +238,7 @@ static void target_add(struct read_target *t, void *data, size_t len)
  * costs more, and no more is taken than tells the next one's length. So it is, too, when there is no room to keep any. */
 static void read_target(struct net_conn *c, struct read_target *ret)
 {
-        bool bulk = net_memory_has_room_for_left(c->reactor->server->memory);
+        bool bulk = net_memory_has_room_for_left(c->memory);
         size_t scratch_len = bulk && !c->frames_are_large ? (size_t)SCRATCH_LEN : (size_t)4 - c->head_len + 1;
 
         *ret = (struct read_target){ 0 };
@@ -254,11 +259,12 @@ void net_read_socket(struct net_conn *c)
         ssize_t n;
 
         read_target(c, &to);
-        n = sock_readv(c->fd, to.iov, to.iov_count);
+        n = c->tls ? net_tls_readv(c, to.iov, to.iov_count) : sock_readv(c->fd, to.iov, to.iov_count);
         if (n == -EAGAIN)
                 return;
         if (n < 0) {
-                net_conn_close(c, "read error", sock_is_peer_error((int)n) ? NULL : &c->reactor->counters.closed_error);
+                net_conn_close(c, n == -EPROTO && c->tls ? net_tls_why(c) : "read error",
+                               sock_is_peer_error((int)n) ? NULL : &c->reactor->counters.closed_error);
                 return;
         }
         if (!n) { /* it may have closed its sending side only, and still wait for answers */
@@ -279,7 +285,7 @@ void net_read_drop(struct net_conn *c)
         c->frame = iobuf_unref(c->frame);
         c->left = iobuf_unref(c->left);
         c->head_len = 0;
-        if (c->waits_memory && net_memory_cancel(c->reactor->server->memory, &c->wait)) {
+        if (c->waits_memory && net_memory_cancel(c->memory, &c->wait)) {
                 c->waits_memory = false;
                 net_conn_release(c);
         }

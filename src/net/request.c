@@ -12,7 +12,7 @@ bool net_request_may_start(struct net_conn *c)
 
         if (c->state != CONN_OPEN || c->muted || net_send_is_full(c))
                 return false;
-        if (!c->requests_count)
+        if (!c->requests_count) /* as on every outgoing connection */
                 return true;
         /* Answers that wait for their turn count too: they are what a stuck first request would pile up. */
         return !c->barrier && c->frame_overlap && c->requests_count < cfg->overlap_max;
@@ -21,8 +21,13 @@ bool net_request_may_start(struct net_conn *c)
 void net_request_start(struct net_conn *c)
 {
         const struct net_config *cfg = &c->reactor->server->cfg;
-        struct net_request *rq = calloc(1, cfg->ops.request_size);
+        struct net_request *rq;
 
+        if (c->dial) {
+                net_dial_frame(c);
+                return;
+        }
+        rq = calloc(1, cfg->ops.request_size);
         if (!rq) {
                 net_conn_close(c, "no memory for a request", &c->reactor->counters.closed_error);
                 return;
@@ -111,7 +116,13 @@ static void request_answered(struct net_request *rq, struct net_send *send)
                 net_conn_release(c);
                 return;
         }
-        request_advance(c);
+        if (c->reactor->server->cfg.unordered) {
+                if (send)
+                        net_send_queue(c, TAKE_PTR(rq->send));
+                request_free(rq);
+        } else {
+                request_advance(c);
+        }
         net_reactor_kick(c->reactor, c);
 }
 

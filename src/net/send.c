@@ -17,7 +17,9 @@ enum {
 
 bool net_send_is_full(const struct net_conn *c)
 {
-        return c->unsent_len >= UNSENT_LEN_MAX || c->sends_count >= UNSENT_COUNT_MAX;
+        /* Where this side asks, it must read the answers whatever it has yet to ask: the peer may be waiting for that.
+         */
+        return !c->dial && (c->unsent_len >= UNSENT_LEN_MAX || c->sends_count >= UNSENT_COUNT_MAX);
 }
 
 static void send_free_head(void *arg)
@@ -146,7 +148,11 @@ static ssize_t send_file_piece(struct net_conn *c, size_t len_max)
 
         if (!c->warm_left && !net_cold_look(c, x))
                 return 0;
-        n = sock_sendfile(c->fd, p->fd, p->pos + (int64_t)x->at_done, MIN2(c->warm_left, len_max));
+        len_max = MIN2(c->warm_left, len_max);
+        if (c->tls)
+                n = net_tls_sendfile(c, p->fd, p->pos + (int64_t)x->at_done, len_max);
+        else
+                n = sock_sendfile(c->fd, p->fd, p->pos + (int64_t)x->at_done, len_max);
         if (n > 0)
                 c->warm_left -= (size_t)n;
         return n ? n : -EIO; /* the file ends before the range: what was announced cannot be kept */
@@ -170,13 +176,21 @@ int net_send_some(struct net_conn *c)
                 n = send_gather(c, share, iov, &more);
                 if (!n && !more)
                         break;
-                sent = n ? sock_writev(c->fd, iov, n, more) : send_file_piece(c, share);
+                if (!n)
+                        sent = send_file_piece(c, share);
+                else if (c->tls)
+                        sent = net_tls_writev(c, iov, n);
+                else
+                        sent = sock_writev(c->fd, iov, n, more);
                 if (sent <= 0)
                         return (int)sent;
                 c->progress_ms = loop_now_ms(c->reactor->loop);
+                if (c->send_blocked) /* it had taken none for a while */
+                        c->drained_ms = c->progress_ms;
+                c->bytes_out += (uint64_t)sent;
                 counter_add(&c->reactor->counters.bytes_out, (uint64_t)sent);
                 send_advance(c, (size_t)sent);
                 share -= MIN2(share, (size_t)sent);
         }
-        return 0;
+        return c->tls ? net_tls_flush(c) : 0;
 }

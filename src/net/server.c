@@ -4,6 +4,9 @@
 #include "net/net_internal.h"
 #include "sys/file.h"
 
+/* Each takes up to a millisecond of signing and verifying, and the memory of a half-open connection. */
+enum { HANDSHAKES_MAX = 64 };
+
 static struct net_server *server_free_all(struct net_server *s)
 {
         for (unsigned i = 0; i < s->cfg.reactors_count; i++)
@@ -15,6 +18,8 @@ static struct net_server *server_free_all(struct net_server *s)
         }
         if (s->memory)
                 net_memory_close(s->memory);
+        if (s->dial_memory)
+                net_memory_close(s->dial_memory);
         net_limits_free(s->limits);
         pthread_mutex_destroy(&s->listeners_lock);
         free(s);
@@ -29,10 +34,14 @@ int net_server_new(const struct net_config *cfg, struct net_server **ret_server)
         if (!s)
                 return -ENOMEM;
         s->cfg = *cfg;
+        if (!s->cfg.handshakes_max)
+                s->cfg.handshakes_max = HANDSHAKES_MAX;
         pthread_mutex_init(&s->listeners_lock, NULL);
         s->memory = net_memory_new(cfg->memory_max);
         s->limits = net_limits_new(cfg->connections_max, cfg->connections_per_ip_max);
-        if (!s->memory || !s->limits)
+        if (cfg->dial_memory_max)
+                s->dial_memory = net_memory_new(cfg->dial_memory_max);
+        if (!s->memory || !s->limits || (cfg->dial_memory_max && !s->dial_memory))
                 r = -ENOMEM;
         atomic_init(&s->reactors_left, cfg->reactors_count);
         for (unsigned i = 0; i < cfg->reactors_count && !r; i++)
@@ -45,15 +54,18 @@ int net_server_new(const struct net_config *cfg, struct net_server **ret_server)
         return 0;
 }
 
-int net_server_listen(struct net_server *s, const char *name, const char *address, uint16_t *ret_port)
+int net_server_listen_tls(struct net_server *s, const char *name, const char *address, struct tls_slot *tls,
+                          uint16_t *ret_port)
 {
         struct sock_address addresses[SOCK_RESOLVE_COUNT_MAX], bound;
         char host[SOCK_HOST_SIZE];
         struct net_listener *l;
         unsigned count;
         uint16_t port;
+        bool starts;
         int r;
 
+        assert(!tls || s->cfg.open_ms_max > 0);
         r = sock_split_host_port(address, host, &port);
         if (!r)
                 r = sock_resolve(host, port, false, addresses, &count);
@@ -63,10 +75,12 @@ int net_server_listen(struct net_server *s, const char *name, const char *addres
         if (!l)
                 return -ENOMEM;
         l->fd = l->reserve_fd = -1;
+        l->tls = tls;
         r = net_listener_open(l, s, name, &addresses[0]);
         if (!r)
                 r = sock_local(l->fd, &bound);
         pthread_mutex_lock(&s->listeners_lock);
+        starts = !s->cfg.holds || s->admits;
         if (!r && (s->stopping || s->listeners_count == NET_LISTENERS_MAX))
                 r = -ESHUTDOWN;
         if (!r) {
@@ -81,8 +95,24 @@ int net_server_listen(struct net_server *s, const char *name, const char *addres
                 return r;
         }
         *ret_port = sock_address_port(&bound);
-        net_listener_start(l);
+        if (starts)
+                net_listener_start(l);
         return 0;
+}
+
+int net_server_listen(struct net_server *s, const char *name, const char *address, uint16_t *ret_port)
+{
+        return net_server_listen_tls(s, name, address, NULL, ret_port);
+}
+
+void net_server_admit(struct net_server *s)
+{
+        pthread_mutex_lock(&s->listeners_lock);
+        assert(s->cfg.holds && !s->admits);
+        s->admits = true;
+        for (unsigned i = 0; i < s->listeners_count && !s->stopping; i++)
+                net_listener_start(s->listeners[i]);
+        pthread_mutex_unlock(&s->listeners_lock);
 }
 
 struct loop *net_server_loop(struct net_server *s, unsigned reactor)
@@ -106,6 +136,14 @@ void net_server_stop(struct net_server *s, int64_t timeout_ms, struct loop *repl
         pthread_mutex_unlock(&s->listeners_lock);
         for (unsigned i = 0; i < s->cfg.reactors_count; i++)
                 loop_post(s->reactors[i].loop, &s->reactors[i].stop_mail);
+}
+
+void net_server_join(struct net_server *s)
+{
+        for (unsigned i = 0; i < s->cfg.reactors_count; i++) {
+                loop_stop(s->reactors[i].loop);
+                loop_join(s->reactors[i].loop);
+        }
 }
 
 struct net_server *net_server_free(struct net_server *s)

@@ -12,7 +12,9 @@
 #include "base/iobuf.h"
 #include "base/list.h"
 #include "sys/iopool.h"
+#include "sys/sock.h"
 
+struct tls_slot; /* net/tls.h */
 struct net_server;
 struct net_conn;
 struct net_request;
@@ -39,8 +41,10 @@ struct net_ops {
 struct net_config {
         struct net_ops ops;
         void *owner;
+        const char *name;               /* of the threads; NULL: "net" */
         struct iopool *pool;            /* reads file pieces that are not in the page cache. NULL: sent as they are */
         bool (*memory_is_plenty)(void); /* NULL: sys/memory.h; whether cold files may stay in the page cache */
+        bool holds;                     /* connections wait in the kernel until net_server_admit() */
         unsigned reactors_count;        /* 1..256 */
         size_t request_len_max;         /* longer (or negative) lengths close the connection */
         size_t memory_max;              /* bytes of frames being read or in work, over all connections */
@@ -51,6 +55,14 @@ struct net_config {
         int64_t stall_ms_max;                    /* a frame whose bytes stop coming is given up after this */
         int64_t hurry_ms_max;                    /* the same while others wait for the memory that it holds */
         int send_buffer_len, receive_buffer_len; /* SO_SNDBUF, SO_RCVBUF; 0 leaves the kernel's auto-tuning */
+
+        /* Answers leave as they are given, not in the order of the requests: the protocol has numbers for them. */
+        bool unordered;
+        /* For outgoing connections only; 0 where there are none. */
+        size_t dial_memory_max; /* bytes of their frames being read or not given back, over all of them */
+        int64_t open_ms_max;    /* a connection that is not open by then is given up; also accepted ones with TLS */
+        /* TLS handshakes under way on one reactor; further connections wait for theirs. 0: 64 */
+        unsigned handshakes_max;
 };
 
 /* ---- a request ---- */
@@ -94,8 +106,43 @@ void net_reply_close(struct net_request *rq, const char *reason);
 /* Read nothing more from this connection for @ms (throttling, KIP-219: after the response). On the reactor. */
 void net_conn_mute(struct net_conn *c, int64_t ms);
 
+/* ---- outgoing connections: they live on a reactor beside the others ---- */
+
+struct net_dial {
+        struct sock_address address;
+        struct tls_slot *tls; /* NULL: plaintext; outlives the server */
+        size_t frame_len_max; /* longer (or negative) lengths close the connection */
+        /* Connected, and the TLS handshake is done: net_conn_send() may be called from now on. */
+        void (*open)(void *arg, struct net_conn *c);
+        /* A whole frame has come; @frame is the owner's, who unrefs it. */
+        void (*frame)(void *arg, struct net_conn *c, struct iobuf *frame);
+        /* Once for each connection, opened or not; @c is gone afterwards. @reason is borrowed for the call. */
+        void (*close)(void *arg, struct net_conn *c, const char *reason);
+        void *arg;
+};
+
+/* Connect to @d->address (@d is copied). On reactor @reactor. @ret_conn: valid until close(), which is not called from
+ * within. Return: 0; -ENOMEM, -EMFILE, -ENETUNREACH, ...: at once, and close() is not called; -ESHUTDOWN: the server
+ * stops. */
+int net_dial(struct net_server *s, unsigned reactor, const struct net_dial *d, struct net_conn **ret_conn);
+/* Send @pieces (copied; count 1..4096) as one frame: net writes the length in front. On @c's reactor, @c outgoing and
+ * open. Return: 0; -ENOMEM, -ENOTCONN: nothing is sent and the pieces are still the caller's. */
+int net_conn_send(struct net_conn *c, const struct net_piece *pieces, unsigned pieces_count);
+/* When the peer was last seen to be alive, on the clock of loop_now_ms(): it sent bytes, or took some when it had
+ * taken none for a while. (Bytes that vanish in the kernel's buffers say nothing.) On the reactor. */
+int64_t net_conn_alive_ms(const struct net_conn *c);
+/* Bytes that came and went so far. On the reactor. */
+void net_conn_bytes(const struct net_conn *c, uint64_t *ret_in, uint64_t *ret_out);
+
 /* ---- a connection, as the owner sees it ---- */
 
+/* Read nothing more; close once all requests in work are answered and all answers have left. At once where the
+ * connection is not open yet. @reason: static text. On the reactor. */
+void net_conn_hang_up(struct net_conn *c, const char *reason);
+/* Close now; close() of the owner is called from within. @reason is borrowed for the call. On the reactor. */
+void net_conn_drop(struct net_conn *c, const char *reason);
+
+/* The loop of its reactor. */
 struct loop *net_conn_loop(const struct net_conn *c);
 /* 0..reactors_count-1: the reactor's number. */
 unsigned net_conn_reactor(const struct net_conn *c);
@@ -106,6 +153,13 @@ const char *net_conn_peer(const struct net_conn *c);
 const char *net_conn_peer_host(const struct net_conn *c);
 /* The name given to net_server_listen(). */
 const char *net_conn_listener(const struct net_conn *c);
+/* The one URI of the peer's certificate that begins with @prefix; the certificate was verified. @size: of @ret_uri.
+ * Return: 0; -ENOENT: there is none, or no certificate; -EEXIST: more than one; -EINVAL: it does not fit. On the
+ * reactor. */
+int net_conn_certificate_uri(const struct net_conn *c, const char *prefix, char *ret_uri, size_t size);
+/* Within close(): did it end for TLS: certificates that one of both does not accept, or what is no TLS? On the reactor.
+ */
+bool net_conn_is_refused(const struct net_conn *c);
 /* The owner's pointer; NULL at first. Only on the reactor. */
 void *net_conn_user(const struct net_conn *c);
 void net_conn_set_user(struct net_conn *c, void *user);
@@ -118,12 +172,21 @@ int net_server_new(const struct net_config *cfg, struct net_server **ret_server)
 /* Bind @address ("HOST:PORT", "[V6]:PORT"; port 0 picks one) under listener name @name (static) and accept on all
  * reactors (SO_REUSEPORT). @ret_port: the port in use. Return: 0; -EADDRINUSE, -EADDRNOTAVAIL, ... */
 int net_server_listen(struct net_server *s, const char *name, const char *address, uint16_t *ret_port);
+/* The same with TLS; @tls outlives the server. open_ms_max has to be set. */
+int net_server_listen_tls(struct net_server *s, const char *name, const char *address, struct tls_slot *tls,
+                          uint16_t *ret_port);
+/* The loop of a reactor. */
+/* With net_config.holds: accept connections from now on, those that waited first. Once, any thread; harmless when the stop has
+ * begun. */
+void net_server_admit(struct net_server *s);
 struct loop *net_server_loop(struct net_server *s, unsigned reactor);
 unsigned net_server_reactors_count(const struct net_server *s);
 
 /* Stop in steps: no new connections and no new requests; then answered requests are sent, up to @timeout_ms; then
  * every connection is closed and @done is called on the loop @reply. Any thread, once. */
 void net_server_stop(struct net_server *s, int64_t timeout_ms, struct loop *reply, struct mail *done);
+/* After the stop has been reported: end the threads, and nothing more. For owners who have requests left to clean up. */
+void net_server_join(struct net_server *s);
 /* After the stop has been reported: end the threads, free. NULL is fine. Returns NULL. */
 struct net_server *net_server_free(struct net_server *s);
 
@@ -132,6 +195,7 @@ struct net_stats {
         uint64_t connections_open, connections_total, bytes_in, bytes_out, frames_in;
         uint64_t memory_used;
         uint64_t closed_limit, closed_per_ip, closed_idle, closed_stalled, closed_bad_frame, closed_error;
+        uint64_t closed_tls; /* accepted connections whose TLS handshake failed */
         uint64_t sends_warm,
                 sends_cold;    /* stretches of file pieces that were in the page cache, or had to be read first */
         uint64_t waits_memory; /* times that reading stopped for want of memory */

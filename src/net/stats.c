@@ -7,6 +7,9 @@
 void net_server_stats(const struct net_server *s, struct net_stats *ret_stats)
 {
         *ret_stats = (struct net_stats){ .memory_used = net_memory_used(s->memory) };
+
+        if (s->dial_memory)
+                ret_stats->memory_used += net_memory_used(s->dial_memory);
         for (unsigned i = 0; i < s->cfg.reactors_count; i++) {
                 const struct net_counters *c = &s->reactors[i].counters;
 
@@ -21,6 +24,7 @@ void net_server_stats(const struct net_server *s, struct net_stats *ret_stats)
                 SUM(closed_stalled);
                 SUM(closed_bad_frame);
                 SUM(closed_error);
+                SUM(closed_tls);
                 SUM(waits_memory);
                 SUM(sends_warm);
                 SUM(sends_cold);

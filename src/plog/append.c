@@ -49,8 +49,7 @@ static int check_producer(struct plog *pl, const struct entry *e, struct plog_ap
         return *ret_producer ? PLOG_OK : -ENOMEM;
 }
 
-/* The segment to append to, made or rolled as needed. */
-static int writable_segment(struct plog *pl, const struct batch_header *h, int64_t now_ms, struct segment **ret)
+int append_segment(struct plog *pl, const struct batch_header *h, int64_t now_ms, struct segment **ret)
 {
         struct segment *s = plog_active(pl);
         int r;
@@ -77,15 +76,18 @@ static int writable_segment(struct plog *pl, const struct batch_header *h, int64
 
 /* A file that has unsynced data stays open until it is synced: the kernel reports a failed write-back only to
  * descriptors that were open then. */
-static int keep_open(struct plog *pl, struct segment *s)
+int append_open(struct plog *pl, struct segment *s)
 {
         int fd;
 
         if (s->dirty_fd >= 0)
                 return 0;
         fd = pin_file_pin(s->file, s->size ? 0 : O_CREAT);
-        if (fd < 0)
+        if (fd < 0) {
+                diag_limited(DIAG_ERROR, "%s: cannot open a segment in %s for writing: %s", pl->name, pl->dir,
+                             strerror(-fd));
                 return fd;
+        }
         if (!s->size)
                 pl->dir_dirty = true;
         s->dirty_fd = fd;
@@ -94,7 +96,7 @@ static int keep_open(struct plog *pl, struct segment *s)
 
 /* No room is not the end: nothing that was acknowledged is hurt. What was written of the batch is cut back, and when
  * that works the log goes on as soon as there is room again. */
-static int write_failed(struct plog *pl, struct segment *s, int error)
+int append_failed(struct plog *pl, struct segment *s, int error)
 {
         bool no_room = error == -ENOSPC || error == -EDQUOT || error == -EFBIG;
 
@@ -112,8 +114,9 @@ static int write_failed(struct plog *pl, struct segment *s, int error)
         return PLOG_E_FAILED;
 }
 
-static void note_appended(struct plog *pl, struct segment *s, const struct batch_header *h, int64_t pos)
+void append_note(struct plog *pl, struct segment *s, const struct batch_header *h, int64_t pos)
 {
+        segment_note(pl, s, h);
         recent_add(&pl->recent, &(struct recent_batch){ .base_offset = h->base_offset,
                                                         .last_offset = batch_last_offset(h),
                                                         .pos = pos,
@@ -147,28 +150,24 @@ static int append_locked(struct plog *pl, struct entry *e, struct plog_append_re
         h->leader_epoch = args->leader_epoch;
         r = epochs_reserve(&pl->epochs);
         if (!r)
-                r = writable_segment(pl, h, args->now_ms, &s);
+                r = append_segment(pl, h, args->now_ms, &s);
         if (!r && e->is_marker)
                 r = producers_reserve(&pl->producers);
         if (r)
                 return r;
-        r = keep_open(pl, s);
-        if (r) {
-                diag_limited(DIAG_ERROR, "%s: cannot open a segment in %s for writing: %s", pl->name, pl->dir,
-                             strerror(-r));
+        r = append_open(pl, s);
+        if (r)
                 return r;
-        }
         batch_set_base(args->batch, h->base_offset, h->leader_epoch);
         pos = s->size;
         r = file_pwrite_all(s->dirty_fd, args->batch, args->len, pos);
         if (r)
-                return write_failed(pl, s, r);
+                return append_failed(pl, s, r);
         if (epochs_assign(&pl->epochs, h->leader_epoch, h->base_offset))
                 pl->epochs_dirty = true;
         if (producer)
                 producers_note(&pl->producers, producer, h, e->is_marker ? &e->marker : NULL, args->now_ms);
-        segment_note(pl, s, h);
-        note_appended(pl, s, h, pos);
+        append_note(pl, s, h, pos);
         flush_note_dirty(pl, h->records_count);
         *ret = (struct plog_append_result){ .base_offset = h->base_offset,
                                             .last_offset = pl->end - 1,

@@ -282,6 +282,17 @@ int segment_count_aborted(struct plog *pl, struct segment *s, uint32_t *ret_coun
 /* How many segments below the checkpoint's place have a .txn file. plog.lock held. */
 uint32_t aborted_count_segments(const struct plog *pl, const struct checkpoint *c);
 
+/* ---- append.c, for those who append in other ways; plog.lock held ---- */
+
+/* The segment to append @h to, made or rolled as needed. Return: 0 or negative errno. */
+int append_segment(struct plog *pl, const struct batch_header *h, int64_t now_ms, struct segment **ret_segment);
+/* Open its file for writing (s->dirty_fd) until it is synced. Return: 0 or negative errno, of which the operator knows. */
+int append_open(struct plog *pl, struct segment *s);
+/* A write behind its size failed with @error. Return: -ENOSPC, all is as it was; PLOG_E_FAILED. */
+int append_failed(struct plog *pl, struct segment *s, int error);
+/* A batch was written at @pos, the segment's size: it is the log's. */
+void append_note(struct plog *pl, struct segment *s, const struct batch_header *h, int64_t pos);
+
 /* ---- recent.c ---- */
 
 void recent_fini(struct recent *r);

@@ -347,6 +347,14 @@ int plog_assign_epoch(struct plog *pl, int32_t epoch)
         return r;
 }
 
+void plog_forget_epochs(struct plog *pl)
+{
+        pthread_mutex_lock(&pl->lock);
+        if (epochs_truncate_end(&pl->epochs, pl->end))
+                pl->epochs_dirty = true;
+        pthread_mutex_unlock(&pl->lock);
+}
+
 int plog_epoch_end(struct plog *pl, int32_t epoch, int32_t *ret_epoch, int64_t *ret_end_offset)
 {
         bool found;

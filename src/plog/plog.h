@@ -89,6 +89,22 @@ struct plog_append_result {
  * negative errno leave the log as it was. Another write error makes the log FAILED and is returned as PLOG_E_FAILED. */
 int plog_append(struct plog *pl, const struct plog_append_args *args, struct plog_append_result *ret);
 
+struct plog_run_args {
+        struct span batches; /* whole batches back to back, as the leader's log has them; borrowed for the call */
+        int64_t now_ms;      /* wall clock */
+};
+
+struct plog_run_result {
+        int64_t end_offset; /* behind what was appended */
+        size_t len;         /* bytes of it; on failure less than there were, perhaps none */
+};
+
+/* Append a replica's copy of many batches, with one write for as many as lie in one segment: offsets and epochs are the
+ * leader's, gaps in offsets are taken as they are, nothing is checked of producers' sequences. CRCs were checked.
+ * Return: PLOG_OK, all are appended; -EINVAL: the first batch that is not is cut short, lies before the end, or is of an
+ * older leader epoch than the one before; otherwise as plog_append(). @ret is filled in any case. */
+int plog_append_run(struct plog *pl, const struct plog_run_args *args, struct plog_run_result *ret);
+
 /* ---- transactions (KIP-98) ---- */
 
 struct plog_marker_args {
@@ -188,6 +204,8 @@ int32_t plog_epoch_at(struct plog *pl, int64_t offset);
 int32_t plog_latest_epoch(struct plog *pl);
 /* A new leader epoch starts at the end of the log (KIP-101). Durable with the next flush. */
 int plog_assign_epoch(struct plog *pl, int32_t epoch);
+/* The log follows another node's from now on: an epoch that was assigned and in which nothing was written never was. */
+void plog_forget_epochs(struct plog *pl);
 /* The largest epoch <= @epoch and where it ended (KIP-101; kafka OffsetForLeaderEpoch). Return: 0, PLOG_E_NOT_FOUND. */
 int plog_epoch_end(struct plog *pl, int32_t epoch, int32_t *ret_epoch, int64_t *ret_end_offset);
 
@@ -226,6 +244,9 @@ int plog_delete_records(struct plog *pl, int64_t offset, int64_t *ret_start_offs
 /* Drop everything at and after @offset, whole batches (a follower's divergence). The caller does not append meanwhile.
  * Blocks. Return: 0; PLOG_E_FAILED, PLOG_E_CLOSED; negative errno, after which the log is FAILED. */
 int plog_truncate(struct plog *pl, int64_t offset);
+/* Drop everything and go on at @offset, which may lie anywhere: a follower whose log has nothing in common any more with
+ * what the leader still holds. The caller does not append meanwhile. Blocks. Return: as plog_truncate(). */
+int plog_restart(struct plog *pl, int64_t offset);
 /* New settings from now on. */
 void plog_set_conf(struct plog *pl, const struct plog_conf *conf);
 /* Apply retention by time and size to whole segments below @below_offset (the high watermark), to PLOG_RETAIN_MAX of them at a

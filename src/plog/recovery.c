@@ -503,7 +503,7 @@ static int load_epochs(struct recovery *rc, int64_t scan_offset)
         int r = epochs_load(e, rc->pl->dir, &rc->epochs_found);
 
         rc->last_epoch = e->count ? e->entries[e->count - 1] : (struct epoch_entry){ -1, -1 };
-        if (!r && epochs_truncate_end(e, scan_offset + 1))
+        if (!r && epochs_truncate_end(e, scan_offset))
                 rc->pl->epochs_dirty = true;
         return r;
 }

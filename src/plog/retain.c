@@ -367,24 +367,65 @@ static int truncate_to(struct plog *pl, int64_t offset)
         return r;
 }
 
+static void fail(struct plog *pl, int error)
+{
+        pthread_mutex_lock(&pl->lock);
+        plog_fail(pl, "truncation", error);
+        pthread_mutex_unlock(&pl->lock);
+}
+
+static int changeable(struct plog *pl)
+{
+        int r;
+
+        pthread_mutex_lock(&pl->lock);
+        r = pl->state == PLOG_OPEN ? 0 : pl->state == PLOG_CLOSED ? PLOG_E_CLOSED : PLOG_E_FAILED;
+        pthread_mutex_unlock(&pl->lock);
+        return r;
+}
+
 int plog_truncate(struct plog *pl, int64_t offset)
 {
         int r;
 
         pthread_mutex_lock(&pl->work);
-        if (pl->state != PLOG_OPEN)
-                r = pl->state == PLOG_CLOSED ? PLOG_E_CLOSED : PLOG_E_FAILED;
-        else if (offset >= pl->end)
-                r = 0;
-        else
+        r = changeable(pl);
+        if (!r && offset < pl->end)
                 r = flush_log(pl);
         if (!r && offset < pl->end) {
                 r = truncate_to(pl, MAX2(offset, (int64_t)0));
-                if (r < 0) {
-                        pthread_mutex_lock(&pl->lock);
-                        plog_fail(pl, "truncation", r);
-                        pthread_mutex_unlock(&pl->lock);
-                }
+                if (r < 0)
+                        fail(pl, r);
+        }
+        pthread_mutex_unlock(&pl->work);
+        return r;
+}
+
+/* First it is empty, then it begins elsewhere: a crash in between leaves an empty log, which is started anew as well. */
+static int restart_at(struct plog *pl, int64_t offset)
+{
+        int r = pl->end ? truncate_to(pl, 0) : 0;
+
+        if (r)
+                return r;
+        pthread_mutex_lock(&pl->lock);
+        pl->start = pl->durable_end = pl->end = pl->cleaned_end = offset;
+        pthread_mutex_unlock(&pl->lock);
+        return checkpoint_make(pl, true);
+}
+
+int plog_restart(struct plog *pl, int64_t offset)
+{
+        int r;
+
+        pthread_mutex_lock(&pl->work);
+        r = changeable(pl);
+        if (!r)
+                r = flush_log(pl);
+        if (!r) {
+                r = restart_at(pl, offset);
+                if (r < 0)
+                        fail(pl, r);
         }
         pthread_mutex_unlock(&pl->work);
         return r;

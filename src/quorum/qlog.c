@@ -39,61 +39,84 @@ void qlog_entry_write(const struct qlog_entry *e, int64_t group_first, struct wr
         store_be32(crc, crc32c(0, body, (size_t)(w->at - body)));
 }
 
-void qlog_header_write(struct writer *w, int64_t first_index, int32_t prev_term)
+void qlog_header_write(struct writer *w, const struct qlog_header *h)
 {
         uint8_t *start = w->at;
 
         writer_bytes(w, QLOG_MAGIC, 8);
         writer_be16(w, QLOG_FORMAT);
-        writer_be16(w, 0);
-        writer_be32(w, (uint32_t)prev_term);
-        writer_be64(w, (uint64_t)first_index);
-        writer_be32(w, 0);
+        writer_be16(w, h->resets);
+        writer_be32(w, (uint32_t)h->prev_term);
+        writer_be64(w, (uint64_t)h->first_index);
+        writer_be32(w, h->edition);
         writer_be32(w, crc32c(0, start, (size_t)(w->at - start)));
 }
 
-void qlog_segment_path(const struct qlog *l, int64_t first_index, char ret_path[QLOG_PATH_SIZE])
+/* A log that was never cut has names without a edition. */
+void qlog_segment_path(const struct qlog *l, int64_t first_index, uint32_t edition, char ret_path[QLOG_PATH_SIZE])
 {
-        snprintf(ret_path, QLOG_PATH_SIZE, "%s/%020lld.qlog", l->dir, (long long)first_index);
+        if (edition)
+                snprintf(ret_path, QLOG_PATH_SIZE, "%s/%020lld-%u.qlog", l->dir, (long long)first_index, edition);
+        else
+                snprintf(ret_path, QLOG_PATH_SIZE, "%s/%020lld.qlog", l->dir, (long long)first_index);
 }
 
-struct qlog_segment *qlog_segment_add(struct qlog *l, int64_t first_index)
+struct qlog_segment *qlog_segment_add(struct qlog *l, const struct qlog_header *h)
 {
         struct qlog_segment *s = malloc(sizeof *s);
 
         if (!s)
                 return NULL;
-        *s = (struct qlog_segment){ .first_index = first_index };
+        *s = (struct qlog_segment){
+                .first_index = h->first_index, .edition = h->edition, .prev_term = h->prev_term, .len = QLOG_HEADER_LEN
+        };
         ilist_push_back(&l->segments, &s->link);
         return s;
 }
 
-static struct qlog_segment *active(const struct qlog *l)
+void qlog_segment_free(struct qlog_segment *s)
 {
-        return ilist_last(&l->segments, struct qlog_segment, link);
+        ilist_unlink(&s->link);
+        free(s->marks);
+        free(s);
 }
 
-/* Start the segment that the next entry goes into. */
-int qlog_roll(struct qlog *l)
+void qlog_segment_mark(struct qlog_segment *s, int64_t index, int64_t pos)
+{
+        if (s->marks_count && pos - s->marks[s->marks_count - 1].pos < QLOG_MARK_STEP)
+                return;
+        if (s->marks_count == s->marks_size) {
+                size_t size = s->marks_size ? s->marks_size * 2 : 8;
+                struct qlog_mark *marks = realloc(s->marks, size * sizeof *marks);
+
+                if (!marks)
+                        return;
+                s->marks = marks;
+                s->marks_size = size;
+        }
+        s->marks[s->marks_count++] = (struct qlog_mark){ index, pos };
+}
+
+int qlog_segment_begin(struct qlog *l, const struct qlog_header *h)
 {
         uint8_t header[QLOG_HEADER_LEN];
         struct writer w = writer_of(header, sizeof header);
         char path[QLOG_PATH_SIZE];
-        const struct qlog_segment *last = active(l);
+        const struct qlog_segment *last = qlog_active(l);
         struct qlog_segment *s;
         int fd, r;
 
-        qlog_segment_path(l, l->last_index + 1, path);
+        qlog_segment_path(l, h->first_index, h->edition, path);
         fd = file_open(path, O_RDWR | O_CREAT | O_EXCL);
         if (fd < 0)
                 return fd;
-        qlog_header_write(&w, l->last_index + 1, l->last_term);
+        qlog_header_write(&w, h);
         r = file_pwrite_all(fd, header, sizeof header, 0);
         if (!r)
                 r = file_sync(fd);
         if (!r)
                 r = file_sync_dir(l->dir);
-        s = r ? NULL : qlog_segment_add(l, l->last_index + 1);
+        s = r ? NULL : qlog_segment_add(l, h);
         if (!s) {
                 int undone = file_unlink(path); /* nothing is in it */
 
@@ -103,13 +126,22 @@ int qlog_roll(struct qlog *l)
                                 l->dir); /* or a crash brings it back, in the middle of what is written next */
                 return undone ? undone : r ? r : -ENOMEM;
         }
-        s->len = QLOG_HEADER_LEN;
         if (last && l->reserved_end > last->len)
                 (void)file_truncate(l->fd, last->len); /* what was reserved is given back; it costs room only */
         file_close(l->fd);
         l->fd = fd;
         l->reserved_end = 0;
         return 0;
+}
+
+/* Start the segment that the next entry goes into. */
+static int roll(struct qlog *l)
+{
+        const struct qlog_segment *last = qlog_active(l);
+
+        return qlog_segment_begin(l, &(struct qlog_header){ .first_index = l->last_index + 1,
+                                                            .prev_term = l->last_term,
+                                                            .edition = last ? last->edition : 0 });
 }
 
 static bool is_full(int error)
@@ -121,7 +153,7 @@ static bool is_full(int error)
  * reserve is used as it is. */
 void qlog_reserve(struct qlog *l)
 {
-        const struct qlog_segment *s = active(l);
+        const struct qlog_segment *s = qlog_active(l);
         int64_t end = MAX2(l->reserved_end, s->len), step;
         uint64_t unused = 0, total = 0;
         int r;
@@ -150,24 +182,35 @@ bool qlog_is_low(const struct qlog *l)
         return atomic_load(&l->low);
 }
 
+static void mark_entries(struct qlog_segment *s, const struct qlog_group *g)
+{
+        size_t pos = 0;
+
+        for (int64_t i = g->first; i <= g->last; i++) {
+                qlog_segment_mark(s, i, s->len + (int64_t)pos);
+                pos += qlog_entry_size(load_be32(g->bytes.data + pos + 4));
+        }
+}
+
 int qlog_append(struct qlog *l, const struct qlog_group *g)
 {
-        struct qlog_segment *s = active(l);
+        struct qlog_segment *s = qlog_active(l);
         int r;
 
         assert(g->first == l->last_index + 1);
         assert(g->last >= g->first);
         if (s->len >= l->segment_len) {
-                r = qlog_roll(l);
+                r = roll(l);
                 if (r && !is_full(r)) /* a longer segment does no harm */
                         return r;
-                s = active(l);
+                s = qlog_active(l);
         }
         r = file_pwrite_all(l->fd, g->bytes.data, g->bytes.len, s->len);
         if (!r)
                 r = file_sync(l->fd);
         if (r)
                 return r;
+        mark_entries(s, g);
         s->len += (int64_t)g->bytes.len;
         l->last_index = g->last;
         l->last_term = g->last_term;
@@ -180,19 +223,36 @@ int qlog_drop_head(struct qlog *l, int64_t index)
         int count = 0, r;
 
         ilist_for_each (s, &l->segments, struct qlog_segment, link) {
-                if (s == active(l) || s_next->first_index > index + 1)
+                if (s == qlog_active(l) || s_next->first_index > index + 1)
                         break;
-                qlog_segment_path(l, s->first_index, path);
+                qlog_segment_path(l, s->first_index, s->edition, path);
                 r = file_unlink(path);
                 if (!r)
                         r = file_sync_dir(l->dir); /* one after the other: a crash must not leave a gap */
                 if (r)
                         return r;
-                ilist_unlink(&s->link);
-                free(s);
+                qlog_segment_free(s);
                 count++;
         }
         return count;
+}
+
+int64_t qlog_head_end(const struct qlog *l, int64_t index, int64_t keep)
+{
+        int64_t bytes = qlog_bytes(l), end = 0;
+
+        ilist_for_each (s, &l->segments, struct qlog_segment, link) {
+                bytes -= s->len;
+                if (s == qlog_active(l) || s_next->first_index > index + 1 || bytes < keep)
+                        break;
+                end = s_next->first_index - 1;
+        }
+        return end;
+}
+
+int qlog_create(struct qlog *l)
+{
+        return roll(l);
 }
 
 struct qlog *qlog_close(struct qlog *l)
@@ -200,7 +260,7 @@ struct qlog *qlog_close(struct qlog *l)
         if (!l)
                 return NULL;
         ilist_for_each (s, &l->segments, struct qlog_segment, link)
-                free(s);
+                qlog_segment_free(s);
         file_close(l->fd);
         free(l->dir);
         free(l);
@@ -218,6 +278,14 @@ int64_t qlog_first_index(const struct qlog *l)
 int64_t qlog_last_index(const struct qlog *l)
 {
         return l->last_index;
+}
+
+int32_t qlog_prev_term(const struct qlog *l)
+{
+        const struct qlog_segment *oldest = ilist_first(&l->segments, struct qlog_segment, link);
+
+        assert(oldest);
+        return oldest->prev_term;
 }
 
 int32_t qlog_last_term(const struct qlog *l)

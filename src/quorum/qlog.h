@@ -12,6 +12,7 @@ struct qlog;
 enum qlog_type {
         QLOG_NOOP = 0,    /* a leader's first entry of its term; no payload */
         QLOG_RECORDS = 1, /* a payload of metadata records (src/meta/FORMAT.md) */
+        QLOG_VOTERS = 2,  /* who the voters and learners are from here on (voters.h) */
 };
 
 struct qlog_entry {
@@ -49,6 +50,7 @@ DEFINE_FREEP(struct qlog, qlog_close)
 
 int64_t qlog_first_index(const struct qlog *l); /* of the oldest entry still there (or that would be) */
 int64_t qlog_last_index(const struct qlog *l);  /* qlog_first_index() - 1 when empty */
+int32_t qlog_prev_term(const struct qlog *l);   /* of the entry before the first one */
 int32_t qlog_last_term(const struct qlog *l);   /* 0 when nothing was ever written */
 int64_t qlog_bytes(const struct qlog *l);       /* of all segments */
 
@@ -75,3 +77,24 @@ int qlog_append(struct qlog *l, const struct qlog_group *g);
 /* Remove segments of which every entry is at or below @index. The newest one always stays.
  * Return: number of segments removed, or negative errno. */
 int qlog_drop_head(struct qlog *l, int64_t index);
+/* The last entry that qlog_drop_head() may be told to remove so that only segments go whose entries are at or below @index,
+ * and what stays has at least @keep bytes; 0: none. */
+int64_t qlog_head_end(const struct qlog *l, int64_t index, int64_t keep);
+
+/* Take off all entries behind @last_index, durably. It lies between qlog_first_index() - 1 and qlog_last_index().
+ * @last_term: of that entry. A crash leaves the log as it was or cut.
+ * Return: 0 or negative errno, after which the log must be closed. */
+int qlog_truncate(struct qlog *l, int64_t last_index, int32_t last_term);
+/* Begin anew behind entry @last_index of @last_term, which a snapshot holds: nothing that was there counts any more.
+ * Return: as qlog_truncate(). */
+int qlog_reset(struct qlog *l, int64_t last_index, int32_t last_term);
+
+/* Hand entries @first to @last to @fn in order, as many as have @len_max bytes when framed, at least one. @first is in the
+ * log. The payload is borrowed for the call. A non-zero return of @fn ends the reading and is returned.
+ * Return: 0; negative errno; -EBADMSG when bytes on the disk are not what was written. */
+struct qlog_read {
+        int64_t first;
+        int64_t last;
+        size_t len_max;
+};
+int qlog_read(struct qlog *l, struct qlog_read *rd, int (*fn)(void *arg, const struct qlog_entry *e), void *arg);

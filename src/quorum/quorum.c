@@ -1,9 +1,11 @@
-/* See quorum.h. This file: elections of a group of one, the way of an entry from proposal to applied, stopping.
- * Opening is in quorum_open.c, the store in quorum_store.c.
+/* See quorum.h. This file is the host of the consensus core: events go in, and what comes out is handed to the files that do
+ * it: quorum_disk.c (vote and log), quorum_apply.c (image, roles), quorum_members.c, quorum_peers.c (messages),
+ * quorum_snapshots.c, quorum_install.c.
  * Invariants:
- *  1. An entry is in exactly one of: unwritten, writing, written, applied (and gone). Indexes run on through all of them.
- *  2. At most one disk job and one store job run at a time (qlog.c relies on it).
- *  3. commit_index only passes entries that are durable here and, of the present term, the no-op first. */
+ *  1. An entry is in memory from its beginning until it is applied and written; indexes run on without gaps.
+ *  2. At most one disk job, one vote job and one store job run at a time (qlog.c and the store rely on it).
+ *  3. The core is not stepped while its actions are done; callbacks of the owner run after that (quorum_settle()), so that
+ *     they may propose. */
 #include "quorum/quorum_internal.h"
 
 #include <errno.h>
@@ -11,7 +13,13 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "sys/clock.h"
 #include "sys/diag.h"
+#include "sys/process.h"
+
+#define ELECTION_MS 1000
+#define APPEND_ENTRIES_MAX 4096
+#define APPEND_WINDOW 8 /* messages of QUORUM_MESSAGE_BYTES on their way to one member */
 
 void quorum_die(const char *fmt, ...)
 {
@@ -22,7 +30,7 @@ void quorum_die(const char *fmt, ...)
         vsnprintf(text, sizeof text, fmt, ap);
         va_end(ap);
         diag(DIAG_ERROR, "metadata: %s; ending, because what is on disk is not certain any more", text);
-        _exit(70);
+        process_end(70);
 }
 
 void quorum_die_io(const char *path, int error)
@@ -32,7 +40,7 @@ void quorum_die_io(const char *path, int error)
                      "metadata: %s cannot be written: %s; ending. Free space there and start again: nothing that was "
                      "acknowledged is lost",
                      path, strerror(-error));
-                _exit(70);
+                process_end(70);
         }
         quorum_die("%s cannot be written: %s; check the disk", path, strerror(-error));
 }
@@ -43,269 +51,317 @@ void quorum_step(struct quorum *q, const char *what)
                 q->cfg.step(q->cfg.step_arg, what);
 }
 
-/* ---- entries ---- */
+/* ---- actions ---- */
 
-struct quorum_entry *quorum_entry_new(struct quorum *q, const struct qlog_entry *from)
+static void add_entry(struct quorum *q, struct quorum_entry *e)
 {
-        struct quorum_entry *e = malloc(sizeof *e);
-        uint8_t *payload = malloc(from->payload.len + 1);
+        quorum_entries_add(&q->entries, e);
+        q->pending_bytes += e->e.payload.len;
+        q->last_index = e->e.index;
+}
 
-        if (!e || !payload) {
-                free(e);
-                free(payload);
-                return NULL;
+/* Entries that the core asks for by itself. */
+static void append_own(struct quorum *q, const struct raft_action *a)
+{
+        struct qlog_entry e = { .index = a->append.first, .term = a->append.term, .type = QLOG_NOOP };
+        CLEANUP(freep) uint8_t *payload = NULL;
+        struct quorum_entry *n = NULL;
+        struct voters v;
+        size_t len = 0;
+
+        assert(a->append.first == a->append.last);
+        if (a->append.source == RAFT_FROM_MEMBERS) {
+                e.type = QLOG_VOTERS;
+                if (!quorum_voters_payload(q, a->append.members, &payload, &len)) {
+                        e.payload = span_of(payload, len);
+                        n = quorum_entry_new(&e);
+                }
+        } else {
+                n = quorum_entry_new(&e);
         }
-        if (from->payload.len)
-                memcpy(payload, from->payload.data, from->payload.len);
-        *e = (struct quorum_entry){ .e = *from };
-        e->e.payload.data = payload;
-        q->pending_bytes += from->payload.len;
-        return e;
+        if (!n || quorum_entries_reserve(&q->entries, 1))
+                quorum_die("no memory for an entry of the log");
+        add_entry(q, n);
+        if (e.type == QLOG_VOTERS) {
+                if (voters_decode(e.payload, &v))
+                        quorum_die("no memory for the members of the group");
+                quorum_voters_add(q, e.index, &v);
+        }
 }
 
-struct quorum_entry *quorum_entry_free(struct quorum *q, struct quorum_entry *e)
+/* Those of the message or of the proposal that is being handled. */
+static void append_incoming(struct quorum *q, const struct raft_action *a)
 {
-        q->pending_bytes -= e->e.payload.len;
-        free((void *)e->e.payload.data);
-        free(e);
-        return NULL;
+        for (int64_t i = a->append.first; i <= a->append.last; i++) {
+                struct quorum_entry **at = &q->incoming[i - q->incoming_first];
+                struct voters v;
+
+                assert(i >= q->incoming_first && i < q->incoming_first + (int64_t)q->incoming_count);
+                (*at)->e.term = a->append.term;
+                if ((*at)->e.type == QLOG_VOTERS) {
+                        int r = voters_decode((*at)->e.payload, &v);
+
+                        if (r < 0)
+                                quorum_die("no memory for the members of the group");
+                        assert(!r); /* it was decoded when it came */
+                        quorum_voters_add(q, i, &v);
+                }
+                add_entry(q, TAKE_PTR(*at));
+        }
 }
 
-/* ---- applying ---- */
-
-/* Apply the committed part of what is written, as one new image. */
-static void apply(struct quorum *q)
+static void do_append(struct quorum *q, const struct raft_action *a)
 {
-        struct quorum_applied a = { .before = q->image };
-        struct meta_builder b;
-        struct ilist applied;
+        assert(a->append.first == q->last_index + 1);
+        q->edition = a->append.edition;
+        if (a->append.source == RAFT_FROM_NOOP || a->append.source == RAFT_FROM_MEMBERS)
+                append_own(q, a);
+        else
+                append_incoming(q, a);
+}
+
+static void do_truncate(struct quorum *q, const struct raft_action *a)
+{
+        quorum_drop_entries(q, a->truncate.from);
+        q->edition = a->truncate.edition;
+}
+
+static void do_role(struct quorum *q, const struct raft_action *a)
+{
+        bool led = q->role == RAFT_LEADER;
+
+        q->role_due = true;
+        q->role = a->role.role;
+        q->term = a->role.term;
+        q->leader = a->role.leader;
+        q->term_start = a->role.first_index;
+        if (led && q->role != RAFT_LEADER)
+                q->active = false;
+}
+
+static void act(struct quorum *q, const struct raft_action *a)
+{
+        switch (a->type) {
+        case RAFT_ACT_VOTE:
+                q->vote_wanted = a->vote;
+                q->vote_due = true;
+                break;
+        case RAFT_ACT_TRUNCATE:
+                do_truncate(q, a);
+                break;
+        case RAFT_ACT_APPEND:
+                do_append(q, a);
+                break;
+        case RAFT_ACT_INSTALL:
+                quorum_install(q, (struct snapshot_id){ a->install.index, a->install.term }, a->install.edition);
+                break;
+        case RAFT_ACT_SEND:
+                quorum_send(q, &a->message);
+                break;
+        case RAFT_ACT_SEND_SNAPSHOT:
+                quorum_snapshot_send(q, a->snapshot.to, a->snapshot.offer, a->snapshot.at_least);
+                break;
+        case RAFT_ACT_RECEIVE_SNAPSHOT:
+                q->welcome = true;
+                break;
+        case RAFT_ACT_APPLY:
+                q->apply_to = a->apply.index;
+                break;
+        case RAFT_ACT_ROLE:
+                do_role(q, a);
+                break;
+        case RAFT_ACT_MEMBERS:
+                q->members_due = true;
+                break;
+        case RAFT_ACT_TRANSFER:
+                if (q->state == QUORUM_HANDING)
+                        q->state = QUORUM_STOPPING;
+                break;
+        }
+}
+
+static int step_once(struct quorum *q, struct raft_event *ev)
+{
+        struct raft_actions todo;
         int r;
 
-        ilist_init(&applied);
-        r = meta_builder_init(&b, q->image);
-        ilist_for_each (e, &q->written, struct quorum_entry, link) {
-                if (e->e.index > q->commit_index)
-                        break;
-                if (!r && e->e.type == QLOG_RECORDS)
-                        r = meta_builder_apply_entry(&b, e->e.payload, e->e.index);
-                else if (!r && e->e.type != QLOG_NOOP)
-                        quorum_die(
-                                "entry %lld of the log has type %d, which only a newer program knows; install it again",
-                                (long long)e->e.index, e->e.type);
-                if (r > 0)
-                        quorum_die("entry %lld of the log cannot be applied: %s", (long long)e->e.index, b.why);
-                if (r < 0)
-                        quorum_die("entry %lld of the log cannot be applied: %s", (long long)e->e.index, strerror(-r));
-                a.last_index = e->e.index;
-                a.last_term = e->e.term;
-                q->bytes_since_store += (int64_t)qlog_entry_size(e->e.payload.len);
-                ilist_unlink(&e->link);
-                ilist_push_back(&applied, &e->link);
+        ev->now_ms = loop_now_ms(q->cfg.loop);
+        r = raft_step(q->core, ev, &todo);
+        if (r < 0)
+                return r;
+        q->acting = true;
+        for (size_t i = 0; i < todo.count; i++)
+                act(q, &todo.at[i]);
+        q->acting = false;
+        if (todo.wake_ms == INT64_MAX)
+                loop_timer_stop(&q->tick_timer);
+        else
+                loop_timer_start(&q->tick_timer, MAX2(todo.wake_ms - ev->now_ms, (int64_t)0));
+        return r;
+}
+
+/* What cannot be dropped and tried later. */
+static void step_surely(struct quorum *q, struct raft_event *ev)
+{
+        if (step_once(q, ev) < 0)
+                quorum_die("no memory for the consensus");
+}
+
+int quorum_event(struct quorum *q, struct raft_event *ev)
+{
+        int r;
+
+        assert(q->core && !q->acting);
+        r = step_once(q, ev);
+        if (r < 0 && ev->type != RAFT_EV_MESSAGE && ev->type != RAFT_EV_PROPOSE && ev->type != RAFT_EV_CHANGE &&
+            ev->type != RAFT_EV_TRANSFER && ev->type != RAFT_EV_TICK && ev->type != RAFT_EV_UNREACHABLE)
+                quorum_die("no memory for the consensus");
+        while (q->sent_count) {
+                struct raft_event sent = q->sent[0];
+
+                memmove(q->sent, q->sent + 1, --q->sent_count * sizeof sent);
+                step_surely(q, &sent);
         }
+        quorum_vote_kick(q);
+        quorum_disk_kick(q);
+        quorum_settle(q);
+        return r;
+}
+
+void quorum_note_sent(struct quorum *q, const struct raft_message *m, int64_t last)
+{
+        struct raft_event ev = { .type = RAFT_EV_SENT, .sent = { .to = m->to, .offer = m->offer, .last = last } };
+
+        if (!q->acting) {
+                quorum_event(q, &ev);
+                return;
+        }
+        assert(q->sent_count < ARRAY_LEN(q->sent));
+        q->sent[q->sent_count++] = ev;
+}
+
+static void tick_fired(struct loop_timer *t)
+{
+        struct quorum *q = container_of(t, struct quorum, tick_timer);
+
+        if (!quorum_takes_part(q))
+                return;
+        if (quorum_event(q, &(struct raft_event){ .type = RAFT_EV_TICK }) < 0)
+                loop_timer_start(t, 10); /* no memory: again soon */
+}
+
+static void retry_fired(struct loop_timer *t)
+{
+        struct quorum *q = container_of(t, struct quorum, retry_timer);
+
+        if (q->state == QUORUM_FORMING)
+                quorum_form(q);
+        if (quorum_takes_part(q)) {
+                quorum_members_kick(q);
+                quorum_senders_kick(q);
+                quorum_snapshot_clean(q);
+                quorum_feed_report(q);
+        }
+        if (q->state != QUORUM_CLOSED)
+                loop_timer_start(t, QUORUM_RETRY_MS);
+}
+
+/* ---- beginning ---- */
+
+void quorum_begin(struct quorum *q)
+{
+        int64_t election_ms = q->cfg.election_ms ? q->cfg.election_ms : ELECTION_MS;
+        struct raft_options options = {
+                .election_ms = election_ms,
+                .heartbeat_ms = q->cfg.heartbeat_ms ? q->cfg.heartbeat_ms : election_ms / 5,
+                .append_entries_max = APPEND_ENTRIES_MAX,
+                .append_window = APPEND_WINDOW,
+                .seed = random_u64(),
+        };
+        struct raft_members_at members[RAFT_MEMBERS_MAX];
+        size_t count = 0;
+        int r;
+
+        ilist_for_each (v, &q->voters, struct quorum_voters_at, link) {
+                if (count == ARRAY_LEN(members))
+                        break; /* at most two are in a log that was stored in time */
+                members[count].index = v->index;
+                voters_members(&v->voters, &members[count++].members);
+        }
+        q->restore.self = (struct raft_id){ q->cfg.node_id, q->vote.directory };
+        q->restore.vote = (struct raft_vote){ .term = q->vote.term,
+                                              .voted_for = { q->vote.voted_for, q->vote.voted_for_directory } };
+        q->restore.runs = q->runs;
+        q->restore.members = members;
+        q->restore.members_count = count;
+        r = raft_new(&q->restore, &options, &q->core);
         if (r)
-                quorum_die("no memory for the metadata image");
-        if (ilist_is_empty(&applied)) {
-                meta_builder_fini(&b);
-                return;
-        }
-        a.after = meta_builder_finish(&b, a.last_index, a.last_term);
-        q->image = a.after;
-        q->events.applied(q->events_arg, &a);
-        meta_image_unref(a.before);
-        ilist_for_each (e, &applied, struct quorum_entry, link) {
-                if (e->proposal)
-                        e->proposal->done(e->proposal, QUORUM_OK);
-                ilist_unlink(&e->link);
-                quorum_entry_free(q, e);
-        }
-        quorum_store_kick(q, false);
-}
-
-/* What is durable here is committed, as the only voter is this node; and counted only once an entry of this term is
- * among it. */
-static void advance_commit(struct quorum *q)
-{
-        const struct quorum_entry *last = ilist_last(&q->written, struct quorum_entry, link);
-
-        if (!last || last->e.index < q->term_start || last->e.index <= q->commit_index)
-                return;
-        q->commit_index = last->e.index;
-        apply(q);
-        if (q->state == QUORUM_VOTING) {
-                struct quorum_role role;
-
-                q->state = QUORUM_LEADING;
-                role = quorum_role(q);
-                q->events.role(q->events_arg, &role);
-        }
-}
-
-/* ---- the disk ---- */
-
-static void disk_kick(struct quorum *q);
-
-void quorum_log_drop(struct quorum *q)
-{
-        q->drop_due = true;
-        disk_kick(q);
-}
-
-static void disk_run(struct io_job *job)
-{
-        struct quorum *q = container_of(job, struct quorum, disk_job);
-        int r = 0;
-
-        if (q->group_bytes) {
-                r = qlog_append(q->log, &q->group);
-                if (!r)
-                        quorum_step(q, "log-appended");
-        }
-        if (!r && q->drop_below) {
-                r = qlog_drop_head(q->log, q->drop_below);
-                if (r > 0)
-                        quorum_step(q, "log-truncated");
-                r = MIN2(r, 0);
-        }
-        if (!r)
-                qlog_reserve(q->log);
-        q->disk_result = r;
-}
-
-static void disk_done(struct io_job *job)
-{
-        struct quorum *q = container_of(job, struct quorum, disk_job);
-
-        if (q->disk_result)
-                quorum_die_io(q->cfg.dir, q->disk_result);
-        q->disk_busy = false;
-        q->drop_below = 0;
-        q->log_first_index = qlog_first_index(q->log);
-        q->log_bytes = qlog_bytes(q->log);
-        if (q->group_bytes) {
-                free(TAKE_PTR(q->group_bytes));
-                q->entries_written += (uint64_t)(q->group.last - q->group.first + 1);
-                q->groups_written++;
-                ilist_splice_back(&q->written, &q->writing);
-                advance_commit(q);
-        }
-        disk_kick(q);
-        quorum_stop_continue(q);
-}
-
-/* Frame what waits as one group. Entries beyond a group's size wait for the next one. */
-static void take_group(struct quorum *q)
-{
-        const struct quorum_entry *first, *last;
-        size_t size = 0;
-        struct writer w;
-
-        ilist_for_each (e, &q->unwritten, struct quorum_entry, link) {
-                size_t len = qlog_entry_size(e->e.payload.len);
-
-                if (size && size + len > QLOG_PAYLOAD_LEN_MAX)
-                        break;
-                size += len;
-                ilist_unlink(&e->link);
-                ilist_push_back(&q->writing, &e->link);
-        }
-        q->group_bytes = malloc(size);
-        if (!q->group_bytes)
-                quorum_die("no memory for %zu bytes of metadata log", size);
-        w = writer_of(q->group_bytes, size);
-        first = ilist_first(&q->writing, struct quorum_entry, link);
-        last = ilist_last(&q->writing, struct quorum_entry, link);
-        assert(first && last);
-        q->group.first = first->e.index;
-        q->group.last = last->e.index;
-        q->group.last_term = last->e.term;
-        ilist_for_each (e, &q->writing, struct quorum_entry, link)
-                qlog_entry_write(&e->e, q->group.first, &w);
-        q->group.bytes = span_of(q->group_bytes, size);
-}
-
-/* Group commit is self-clocked: while one group is being synced, the next one gathers. */
-static void disk_kick(struct quorum *q)
-{
-        if (q->disk_busy || (ilist_is_empty(&q->unwritten) && !q->drop_due && !q->reserve_due))
-                return;
-        if (!ilist_is_empty(&q->unwritten))
-                take_group(q);
-        q->drop_below = q->drop_due ? q->stored_index : 0;
-        q->drop_due = q->reserve_due = false;
-        q->disk_busy = true;
-        q->disk_job = (struct io_job){ .run = disk_run, .done = disk_done, .reply_loop = q->cfg.loop };
-        iopool_submit(q->cfg.pool, &q->disk_job);
-}
-
-static int append_entry(struct quorum *q, uint8_t type, struct span payload, struct quorum_proposal *p)
-{
-        struct qlog_entry e = { .index = q->last_index + 1, .term = q->vote.term, .type = type, .payload = payload };
-        struct quorum_entry *n = quorum_entry_new(q, &e);
-
-        if (!n)
-                return -ENOMEM;
-        n->proposal = p;
-        q->last_index++;
-        ilist_push_back(&q->unwritten, &n->link);
-        disk_kick(q);
-        return 0;
-}
-
-/* ---- the vote ---- */
-
-static void vote_run(struct io_job *job)
-{
-        struct quorum *q = container_of(job, struct quorum, vote_job);
-
-        q->vote_result = vote_write(q->vote_path, &q->vote);
-        if (!q->vote_result)
-                quorum_step(q, "voted");
-}
-
-static void vote_done(struct io_job *job)
-{
-        struct quorum *q = container_of(job, struct quorum, vote_job);
-
-        if (q->vote_result)
-                quorum_die_io(q->vote_path, q->vote_result);
-        q->vote_busy = false;
-        q->term_start = q->last_index + 1;
-        if (append_entry(q, QLOG_NOOP, SPAN_NULL, NULL))
-                quorum_die("no memory to start");
-        quorum_stop_continue(q);
+                quorum_die(r == -ENOMEM ? "no memory for the consensus" : "vote and log in %s contradict each other",
+                           q->cfg.dir);
+        free(TAKE_PTR(q->runs));
+        q->state = QUORUM_RUNNING;
+        quorum_peers_update(q);
+        quorum_event(q, &(struct raft_event){ .type = RAFT_EV_START });
 }
 
 void quorum_start(struct quorum *q)
 {
         loop_assert_here(q->cfg.loop);
         assert(q->state == QUORUM_CLOSED);
+        assert(!q->is_group || q->hub);
         quorum_store_init(q);
-        q->state = QUORUM_VOTING;
-        q->vote.term = MAX2(q->vote.term, qlog_last_term(q->log)) + 1;
-        q->vote.voted_for = q->cfg.node_id;
-        q->vote.voted_for_directory = q->vote.directory;
-        q->vote_busy = true;
-        q->vote_job = (struct io_job){ .run = vote_run, .done = vote_done, .reply_loop = q->cfg.loop };
-        iopool_submit(q->cfg.pool, &q->vote_job);
+        quorum_feed_init(q);
+        loop_timer_init(&q->tick_timer, q->cfg.loop, tick_fired);
+        loop_timer_init(&q->retry_timer, q->cfg.loop, retry_fired);
+        if (q->is_group)
+                loop_timer_start(&q->retry_timer, QUORUM_RETRY_MS);
+        if (q->is_group && quorum_is_blank(q) && q->cfg.controllers[0].node == q->cfg.node_id) {
+                q->state = QUORUM_FORMING;
+                quorum_peers_update(q);
+                quorum_form(q);
+                return;
+        }
+        quorum_begin(q);
 }
 
 /* ---- what others ask ---- */
 
 int quorum_propose(struct quorum *q, struct quorum_proposal *p, struct meta_batch *batch)
 {
+        struct raft_event ev = { .type = RAFT_EV_PROPOSE, .propose = { .term = p->term, .count = 1 } };
+        struct qlog_entry e = {
+                .index = q->last_index + 1, .term = p->term, .type = QLOG_RECORDS, .payload = meta_batch_payload(batch)
+        };
+        struct quorum_entry *n;
         int r;
 
         loop_assert_here(q->cfg.loop);
-        if (q->state != QUORUM_LEADING || p->term != q->vote.term)
+        if (q->state != QUORUM_RUNNING || !q->active || p->term != q->term)
                 return QUORUM_E_NOT_LEADER;
         if (q->pending_bytes && q->pending_bytes + batch->len > QUORUM_PENDING_BYTES_MAX)
                 return QUORUM_E_FULL;
-        p->index = q->last_index + 1;
-        r = append_entry(q, QLOG_RECORDS, meta_batch_payload(batch), p);
-        if (r)
-                return r;
+        n = quorum_entries_reserve(&q->entries, 1) ? NULL : quorum_entry_new(&e);
+        if (!n)
+                return -ENOMEM;
+        n->proposal = p;
+        p->index = e.index;
+        q->incoming = &n;
+        q->incoming_first = e.index;
+        q->incoming_count = 1;
+        r = quorum_event(q, &ev);
+        q->incoming = NULL;
+        q->incoming_count = 0;
+        if (n) { /* it was not taken */
+                free(n);
+                return r < 0 ? r : QUORUM_E_NOT_LEADER;
+        }
         meta_batch_fini(batch);
         return 0;
+}
+
+int64_t quorum_next_index(const struct quorum *q)
+{
+        return q->last_index + 1;
 }
 
 struct meta_image *quorum_image(const struct quorum *q)
@@ -315,9 +371,9 @@ struct meta_image *quorum_image(const struct quorum *q)
 
 struct quorum_role quorum_role(const struct quorum *q)
 {
-        bool leads = q->state == QUORUM_LEADING;
+        int32_t leader = q->leader == q->cfg.node_id && !q->active ? META_NO_NODE : q->leader;
 
-        return (struct quorum_role){ leads, q->vote.term, leads ? q->cfg.node_id : META_NO_NODE };
+        return (struct quorum_role){ q->active, q->term, leader };
 }
 
 bool quorum_is_low(struct quorum *q)
@@ -325,7 +381,7 @@ bool quorum_is_low(struct quorum *q)
         if (!qlog_is_low(q->log))
                 return false;
         q->reserve_due = true;
-        disk_kick(q);
+        quorum_disk_kick(q);
         return true;
 }
 
@@ -336,8 +392,10 @@ struct uuid quorum_directory(const struct quorum *q)
 
 void quorum_stats(const struct quorum *q, struct quorum_stats *ret)
 {
+        const struct voters *v = quorum_voters(q);
+
         *ret = (struct quorum_stats){
-                .committed_index = q->commit_index,
+                .committed_index = q->apply_to,
                 .applied_index = q->image->index,
                 .stored_index = q->stored_index,
                 .log_first_index = q->log_first_index,
@@ -346,32 +404,57 @@ void quorum_stats(const struct quorum *q, struct quorum_stats *ret)
                 .groups_written = q->groups_written,
                 .images_stored = q->images_stored,
                 .bytes_pending = q->pending_bytes,
+                .snapshot_bytes = q->snapshot_bytes,
+                .observers_count = q->observers_count,
         };
+        for (uint32_t i = 0; v && i < v->count; i++)
+                ret->voters_count += v->at[i].raft.is_voter;
 }
 
 /* ---- stopping ---- */
 
-/* Called whenever something ends: all entries first, then the image, then the answer. */
+/* Called whenever something ends: all entries first, then the image, then the answer. A node alone finishes what was
+ * proposed; in a group what is not committed by now may be committed by others. */
 void quorum_stop_continue(struct quorum *q)
 {
-        if (q->state != QUORUM_STOPPING || q->vote_busy || q->disk_busy || q->store_busy ||
-            !ilist_is_empty(&q->unwritten))
+        bool alone = !q->is_group && q->core;
+
+        if (q->state != QUORUM_STOPPING || q->vote_busy || q->disk_busy || q->store_busy || q->install_busy || q->jobs)
                 return;
-        if (q->stored_index < q->image->index && !q->store_full) {
+        if (alone && q->image->index < q->last_index)
+                return;
+        if (q->stored_index < q->image->index && !q->store_full && !q->install_due) {
                 quorum_store_kick(q, true);
                 return;
         }
         loop_timer_stop(&q->store_timer);
+        loop_timer_stop(&q->tick_timer);
+        loop_timer_stop(&q->retry_timer);
+        loop_timer_stop(&q->waiters_timer);
+        q->active = false;
+        quorum_lose_proposals(q);
         q->state = QUORUM_CLOSED;
         q->stop_done(q->stop_arg);
 }
 
 void quorum_stop(struct quorum *q, void (*done)(void *arg), void *arg)
 {
+        struct raft_event ev = { .type = RAFT_EV_TRANSFER, .transfer = { .to = RAFT_NOBODY } };
+
         loop_assert_here(q->cfg.loop);
-        assert(q->state == QUORUM_VOTING || q->state == QUORUM_LEADING);
-        q->state = QUORUM_STOPPING;
+        assert(q->state == QUORUM_FORMING || q->state == QUORUM_RUNNING);
         q->stop_done = done;
         q->stop_arg = arg;
+        quorum_feed_stop(q);
+        quorum_change_end(q, QUORUM_E_LOST, "this node stops");
+        if (q->is_group && q->core && q->role == RAFT_LEADER && !quorum_is_only_voter(q)) {
+                q->state = QUORUM_HANDING;
+                /* Ends with RAFT_ACT_TRANSFER, which goes on to STOPPING; so does losing leadership. */
+                if (quorum_event(q, &ev) == RAFT_OK) {
+                        quorum_settle(q);
+                        return;
+                }
+        }
+        q->state = QUORUM_STOPPING;
         quorum_stop_continue(q);
 }

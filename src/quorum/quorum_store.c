@@ -17,6 +17,7 @@ static void store_run(struct io_job *job)
         q->store_result = meta_store_commit(q->store, q->store_image);
         if (!q->store_result)
                 quorum_step(q, "image-stored");
+        q->store_bytes = meta_store_bytes(q->store);
 }
 
 static void store_done(struct io_job *job)
@@ -33,6 +34,7 @@ static void store_done(struct io_job *job)
                              q->cfg.dir);
                 q->store_image = meta_image_unref(q->store_image);
                 quorum_store_kick(q, false);
+                quorum_disk_kick(q);
                 quorum_stop_continue(q);
                 return;
         }
@@ -48,7 +50,7 @@ void quorum_store_kick(struct quorum *q, bool now)
 {
         int64_t after_bytes = q->cfg.store_after_bytes ? q->cfg.store_after_bytes : STORE_AFTER_BYTES;
 
-        if (q->store_busy || q->stored_index >= q->image->index)
+        if (q->store_busy || q->install_due || q->install_busy || q->stored_index >= q->image->index)
                 return;
         if (!now && q->bytes_since_store < after_bytes) {
                 if (!loop_timer_is_active(&q->store_timer))

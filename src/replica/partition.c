@@ -1,38 +1,14 @@
-/* A led partition: appends under leadership, moves the high watermark, tells those who wait.
+/* A partition: its life, what it says of itself, appends under leadership, and how the high watermark moves. Roles are
+ * partition_role.c, waits partition_wait.c, the two sides of replication partition_lead.c and partition_follow.c.
  *
- *   wait states:   IDLE --partition_wait()--> WAITING --watermark, close--> POSTED --mail--> IDLE
- *                                                \------partition_unwait()-----------------> IDLE
- *
- * Invariants: 1. a wait is in exactly one list while WAITING and in none otherwise;
- *             2. a wait holds a reference to its partition until its mail has run or it was taken back;
- *             3. the high watermark never moves back while the partition is open;
- *             4. w->partition is set while not IDLE, and touched on the waiter's loop only. */
-#include "replica/partition.h"
-
-#include <pthread.h>
-#include <stdatomic.h>
+ * Invariant: the high watermark never moves back while the partition is open, unless its log is cut below it because the
+ * cluster elected a leader without those records (an unclean election). */
+#include <errno.h>
 #include <string.h>
 
 #include "base/err.h"
-
-enum { WAIT_IDLE, WAIT_WAITING, WAIT_POSTED };
-
-struct partition {
-        atomic_uint refs;
-        struct uuid topic_id;
-        int32_t index;
-        char *topic_name;
-        struct plog *log;
-
-        pthread_mutex_t lock; /* guards all below */
-        struct partition_conf conf;
-        int32_t leader_epoch;
-        int64_t high_watermark;
-        bool closed;
-        struct ilist acks;   /* PARTITION_WAIT_ACK by offset, smallest first */
-        struct ilist locals; /* PARTITION_WAIT_LOCAL likewise */
-        struct ilist datas;  /* PARTITION_WAIT_DATA and _STABLE, no order: nearly all wait at the end */
-};
+#include "replica/partition_priv.h"
+#include "sys/clock.h"
 
 /* What this node promises to hold: on stable storage, or written where the topic asks for no more. */
 static int64_t held_end(const struct partition *p, const struct plog_ends *ends)
@@ -40,84 +16,80 @@ static int64_t held_end(const struct partition *p, const struct plog_ends *ends)
         return p->conf.flush_before_ack || ends->failed ? ends->durable_end_offset : ends->end_offset;
 }
 
-/* Runs on the waiter's loop: gives the reference back, then tells the owner with its own function in place again. */
-static void wait_deliver(struct loop *l, struct mail *m)
+int64_t partition_stable_offset(struct partition *p, const struct plog_ends *ends)
 {
-        struct partition_wait *w = container_of(m, struct partition_wait, mail);
-        struct partition *p = TAKE_PTR(w->partition);
+        int64_t hw = p->insync.high_watermark;
 
-        assert(w->state == WAIT_POSTED);
-        w->state = WAIT_IDLE;
-        m->fn = w->fn;
-        partition_unref(p);
-        m->fn(l, m);
+        return ends->unstable_offset == INT64_MAX ? hw : plog_stable_offset(p->log, hw);
 }
 
-/* With the lock: take a wait out of its list and put it on @ret_told. */
-static void wait_end(struct partition_wait *w, int outcome, struct ilist *ret_told)
+/* Who leads alone needs no lease: nobody else can be elected (an unclean election needs an operator). */
+bool partition_has_lease(const struct partition *p, int64_t now_ms)
 {
-        ilist_unlink(&w->link);
-        w->state = WAIT_POSTED;
-        w->outcome = outcome;
-        ilist_push_back(ret_told, &w->link);
+        return p->insync.count <= 1 || !p->lease_until_ms || atomic_load(p->lease_until_ms) > now_ms;
 }
 
-/* Without the lock. The mail may free the wait at once, so the list is walked by popping. */
-static void waits_post(struct ilist *told)
+void partition_tell(struct partition *p, unsigned news)
 {
-        struct ilist *node;
-
-        while ((node = ilist_pop_front(told))) {
-                struct partition_wait *w = ilist_entry(node, struct partition_wait, link);
-
-                loop_post(w->loop, &w->mail);
-        }
+        ilist_for_each (w, &p->watches, struct partition_watch, link)
+                w->fn(w, news);
 }
 
-/* With the lock: those that waited for an end that is reached. */
-static void acks_end(struct ilist *waits, int64_t end_offset, struct ilist *ret_told)
+static void tell_moved(struct partition *p, const struct plog_ends *ends)
 {
-        ilist_for_each (w, waits, struct partition_wait, link) {
-                if (w->offset > end_offset)
-                        break;
-                wait_end(w, 0, ret_told);
-        }
+        unsigned news = 0;
+
+        if (ends->end_offset != p->told_end)
+                news |= PARTITION_NEWS_DATA;
+        if (ends->durable_end_offset != p->told_durable)
+                news |= PARTITION_NEWS_DURABLE;
+        if (ends->start_offset != p->told_start || p->insync.high_watermark != p->told_watermark)
+                news |= PARTITION_NEWS_WATERMARK;
+        p->told_end = ends->end_offset;
+        p->told_durable = ends->durable_end_offset;
+        p->told_start = ends->start_offset;
+        p->told_watermark = p->insync.high_watermark;
+        if (news)
+                partition_tell(p, news);
 }
 
-static void all_end(struct ilist *waits, int outcome, struct ilist *ret_told)
+static void lead_on(struct partition *p, const struct plog_ends *ends, struct ilist *ret_told)
 {
-        ilist_for_each (w, waits, struct partition_wait, link)
-                wait_end(w, outcome, ret_told);
+        int64_t now_ms = p->insync.count > 1 ? clock_mono_ms() : 0, held = held_end(p, ends);
+
+        /* What a failed log has not flushed is gone (plog/flush.c). */
+        insync_self(&p->insync, ends->failed ? ends->durable_end_offset : ends->end_offset, ends->durable_end_offset,
+                    now_ms);
+        if (partition_has_lease(p, now_ms))
+                (void)insync_advance(&p->insync);
+        waits_end_up_to(&p->acks, p->insync.high_watermark, ret_told);
+        waits_end_up_to(&p->locals, held, ret_told);
+        /* The watermark stands still until there are enough again, and whoever waits would wait for that. */
+        if (!insync_has_min_isr(&p->insync))
+                waits_end_all(&p->acks, PARTITION_E_NOT_ENOUGH_AFTER, ret_told);
 }
 
-/* With the lock. Without transactions that is the high watermark. */
-static int64_t stable_offset(struct partition *p, const struct plog_ends *ends)
-{
-        return ends->unstable_offset == INT64_MAX ? p->high_watermark : plog_stable_offset(p->log, p->high_watermark);
-}
-
-/* With the lock: move the watermark to what the log holds and collect whom that concerns. */
-static void advance(struct partition *p, struct ilist *ret_told)
+void partition_advance(struct partition *p, struct ilist *ret_told)
 {
         struct plog_ends ends;
-        int64_t held, stable;
 
         plog_ends(p->log, &ends);
-        held = held_end(p, &ends);
-        p->high_watermark = MAX2(p->high_watermark, held); /* the only replica in sync is this one */
-        acks_end(&p->acks, p->high_watermark, ret_told);
-        acks_end(&p->locals, held, ret_told);
-        stable = stable_offset(p, &ends);
-        ilist_for_each (w, &p->datas, struct partition_wait, link) {
-                int64_t visible = w->kind == PARTITION_WAIT_STABLE ? stable : p->high_watermark;
-
-                if (visible > w->offset || ends.start_offset > w->offset)
-                        wait_end(w, 0, ret_told);
-        }
-        if (ends.failed) {
-                all_end(&p->acks, PLOG_E_FAILED, ret_told);
-                all_end(&p->locals, PLOG_E_FAILED, ret_told);
-        }
+        if (p->role == PARTITION_LEADER)
+                lead_on(p, &ends, ret_told);
+        if (!ilist_is_empty(&p->datas))
+                waits_end_datas(p, partition_stable_offset(p, &ends), ends.start_offset, ret_told);
+        if (!ilist_is_empty(&p->watches))
+                tell_moved(p, &ends);
+        if (!ends.failed)
+                return;
+        waits_end_all(&p->acks, PLOG_E_FAILED, ret_told);
+        waits_end_all(&p->locals, PLOG_E_FAILED, ret_told);
+        if (p->told_failed)
+                return;
+        p->told_failed = true;
+        partition_tell(p, PARTITION_NEWS_FAILED);
+        if (p->events.failed)
+                p->events.failed(p->events.arg, p);
 }
 
 static void on_durable(void *arg, struct plog *pl)
@@ -127,43 +99,77 @@ static void on_durable(void *arg, struct plog *pl)
 
         pthread_mutex_lock(&p->lock);
         if (!p->closed)
-                advance(p, &told);
+                partition_advance(p, &told);
         pthread_mutex_unlock(&p->lock);
         waits_post(&told);
 }
 
-int partition_new(const struct partition_open_args *args, struct partition **ret_partition)
+/* ---- life ---- */
+
+static struct partition *allocate(const struct partition_open_args *args)
 {
         struct partition *p = calloc(1, sizeof *p);
-        struct plog_ends ends;
-        int r;
 
         if (!p)
-                return -ENOMEM;
+                return NULL;
         p->topic_name = strdup(args->topic_name);
         if (!p->topic_name) {
                 free(p);
-                return -ENOMEM;
+                return NULL;
         }
         atomic_init(&p->refs, 1);
         pthread_mutex_init(&p->lock, NULL);
         ilist_init(&p->acks);
         ilist_init(&p->locals);
         ilist_init(&p->datas);
+        ilist_init(&p->watches);
         p->topic_id = args->topic_id;
         p->index = args->index;
+        p->node_id = args->node_id;
         p->conf = args->conf;
-        p->leader_epoch = args->leader_epoch;
+        p->events = args->events;
+        p->lag_max_ms = args->lag_max_ms;
+        p->lease_until_ms = args->lease_until_ms;
+        p->leader = p->leader_epoch = p->partition_epoch = -1;
         p->log = args->log;
-        r = plog_assign_epoch(p->log, p->leader_epoch);
-        if (r < 0) {
-                pthread_mutex_destroy(&p->lock);
-                free(p->topic_name);
-                free(p);
-                return err_trace(r);
-        }
+        insync_init(&p->insync, args->node_id);
+        insync_set_conf(&p->insync, args->conf.flush_before_ack, args->conf.min_insync_replicas);
+        return p;
+}
+
+static void deallocate(struct partition *p)
+{
+        insync_fini(&p->insync);
+        pthread_mutex_destroy(&p->lock);
+        free(p->next);
+        free(p->topic_name);
+        free(p);
+}
+
+int partition_new(const struct partition_open_args *args, struct partition **ret_partition)
+{
+        struct partition *p = allocate(args);
+        struct plog_ends ends;
+        int r;
+
+        if (!p)
+                return -ENOMEM;
         plog_ends(p->log, &ends);
-        p->high_watermark = held_end(p, &ends);
+        p->insync.high_watermark = MIN2(MAX2(args->high_watermark, ends.start_offset), ends.end_offset);
+        if (args->leader_epoch >= 0) {
+                struct replica_state alone = { .leader = p->node_id,
+                                               .leader_epoch = args->leader_epoch,
+                                               .replicas = &p->node_id,
+                                               .replicas_count = 1,
+                                               .isr = &p->node_id,
+                                               .isr_count = 1 };
+
+                r = partition_set_state(p, &alone);
+                if (r) {
+                        deallocate(p);
+                        return r < 0 ? err_trace(r) : -EBADF;
+                }
+        }
         plog_set_listener(p->log, (struct plog_listener){ .durable = on_durable, .arg = p });
         *ret_partition = p;
         return 0;
@@ -181,10 +187,9 @@ struct partition *partition_unref(struct partition *p)
                 return NULL;
         assert(p->closed);
         assert(ilist_is_empty(&p->acks) && ilist_is_empty(&p->locals) && ilist_is_empty(&p->datas));
+        assert(ilist_is_empty(&p->watches) && !p->cutting);
         plog_unref(p->log);
-        pthread_mutex_destroy(&p->lock);
-        free(p->topic_name);
-        free(p);
+        deallocate(p);
         return NULL;
 }
 
@@ -196,9 +201,10 @@ void partition_close(struct partition *p)
         plog_set_listener(p->log, (struct plog_listener){ 0 });
         pthread_mutex_lock(&p->lock);
         p->closed = true;
-        all_end(&p->acks, PARTITION_E_NOT_LEADER, &told);
-        all_end(&p->locals, PARTITION_E_NOT_LEADER, &told);
-        all_end(&p->datas, PARTITION_E_NOT_LEADER, &told);
+        waits_end_all(&p->acks, PARTITION_E_NOT_LEADER, &told);
+        waits_end_all(&p->locals, PARTITION_E_NOT_LEADER, &told);
+        waits_end_all(&p->datas, PARTITION_E_NOT_LEADER, &told);
+        partition_tell(p, PARTITION_NEWS_ROLE);
         pthread_mutex_unlock(&p->lock);
         waits_post(&told);
 }
@@ -209,8 +215,9 @@ void partition_set_conf(struct partition *p, const struct partition_conf *conf)
 
         pthread_mutex_lock(&p->lock);
         p->conf = *conf;
+        insync_set_conf(&p->insync, conf->flush_before_ack, conf->min_insync_replicas);
         if (!p->closed)
-                advance(p, &told); /* a topic that became relaxed owes its waiters an answer now */
+                partition_advance(p, &told); /* a topic that became relaxed owes its waiters an answer now */
         pthread_mutex_unlock(&p->lock);
         waits_post(&told);
 }
@@ -240,23 +247,9 @@ void partition_wake(struct partition *p)
         struct ilist told = ILIST_INIT(told);
 
         pthread_mutex_lock(&p->lock);
-        all_end(&p->datas, 0, &told);
+        waits_end_all(&p->datas, 0, &told);
         pthread_mutex_unlock(&p->lock);
         waits_post(&told);
-}
-
-int partition_set_leader_epoch(struct partition *p, int32_t leader_epoch)
-{
-        int r = 0;
-
-        pthread_mutex_lock(&p->lock);
-        if (leader_epoch > p->leader_epoch) {
-                r = plog_assign_epoch(p->log, leader_epoch);
-                if (r == 0)
-                        p->leader_epoch = leader_epoch;
-        }
-        pthread_mutex_unlock(&p->lock);
-        return r;
 }
 
 const char *partition_topic_name(const struct partition *p)
@@ -279,6 +272,8 @@ struct plog *partition_log(struct partition *p)
         return p->log;
 }
 
+/* ---- what it says of itself ---- */
+
 void partition_view(struct partition *p, struct partition_view *ret)
 {
         struct plog_ends ends;
@@ -286,10 +281,13 @@ void partition_view(struct partition *p, struct partition_view *ret)
         pthread_mutex_lock(&p->lock);
         plog_ends(p->log, &ends);
         *ret = (struct partition_view){
+                .role = p->role,
+                .leader = p->leader,
                 .start_offset = ends.start_offset,
                 /* Records may be deleted up to the end; what is shown never lies below the start. */
-                .high_watermark = MAX2(p->high_watermark, ends.start_offset),
-                .stable_offset = MAX2(stable_offset(p, &ends), ends.start_offset),
+                .high_watermark = MAX2(p->insync.high_watermark, ends.start_offset),
+                .watermark_known = p->role == PARTITION_LEADER && p->insync.high_watermark >= p->insync.epoch_start,
+                .stable_offset = MAX2(partition_stable_offset(p, &ends), ends.start_offset),
                 .end_offset = ends.end_offset,
                 .leader_epoch = p->leader_epoch,
                 .closed = p->closed,
@@ -298,7 +296,7 @@ void partition_view(struct partition *p, struct partition_view *ret)
         pthread_mutex_unlock(&p->lock);
 }
 
-int partition_check_epoch(struct partition *p, int32_t current_leader_epoch)
+static int check(struct partition *p, int32_t current_leader_epoch, bool from_follower)
 {
         int r = 0;
 
@@ -309,90 +307,61 @@ int partition_check_epoch(struct partition *p, int32_t current_leader_epoch)
                 r = PARTITION_E_FENCED_EPOCH;
         else if (current_leader_epoch > p->leader_epoch)
                 r = PARTITION_E_UNKNOWN_EPOCH;
+        else if (p->role != PARTITION_LEADER && !(from_follower && p->role == PARTITION_FOLLOWER))
+                r = PARTITION_E_NOT_LEADER;
+        else if (p->role == PARTITION_LEADER && !partition_has_lease(p, clock_mono_ms()))
+                r = PARTITION_E_NOT_LEADER; /* another one may lead and have told more than is known here */
         pthread_mutex_unlock(&p->lock);
+        return r;
+}
+
+int partition_check_epoch(struct partition *p, int32_t current_leader_epoch)
+{
+        return check(p, current_leader_epoch, false);
+}
+
+int partition_check_read(struct partition *p, int32_t current_leader_epoch)
+{
+        return check(p, current_leader_epoch, true);
+}
+
+/* ---- appending ---- */
+
+/* With the lock. */
+static int may_append(const struct partition *p, bool need_min_isr)
+{
+        if (p->closed || p->role != PARTITION_LEADER)
+                return PARTITION_E_NOT_LEADER;
+        if (!need_min_isr)
+                return 0;
+        if (!insync_has_min_isr(&p->insync))
+                return PARTITION_E_NOT_ENOUGH_REPLICAS;
+        return p->insync.count > 1 && !partition_has_lease(p, clock_mono_ms()) ? PARTITION_E_NOT_LEADER : 0;
+}
+
+int partition_append_in(struct partition *p, int32_t leader_epoch, struct plog_append_args *args, bool need_min_isr,
+                        struct plog_append_result *ret)
+{
+        struct ilist told = ILIST_INIT(told);
+        int r;
+
+        pthread_mutex_lock(&p->lock);
+        r = leader_epoch >= 0 && leader_epoch != p->leader_epoch ? PARTITION_E_NOT_LEADER : may_append(p, need_min_isr);
+        if (!r) {
+                args->leader_epoch = p->leader_epoch;
+                args->keep_base_offset = -1;
+                r = plog_append(p->log, args, ret);
+                /* A flush tells of the rest. Followers do not wait for ours. */
+                if ((r == PLOG_OK && (!p->conf.flush_before_ack || p->insync.count > 1)) || r == PLOG_E_FAILED)
+                        partition_advance(p, &told);
+        }
+        pthread_mutex_unlock(&p->lock);
+        waits_post(&told);
         return r;
 }
 
 int partition_append(struct partition *p, struct plog_append_args *args, bool need_min_isr,
                      struct plog_append_result *ret)
 {
-        struct ilist told = ILIST_INIT(told);
-        int r;
-
-        pthread_mutex_lock(&p->lock);
-        if (p->closed) {
-                r = PARTITION_E_NOT_LEADER;
-        } else if (need_min_isr && MIN2(p->conf.min_insync_replicas, p->conf.replicas_count) > 1) {
-                r = PARTITION_E_NOT_ENOUGH_REPLICAS; /* the only replica in sync is this one */
-        } else {
-                args->leader_epoch = p->leader_epoch;
-                args->keep_base_offset = -1;
-                r = plog_append(p->log, args, ret);
-                if (r == PLOG_OK && !p->conf.flush_before_ack)
-                        advance(p, &told);
-                else if (r == PLOG_E_FAILED)
-                        advance(p, &told);
-        }
-        pthread_mutex_unlock(&p->lock);
-        waits_post(&told);
-        return r;
-}
-
-static void acks_insert(struct ilist *waits, struct partition_wait *w)
-{
-        struct ilist *at = waits;
-
-        /* Offsets nearly always grow, so the place is found from the back. */
-        while (at->prev != waits && ilist_entry(at->prev, struct partition_wait, link)->offset > w->offset)
-                at = at->prev;
-        ilist_insert_before(at, &w->link);
-}
-
-void partition_wait(struct partition *p, struct partition_wait *w, enum partition_wait_kind kind, int64_t offset,
-                    struct loop *loop)
-{
-        struct ilist told = ILIST_INIT(told);
-
-        assert(w->state == WAIT_IDLE && w->mail.fn);
-        w->fn = w->mail.fn;
-        w->mail.fn = wait_deliver;
-        w->partition = partition_ref(p);
-        w->offset = offset;
-        w->kind = (uint8_t)kind;
-        w->loop = loop;
-        w->state = WAIT_WAITING;
-
-        pthread_mutex_lock(&p->lock);
-        if (kind == PARTITION_WAIT_DATA || kind == PARTITION_WAIT_STABLE)
-                ilist_push_back(&p->datas, &w->link);
-        else
-                acks_insert(kind == PARTITION_WAIT_ACK ? &p->acks : &p->locals, w);
-        if (p->closed)
-                wait_end(w, PARTITION_E_NOT_LEADER, &told);
-        else
-                advance(p, &told);
-        pthread_mutex_unlock(&p->lock);
-        waits_post(&told);
-}
-
-bool partition_unwait(struct partition_wait *w)
-{
-        struct partition *p = w->partition;
-        bool taken;
-
-        if (!p) /* the state is another thread's to change while the wait is in a list; this is the loop's alone */
-                return true;
-        pthread_mutex_lock(&p->lock);
-        taken = w->state == WAIT_WAITING;
-        if (taken) {
-                ilist_unlink(&w->link);
-                w->state = WAIT_IDLE;
-        }
-        pthread_mutex_unlock(&p->lock);
-        if (taken) {
-                w->mail.fn = w->fn;
-                w->partition = NULL;
-                partition_unref(p);
-        }
-        return taken;
+        return partition_append_in(p, -1, args, need_min_isr, ret);
 }

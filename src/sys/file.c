@@ -261,6 +261,21 @@ int file_forget(int fd, int64_t pos)
         return r ? r : -posix_fadvise(fd, pos, 0, POSIX_FADV_DONTNEED);
 }
 
+int file_create_new(const char *path, unsigned mode, struct span content)
+{
+        int fd = RETRY(open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)), r;
+
+        if (fd < 0)
+                return -errno;
+        r = file_pwrite_all(fd, content.data, content.len, 0);
+        if (!r)
+                r = file_sync(fd);
+        file_close(fd);
+        if (r)
+                (void)unlink(path); /* the failure is what is told */
+        return r;
+}
+
 int file_truncate(int fd, int64_t size)
 {
         return result_of(RETRY(ftruncate(fd, size)));

@@ -85,6 +85,8 @@ int file_list(const char *dir, int (*fn)(void *arg, const char *name), void *arg
 /* Write a small file so that a crash leaves the old or the new content, never a mixture: temporary name, write, sync,
  * rename, sync of the folder. */
 int file_replace(const char *path, struct span content);
+/* A new file with @mode and @content, durable but for its name (file_sync_dir()). Return: 0; -EEXIST: there is one. */
+int file_create_new(const char *path, unsigned mode, struct span content);
 
 /* Take an exclusive lock on @path (created when missing) for the life of the process or until file_close() of the
  * result; -EWOULDBLOCK when another process holds it. Return: descriptor or negative errno. */

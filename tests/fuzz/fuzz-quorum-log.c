@@ -14,7 +14,7 @@ struct seen {
         int32_t term;
 };
 
-static int see(void *arg, const struct qlog_entry *e)
+static int see(void *arg, const struct qlog_entry *e, size_t pos)
 {
         struct seen *s = arg;
 

@@ -399,6 +399,40 @@ class Metrics(AdminCase):
         client.receive()
         self.assertEqual(self.metrics()["chronik_requests_in_work"], 0)
 
+    def test_cluster(self):
+        """Quorum, brokers and partitions as the metadata has them; what is created is there at the next scrape."""
+        before = self.metrics()
+        for _ in range(2):
+            self.topic(partitions=3)
+        now = self.metrics()
+        moved = self.moved(before, now)
+        for name in ("chronik_cluster_partitions", "chronik_leaders", "chronik_replicas", "chronik_partitions"):
+            self.assertEqual(moved[name], 6, name)
+        self.assertGreater(moved["chronik_quorum_committed_index"], 0)
+        self.assertGreater(moved["chronik_quorum_log_bytes"], 0)
+        self.assertGreaterEqual(moved["chronik_controller_requests_total"], 2)
+        self.assertFalse([k for k in moved if k.startswith(("chronik_elections", "chronik_isr", "chronik_leaderships"))])
+        self.assertEqual((now["chronik_quorum_leader"], now["chronik_quorum_voters"], now["chronik_quorum_voters_heard"]), (1, 1, 1))
+        self.assertEqual(now['chronik_quorum_lag_entries{node="1"}'], 0)
+        self.assertGreaterEqual(now["chronik_quorum_term"], 1)
+        self.assertEqual({k: v for k, v in now.items() if k.startswith("chronik_cluster_brokers")},
+                         {f'chronik_cluster_brokers{{state="{s}"}}': s == "active"
+                          for s in ("active", "fenced", "stopping", "leaving", "draining", "drained")})
+        for name in ("offline", "below_min_isr", "under_replicated", "reassigning", "recovering", "not_preferred"):
+            self.assertEqual(now[f"chronik_cluster_partitions_{name}"], 0)
+        self.assertFalse([k for k in now if k.startswith("chronik_peer")], "a node alone speaks with nobody")
+
+    def test_below_min_isr(self):
+        """A partition that refuses acks=all for want of replicas is told so at once, and by health."""
+        before = self.metrics()
+        name = self.topic()
+        self.client().call("IncrementalAlterConfigs", 1, validate_only=False, resources=[
+            {"resource_type": 2, "resource_name": name, "configs": [
+                {"name": "min.insync.replicas", "config_operation": 0, "value": "2"}]}])
+        # never more than there are replicas: one of one is enough
+        self.assertNotIn("chronik_cluster_partitions_below_min_isr", self.moved(before, self.metrics()))
+        self.assertEqual(json.loads(self.ask("GET", "/v1/cluster")[2])["health"], "ok")
+
     def test_process(self):
         """The process' own: what the kernel says."""
         now = self.metrics()

@@ -9,17 +9,25 @@ Method: the real programs against each other.
 import json
 import os
 import re
+import ssl
+import time
 import unicodedata
 import unittest
 
-from program import CHRONIK_CTL, ProgramCase
+from program import CHRONIK_CTL, ROOT, ProgramCase
 
 import records
 from case import NodeCase
 from kafka import Client
 
-COMMANDS = ("cluster info", "topic list", "topic get", "topic create", "topic delete", "group list", "group get",
-            "log verify")
+COMMANDS = ("cluster info", "cluster disruption show", "cluster disruption acquire", "cluster disruption release",
+            "cluster disruption override", "node list", "node get", "node drain", "node undrain", "node decommission",
+            "node may-stop", "controller list", "controller add", "controller remove", "controller transfer",
+            "topic list", "topic get", "topic create", "topic delete", "topic reassign list", "topic reassign set",
+            "topic reassign cancel", "topic elect", "group list", "group get", "log verify", "tls init")
+OPTIONS = ("--server", "--json", "--detailed", "--partitions", "--replication-factor", "--config", "--replicas", "--file",
+           "--unclean", "--wait", "--timeout", "--node", "--reason", "--ttl", "--as", "--directory", "--rate", "--data-dir",
+           "--dir", "--nodes", "--days", "--version", "--help")
 
 
 class CtlCase(ProgramCase):
@@ -50,32 +58,42 @@ class Usage(CtlCase):
         """--help, and help, show every command with an example, every option and the exit statuses."""
         text = self.good("--help")
         for command in COMMANDS:
-            self.assertRegex(text, rf"(?m)^  {command}( NAME| \[TOPIC \[PARTITION\]\])? +\w")
+            self.assertRegex(text, rf"(?m)^  {command}( [A-Z@:\[\] ]+?)?  +\w")
             self.assertIn(f"  chronik-ctl {command}", text)
-        for option in ("--server", "--json", "--detailed", "--partitions", "--replication-factor", "--config", "--rate",
-                       "--data-dir", "--dir", "--version"):
+        for option in OPTIONS:
             self.assertRegex(text, rf"(?m)^  {option}\b")
-        self.assertIn("Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 no node answered, 4 damage found.", text)
+        self.assertIn("Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 no node answered, 4 damage found,\n"
+                      "5 not safe to stop.", text)
         self.assertEqual(self.good("help"), text)
         self.assertRegex(self.good("--version"), r"^chronik-ctl \d+\.\d+\.\d+\n$")
 
     def test_help_of_each(self):
         """Help of a noun or a verb is about that: its commands, its options, its examples, and no others."""
-        for noun in ("cluster", "topic", "group", "log"):
+        for noun in ("cluster", "node", "controller", "topic", "group", "log", "tls"):
             text = self.good(noun, "--help")
             self.assertEqual(self.good("help", noun), text)
             for command in COMMANDS:
                 self.assertEqual(f"  chronik-ctl {command}" in text, command.startswith(noun + " "), command)
+        text = self.good("topic", "reassign", "--help")
+        self.assertEqual(re.findall(r"(?m)^  (topic \w+ \w+)", text),
+                         ["topic reassign list", "topic reassign set", "topic reassign cancel"])
         for command in COMMANDS:
             text = self.good(*command.split(), "--help")
             self.assertEqual(text.count("  chronik-ctl "), 1)
             self.assertIn(f"  chronik-ctl {command}", text)
             self.assertEqual("--partitions" in text, command == "topic create")
+            self.assertEqual("--wait" in text, command in ("node drain", "node decommission", "node may-stop"))
             self.assertRegex(text, rf"Usage: chronik-ctl \[OPTION\]... {command}")
+
+    def test_the_document(self):
+        """docs/CTL.md explains every command and every option."""
+        text = (ROOT / "docs/CTL.md").read_text(encoding="utf-8")
+        for words in COMMANDS + OPTIONS:
+            self.assertRegex(text, rf"(?m)^[#|` ]*`{words}\b", words)
 
     def test_wrong_usage(self):
         """Status 2, and what would be right."""
-        for args, words in (([], "cluster info"), (["tropic", "list"], "there are cluster, topic, group and log"),
+        for args, words in (([], "cluster info"), (["tropic", "list"], "there are cluster, node, controller, topic, group, log and tls"),
                             (["topic"], "topic create NAME"), (["topic", "show"], "topic get NAME"),
                             (["topic", "get"], "needs a NAME"), (["topic", "get", ""], "needs a NAME"),
                             (["group", "get", ""], "needs a NAME"), (["topic", "get", "a", "b"], "'b' is one word too many"),
@@ -90,7 +108,33 @@ class Usage(CtlCase):
                             (["log", "verify", "t", "x"], "'x' is no partition"), (["log", "verify", ""], "needs a"),
                             (["log", "verify", "t", "0", "y"], "'y' is one word too many"),
                             (["log", "verify", "--rate", "0"], "such as 50M"), (["log", "verify", "--rate", "5X"], "such as 50M"),
-                            (["log", "verify", "t", "--dir", "d"], "--dir is one log")):
+                            (["log", "verify", "t", "--dir", "d"], "--dir is one log"),
+                            (["cluster", "disruption"], "cluster disruption acquire"),
+                            (["cluster", "disruption", "steal"], "'cluster disruption' does not do 'steal'"),
+                            (["cluster", "disruption", "acquire"], "--node ID and --reason TEXT"),
+                            (["cluster", "disruption", "override", "--node", "1"], "--node ID and --reason TEXT"),
+                            (["cluster", "disruption", "acquire", "--node", "x"], "a node's number"),
+                            (["cluster", "disruption", "acquire", "--ttl", "30"], "such as 90s"),
+                            (["cluster", "disruption", "acquire", "--ttl", "0s"], "such as 90s"),
+                            (["cluster", "disruption", "acquire", "--ttl", "999999999999999999d"], "such as 90s"),
+                            (["node", "get", "one"], "'one' is no node"), (["node", "drain", "-1"], "chronik-ctl --help"),
+                            (["node", "may-stop", "4294967297"], "is no node"), (["node", "undrain"], "needs a ID"),
+                            (["controller", "add", "4"], "ID@HOST:PORT"), (["controller", "add", "4@host"], "ID@HOST:PORT"),
+                            (["controller", "add", "@h:1"], "ID@HOST:PORT"), (["controller", "add", "x@h:1"], "ID@HOST:PORT"),
+                            (["controller", "remove", "x"], "'x' is no node"), (["controller", "transfer", ""], "needs a"),
+                            (["topic", "reassign"], "topic reassign set [NAME"), (["topic", "reassign", "set"], "--file FILE"),
+                            (["topic", "reassign", "set", "t"], "--replicas"), (["topic", "elect", "t", "x"], "no partition"),
+                            (["topic", "reassign", "set", "--replicas", "1"], "NAME [PARTITION]"),
+                            (["topic", "reassign", "set", "t", "--replicas", "1,"], "numbers of nodes"),
+                            (["topic", "reassign", "set", "t", "--replicas", ""], "numbers of nodes"),
+                            (["topic", "reassign", "set", "t", "x", "--replicas", "1"], "no partition"),
+                            (["topic", "reassign", "cancel"], "--file FILE"),
+                            (["tls", "init"], "needs a DIR"), (["tls", "init", "d"], "such as --nodes 1,2,3"),
+                            (["tls", "init", "d", "--nodes", "1,1"], "each once"),
+                            (["tls", "init", "d", "--nodes", "1,"], "ids from 0"),
+                            (["tls", "init", "d", "--nodes", "-1"], "ids from 0"),
+                            (["tls", "init", "d", "--nodes", "2147483648"], "ids from 0"),
+                            (["tls", "init", "d", "--nodes", "1", "--days", "0"], "a number from 1 to 36500")):
             with self.subTest(args):
                 self.bad(2, *args, says=(words,))
 
@@ -99,7 +143,10 @@ class Usage(CtlCase):
         for args in (["topic", "get", "t", "--partitions", "3"], ["topic", "delete", "t", "--config", "a=b"],
                      ["group", "get", "g", "--detailed"], ["topic", "list", "--detailed"],
                      ["cluster", "info", "--replication-factor", "1"], ["topic", "get", "t", "--rate", "5M"],
-                     ["group", "list", "--data-dir", "d"]):
+                     ["group", "list", "--data-dir", "d"], ["node", "list", "--wait"], ["node", "get", "1", "--timeout", "1s"],
+                     ["node", "drain", "1", "--node", "2"], ["topic", "elect", "t", "--file", "f"],
+                     ["controller", "list", "--as", "me"], ["cluster", "disruption", "show", "--reason", "r"],
+                     ["group", "list", "--nodes", "1"]):
             with self.subTest(args):
                 self.bad(2, *args, says=("only",))
 
@@ -114,6 +161,86 @@ class Usage(CtlCase):
         """Somebody who is no chronikd."""
         started = self.start()
         self.bad(3, "cluster", "info", "--server", started.words["kafka"], says=("is this its admin address",))
+
+
+class TlsInit(CtlCase):
+    """tls init: files that a cluster can use at once, and nothing lost that was there."""
+
+    def context(self, side, node, folder="c"):
+        context = ssl.SSLContext(side)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.load_verify_locations(self.folder / folder / "ca.pem")
+        context.load_cert_chain(self.folder / folder / f"node-{node}.pem", self.folder / folder / f"node-{node}.key")
+        return context
+
+    def handshake(self, client, server):
+        """Client and server in memory; returns what each knows of the other."""
+        up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+        sides = [client.wrap_bio(down, up), server.wrap_bio(up, down, server_side=True)]
+        for _ in range(4):
+            for side in sides:
+                try:
+                    side.do_handshake()
+                except ssl.SSLWantReadError:
+                    pass
+        return [side.getpeercert() for side in sides]
+
+    def content(self):
+        return {path.name: path.read_bytes() for path in (self.folder / "c").iterdir()}
+
+    def test_files(self):
+        """Nodes accept each other, see each other's id, and keys are their owner's alone."""
+        text = self.good("tls", "init", "c", "--nodes", "1,2,10")
+        names = ["ca.key", "ca.pem"] + [f"node-{n}.{kind}" for n in (1, 10, 2) for kind in ("key", "pem")]
+        self.assertEqual(sorted(self.content()), sorted(names))
+        for name in names:
+            self.assertIn(f"c/{name}", text)
+            mode = (self.folder / "c" / name).stat().st_mode & 0o777
+            self.assertEqual(mode, 0o600 if name.endswith(".key") else 0o644 & ~self.umask(), name)
+        for words in ("cluster.tls_ca", "node 10, as cluster.tls_certificate", "cluster.tls_key"):
+            self.assertIn(words, text)
+        theirs = self.handshake(self.context(ssl.PROTOCOL_TLS_CLIENT, 1), self.context(ssl.PROTOCOL_TLS_SERVER, 10))
+        self.assertEqual([cert["subjectAltName"] for cert in theirs],
+                         [(("URI", "chronik://node/10"),), (("URI", "chronik://node/1"),)])
+
+    @staticmethod
+    def umask():
+        old = os.umask(0)
+        os.umask(old)
+        return old
+
+    def days_left(self, cert):
+        return (ssl.cert_time_to_seconds(cert["notAfter"]) - time.time()) / 86400
+
+    def test_more_nodes(self):
+        """A node that comes later is of the same authority; what was there stays; --days and --json."""
+        self.good("tls", "init", "c", "--nodes", "1")
+        before = self.content()
+        answer = json.loads(self.good("tls", "init", "c", "--nodes", "7", "--days", "30", "--json"))
+        self.assertFalse(answer["ca_is_new"])
+        self.assertEqual(answer["nodes"], [{"node": 7, "certificate": "c/node-7.pem", "key": "c/node-7.key"}])
+        after = self.content()
+        self.assertEqual({name: after[name] for name in before}, before)
+        old, new = self.handshake(self.context(ssl.PROTOCOL_TLS_CLIENT, 7), self.context(ssl.PROTOCOL_TLS_SERVER, 1))
+        self.assertAlmostEqual(self.days_left(new), 30, delta=0.1)
+        self.assertAlmostEqual(self.days_left(old), 1825, delta=0.1)
+        self.assertEqual(answer["valid_until"], time.strftime("%Y-%m-%d", time.gmtime(time.time() + 30 * 86400)))
+
+    def test_nothing_is_overwritten(self):
+        """What is there already, or half there, is refused before anything is written."""
+        self.good("tls", "init", "c", "--nodes", "1")
+        before = self.content()
+        self.bad(1, "tls", "init", "c", "--nodes", "2,1", says=("node-1.pem", "nothing is overwritten"))
+        self.assertEqual(self.content(), before)
+        (self.folder / "c/ca.key").rename(self.folder / "ca.key")
+        self.bad(1, "tls", "init", "c", "--nodes", "2", says=("c/ca.key: No such file", "put the authority's key back"))
+        (self.folder / "c/ca.key").write_bytes(before["node-1.key"])
+        self.bad(1, "tls", "init", "c", "--nodes", "2", says=("no authority's certificate and its key",))
+        self.assertEqual(self.content(), {**before, "ca.key": before["node-1.key"]})
+        (self.folder / "file").write_text("")
+        self.bad(1, "tls", "init", "file", "--nodes", "1", says=("file",))
 
 
 class Against(CtlCase, NodeCase):
@@ -154,7 +281,8 @@ class Against(CtlCase, NodeCase):
         for line in (f"cluster      {info['cluster_id']}", f"version      {info['version']}", "health       ok",
                      "controller   node 1"):
             self.assertIn(line, text)
-        self.assertEqual(self.table(text)[-2:], [["NODE", "ADDRESS", "RACK", "STATE"], ["1", self.node.address, "-", "ok"]])
+        self.assertEqual(self.table(text)[-2][:5], ["NODE", "ROLES", "ADDRESS", "RACK", "STATE"])
+        self.assertEqual(self.table(text)[-1][:5], ["1", "controller,ingest", self.node.address, "-", "active"])
         self.assertEqual([(n["id"], n["fenced"]) for n in info["nodes"]], [(1, False)])
         self.assertGreater(info["disk_free_bytes"], 0)
 
@@ -173,11 +301,12 @@ class Against(CtlCase, NodeCase):
             self.assertIn(line + "\n", text)
         self.assertNotIn("LEADER", text)
         rows = self.table(self.good("topic", "get", "--detailed", name).partition("\n\n")[2])
-        self.assertEqual(rows[0], ["PARTITION", "LEADER", "EPOCH", "REPLICAS", "IN SYNC", "START", "END", "SIZE", "STATE"])
-        self.assertEqual([row[:7] for row in rows[1:]], [["0", "1", "0", "1", "1", "0", "0"],
-                                                         ["1", "1", "0", "1", "1", "0", "5"],
-                                                         ["2", "1", "0", "1", "1", "0", "0"]])
-        self.assertEqual({row[8] for row in rows[1:]}, {"ok"})
+        self.assertEqual(rows[0], ["PARTITION", "LEADER", "EPOCH", "REPLICAS", "IN SYNC", "ELIGIBLE", "ADDING", "REMOVING",
+                                   "START", "END", "SIZE", "STATE"])
+        self.assertEqual([row[:10] for row in rows[1:]], [["0", "1", "0", "1", "1", "-", "-", "-", "0", "0"],
+                                                          ["1", "1", "0", "1", "1", "-", "-", "-", "0", "5"],
+                                                          ["2", "1", "0", "1", "1", "-", "-", "-", "0", "0"]])
+        self.assertEqual({row[11] for row in rows[1:]}, {"ok"})
         got = self.json("topic", "get", name)
         self.assertEqual((got["name"], got["partitions"], got["offsets"]), (name, 3, 5))
         self.assertEqual(got["configs"], {"retention.ms": "86400000", "cleanup.policy": "compact,delete"})

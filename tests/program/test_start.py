@@ -89,7 +89,7 @@ class CommandLine(ProgramCase):
                 ("chronik.yaml:3: ", "server.num_network_threads", "'many'", "a whole number from 1 to 256"),
                 ("chronik.yaml:4: ", "server.max_connections", "'0'", "from 1 to 1000000"),
                 ("chronik.yaml:6: ", "storage.segment_size", "'1ZB'", "a number of bytes from 4096 to 2147483647"),
-                ("chronik.yaml:7: ", "extra", "there are server, storage, replication")), strict=True):
+                ("chronik.yaml:7: ", "extra", "there are server, storage, cluster, replication")), strict=True):
             for word in words:
                 self.assertIn(word, line)
         self.assertEqual(self.chronikd("--config", name).stderr, done.stderr, "a start tells the same")

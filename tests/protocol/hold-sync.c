@@ -2,7 +2,8 @@
  *
  * Each line of the file named by HOLD_SYNC holds two words, a verb and a part of a path: "hold orders-3" lets syncs of files with that
  * in their path wait until the file says something else; "fail orders-3" makes them fail with EIO; "fail-write orders-3"
- * makes every write to them fail with EIO when half of it is done. Without the file, or with another text in it, everything
+ * makes every write to them fail with EIO when half of it is done; "slow orders-3" lets their syncs take a third of a second
+ * longer. Without the file, or with another text in it, everything
  * is as ever. */
 #include <dlfcn.h>
 #include <errno.h>
@@ -14,7 +15,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { LOOK_AGAIN_US = 2000 };
+enum { LOOK_AGAIN_US = 2000, SLOW_US = 333000 };
 
 static bool path_has(int fd, const char *part)
 {
@@ -58,6 +59,9 @@ static int sync_when_allowed(int fd, const char *function)
         int (*real)(int) = (int (*)(int))dlsym(RTLD_NEXT, function);
         char orders[512];
 
+        read_orders(orders, sizeof orders);
+        if (ordered(orders, "slow", fd))
+                usleep(SLOW_US);
         for (;;) {
                 read_orders(orders, sizeof orders);
                 if (ordered(orders, "fail", fd)) {

@@ -25,6 +25,7 @@ KAFKA_4_3 = {
     "DeleteTopics": (1, 6), "DeleteRecords": (0, 2), "InitProducerId": (0, 5), "OffsetForLeaderEpoch": (2, 4),
     "DescribeConfigs": (1, 4), "AlterConfigs": (0, 2), "DescribeLogDirs": (1, 5), "CreatePartitions": (0, 3),
     "DeleteGroups": (0, 2), "IncrementalAlterConfigs": (0, 1), "OffsetDelete": (0, 0), "DescribeCluster": (0, 2),
+    "DescribeTopicPartitions": (0, 0), "DescribeQuorum": (0, 2), "AddRaftVoter": (0, 1), "RemoveRaftVoter": (0, 0),
     "DescribeTopicPartitions": (0, 0), "ElectLeaders": (0, 2), "AlterPartitionReassignments": (0, 1),
     "ListPartitionReassignments": (0, 0), "UpdateFeatures": (0, 2), "UnregisterBroker": (0, 0),
 }

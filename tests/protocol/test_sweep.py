@@ -45,6 +45,8 @@ EXPECTED = {
     "AlterPartitionReassignments": ERR.NO_REASSIGNMENT_IN_PROGRESS,
     "UpdateFeatures": ERR.INVALID_UPDATE_VERSION,
     "UnregisterBroker": ERR.BROKER_ID_NOT_REGISTERED,
+    "AddRaftVoter": ERR.INVALID_REQUEST,
+    "RemoveRaftVoter": ERR.INVALID_REQUEST,
 }
 
 
@@ -201,6 +203,16 @@ class Sweep(ReferenceCase):
         group = self.coordinated()
         self.assertError(self.commit(group), ERR.NONE)
         return dict(group_id=group, topics=[{"name": self.name, "partitions": [{"partition_index": 0}]}])
+
+    def describe_quorum_args(self, version):
+        return dict(topics=[{"topic_name": "__cluster_metadata", "partitions": [{"partition_index": 0}]}])
+
+    def add_raft_voter_args(self, version):
+        return dict(cluster_id=None, timeout_ms=1000, voter_id=4, voter_directory_id=b"\x04" * 16,
+                    listeners=[{"name": "CONTROLLER", "host": "127.0.0.1", "port": 9}])
+
+    def remove_raft_voter_args(self, version):
+        return dict(cluster_id=None, voter_id=4, voter_directory_id=b"\x04" * 16)
 
     # ---- groups that some arguments need ----
 

@@ -21,16 +21,16 @@ static size_t pick_version(enum disk_temper t, size_t count)
         case DISK_KEEP_ALL:
                 return count;
         case DISK_KEEP_MOST:
-                return chance_one_in(&disk.chance, 8) ? chance_below(&disk.chance, count + 1) : count;
+                return chance_one_in(&disk->chance, 8) ? chance_below(&disk->chance, count + 1) : count;
         default:
-                return chance_one_in(&disk.chance, 2) ? chance_below(&disk.chance, count + 1)
-                                                      : (chance_one_in(&disk.chance, 2) ? 0 : count);
+                return chance_one_in(&disk->chance, 2) ? chance_below(&disk->chance, count + 1)
+                                                       : (chance_one_in(&disk->chance, 2) ? 0 : count);
         }
 }
 
 /* ---- files ---- */
 
-static int64_t size_after(const struct node *n, size_t version)
+static int64_t size_after(const struct inode *n, size_t version)
 {
         int64_t size = n->stable.size;
 
@@ -43,14 +43,14 @@ static int64_t size_after(const struct node *n, size_t version)
 }
 
 /* A file that grows may have got only a part of the last step. */
-static int64_t pick_size(const struct node *n, size_t version)
+static int64_t pick_size(const struct inode *n, size_t version)
 {
         int64_t size = size_after(n, version), more;
 
-        if (version == n->changes_count || n->changes[version].is_truncate || !chance_one_in(&disk.chance, 3))
+        if (version == n->changes_count || n->changes[version].is_truncate || !chance_one_in(&disk->chance, 3))
                 return size;
         more = size_after(n, version + 1) - size;
-        return size + (more > 0 ? (int64_t)chance_below(&disk.chance, (uint64_t)more + 1) : 0);
+        return size + (more > 0 ? (int64_t)chance_below(&disk->chance, (uint64_t)more + 1) : 0);
 }
 
 /* Do change @c to the sector at @at, up to @len_max bytes of it. */
@@ -72,7 +72,7 @@ static void change_sector(struct bytes *out, const struct change *c, int64_t at,
 }
 
 /* The sector as it was after @version of the changes. A truncation frees whole sectors only with the size. */
-static void settle_sector(const struct node *n, const struct crash *crash, int64_t at, size_t version,
+static void settle_sector(const struct inode *n, const struct crash *crash, int64_t at, size_t version,
                           size_t size_version, struct bytes *out)
 {
         for (size_t i = 0; i < n->changes_count; i++) {
@@ -82,11 +82,11 @@ static void settle_sector(const struct node *n, const struct crash *crash, int64
                 if (i < (frees ? size_version : version))
                         change_sector(out, c, at, SIZE_MAX);
                 else if (i == version && crash->torn && !c->is_truncate)
-                        change_sector(out, c, at, chance_below(&disk.chance, SECTOR));
+                        change_sector(out, c, at, chance_below(&disk->chance, SECTOR));
         }
 }
 
-static void settle_file(struct node *n, const struct crash *crash)
+static void settle_file(struct inode *n, const struct crash *crash)
 {
         int64_t live_size = n->live.size;
         size_t all = pick_version(crash->data, n->changes_count);
@@ -94,6 +94,8 @@ static void settle_file(struct node *n, const struct crash *crash)
         int64_t size = pick_size(n, size_version), max = n->stable.size;
         struct bytes out = { 0 };
 
+        if (!n->changes_count && disk_hooks.pause) /* nothing to settle; quick where there are many files */
+                return;
         if (crash->failed_sync) { /* the size is not lost; that it became less is tried again */
                 size_version = 0;
                 size = MAX2(n->stable.size, live_size);
@@ -120,25 +122,25 @@ static void settle_file(struct node *n, const struct crash *crash)
 
 static struct crash crash_pick(void)
 {
-        return (struct crash){ .data = chance_below(&disk.chance, DISK_TEMPERS),
-                               .sizes = chance_below(&disk.chance, DISK_TEMPERS),
-                               .names = chance_below(&disk.chance, DISK_TEMPERS),
-                               .torn = chance_one_in(&disk.chance, 3) };
+        return (struct crash){ .data = chance_below(&disk->chance, DISK_TEMPERS),
+                               .sizes = chance_below(&disk->chance, DISK_TEMPERS),
+                               .names = chance_below(&disk->chance, DISK_TEMPERS),
+                               .torn = chance_one_in(&disk->chance, 3) };
 }
 
-void changes_lose(struct node *n)
+void changes_lose(struct inode *n)
 {
         struct crash crash = crash_pick();
 
         crash.failed_sync = true;
-        if (chance_one_in(&disk.chance, 2))
+        if (chance_one_in(&disk->chance, 2))
                 crash.data = DISK_LOSE_ALL;
         settle_file(n, &crash);
-        if (chance_one_in(&disk.chance, 3)) /* the clean pages were needed for something else */
+        if (chance_one_in(&disk->chance, 3)) /* the clean pages were needed for something else */
                 forget_pages(n, 0);
 }
 
-void forget_pages(struct node *n, int64_t pos)
+void forget_pages(struct inode *n, int64_t pos)
 {
         int64_t size = n->live.size;
 
@@ -160,13 +162,13 @@ static bool is_kept(const struct crash *crash, const struct naming *what)
         case DISK_IN_ORDER:
                 return what->when <= crash->names_until;
         case DISK_KEEP_MOST:
-                return !chance_one_in(&disk.chance, 8);
+                return !chance_one_in(&disk->chance, 8);
         default:
-                return chance_one_in(&disk.chance, 2);
+                return chance_one_in(&disk->chance, 2);
         }
 }
 
-static void settle_folder(struct node *n, const struct crash *crash)
+static void settle_folder(struct inode *n, const struct crash *crash)
 {
         for (size_t i = 0; i < n->namings_count; i++)
                 if (is_kept(crash, &n->namings[i]))
@@ -175,14 +177,14 @@ static void settle_folder(struct node *n, const struct crash *crash)
         names_copy(&n->names, &n->stable_names);
 }
 
-static void settle(struct node *n, struct crash *crash)
+static void settle(struct inode *n, struct crash *crash)
 {
         if (n->is_dir) {
                 settle_folder(n, crash);
                 return;
         }
-        if (crash->mixed && chance_one_in(&disk.chance, 4)) /* files need not fare alike */
-                crash->data = chance_below(&disk.chance, DISK_TEMPERS);
+        if (crash->mixed && chance_one_in(&disk->chance, 4)) /* files need not fare alike */
+                crash->data = chance_below(&disk->chance, DISK_TEMPERS);
         settle_file(n, crash);
         bytes_resize(&n->live, 0);
         if (n->stable.size)
@@ -191,7 +193,7 @@ static void settle(struct node *n, struct crash *crash)
 
 /* ---- all of it ---- */
 
-static void reach(struct node *n)
+static void reach(struct inode *n)
 {
         if (n->reached)
                 return;
@@ -207,19 +209,19 @@ static void reach(struct node *n)
 
 static void forget_unreachable(void)
 {
-        ilist_for_each (n, &disk.nodes, struct node, link)
+        ilist_for_each (n, &disk->nodes, struct inode, link)
                 n->reached = false;
-        reach(disk.root);
-        ilist_for_each (n, &disk.nodes, struct node, link)
+        reach(disk->root);
+        ilist_for_each (n, &disk->nodes, struct inode, link)
                 if (!n->reached)
-                        node_free(n);
+                        inode_free(n);
 }
 
 void disk_restart(void)
 {
         assert(!disk_open_count());
-        disk.dead = false;
-        disk.crash_at = 0;
+        disk->dead = false;
+        disk->crash_at = 0;
         disk_fail_none();
 }
 
@@ -228,12 +230,12 @@ static void power_on(struct crash *crash)
         uint64_t first = UINT64_MAX;
 
         disk_restart();
-        ilist_for_each (n, &disk.nodes, struct node, link)
+        ilist_for_each (n, &disk->nodes, struct inode, link)
                 if (n->namings_count)
                         first = MIN2(first, n->namings[0].when);
-        if (first <= disk.namings_made)
-                crash->names_until = first - 1 + chance_below(&disk.chance, disk.namings_made - first + 2);
-        ilist_for_each (n, &disk.nodes, struct node, link)
+        if (first <= disk->namings_made)
+                crash->names_until = first - 1 + chance_below(&disk->chance, disk->namings_made - first + 2);
+        ilist_for_each (n, &disk->nodes, struct inode, link)
                 settle(n, crash);
         forget_unreachable();
 }

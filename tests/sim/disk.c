@@ -8,7 +8,9 @@
 
 #include "sys/clock.h"
 
-struct disk disk;
+static struct disk the_disk;
+struct disk *disk = &the_disk;
+struct disk_hooks disk_hooks;
 
 void disk_trace(const char *fmt, ...)
 {
@@ -17,7 +19,7 @@ void disk_trace(const char *fmt, ...)
 
         if (!level || *level < '2')
                 return;
-        fprintf(stderr, "      %llu disk: ", (unsigned long long)disk.changes + 1);
+        fprintf(stderr, "      %llu disk: ", (unsigned long long)disk->changes + 1);
         va_start(args, fmt);
         vfprintf(stderr, fmt, args);
         va_end(args);
@@ -44,27 +46,27 @@ void *list_grow(void *list, size_t count, size_t *room, size_t size)
 
 /* ---- life, crashes, failures ---- */
 
-struct node *node_new(bool is_dir)
+struct inode *inode_new(bool is_dir)
 {
-        struct node *n = calloc(1, sizeof *n);
+        struct inode *n = calloc(1, sizeof *n);
 
         assert(n);
         n->is_dir = is_dir;
-        n->number = ++disk.nodes_made;
+        n->number = ++disk->nodes_made;
         n->locked_fd = -1;
         n->mtime_ms = clock_wall_ms();
-        ilist_push_back(&disk.nodes, &n->link);
+        ilist_push_back(&disk->nodes, &n->link);
         return n;
 }
 
-void changes_clear(struct node *n)
+void changes_clear(struct inode *n)
 {
         for (size_t i = 0; i < n->changes_count; i++)
                 free(n->changes[i].data);
         n->changes_count = 0;
 }
 
-void node_free(struct node *n)
+void inode_free(struct inode *n)
 {
         ilist_unlink(&n->link);
         changes_clear(n);
@@ -79,116 +81,160 @@ void node_free(struct node *n)
 
 void disk_init(uint64_t seed)
 {
-        disk = (struct disk){ .chance = { seed } };
-        ilist_init(&disk.nodes);
-        disk.root = node_new(true);
+        *disk = (struct disk){ .chance = { seed } };
+        ilist_init(&disk->nodes);
+        disk->root = inode_new(true);
+}
+
+struct disk *disk_new(uint64_t seed)
+{
+        struct disk *d = malloc(sizeof *d), *before = disk;
+
+        assert(d);
+        disk = d;
+        disk_init(seed);
+        disk = before;
+        return d;
+}
+
+void disk_use(struct disk *d)
+{
+        disk = d;
 }
 
 void disk_fini(void)
 {
         assert(!disk_open_count());
-        ilist_for_each (n, &disk.nodes, struct node, link)
-                node_free(n);
+        ilist_for_each (n, &disk->nodes, struct inode, link)
+                inode_free(n);
 }
 
 uint64_t disk_changes(void)
 {
-        return disk.changes;
+        return disk->changes;
 }
 
 uint64_t disk_count(enum disk_op op)
 {
-        return disk.counts[op];
+        return disk->counts[op];
 }
 
 void disk_crash_after(uint64_t n)
 {
-        disk.crash_at = n ? disk.changes + n : 0;
+        disk->crash_at = n ? disk->changes + n : 0;
 }
 
 void disk_kill(void)
 {
-        disk.dead = true;
+        disk->dead = true;
 }
 
 void disk_reseed(uint64_t seed)
 {
-        disk.chance.state = seed;
+        disk->chance.state = seed;
 }
 
 bool disk_is_dead(void)
 {
-        return disk.dead;
+        return disk->dead;
 }
 
 void disk_fail(enum disk_op op, uint64_t n, int error)
 {
-        disk.faults[op].at = disk.counts[op] + n;
-        disk.faults[op].error = error;
+        disk->faults[op].at = disk->counts[op] + n;
+        disk->faults[op].error = error;
+}
+
+void disk_fail_often(enum disk_op op, uint32_t one_in, int error)
+{
+        disk->ills[op].one_in = one_in;
+        disk->ills[op].error = error;
+}
+
+void disk_set_full(bool full)
+{
+        disk->full = full;
 }
 
 bool disk_has_failed(void)
 {
-        return disk.has_failed;
+        return disk->has_failed;
 }
 
 void disk_fail_none(void)
 {
         for (int i = 0; i < DISK_OPS; i++)
-                disk.faults[i].at = 0;
-        disk.has_failed = false;
+                disk->faults[i].at = 0;
+        disk->has_failed = false;
+}
+
+void disk_close_all(void)
+{
+        for (int fd = 0; fd < FDS_MAX; fd++)
+                if (disk->fds[fd])
+                        file_close(fd);
 }
 
 unsigned disk_open_count(void)
 {
-        return disk.fds_count;
+        return disk->fds_count;
 }
 
 void disk_on_sync(void (*fn)(void *arg), void *arg)
 {
-        disk.on_sync = fn;
-        disk.on_sync_arg = arg;
+        disk->on_sync = fn;
+        disk->on_sync_arg = arg;
 }
 
 void sync_interrupted(void)
 {
-        if (!disk.on_sync || disk.in_sync || disk.dead)
+        if (!disk->on_sync || disk->in_sync || disk->dead)
                 return;
-        disk.in_sync = true;
-        disk.on_sync(disk.on_sync_arg);
-        disk.in_sync = false;
+        disk->in_sync = true;
+        disk->on_sync(disk->on_sync_arg);
+        disk->in_sync = false;
 }
 
 int op_begin(enum disk_op op)
 {
-        if (disk.dead)
+        if (disk->dead)
                 return -EIO;
-        if (disk.held)
+        if (disk->held)
                 return 0;
-        disk.counts[op]++;
-        if (disk.counts[op] != disk.faults[op].at)
+        disk->counts[op]++;
+        if (disk->full && (op == DISK_CREATE || op == DISK_RESERVE))
+                return -ENOSPC;
+        if (disk->ills[op].one_in && chance_one_in(&disk->chance, disk->ills[op].one_in)) {
+                disk->has_failed = true;
+                disk_trace("%s fails: %s", disk_op_name(op), strerror(-disk->ills[op].error));
+                return disk->ills[op].error;
+        }
+        if (disk->counts[op] != disk->faults[op].at)
                 return 0;
-        disk.has_failed = true;
-        disk_trace("%s fails: %s", disk_op_name(op), strerror(-disk.faults[op].error));
-        return disk.faults[op].error;
+        disk->has_failed = true;
+        disk_trace("%s fails: %s", disk_op_name(op), strerror(-disk->faults[op].error));
+        return disk->faults[op].error;
 }
 
 void op_changed(void)
 {
-        if (++disk.changes >= disk.crash_at && disk.crash_at && !disk.held)
-                disk.dead = true;
+        if (++disk->changes < disk->crash_at || !disk->crash_at || disk->held)
+                return;
+        disk->dead = true;
+        if (disk_hooks.died)
+                disk_hooks.died();
 }
 
 bool disk_is_held(void)
 {
-        return disk.held;
+        return disk->held;
 }
 
 void disk_hold(bool held)
 {
-        disk.held = held;
-        if (!held && disk.crash_at && disk.changes >= disk.crash_at)
-                disk.dead = true;
+        disk->held = held;
+        if (!held && disk->crash_at && disk->changes >= disk->crash_at)
+                disk->dead = true;
 }
 
 /* ---- bytes ---- */
@@ -214,24 +260,24 @@ void bytes_write(struct bytes *b, int64_t pos, const uint8_t *data, size_t len)
 
 /* ---- sys/file.h: descriptors ---- */
 
-static struct node *node_of(int fd)
+static struct inode *inode_of(int fd)
 {
-        assert(fd >= 0 && fd < FDS_MAX && disk.fds[fd]);
-        return disk.fds[fd];
+        assert(fd >= 0 && fd < FDS_MAX && disk->fds[fd]);
+        return disk->fds[fd];
 }
 
-static int fd_new(struct node *n)
+static int fd_new(struct inode *n)
 {
         for (int fd = 0; fd < FDS_MAX; fd++)
-                if (!disk.fds[fd]) {
-                        disk.fds[fd] = n;
-                        disk.fds_count++;
+                if (!disk->fds[fd]) {
+                        disk->fds[fd] = n;
+                        disk->fds_count++;
                         return fd;
                 }
         return -EMFILE;
 }
 
-static void truncate_node(struct node *n, int64_t size)
+static void truncate_node(struct inode *n, int64_t size)
 {
         if (size == n->live.size)
                 return;
@@ -244,7 +290,7 @@ static void truncate_node(struct node *n, int64_t size)
 
 int file_open(const char *path, int flags)
 {
-        struct node *parent, *n;
+        struct inode *parent, *n;
         const char *name;
         int r = op_begin(DISK_OPEN);
 
@@ -263,7 +309,7 @@ int file_open(const char *path, int flags)
                 r = op_begin(DISK_CREATE);
                 if (r)
                         return r;
-                n = node_new(false);
+                n = inode_new(false);
                 naming_do(parent, NAME_LINK, "", name, n);
         } else if (flags & O_TRUNC) {
                 truncate_node(n, 0);
@@ -274,23 +320,23 @@ int file_open(const char *path, int flags)
 
 int file_close(int fd)
 {
-        struct node *n;
+        struct inode *n;
 
-        if (fd < 0)
+        if (fd < 0 || (disk_hooks.close_other && disk_hooks.close_other(fd)))
                 return -1;
-        n = node_of(fd);
+        n = inode_of(fd);
         if (n->locked_fd == fd)
                 n->locked_fd = -1;
-        disk.fds[fd] = NULL;
-        disk.fds_count--;
+        disk->fds[fd] = NULL;
+        disk->fds_count--;
         return -1;
 }
 
 int file_info(const char *path, struct file_info *ret_info)
 {
-        struct node *n;
+        struct inode *n;
 
-        if (disk.dead)
+        if (disk->dead)
                 return -EIO;
         n = path_find(path, NULL, NULL);
         if (!n)
@@ -301,7 +347,7 @@ int file_info(const char *path, struct file_info *ret_info)
 
 int64_t file_size(int fd)
 {
-        return disk.dead ? -EIO : node_of(fd)->live.size;
+        return disk->dead ? -EIO : inode_of(fd)->live.size;
 }
 
 int file_lock(const char *path)
@@ -310,11 +356,11 @@ int file_lock(const char *path)
 
         if (fd < 0)
                 return fd;
-        if (node_of(fd)->locked_fd >= 0) {
+        if (inode_of(fd)->locked_fd >= 0) {
                 file_close(fd);
                 return -EWOULDBLOCK;
         }
-        node_of(fd)->locked_fd = fd;
+        inode_of(fd)->locked_fd = fd;
         return fd;
 }
 
@@ -325,7 +371,7 @@ int file_lock_shared(const char *path)
 
         if (fd < 0)
                 return fd;
-        if (node_of(fd)->locked_fd >= 0) {
+        if (inode_of(fd)->locked_fd >= 0) {
                 file_close(fd);
                 return -EWOULDBLOCK;
         }
@@ -335,7 +381,7 @@ int file_lock_shared(const char *path)
 int file_space(const char *path, uint64_t *ret_free, uint64_t *ret_total)
 {
         (void)path;
-        if (disk.dead)
+        if (disk->dead)
                 return -EIO;
         *ret_free = 1 << 29;
         *ret_total = 1 << 30;
@@ -344,7 +390,7 @@ int file_space(const char *path, uint64_t *ret_free, uint64_t *ret_total)
 
 /* ---- sys/file.h: content ---- */
 
-static void write_node(struct node *n, const uint8_t *data, size_t len, int64_t pos)
+static void write_node(struct inode *n, const uint8_t *data, size_t len, int64_t pos)
 {
         struct change *c = LIST_ADD(n->changes, n->changes_count, n->changes_room);
 
@@ -358,15 +404,17 @@ static void write_node(struct node *n, const uint8_t *data, size_t len, int64_t 
 
 int file_pwrite_all(int fd, const void *data, size_t len, int64_t pos)
 {
-        struct node *n = node_of(fd);
+        struct inode *n = inode_of(fd);
         int r;
 
         if (!len)
                 return 0;
         r = op_begin(DISK_WRITE);
-        if (r && !disk.dead)
-                len = chance_below(&disk.chance, len); /* a part of it went well */
-        if (!disk.dead && len) {
+        if (!r && disk->full && pos + (int64_t)len > n->live.size)
+                r = -ENOSPC;
+        if (r && !disk->dead)
+                len = chance_below(&disk->chance, len); /* a part of it went well */
+        if (!disk->dead && len) {
                 write_node(n, data, len, pos);
                 op_changed();
         }
@@ -387,9 +435,11 @@ int file_pwritev_all(int fd, struct iovec *iov, int iov_count, int64_t pos)
 
 ssize_t file_pread(int fd, void *buf, size_t len, int64_t pos)
 {
-        const struct node *n = node_of(fd);
+        const struct inode *n = inode_of(fd);
 
-        if (disk.dead)
+        if (disk_hooks.pause)
+                disk_hooks.pause(DISK_OPS, true);
+        if (disk->dead)
                 return -EIO;
         if (n->is_dir)
                 return -EISDIR;
@@ -407,39 +457,39 @@ ssize_t file_pread_nowait(int fd, void *buf, size_t len, int64_t pos)
 
 int file_is_cached(int fd, int64_t pos, size_t len)
 {
-        (void)node_of(fd);
+        (void)inode_of(fd);
         (void)pos;
         (void)len;
-        return disk.dead ? -EIO : 1;
+        return disk->dead ? -EIO : 1;
 }
 
 int file_is_unshared(int fd)
 {
-        const struct node *n = node_of(fd);
+        const struct inode *n = inode_of(fd);
         int count = 0;
 
         for (int i = 0; i < FDS_MAX; i++)
-                count += disk.fds[i] == n;
+                count += disk->fds[i] == n;
         return count == 1;
 }
 
 /* All is in memory: what the kernel is told of the future changes nothing. */
 void file_read_no_ahead(int fd)
 {
-        (void)node_of(fd);
+        (void)inode_of(fd);
 }
 
 void file_read_ahead(int fd, int64_t pos, int64_t len)
 {
         (void)pos;
         (void)len;
-        (void)node_of(fd);
+        (void)inode_of(fd);
 }
 
 /* There is no page cache to read past. */
 int file_reopen_direct(int fd)
 {
-        (void)node_of(fd);
+        (void)inode_of(fd);
         return -EOPNOTSUPP;
 }
 
@@ -457,20 +507,20 @@ void file_give_up(int fd, int64_t pos, int64_t len)
 {
         (void)pos;
         (void)len;
-        (void)node_of(fd);
+        (void)inode_of(fd);
 }
 
 int file_warm(int fd, int64_t pos, size_t len)
 {
         (void)pos;
         (void)len;
-        (void)node_of(fd);
-        return disk.dead ? -EIO : 0;
+        (void)inode_of(fd);
+        return disk->dead ? -EIO : 0;
 }
 
 int file_truncate(int fd, int64_t size)
 {
-        struct node *n = node_of(fd);
+        struct inode *n = inode_of(fd);
         int r = op_begin(DISK_TRUNCATE);
 
         if (!r)
@@ -480,14 +530,14 @@ int file_truncate(int fd, int64_t size)
 
 int file_reserve(int fd, int64_t pos, int64_t len)
 {
-        (void)node_of(fd);
+        (void)inode_of(fd);
         (void)pos;
         (void)len;
         return op_begin(DISK_RESERVE); /* blocks behind the end are no part of the content */
 }
 
 /* Whole pages go to the disk, as they are read; what a failed sync left clean in others does not. */
-static void write_back(struct node *n)
+static void write_back(struct inode *n)
 {
         for (size_t i = 0; i < n->changes_count; i++) {
                 const struct change *c = &n->changes[i];
@@ -504,10 +554,13 @@ static void write_back(struct node *n)
 
 int file_sync(int fd)
 {
-        struct node *n = node_of(fd);
-        int r = op_begin(DISK_SYNC);
+        struct inode *n = inode_of(fd);
+        int r;
 
-        if (r && !disk.dead)
+        if (disk_hooks.pause)
+                disk_hooks.pause(DISK_SYNC, true);
+        r = op_begin(DISK_SYNC);
+        if (r && !disk->dead)
                 changes_lose(n);
         if (r)
                 return r;
@@ -517,23 +570,25 @@ int file_sync(int fd)
                 disk_trace("sync file %llu", (unsigned long long)n->number);
                 op_changed();
         }
+        if (disk_hooks.pause)
+                disk_hooks.pause(DISK_SYNC, false);
         sync_interrupted(); /* what is written from here on is not covered */
         return 0;
 }
 
 int file_forget(int fd, int64_t pos)
 {
-        struct node *n = node_of(fd);
+        struct inode *n = inode_of(fd);
         int r = file_sync(fd);
 
-        if (!r && !disk.dead)
+        if (!r && !disk->dead)
                 forget_pages(n, pos / PAGE * PAGE);
         return r;
 }
 
 const uint8_t *disk_peek(const char *path, int64_t *ret_size)
 {
-        const struct node *n = path_find(path, NULL, NULL);
+        const struct inode *n = path_find(path, NULL, NULL);
 
         if (!n || n->is_dir)
                 return NULL;

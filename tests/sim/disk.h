@@ -33,6 +33,10 @@ const char *disk_op_name(enum disk_op op);
 
 /* An empty disk with the folder "/". @seed: of all chance in it. */
 void disk_init(uint64_t seed);
+/* The same, one of several: those of a simulation with many machines. It lives as long as the process. */
+struct disk *disk_new(uint64_t seed);
+/* All calls, those of sys/file.h too, are to this one from now on. */
+void disk_use(struct disk *d);
 /* Free all; nothing is open. */
 void disk_fini(void);
 
@@ -54,6 +58,10 @@ void disk_kill(void);
 void disk_reseed(uint64_t seed);
 /* The @n-th operation of this kind from now on (1: the next one) fails with @error (negative errno), once. */
 void disk_fail(enum disk_op op, uint64_t n, int error);
+/* One in @one_in operations of this kind fails with @error; 0: none. */
+void disk_fail_often(enum disk_op op, uint32_t one_in, int error);
+/* Nothing new can be written: no file grows, none is made. */
+void disk_set_full(bool full);
 /* Has that happened? */
 bool disk_has_failed(void);
 /* All that was to fail does not any more. */
@@ -68,11 +76,24 @@ void disk_power_on(void);
 void disk_power_on_as(enum disk_temper data, enum disk_temper names, bool torn);
 /* Only the process ended: everything stays as it was, synced or not. Nothing is open. */
 void disk_restart(void);
+/* The process that had them open has ended. */
+void disk_close_all(void);
 /* Descriptors in use. */
 unsigned disk_open_count(void);
 
 /* Called in the middle of each sync of a file or folder: the test may do there what another thread might. NULL: nothing. */
 void disk_on_sync(void (*fn)(void *arg), void *arg);
+
+/* For a simulation with threads; each may be NULL. */
+struct disk_hooks {
+        /* Before and after a sync of a file or folder takes effect, and before a file is read (DISK_OPS): may wait. */
+        void (*pause)(enum disk_op op, bool before);
+        /* file_close() of what is no file of the disk. True: it was. */
+        bool (*close_other)(int fd);
+        /* The power went by disk_crash_after(): need not return. */
+        void (*died)(void);
+};
+extern struct disk_hooks disk_hooks;
 
 /* The content of a file as it would be read now, or NULL. Borrowed until the next call. */
 const uint8_t *disk_peek(const char *path, int64_t *ret_size);

@@ -19,11 +19,11 @@ struct change {
         uint8_t *data;
 };
 
-struct node;
+struct inode;
 
 struct name {
         char text[NAME_SIZE];
-        struct node *node;
+        struct inode *node;
 };
 
 struct names {
@@ -38,10 +38,10 @@ struct naming {
         int kind;
         uint64_t when; /* over all folders */
         char from[NAME_SIZE], to[NAME_SIZE];
-        struct node *node;
+        struct inode *node;
 };
 
-struct node {
+struct inode {
         struct ilist link; /* disk.nodes */
         uint64_t number;
         bool is_dir, reached;
@@ -59,8 +59,8 @@ struct node {
 
 struct disk {
         struct ilist nodes;
-        struct node *root;
-        struct node *fds[FDS_MAX];
+        struct inode *root;
+        struct inode *fds[FDS_MAX];
         unsigned fds_count;
         uint64_t nodes_made, namings_made;
         struct chance chance;
@@ -71,13 +71,18 @@ struct disk {
                 uint64_t at; /* count at which it happens; 0: not */
                 int error;
         } faults[DISK_OPS];
-        bool has_failed;
+        struct {
+                uint32_t one_in; /* 0: never */
+                int error;
+        } ills[DISK_OPS];
+        bool has_failed, full;
         void (*on_sync)(void *arg);
         void *on_sync_arg;
         bool in_sync; /* no call in a call */
 };
 
-extern struct disk disk;
+/* The one that calls of sys/file.h go to. */
+extern struct disk *disk;
 
 /* ---- disk.c ---- */
 
@@ -90,22 +95,22 @@ void disk_trace(const char *fmt, ...) PRINTF_LIKE(1, 2);
 int op_begin(enum disk_op op);
 /* It changed something. */
 void op_changed(void);
-struct node *node_new(bool is_dir);
-void node_free(struct node *n);
+struct inode *inode_new(bool is_dir);
+void inode_free(struct inode *n);
 /* Size @size, with zeros behind what was there. */
 void bytes_resize(struct bytes *b, int64_t size);
 void bytes_write(struct bytes *b, int64_t pos, const uint8_t *data, size_t len);
-void changes_clear(struct node *n);
+void changes_clear(struct inode *n);
 /* The test's turn in the middle of a sync. */
 void sync_interrupted(void);
 
 /* ---- names.c ---- */
 
 /* The node at @path or NULL; @ret_parent (may be NULL): the folder that holds it or would; @ret_name: its last name. */
-struct node *path_find(const char *path, struct node **ret_parent, const char **ret_name);
-struct node *names_find(const struct names *n, const char *text);
+struct inode *path_find(const char *path, struct inode **ret_parent, const char **ret_name);
+struct inode *names_find(const struct names *n, const char *text);
 /* Change a folder now, and note that this is not durable. */
-void naming_do(struct node *dir, int kind, const char *from, const char *to, struct node *n);
+void naming_do(struct inode *dir, int kind, const char *from, const char *to, struct inode *n);
 /* The same to a list. */
 void naming_apply(struct names *n, const struct naming *what);
 void names_copy(struct names *to, const struct names *from);
@@ -113,6 +118,6 @@ void names_copy(struct names *to, const struct names *from);
 /* ---- crash.c ---- */
 
 /* A sync failed: the changes are on the disk or not, and are not known any more. */
-void changes_lose(struct node *n);
+void changes_lose(struct inode *n);
 /* Pages from @pos on are read from the disk again. */
-void forget_pages(struct node *n, int64_t pos);
+void forget_pages(struct inode *n, int64_t pos);

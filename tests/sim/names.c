@@ -7,7 +7,7 @@
 
 /* ---- folders ---- */
 
-struct node *names_find(const struct names *n, const char *text)
+struct inode *names_find(const struct names *n, const char *text)
 {
         for (size_t i = 0; i < n->count; i++)
                 if (!strcmp(n->list[i].text, text))
@@ -45,11 +45,11 @@ void naming_apply(struct names *n, const struct naming *what)
         added->node = what->node;
 }
 
-void naming_do(struct node *dir, int kind, const char *from, const char *to, struct node *n)
+void naming_do(struct inode *dir, int kind, const char *from, const char *to, struct inode *n)
 {
         struct naming *what = LIST_ADD(dir->namings, dir->namings_count, dir->namings_room);
 
-        *what = (struct naming){ .kind = kind, .when = ++disk.namings_made, .node = n };
+        *what = (struct naming){ .kind = kind, .when = ++disk->namings_made, .node = n };
         snprintf(what->from, NAME_SIZE, "%s", from);
         snprintf(what->to, NAME_SIZE, "%s", to);
         naming_apply(&dir->names, what);
@@ -57,10 +57,10 @@ void naming_do(struct node *dir, int kind, const char *from, const char *to, str
         op_changed();
 }
 
-struct node *path_find(const char *path, struct node **ret_parent, const char **ret_name)
+struct inode *path_find(const char *path, struct inode **ret_parent, const char **ret_name)
 {
         static char text[NAME_SIZE];
-        struct node *at = disk.root, *parent = NULL;
+        struct inode *at = disk->root, *parent = NULL;
 
         assert(*path == '/');
         text[0] = '\0';
@@ -86,9 +86,12 @@ struct node *path_find(const char *path, struct node **ret_parent, const char **
 
 int file_sync_dir(const char *path)
 {
-        struct node *n;
-        int r = op_begin(DISK_SYNC_DIR);
+        struct inode *n;
+        int r;
 
+        if (disk_hooks.pause)
+                disk_hooks.pause(DISK_SYNC_DIR, true);
+        r = op_begin(DISK_SYNC_DIR);
         if (r)
                 return r;
         n = path_find(path, NULL, NULL);
@@ -101,13 +104,15 @@ int file_sync_dir(const char *path)
                 disk_trace("sync of folder %s", path);
                 op_changed();
         }
+        if (disk_hooks.pause)
+                disk_hooks.pause(DISK_SYNC_DIR, false);
         sync_interrupted();
         return 0;
 }
 
 int file_rename(const char *from, const char *to)
 {
-        struct node *n, *over, *from_dir, *to_dir;
+        struct inode *n, *over, *from_dir, *to_dir;
         char from_name[NAME_SIZE];
         const char *name;
         int r = op_begin(DISK_RENAME);
@@ -128,7 +133,7 @@ int file_rename(const char *from, const char *to)
         return 0;
 }
 
-static int unlink_one(struct node *dir, const char *name)
+static int unlink_one(struct inode *dir, const char *name)
 {
         int r = op_begin(DISK_UNLINK);
 
@@ -139,11 +144,11 @@ static int unlink_one(struct node *dir, const char *name)
 
 int file_unlink(const char *path)
 {
-        struct node *parent;
+        struct inode *parent;
         const char *name;
-        const struct node *n = disk.dead ? NULL : path_find(path, &parent, &name);
+        const struct inode *n = disk->dead ? NULL : path_find(path, &parent, &name);
 
-        if (disk.dead)
+        if (disk->dead)
                 return -EIO;
         if (!n)
                 return 0;
@@ -152,13 +157,13 @@ int file_unlink(const char *path)
 
 int file_mkdirs(const char *path)
 {
-        struct node *at = disk.root;
+        struct inode *at = disk->root;
         char text[NAME_SIZE];
 
         assert(*path == '/');
         while (*path) {
                 const char *end = strchrnul(++path, '/');
-                struct node *next;
+                struct inode *next;
                 int r;
 
                 snprintf(text, sizeof text, "%.*s", (int)(end - path), path);
@@ -167,7 +172,7 @@ int file_mkdirs(const char *path)
                         r = op_begin(DISK_CREATE);
                         if (r)
                                 return r;
-                        next = node_new(true);
+                        next = inode_new(true);
                         naming_do(at, NAME_LINK, "", text, next);
                 }
                 if (!next->is_dir)
@@ -175,13 +180,13 @@ int file_mkdirs(const char *path)
                 at = next;
                 path = end;
         }
-        return disk.dead ? -EIO : 0;
+        return disk->dead ? -EIO : 0;
 }
 
-static int tree_empty(struct node *dir)
+static int tree_empty(struct inode *dir)
 {
         while (dir->names.count) {
-                struct name first = dir->names.list[chance_below(&disk.chance, dir->names.count)];
+                struct name first = dir->names.list[chance_below(&disk->chance, dir->names.count)];
                 int r = first.node->is_dir ? tree_empty(first.node) : 0;
 
                 if (!r)
@@ -194,13 +199,13 @@ static int tree_empty(struct node *dir)
 
 int file_remove_tree(const char *path)
 {
-        struct node *parent;
+        struct inode *parent;
         const char *name;
-        struct node *n;
+        struct inode *n;
         char text[NAME_SIZE];
         int r = 0;
 
-        if (disk.dead)
+        if (disk->dead)
                 return -EIO;
         n = path_find(path, &parent, &name);
         if (!n)
@@ -214,17 +219,17 @@ int file_remove_tree(const char *path)
 /* In any order, as a folder lists its names. */
 int file_list(const char *path, int (*fn)(void *arg, const char *name), void *arg)
 {
-        const struct node *n = disk.dead ? NULL : path_find(path, NULL, NULL);
+        const struct inode *n = disk->dead ? NULL : path_find(path, NULL, NULL);
         struct names copy = { 0 };
         int r = 0;
 
-        if (disk.dead)
+        if (disk->dead)
                 return -EIO;
         if (!n)
                 return -ENOENT;
         names_copy(&copy, &n->names);
         while (!r && copy.count) {
-                size_t i = chance_below(&disk.chance, copy.count);
+                size_t i = chance_below(&disk->chance, copy.count);
                 struct name one = copy.list[i];
 
                 copy.list[i] = copy.list[--copy.count];
@@ -234,7 +239,7 @@ int file_list(const char *path, int (*fn)(void *arg, const char *name), void *ar
         return r;
 }
 
-static void print_node(const struct node *n, const char *name, int depth)
+static void print_node(const struct inode *n, const char *name, int depth)
 {
         fprintf(stderr, "    %*s%s", depth * 4, "", name);
         if (!n->is_dir)
@@ -246,5 +251,5 @@ static void print_node(const struct node *n, const char *name, int depth)
 
 void disk_print(void)
 {
-        print_node(disk.root, "/", 0);
+        print_node(disk->root, "/", 0);
 }

@@ -1,7 +1,9 @@
 /* Goal: entries of the metadata log that were appended, and the vote, survive every crash; what a crash leaves behind them is
- * a beginning of what was being written. Method: the steps of a quorum of one voter (quorum/quorum_open.c and quorum.c) on
- * the disk in memory, with the course of crashes and failures that all simulations share. The image's store is LMDB, which
- * goes its own way to the kernel: here it is a number that is always durable. */
+ * a beginning of what was being written. Entries that were cut off are all there or all gone; a snapshot that takes the place
+ * of the log is there or not, and once it is, the log never stands against it. Method: the steps of a voter
+ * (quorum/quorum_open.c, quorum_disk.c and quorum_install.c) on the disk in memory, with the course of crashes and failures
+ * that all simulations share. The image's store is LMDB, which goes its own way to the kernel: here it is a number that is
+ * always durable. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,7 +12,9 @@
 
 #include "disk.h"
 #include "host.h"
+#include "meta/builder.h"
 #include "quorum/qlog.h"
+#include "quorum/snapshot.h"
 #include "quorum/vote.h"
 #include "sim.h"
 #include "sys/clock.h"
@@ -20,6 +24,7 @@ enum { ENTRIES_MAX = 4000, GROUP_MAX = 4, PAYLOAD_MAX = 700, STEPS_MAX = 40, LIV
 #define META_DIR "/srv/data/meta"
 #define LOG_DIR META_DIR "/log"
 #define VOTE_PATH META_DIR "/vote"
+#define SNAP_DIR META_DIR "/snapshots"
 
 struct entry {
         int32_t term;
@@ -35,6 +40,10 @@ static struct {
         int64_t durable;                   /* up to here the caller was told that they are */
         int64_t tried;                     /* up to here they may be on the disk */
         int64_t stored;                    /* up to here the image has them */
+        int64_t uncut;                     /* a cut to @durable has begun: the log may also end here; else -1 */
+        struct snapshot_id snapshot;       /* the newest that may be on the disk */
+        bool snapshot_is_there;            /* it must be */
+        struct snapshot_id found;          /* the newest that is */
         int64_t next;                      /* index that is expected while the log is opened */
         int32_t term;
         struct vote vote;       /* as was told to be durable; term 0: none */
@@ -119,6 +128,91 @@ static void open_vote(bool *ret_is_new)
         sim.term = MAX2(sim.term, v.term);
 }
 
+static struct meta_image *image_of(struct snapshot_id id)
+{
+        CLEANUP(meta_image_unrefp) struct meta_image *empty = meta_image_new_empty();
+        struct meta_builder b;
+        struct meta_record rec;
+
+        assert(empty && !meta_builder_init(&b, empty));
+        meta_record_init(&rec, META_PRODUCER_IDS);
+        rec.producer_ids.next_producer_id = id.index * 7;
+        assert(!meta_builder_apply(&b, &rec, id.index));
+        for (int i = 0; i < 12; i++) { /* some sectors of it */
+                char name[200];
+
+                memset(name, 'a' + i, sizeof name);
+                meta_record_init(&rec, META_FEATURE);
+                rec.feature.name = (struct str){ name, sizeof name };
+                rec.feature.level = 1;
+                assert(!meta_builder_apply(&b, &rec, id.index));
+        }
+        return meta_builder_finish(&b, id.index, id.term);
+}
+
+static int on_snapshot(void *arg, struct snapshot_id id, int64_t bytes)
+{
+        (void)arg;
+        (void)bytes;
+        if (id.index > sim.found.index)
+                sim.found = id;
+        return 0;
+}
+
+static void find_snapshot(void)
+{
+        CLEANUP(meta_image_unrefp) struct meta_image *got = NULL, *want = NULL;
+        CLEANUP(freep) uint8_t *mem = NULL;
+        struct snapshot_voters voters;
+        char why[300];
+        int r;
+
+        sim.found = (struct snapshot_id){ 0 };
+        r = snapshot_list(SNAP_DIR, on_snapshot, NULL);
+        if (!r)
+                r = file_sync_dir(SNAP_DIR);
+        CHECK(!r || excused(), "snapshots cannot be listed: %d", r);
+        sim.gone = r != 0;
+        if (r)
+                return;
+        CHECK(!sim.snapshot_is_there || snapshot_id_equal(sim.found, sim.snapshot), "snapshot %lld is not there",
+              (long long)sim.snapshot.index);
+        if (!sim.found.index)
+                return;
+        CHECK(snapshot_id_equal(sim.found, sim.snapshot), "snapshot %lld has come back", (long long)sim.found.index);
+        r = snapshot_load(SNAP_DIR, sim.found, &got, &voters, &mem, why, sizeof why);
+        CHECK(!r || excused(), "snapshot %lld cannot be loaded: %s", (long long)sim.found.index, why);
+        if (r)
+                return;
+        want = image_of(sim.found);
+        CHECK(meta_image_equal(got, want) && voters.payload.len == 3 && !memcmp(voters.payload.data, "abc", 3),
+              "snapshot %lld has another content", (long long)sim.found.index);
+        sim.snapshot_is_there = true; /* the folder was synced */
+}
+
+static int32_t term_at(int64_t index)
+{
+        return index == qlog_first_index(sim.log) - 1 ? qlog_prev_term(sim.log) : sim.entries[index].term;
+}
+
+/* What quorum_open() does when a snapshot was received whole, but did not take its place yet. */
+static void finish_install(void)
+{
+        int64_t last = qlog_last_index(sim.log);
+        int r;
+
+        if (!sim.found.index || sim.found.index < sim.stored ||
+            (last >= sim.found.index &&
+             (qlog_first_index(sim.log) > sim.found.index + 1 || term_at(sim.found.index) == sim.found.term)))
+                return;
+        sim.stored = sim.found.index;
+        r = qlog_reset(sim.log, sim.found.index, sim.found.term);
+        CHECK(!r || excused(), "the log cannot be begun anew: %d", r);
+        sim.gone = r != 0;
+        sim.durable = r ? MIN2(sim.durable, sim.found.index) : sim.found.index;
+        sim.tried = r ? sim.tried : sim.found.index;
+}
+
 static void open_log(bool is_new)
 {
         struct qlog_config cfg = {
@@ -136,12 +230,19 @@ static void open_log(bool is_new)
         CHECK(!r, "the log cannot be opened: %d %s", r, why);
         if (disk_is_dead())
                 return;
-        CHECK(qlog_first_index(sim.log) <= sim.stored + 1, "it begins at %lld", (long long)qlog_first_index(sim.log));
+        CHECK(qlog_first_index(sim.log) <= sim.stored + 1 || sim.found.index > sim.stored, "it begins at %lld",
+              (long long)qlog_first_index(sim.log));
         CHECK(sim.next < 0 || sim.next == qlog_last_index(sim.log) + 1, "it ends at %lld, and was read up to %lld",
               (long long)qlog_last_index(sim.log), (long long)sim.next - 1);
         CHECK(qlog_last_index(sim.log) >= sim.durable, "it ends at %lld", (long long)qlog_last_index(sim.log));
         CHECK(!is_new || !qlog_last_index(sim.log), "a log without a vote has entries");
+        CHECK(sim.uncut < 0 || qlog_last_index(sim.log) == sim.uncut || qlog_last_index(sim.log) == sim.durable,
+              "it ends at %lld, and was cut from %lld to %lld", (long long)qlog_last_index(sim.log),
+              (long long)sim.uncut, (long long)sim.durable);
         sim.durable = sim.tried = qlog_last_index(sim.log);
+        sim.uncut = -1;
+        finish_install();
+        CHECK(sim.gone || sim.durable >= sim.stored, "the log ends at %lld, before the image", (long long)sim.durable);
 }
 
 /* The first thing of a term. */
@@ -172,12 +273,14 @@ static void life_begin(void)
         CHECK(!r || excused(), "the folder cannot be made: %d", r);
         if (!r)
                 open_vote(&is_new);
+        if (!r && !sim.gone)
+                find_snapshot();
         if (r || sim.gone) {
                 sim.gone = true;
                 return;
         }
         open_log(is_new);
-        sim.gone = !sim.log;
+        sim.gone |= !sim.log;
         if (!sim.gone && !disk_is_dead())
                 write_vote();
 }
@@ -233,12 +336,110 @@ static void step_drop(void)
         sim.gone = r < 0;
 }
 
+/* Another leader has other entries. */
+static void step_cut(void)
+{
+        int64_t low = MAX2(sim.stored, qlog_first_index(sim.log) - 1), last = qlog_last_index(sim.log), to;
+        int r;
+
+        if (last <= low)
+                return;
+        to = last - 1 - chance_below(&sim.chance, MIN2(last - low, (int64_t)12));
+        sim.uncut = last;
+        sim.durable = to;
+        r = qlog_truncate(sim.log, to, term_at(to));
+        CHECK(!r || excused(), "cutting: %d", r);
+        sim.gone = r != 0;
+        if (r)
+                return;
+        sim.tried = to;
+        sim.uncut = -1;
+        CHECK(qlog_last_index(sim.log) == to, "it was cut to %lld", (long long)qlog_last_index(sim.log));
+}
+
+/* This node is far behind: a snapshot is received and takes the place of everything. */
+static void step_install(void)
+{
+        struct snapshot_id id = { sim.stored + 1 + chance_below(&sim.chance, 40), sim.term }, old = sim.snapshot;
+        bool own = chance_one_in(&sim.chance, 3); /* made to be sent */
+        CLEANUP(meta_image_unrefp) struct meta_image *image = NULL;
+        struct snapshot_voters voters = { 1, span_of("abc", 3) };
+        int64_t bytes;
+        int r = 0;
+
+        if (own) {
+                id.index = MIN2(id.index, sim.durable);
+                id.term = id.index >= qlog_first_index(sim.log) - 1 ? term_at(id.index) : 0;
+        }
+        if (id.index >= ENTRIES_MAX || id.index <= sim.stored || !id.term)
+                return;
+        if (sim.snapshot_is_there) { /* in reality the older one goes last; here one at most is kept track of */
+                sim.snapshot_is_there = false;
+                r = snapshot_remove(SNAP_DIR, old);
+                if (!r)
+                        r = file_sync_dir(SNAP_DIR);
+        }
+        CHECK(!r || excused(), "removing a snapshot: %d", r);
+        sim.gone = r != 0;
+        if (r || disk_is_dead())
+                return;
+        sim.snapshot = id;
+        image = image_of(id);
+        r = snapshot_write(SNAP_DIR, image, &voters, &bytes);
+        CHECK(!r || excused(), "writing a snapshot: %d", r);
+        sim.gone = r != 0;
+        if (r)
+                return;
+        sim.snapshot_is_there = true;
+        if (disk_is_dead())
+                return;
+        if (own) { /* of what was applied, which is committed and never cut */
+                sim.stored = id.index;
+                return;
+        }
+        sim.stored = id.index;
+        sim.durable = MIN2(sim.durable, id.index);
+        sim.uncut = -1;
+        r = qlog_reset(sim.log, id.index, id.term);
+        CHECK(!r || excused(), "beginning anew: %d", r);
+        sim.gone = r != 0;
+        if (!r)
+                sim.durable = sim.tried = id.index;
+}
+
+static int on_read(void *arg, const struct qlog_entry *e)
+{
+        (void)arg;
+        return on_entry(NULL, e);
+}
+
+static void step_read(void)
+{
+        int64_t first = qlog_first_index(sim.log), last = qlog_last_index(sim.log), count = last - first + 1;
+        struct qlog_read rd = { .len_max = 100 + chance_below(&sim.chance, 3000) };
+        int r;
+
+        if (count <= 0)
+                return;
+        rd.first = sim.next = first + (int64_t)chance_below(&sim.chance, (uint64_t)count);
+        rd.last = rd.first + (int64_t)chance_below(&sim.chance, (uint64_t)(last - rd.first) + 1);
+        r = qlog_read(sim.log, &rd, on_read, NULL);
+        CHECK(!r || excused(), "reading %lld to %lld: %d", (long long)rd.first, (long long)rd.last, r);
+        CHECK(r || sim.next > rd.first, "nothing was read at %lld", (long long)rd.first);
+}
+
 static void step(void)
 {
         uint32_t what = chance_below(&sim.chance, 100);
 
-        if (what < 75)
+        if (what < 60)
                 step_append();
+        else if (what < 66)
+                step_cut();
+        else if (what < 68)
+                step_install();
+        else if (what < 75)
+                step_read();
         else if (what < 85)
                 qlog_reserve(sim.log);
         else if (what < 95)
@@ -272,6 +473,7 @@ static void die(void)
 static void run(const struct sim_plan *plan, uint64_t *ret_changes, uint64_t ret_counts[DISK_OPS])
 {
         memset(&sim, 0, sizeof sim);
+        sim.uncut = -1;
         sim.plan = *plan;
         sim.chance.state = chance_seed(plan->seed, 1);
         sim_clock_reset(chance_seed(plan->seed, 2));

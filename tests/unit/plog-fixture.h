@@ -105,6 +105,7 @@ struct batch_want {
         int64_t producer_id; /* 0: none */
         int16_t producer_epoch;
         int32_t sequence;
+        bool transactional;
         int32_t leader_epoch;
         int64_t keep_base_offset; /* used with keep */
         bool keep;
@@ -124,6 +125,7 @@ static inline struct strbuf batch_make(const struct batch_want *w)
                 a.producer_id = w->producer_id;
                 a.producer_epoch = w->producer_epoch;
                 a.base_sequence = w->sequence;
+                a.transactional = w->transactional;
         }
         batch_builder_init(&b, &a);
         for (int32_t i = 0; i < (w->count ? w->count : 1); i++)

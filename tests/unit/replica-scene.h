@@ -86,7 +86,6 @@ struct scene {
 static inline struct partition_conf conf_durable(void)
 {
         return (struct partition_conf){ .min_insync_replicas = 1,
-                                        .replicas_count = 1,
                                         .flush_before_ack = true,
                                         .deletable = true,
                                         .max_message_bytes = 1 << 20,
@@ -106,6 +105,22 @@ static inline struct partition *open_partition(struct plog *log, const struct pa
                                             &p),
                               0);
         return p;
+}
+
+/* The metadata says: replicas 0 (this node), 1, ..., of which the first @isr_count are in sync. */
+static inline void say(struct partition *p, int32_t leader, int32_t leader_epoch, int32_t partition_epoch,
+                       int32_t replicas_count, int32_t isr_count)
+{
+        static const int32_t ids[] = { 0, 1, 2, 3 };
+        struct replica_state s = { .leader = leader,
+                                   .leader_epoch = leader_epoch,
+                                   .partition_epoch = partition_epoch,
+                                   .replicas = ids,
+                                   .replicas_count = replicas_count,
+                                   .isr = ids,
+                                   .isr_count = isr_count };
+
+        CU_ASSERT_EQUAL(partition_set_state(p, &s), 0);
 }
 
 static inline void scene_init_with(struct scene *s, const struct partition_conf *conf)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "conf/address.h"
 #include "conf/conf.h"
 #include "conf/limits.h"
 #include "unit.h"
@@ -160,14 +161,14 @@ static void test_forms(void)
 {
         CLEANUP(conf_unrefp)
         struct conf *c = must_parse("server:\n"
-                                    "  roles: [ingest]\n"
+                                    "  roles: [controller]\n"
                                     "  rack: \"12\"\n"
                                     "  kafka: '[::]:9092'\n"
                                     "  connections_max_idle_ms: 5m\n"
                                     "storage: {segment_size: 64MiB, cleanup_policy: [compact, delete]}\n",
                                     NULL, 0);
 
-        CU_ASSERT_EQUAL(c->server.roles, CONF_ROLE_INGEST);
+        CU_ASSERT_EQUAL(c->server.roles, CONF_ROLE_CONTROLLER);
         CU_ASSERT_STRING_EQUAL(c->server.rack, "12");
         CU_ASSERT_STRING_EQUAL(c->server.kafka.host, "::");
         CU_ASSERT_EQUAL(c->server.connections_max_idle_ms, 300000);
@@ -220,9 +221,9 @@ static void test_values_refused(void)
 static void test_names_refused(void)
 {
         REFUSED("servers:\n  node_id: 1\n", "f.yaml:1: servers: there is no such section; did you mean server?\n");
-        REFUSED("kubernetes:\n  node_id: 1\n",
-                "f.yaml:1: kubernetes: there is no such section; there are server, storage, replication, performance, "
-                "topics, groups, producers, fetch, diag\n");
+        REFUSED("kubernetes:\n  node_id: 1\n", "f.yaml:1: kubernetes: there is no such section; there are server, "
+                                               "storage, cluster, replication, performance, "
+                                               "topics, groups, producers, fetch, diag\n");
         REFUSED("server:\n  num.network.threads: 3\n",
                 "f.yaml:2: server.num.network.threads: there is no such parameter; "
                 "did you mean server.num_network_threads?\n");
@@ -303,6 +304,60 @@ static void test_checks(void)
         /* a refused value takes no part in further checks */
         REFUSED("replication:\n  factor: none\n  min_insync_replicas: 3\n",
                 "f.yaml:2: replication.factor: is 'none'; give a whole number from 1 to 32\n");
+}
+
+#define TWO "cluster:\n  listen: 127.0.0.1:9093\n  plaintext: true\n"
+#define ONE TWO "  controllers: 1@a:9093\n"
+
+static void test_cluster(void)
+{
+        struct conf_controller list[CONF_CONTROLLERS_MAX];
+        struct conf *c = must_parse(TWO "  controllers: 1@a.example:9093, 2@[::1]:9094,3@10.0.0.3:9093\n", NULL, 0);
+
+        CU_ASSERT_EQUAL(conf_controllers_parse(str_of(c->cluster.controllers), list), 3);
+        CU_ASSERT_EQUAL(list[0].id, 1);
+        CU_ASSERT(str_equal_c(list[0].host, "a.example"));
+        CU_ASSERT(str_equal_c(list[1].host, "::1"));
+        CU_ASSERT_EQUAL(list[1].port, 9094);
+        CU_ASSERT_EQUAL(list[2].id, 3);
+        CU_ASSERT_STRING_EQUAL(conf_cluster_advertised(c, 9093).host, "127.0.0.1");
+        conf_unref(c);
+
+        REFUSED("cluster:\n  controllers: 1@a:9093\n",
+                "f.yaml:2: cluster.controllers: names other nodes, but this one does not listen for them; set "
+                "cluster.listen, for example to 0.0.0.0:9093\n");
+        REFUSED("server:\n  roles: ingest\n",
+                "f.yaml:2: server.roles: leaves out controller, but without cluster.listen this node is alone; set "
+                "cluster.listen and cluster.controllers, or add the role\n");
+        REFUSED(TWO,
+                "f.yaml: cluster.controllers: is empty, so nodes cannot find each other; give ID@HOST:PORT of each "
+                "controller\n");
+        REFUSED(ONE "  tls_ca: /etc/ca.pem\n",
+                "f.yaml:3: cluster.plaintext: is true beside certificates; leave one of them out\n");
+        REFUSED("cluster:\n  listen: 127.0.0.1:9093\n  controllers: 1@a:1\n  tls_ca: /ca\n  tls_key: /k\n",
+                "f.yaml: cluster.tls_certificate: is empty, and nodes talk with TLS; give the file (`chronik-ctl tls "
+                "init` makes all three), or set cluster.plaintext for a network that nobody else can reach\n");
+        REFUSED(ONE "  heartbeat_interval_ms: 600ms\n",
+                "f.yaml:5: cluster.heartbeat_interval_ms: heartbeats come every 600 ms and a node is given up after "
+                "1500 ms; a third of that or less lets one be lost\n");
+}
+
+/* Everything that is not a list of controllers. */
+static void test_controllers_refused(void)
+{
+        static const char *const bad[] = { "1",      "1@a",          "1@a:0",          "@a:1",        "-1@a:1",
+                                           "1@a:1,", "1@a:1,,2@b:1", "1@a:1 2@b:1",    "1@a:1,1@b:1", "1@*:1",
+                                           "x@a:1",  "1@a:65536",    "99999999999@a:1" };
+        struct conf_controller list[CONF_CONTROLLERS_MAX];
+
+        for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+                CU_ASSERT_EQUAL(conf_controllers_parse(str_of(bad[i]), list), -1);
+        CU_ASSERT_EQUAL(conf_controllers_parse(str_of(""), list), 0);
+        CU_ASSERT_EQUAL(
+                conf_controllers_parse(str_of("1@a:1,2@a:1,3@a:1,4@a:1,5@a:1,6@a:1,7@a:1,8@a:1,9@a:1,10@a:1,11@a:1,"
+                                              "12@a:1,13@a:1,14@a:1,15@a:1,16@a:1"),
+                                       list),
+                -1);
 }
 
 static void test_errors_are_bounded(void)
@@ -391,6 +446,8 @@ static const struct unit_case cases[] = {
         { "documents refused", test_documents_refused },
         { "a syntax error keeps what was found", test_syntax_error_keeps_what_was_found },
         { "checks of several values", test_checks },
+        { "nodes of a cluster", test_cluster },
+        { "no lists of controllers", test_controllers_refused },
         { "errors are bounded", test_errors_are_bounded },
         { "advertised", test_advertised },
         { "derive", test_derive },

@@ -15,6 +15,7 @@ struct partition {
         int64_t hw;
         bool stalled;     /* the high watermark stays */
         int append_fails; /* outcome of appends */
+        int32_t epoch;    /* of its leader */
         struct ilist waits;
 };
 
@@ -63,18 +64,20 @@ struct plog *partition_log(struct partition *p)
 void partition_view(struct partition *p, struct partition_view *ret)
 {
         pthread_mutex_lock(&p->lock);
-        *ret = (struct partition_view){ .high_watermark = p->hw };
+        *ret = (struct partition_view){ .high_watermark = p->hw, .leader_epoch = p->epoch };
         pthread_mutex_unlock(&p->lock);
 }
 
-int partition_append(struct partition *p, struct plog_append_args *args, bool need_min_isr,
-                     struct plog_append_result *ret)
+int partition_append_in(struct partition *p, int32_t leader_epoch, struct plog_append_args *args, bool need_min_isr,
+                        struct plog_append_result *ret)
 {
         int r;
 
         pthread_mutex_lock(&p->lock);
         CU_ASSERT(need_min_isr);
-        r = p->append_fails ? p->append_fails : plog_append(p->log, args, ret);
+        r = leader_epoch != p->epoch ? PARTITION_E_NOT_LEADER
+            : p->append_fails        ? p->append_fails
+                                     : plog_append(p->log, args, ret);
         move_hw(p);
         pthread_mutex_unlock(&p->lock);
         return r;
@@ -473,6 +476,26 @@ static void test_lost_leadership(void)
         node_fini(&n);
 }
 
+/* Led again, but in between somebody else did: what is in memory may be old, and nothing is written on top of it. */
+static void test_led_in_another_epoch(void)
+{
+        struct partition *p;
+        struct node n;
+
+        node_init(&n, 5000);
+        CU_ASSERT_EQUAL(commit(&n, "g", 7), COORD_OK);
+        p = &n.partitions[partition_of("g")];
+        pthread_mutex_lock(&p->lock);
+        p->epoch++;
+        pthread_mutex_unlock(&p->lock);
+        CU_ASSERT_EQUAL(commit(&n, "g", 8), COORD_E_NOT_COORDINATOR);
+        for (int i = 0; i < 1000 && fetch(&n, "g") != 7; i++)
+                usleep(1000); /* it is read anew */
+        CU_ASSERT_EQUAL(fetch(&n, "g"), 7);
+        CU_ASSERT_EQUAL(commit(&n, "g", 9), COORD_OK);
+        node_fini(&n);
+}
+
 static void test_all_shards(void)
 {
         struct coord_snapshot snap = { 0 };
@@ -552,6 +575,7 @@ static const struct unit_case cases[] = {
         { "uncommitted is not shown", test_uncommitted_is_not_shown },
         { "commit times out", test_commit_times_out },
         { "failed append is undone", test_failed_append_is_undone },
+        { "led in another epoch", test_led_in_another_epoch },
         { "lost leadership", test_lost_leadership },
         { "all shards", test_all_shards },
         { "big load", test_big_load },

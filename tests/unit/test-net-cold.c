@@ -231,6 +231,9 @@ static void test_gone_meanwhile(void)
         stop_cold();
         for (int i = 10; i < 20; i++)
                 close(fds[i]);
+#ifdef TEST_TLS
+        tunnels_end();
+#endif
 }
 
 static const struct unit_case cases[] = {

@@ -259,6 +259,7 @@ static void test_turns_are_short(void)
         stop();
 }
 
+#ifndef TEST_TLS
 static const struct unit_case cases[] = {
         { "answers in request order, overlapping or not", test_order },
         { "lengths that lie close the connection", test_lengths_that_lie },
@@ -271,3 +272,4 @@ static const struct unit_case cases[] = {
         { "a stop ends although an answer is missing", test_stop_with_work },
 };
 UNIT_MAIN("net/server", cases)
+#endif

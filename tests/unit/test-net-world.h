@@ -16,6 +16,13 @@
 #include "sys/clock.h"
 #include "sys/sock.h"
 #include "unit.h"
+#ifdef TEST_TLS
+#include "tls-files.h"
+#include "tls-tunnel.h"
+
+static struct tls_slot *tls_slot;
+static SSL_CTX *tls_client;
+#endif
 
 #pragma GCC diagnostic ignored "-Wunused-function" /* no test needs all of it */
 
@@ -150,12 +157,43 @@ static struct net_config config(void)
         };
 }
 
+#ifdef TEST_TLS
+/* A server that anybody may speak with, and a client that accepts anybody. */
+static void tls_world_begin(void)
+{
+        struct tls_pair ca;
+
+        tls_dir_begin();
+        ca = tls_authority("test");
+        tls_issue_files("server", NULL, &ca, -HOUR_S, HOUR_S);
+        tls_slot = tls_slot_of("server", NULL, false);
+        tls_client = SSL_CTX_new(TLS_client_method());
+        SSL_CTX_set_options(tls_client, SSL_OP_IGNORE_UNEXPECTED_EOF);
+        tls_pair_fini(&ca);
+        tls_dir_end();
+}
+
+static void tls_world_end(void)
+{
+        tunnels_end();
+        SSL_CTX_free(tls_client);
+        tls_slot = tls_slot_free(tls_slot);
+}
+#endif
+
 static void start_with(struct net_config cfg)
 {
         atomic_store(&closes, 0);
         held_count = nothings = 0;
+#ifdef TEST_TLS
+        tls_world_begin();
+        cfg.open_ms_max = cfg.open_ms_max ? cfg.open_ms_max : 2000;
+        CU_ASSERT_EQUAL_FATAL(net_server_new(&cfg, &server), 0);
+        CU_ASSERT_EQUAL_FATAL(net_server_listen_tls(server, "test", "127.0.0.1:0", tls_slot, &port), 0);
+#else
         CU_ASSERT_EQUAL_FATAL(net_server_new(&cfg, &server), 0);
         CU_ASSERT_EQUAL_FATAL(net_server_listen(server, "test", "127.0.0.1:0", &port), 0);
+#endif
 }
 
 static void start(void)
@@ -178,9 +216,12 @@ static void stop(void)
         loop_run(l);
         loop_free(l);
         server = net_server_free(server);
+#ifdef TEST_TLS
+        tls_world_end();
+#endif
 }
 
-static int dial(void)
+static int dial_plain(void)
 {
         struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port) };
         struct timeval limit = { .tv_sec = PATIENCE_S };
@@ -191,6 +232,18 @@ static int dial(void)
         setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
         CU_ASSERT_EQUAL_FATAL(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
         return fd;
+}
+
+static int dial(void)
+{
+#ifdef TEST_TLS
+        int fd = tunnel_dial(tls_client, port);
+
+        CU_ASSERT_FATAL(fd >= 0);
+        return fd;
+#else
+        return dial_plain();
+#endif
 }
 
 static void say_part(int fd, const char *text, size_t len, size_t len_said)

@@ -146,7 +146,9 @@ static void test_gone(void)
                 wait_durable(m.logs[i]);
         }
         tick(&m, 0);
-        CU_ASSERT(many_crash(&m) >= (LOGS - 10) * VALUE_LEN / 2);
+        /* Were the deleted ones counted, all others would have been asked for a checkpoint and nothing were left to read. How
+         * much is left depends on when the first checkpoint of each log came. */
+        CU_ASSERT(many_crash(&m) >= VALUE_LEN / 2);
         many_fini(&m);
 }
 

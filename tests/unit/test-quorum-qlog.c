@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
 #include "quorum/qlog.h"
 #include "quorum/vote.h"
 #include "sys/diag.h"
@@ -285,11 +286,131 @@ static void test_vote(void)
         file_remove_tree(dir);
 }
 
+/* Entries first..last of @term, one group each. */
+static int append_term(struct qlog *l, int64_t first, int64_t last, int32_t term)
+{
+        uint8_t bytes[200], payload[8];
+        int r = 0;
+
+        for (int64_t i = first; i <= last && !r; i++) {
+                struct writer w = writer_of(bytes, sizeof bytes);
+                struct qlog_group g = { .first = i, .last = i, .last_term = term };
+
+                store_be64(payload, (uint64_t)(i * 1000 + term));
+                qlog_entry_write(
+                        &(struct qlog_entry){
+                                .index = i, .term = term, .type = QLOG_RECORDS, .payload = span_of(payload, 8) },
+                        i, &w);
+                g.bytes = span_of(bytes, writer_pos(&w));
+                r = qlog_append(l, &g);
+        }
+        return r;
+}
+
+struct terms {
+        int32_t of[200];
+        int64_t next;
+        bool ok;
+};
+
+static int see_term(void *arg, const struct qlog_entry *e)
+{
+        struct terms *t = arg;
+
+        t->ok &= (!t->next || e->index == t->next) &&
+                 load_be64(e->payload.data) == (uint64_t)(e->index * 1000 + e->term);
+        t->next = e->index + 1;
+        t->of[e->index] = e->term;
+        return 0;
+}
+
+static int open_terms(struct qlog **ret_log, struct terms *t)
+{
+        *t = (struct terms){ .ok = true };
+        return qlog_open(&(struct qlog_config){ .dir = dir, .segment_len = 400, .first_index = 1, .may_create = true },
+                         see_term, t, ret_log, why, sizeof why);
+}
+
+static void test_cut(void)
+{
+        char old[128];
+        struct terms t;
+        struct qlog *l;
+
+        fresh("cut");
+        CU_ASSERT_EQUAL_FATAL(open_terms(&l, &t), 0);
+        CU_ASSERT_EQUAL(append_term(l, 1, 30, 1), 0);
+        snprintf(old, sizeof old, "%s/00000000000000000021.qlog", dir); /* of the first edition, soon void */
+        CU_ASSERT_EQUAL(qlog_truncate(l, 15, 1), 0);
+        CU_ASSERT_EQUAL(qlog_last_index(l), 15);
+        CU_ASSERT_EQUAL(append_term(l, 16, 40, 3), 0);
+        CU_ASSERT_EQUAL(qlog_truncate(l, 35, 3), 0);
+        CU_ASSERT_EQUAL(append_term(l, 36, 38, 4), 0);
+        l = qlog_close(l);
+        CU_ASSERT_EQUAL_FATAL(open_terms(&l, &t), 0);
+        CU_ASSERT(t.ok && t.next == 39 && t.of[15] == 1 && t.of[16] == 3 && t.of[35] == 3 && t.of[36] == 4);
+        CU_ASSERT_EQUAL(qlog_last_term(l), 4);
+        /* A segment that was cut off whole comes back, as after a crash: it is void still, and removed. */
+        l = qlog_close(l);
+        put_file(old, "whatever it holds", 17);
+        CU_ASSERT_EQUAL_FATAL(open_terms(&l, &t), 0);
+        CU_ASSERT(t.ok && t.next == 39 && t.of[21] == 3);
+        CU_ASSERT(file_open(old, O_RDONLY) < 0);
+        /* A snapshot takes the place of all, ahead of the log and behind its end. */
+        CU_ASSERT_EQUAL(qlog_reset(l, 100, 9), 0);
+        CU_ASSERT(qlog_first_index(l) == 101 && qlog_last_index(l) == 100 && qlog_last_term(l) == 9 &&
+                  qlog_prev_term(l) == 9);
+        CU_ASSERT_EQUAL(append_term(l, 101, 103, 9), 0);
+        CU_ASSERT_EQUAL(qlog_reset(l, 102, 10), 0);
+        CU_ASSERT_EQUAL(append_term(l, 103, 103, 11), 0);
+        l = qlog_close(l);
+        CU_ASSERT_EQUAL_FATAL(open_terms(&l, &t), 0);
+        CU_ASSERT(t.ok && t.next == 104 && !t.of[102] && t.of[103] == 11);
+        CU_ASSERT_EQUAL(qlog_prev_term(l), 10);
+        qlog_close(l);
+        file_remove_tree(dir);
+}
+
+static void test_read(void)
+{
+        struct terms t;
+        struct qlog *l;
+
+        fresh("read");
+        CU_ASSERT_EQUAL_FATAL(open_terms(&l, &t), 0);
+        CU_ASSERT_EQUAL(append_term(l, 1, 60, 1), 0);
+        CU_ASSERT_EQUAL(qlog_truncate(l, 50, 1), 0);
+        CU_ASSERT_EQUAL(append_term(l, 51, 60, 2), 0);
+        for (int round = 0; round < 2; round++) { /* as written, and as found */
+                for (int64_t first = 1; first <= 60; first++) {
+                        for (int64_t last = first; last <= 60; last += 7) {
+                                struct qlog_read rd = { first, last, 1 << 20 };
+
+                                t = (struct terms){ .ok = true };
+                                CU_ASSERT_EQUAL(qlog_read(l, &rd, see_term, &t), 0);
+                                CU_ASSERT(t.ok && t.next == last + 1 && t.of[first] == (first > 50 ? 2 : 1));
+                        }
+                }
+                t = (struct terms){ .ok = true };
+                CU_ASSERT_EQUAL(qlog_read(l, &(struct qlog_read){ 5, 60, 1 }, see_term, &t), 0);
+                CU_ASSERT(t.ok && t.next == 6); /* one at least */
+                t = (struct terms){ .ok = true };
+                CU_ASSERT_EQUAL(qlog_read(l, &(struct qlog_read){ 5, 60, 100 }, see_term, &t), 0);
+                CU_ASSERT(t.ok && t.next == 7);
+                l = qlog_close(l);
+                CU_ASSERT_EQUAL_FATAL(open_terms(&l, &t), 0);
+        }
+        qlog_close(l);
+        file_remove_tree(dir);
+}
+
 static const struct unit_case cases[] = {
         { "segments roll, come back, are dropped", test_roll_and_reopen },
         { "torn at every byte", test_torn_at_every_byte },
         { "damage at every byte", test_damage },
         { "missing and foreign files", test_missing_and_foreign },
         { "the vote survives, damage does not pass", test_vote },
+        { "cutting the end off, and beginning anew", test_cut },
+        { "reading from anywhere", test_read },
 };
 UNIT_MAIN("qlog", cases)

@@ -154,7 +154,7 @@ static void test_start_passes_the_waiter(void)
 
         scene_init(&s);
         wait_for(&s, &w, PARTITION_WAIT_DATA, 1);
-        partition_set_conf(s.p, &(struct partition_conf){ .replicas_count = 1, .flush_before_ack = true });
+        partition_set_conf(s.p, &(struct partition_conf){ .flush_before_ack = true });
         gate_shut(&s.gate, s.f.pool);
         append_two(s.p);
         CU_ASSERT_EQUAL(plog_delete_records(s.log, 2, &start), 0); /* flushes by itself */
@@ -310,9 +310,9 @@ static void test_min_isr(void)
                 int64_t end = view_of(s.p).end_offset;
 
                 conf.min_insync_replicas = t[i].min;
-                conf.replicas_count = t[i].replicas;
                 conf.deletable = i & 1;
                 partition_set_conf(s.p, &conf);
+                say(s.p, 0, 5, (int32_t)i + 1, t[i].replicas, 1);
                 partition_get_conf(s.p, &got);
                 CU_ASSERT_EQUAL(got.min_insync_replicas, t[i].min);
                 CU_ASSERT_EQUAL(partition_is_deletable(s.p), i & 1);
@@ -338,8 +338,8 @@ static void test_epochs(void)
         CU_ASSERT_EQUAL(append_need(s.p, false, &res), 0);
         CU_ASSERT_EQUAL(res.base_offset, 0);         /* what the caller asked for (12345) is the leader's to say */
         CU_ASSERT_EQUAL(plog_epoch_at(s.log, 0), 5); /* not the caller's 99 */
-        CU_ASSERT_EQUAL(partition_set_leader_epoch(s.p, 7), 0);
-        CU_ASSERT_EQUAL(partition_set_leader_epoch(s.p, 6), 0); /* never back */
+        say(s.p, 0, 7, 1, 1, 1);
+        say(s.p, 0, 6, 2, 1, 1); /* never back */
         CU_ASSERT_EQUAL(view_of(s.p).leader_epoch, 7);
         CU_ASSERT_EQUAL(partition_check_epoch(s.p, 5), PARTITION_E_FENCED_EPOCH);
         append_two(s.p);

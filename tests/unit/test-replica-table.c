@@ -19,11 +19,9 @@ static struct uuid id_of(int topic)
 
 static struct partition *make(struct plog *log, int topic, int32_t index)
 {
-        struct partition_open_args args = { .topic_name = "t",
-                                            .topic_id = id_of(topic),
-                                            .index = index,
-                                            .log = plog_ref(log),
-                                            .conf = { .replicas_count = 1 } };
+        struct partition_open_args args = {
+                .topic_name = "t", .topic_id = id_of(topic), .index = index, .log = plog_ref(log)
+        };
         struct partition *p = NULL;
 
         CU_ASSERT_EQUAL_FATAL(partition_new(&args, &p), 0);

@@ -1,0 +1,277 @@
+/* The options of chronik-ctl: one row each, from which they are read and explained. */
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl/ctl.h"
+
+int ctl_usage(const char *fmt, ...)
+{
+        va_list ap;
+
+        va_start(ap, fmt);
+        fputs("chronik-ctl: ", stderr);
+        vfprintf(stderr, fmt, ap);
+        fputs("\nTry 'chronik-ctl --help'.\n", stderr);
+        va_end(ap);
+        return CTL_USAGE;
+}
+
+/* ---- values ---- */
+
+bool number_read(const char *text, long long min, long long max, long long *ret)
+{
+        char *end;
+        long long v;
+
+        errno = 0;
+        v = strtoll(text, &end, 10);
+        if (errno || !(isdigit((unsigned char)*text) || *text == '-') || *end || v < min || v > max)
+                return false;
+        *ret = v;
+        return true;
+}
+
+static bool int_read(const char *text, int min, int max, int *ret)
+{
+        long long v;
+
+        if (!number_read(text, min, max, &v))
+                return false;
+        *ret = (int)v;
+        return true;
+}
+
+/* A number with the first letter of a unit behind it; @units are factors for the letters of @letters. */
+static bool unit_read(const char *text, const char *letters, const long long *units, long long *ret)
+{
+        const char *at;
+        char *end;
+        long long v;
+
+        errno = 0;
+        v = strtoll(text, &end, 10);
+        if (errno || end == text || v < 1)
+                return false;
+        at = *end ? strchr(letters, *end) : NULL;
+        if (*end && (!at || end[1] || v > INT64_MAX / units[at - letters]))
+                return false;
+        *ret = at ? v * units[at - letters] : v;
+        return true;
+}
+
+/* "50M": a number of bytes, with K, M or G for multiples of 1024. */
+static bool bytes_read(const char *text, long long *ret)
+{
+        static const long long units[] = { 1LL << 10, 1LL << 20, 1LL << 30 };
+
+        return unit_read(text, "KMG", units, ret);
+}
+
+/* "10m": a time in milliseconds. Without a unit it could be anything. */
+static bool time_read(const char *text, long long *ret)
+{
+        static const long long units[] = { 1000, 60000, 3600000, 86400000 };
+
+        return *text && isalpha((unsigned char)text[strlen(text) - 1]) && unit_read(text, "smhd", units, ret);
+}
+
+json_t *ids_read(const char *text)
+{
+        json_t *list = json_array();
+        char *copy = strdup(text), *at = copy, *one;
+        long long id;
+
+        while (list && (one = strsep(&at, ","))) {
+                if (!number_read(one, 0, INT32_MAX, &id)) {
+                        json_decref(list);
+                        list = NULL;
+                        break;
+                }
+                json_array_append_new(list, json_integer(id));
+        }
+        free(copy);
+        return list;
+}
+
+/* HOST:PORT, or HOST for the usual port. False: something else, such as a URL. */
+static bool take_server(struct ctl *c, const char *text)
+{
+        const char *colon = strrchr(text, ':'), *bracket = strrchr(text, ']');
+        char *with_port;
+
+        if (!*text || strpbrk(text, "/?#@ ") || (colon && !colon[1]))
+                return false;
+        c->server = text;
+        if (colon && (!bracket || bracket < colon))
+                return true;
+        if (asprintf(&with_port, "%s:9644", text) < 0)
+                abort();
+        c->server = with_port;
+        return true;
+}
+
+static bool take_config(struct ctl *c, const char *text)
+{
+        const char *at = strchr(text, '=');
+        char *name = at && at != text ? strndup(text, (size_t)(at - text)) : NULL;
+
+        if (!name)
+                return false;
+        json_object_set_new(c->configs, name, json_string(at + 1));
+        free(name);
+        return true;
+}
+
+static bool take_replicas(struct ctl *c, const char *text)
+{
+        c->replicas = ids_read(text);
+        return c->replicas && json_array_size(c->replicas);
+}
+
+#define TAKE(name, statement) \
+        static bool take_##name(struct ctl *c, const char *text) \
+        { \
+                (void)text; \
+                return statement; \
+        }
+TAKE(json, c->json = true)
+TAKE(detailed, c->detailed = true)
+TAKE(wait, c->wait = true)
+TAKE(unclean, c->unclean = true)
+TAKE(partitions, int_read(text, 1, 10000, &c->partitions))
+TAKE(factor, int_read(text, 1, 32, &c->replication_factor))
+TAKE(rate, bytes_read(text, &c->bytes_per_second))
+TAKE(data_dir, (c->data_dir = text))
+TAKE(dir, (c->dir = text))
+TAKE(nodes, (c->nodes = text))
+TAKE(days, int_read(text, 1, 36500, &c->days))
+TAKE(timeout, time_read(text, &c->timeout_ms))
+TAKE(ttl, time_read(text, &c->ttl_ms))
+TAKE(node, int_read(text, 0, INT32_MAX, &c->node))
+TAKE(who, *(c->who = text))
+TAKE(reason, *(c->reason = text))
+TAKE(file, *(c->file = text))
+TAKE(directory, *(c->directory = text))
+#undef TAKE
+
+/* ---- the rows ---- */
+
+struct row {
+        const char *name, *value; /* NULL: it has none */
+        unsigned with;            /* of WITH_...; 0: all commands */
+        bool (*take)(struct ctl *c, const char *text);
+        const char *needs; /* what the value must be */
+        const char *text;
+};
+
+static const struct row rows[] = {
+        { "server", "HOST:PORT", 0, take_server, "HOST:PORT is needed, such as 127.0.0.1:9644",
+          "a node's admin address (default 127.0.0.1:9644, or CHRONIK_SERVER)" },
+        { "json", NULL, 0, take_json, NULL, "print the answer as JSON" },
+        { "detailed", NULL, WITH_DETAILED, take_detailed, NULL, "every partition" },
+        { "partitions", "N", WITH_TOPIC, take_partitions, "a number from 1 to 10000 is needed",
+          "how many (default: the node's topics.num_partitions)" },
+        { "replication-factor", "N", WITH_TOPIC, take_factor, "a number from 1 to 32 is needed",
+          "copies of each (default: the node's replication.factor)" },
+        { "config", "NAME=VALUE", WITH_TOPIC, take_config, "NAME=VALUE is needed",
+          "a configuration under Kafka's name; may be repeated" },
+        { "replicas", "ID,ID,...", WITH_REPLICAS, take_replicas, "numbers of nodes are needed, such as 1,2,3",
+          "where copies are to be; the first is preferred to lead. Of a whole topic the list is turned by one from "
+          "partition "
+          "to partition" },
+        { "file", "FILE", WITH_FILE, take_file, "a file is needed",
+          "partitions in JSON, as kafka-reassign-partitions has them" },
+        { "unclean", NULL, WITH_UNCLEAN, take_unclean, NULL,
+          "where there is no leader: take one that may miss acknowledged records, which are lost then" },
+        { "wait", NULL, WITH_WAIT, take_wait, NULL, "come back when it is so, and show how far it is meanwhile" },
+        { "timeout", "TIME", WITH_WAIT, take_timeout, "a time is needed, such as 90s, 10m or 2h",
+          "with --wait: give up after so long (default: never)" },
+        { "node", "ID", WITH_DISRUPTION, take_node, "a node's number is needed", "the node that is to be disturbed" },
+        { "reason", "TEXT", WITH_DISRUPTION, take_reason, "a reason is needed", "why; others are told" },
+        { "ttl", "TIME", WITH_DISRUPTION, take_ttl, "a time is needed, such as 90s, 10m or 2h",
+          "the token is free by itself after so long (default 30m)" },
+        { "as", "NAME", WITH_AS, take_who, "a name is needed",
+          "who you are (default: your user's name, @ and this host's)" },
+        { "directory", "ID", WITH_DIRECTORY, take_directory, "the identity of a metadata folder is needed",
+          "only with that metadata folder ('controller list' shows it; default: whichever it has)" },
+        { "rate", "BYTES", WITH_VERIFY, take_rate, "a number of bytes is needed, such as 50M",
+          "read at most so much in a second; K, M and G are understood (default: no limit)" },
+        { "data-dir", "DIR", WITH_VERIFY, take_data_dir, NULL,
+          "of a node that does not run: all logs of its server.data_dir" },
+        { "dir", "DIR", WITH_VERIFY, take_dir, NULL, "likewise: one log, a folder such as DATA_DIR/log/orders-3" },
+        { "nodes", "ID,ID,...", WITH_TLS, take_nodes, NULL, "that get certificates; more can be added later" },
+        { "days", "N", WITH_TLS, take_days, "a number from 1 to 36500 is needed",
+          "how long the nodes' certificates are valid (default: 1825, five years)" },
+        { "version", NULL, 0, NULL, NULL, "print the version" },
+        { "help", NULL, 0, NULL, NULL, "print this; behind some words, what is known of those" },
+};
+
+static bool on_line[ARRAY_LEN(rows)];
+
+void options_help(unsigned mask, void (*print)(void *arg, const char *words, const char *text, unsigned with),
+                  void *arg)
+{
+        for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+                char words[64];
+
+                snprintf(words, sizeof words, "--%s%s%s", rows[i].name, rows[i].value ? " " : "",
+                         rows[i].value ? rows[i].value : "");
+                if (!rows[i].with || rows[i].with & mask)
+                        print(arg, words, rows[i].text, rows[i].with);
+        }
+}
+
+const char *options_given(unsigned mask)
+{
+        for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+                if (on_line[i] && rows[i].with & mask) {
+                        char *name;
+
+                        if (asprintf(&name, "--%s", rows[i].name) < 0)
+                                abort();
+                        return name;
+                }
+        return NULL;
+}
+
+static int take(struct ctl *c, const struct row *row, const char *value)
+{
+        if (row->take(c, value))
+                return CTL_OK;
+        return ctl_usage("--%s %s: %s", row->name, value, row->needs);
+}
+
+int options_read(struct ctl *c, int argc, char **argv, unsigned *ret_given, bool *ret_help, bool *ret_version)
+{
+        struct option options[ARRAY_LEN(rows) + 1] = { 0 };
+        const char *server = getenv("CHRONIK_SERVER");
+        int opt, status = CTL_OK;
+
+        *ret_given = 0;
+        *ret_help = *ret_version = false;
+        for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+                options[i] = (struct option){ rows[i].name, rows[i].value ? required_argument : no_argument, NULL,
+                                              (int)i + 1 };
+        while (!status && (opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
+                const struct row *row;
+
+                if (opt == '?') /* getopt has said why */
+                        return fputs("Try 'chronik-ctl --help'.\n", stderr), CTL_USAGE;
+                row = &rows[opt - 1];
+                on_line[opt - 1] = true;
+                *ret_given |= row->with;
+                if (row->take)
+                        status = take(c, row, optarg);
+                else if (!strcmp(row->name, "help"))
+                        *ret_help = true;
+                else
+                        *ret_version = true;
+        }
+        if (!status && !on_line[0] && !*ret_help && !*ret_version)
+                status = take(c, &rows[0], server && *server ? server : "127.0.0.1:9644");
+        return status;
+}

@@ -1,0 +1,7 @@
+/* The end of the process. The simulator, where several nodes share one, ends the node that asks. */
+#pragma once
+
+/* End at once, as if killed: nothing is flushed, nobody is waited for. For a node that must not go on, after the diag line
+ * that says why. @status: the exit status; 70 (EX_SOFTWARE) when what the node relied on is not certain any more, so that
+ * only a new start can find out. Any thread. */
+_Noreturn void process_end(int status);

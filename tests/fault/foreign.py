@@ -1,0 +1,58 @@
+"""Clients of others in the load: what they are, how they are installed and started. Each writes the same history (history.py).
+
+tests/client knows how to install them (its cache is used); this adds a program that goes on under faults for each of three
+libraries. What this machine lacks is left out with the reason.
+"""
+
+import importlib.util
+import os
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+
+
+def tests_client():
+    """tests/client/clients.py; this folder has a clients.py of its own."""
+    spec = importlib.util.spec_from_file_location("tests_client", ROOT / "tests/client/clients.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def confluent(table, cache):
+    return [table._venv_python("confluent.py")(cache)[0], HERE / "load_confluent.py"]
+
+
+def java(table, cache):
+    return [*table._java("kafka-clients-4")(cache)[:-1], "HistoryLoad"]
+
+
+def franz(table, cache):
+    return table._go("history")(cache)
+
+
+NAMES = {"confluent": confluent, "java": java, "franz": franz}
+
+
+class Foreign:
+    def __init__(self, name, command):
+        self.name, self.command = name, command
+
+    def commands(self, run, bootstrap, topic, partitions):
+        """[(kind, name, command)] for a run."""
+        return [("both", self.name, [*self.command, run.folder / f"{self.name}.jsonl", bootstrap, topic, partitions, self.name])]
+
+
+def chosen(names):
+    """@names: with commas between them; "all" is every one."""
+    wanted = list(NAMES) if names == "all" else [n for n in names.split(",") if n]
+    table, found = tests_client() if wanted else None, []
+    cache = Path(os.environ.get("CHRONIK_CLIENT_CACHE", ROOT / "build/clients")).absolute()
+    cache.mkdir(parents=True, exist_ok=True)
+    for name in wanted:
+        try:
+            found.append(Foreign(name, NAMES[name](table, cache)))
+        except table.Missing as why:
+            print(f"without {name}: {why}")
+    return found

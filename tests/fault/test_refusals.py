@@ -1,0 +1,237 @@
+#!/usr/bin/env python3
+"""What operators do wrong to a cluster: the node that is wrong is told why, and the others go on.
+
+Method: three nodes with both roles on ports of the loopback. Each test does one thing wrong, waits for the words that must be said
+about it, in the output of one of the nodes that are named, and sees that the rest takes records and keeps all that it had.
+"""
+
+import re
+import shutil
+import time
+import unittest
+
+from cluster import Cluster, ClusterError, Node
+from route import Again, judge
+
+import records
+
+TOPIC = "records"
+WORDS_LIMIT_S = 30
+CLOCK_AHEAD_S = 600
+
+
+class Refusals(unittest.TestCase):
+    LAYERS = ()
+
+    def setUp(self):
+        self.cluster = self.one("ours")
+        self.cluster.start()
+        self.cluster.create(TOPIC, 1)
+        self.cluster.wait_healthy()
+        self.taken = []
+        self.take(b"before")
+
+    def one(self, name):
+        cluster = Cluster("3", layers=self.LAYERS)
+        self.addCleanup(cluster.close)
+        return cluster
+
+    # -- what the cluster does --
+
+    def take(self, value, limit_s=30):
+        """The cluster takes a record."""
+        route = self.cluster.route()
+
+        def ask():
+            answer = route.ask_leader(TOPIC, 0, "Produce", 9, lambda _epoch: dict(acks=-1, timeout_ms=2000, topic_data=[
+                {"name": TOPIC, "partition_data": [{"index": 0, "records": records.batch([value])}]}]))
+            route.judge_leader(TOPIC, 0, answer["responses"][0]["partition_responses"][0]["error_code"], "Produce")
+        try:
+            route.until(f"{value} is taken", limit_s, ask)
+        finally:
+            route.close()
+        self.taken.append(value)
+
+    def not_taken(self, for_s=4):
+        """There is no majority: nothing is taken."""
+        with self.assertRaises(TimeoutError):
+            self.take(b"nobody may take this", for_s)
+
+    def kept(self):
+        """All that was taken is there, in order. What came twice was sent twice."""
+        route = self.cluster.route()
+        try:
+            found, end = [], route.until("the end", 30, route.list_offset, TOPIC, 0, -1)
+            while len(found) < end:
+                row = route.until("records", 30, route.fetch, TOPIC, 0, len(found), 200)
+                judge(row["error_code"], "Fetch")
+                found += records.values(row["records"])
+        finally:
+            route.close()
+        rest = iter(found)
+        self.assertTrue(all(value in rest for value in self.taken), f"{self.taken} of {found}")
+
+    def said(self, words, *nodes, marks=None):
+        """One of @nodes writes a line that fits @words, after its mark."""
+        deadline = time.monotonic() + WORDS_LIMIT_S
+        while time.monotonic() < deadline:
+            for node in nodes:
+                for line in node.text()[(marks or {}).get(node, 0):].splitlines():
+                    if re.search(words, line):
+                        return line
+            time.sleep(0.1)
+        texts = "\n".join(f"{n}: {n.text()[-1500:]}" for n in nodes)
+        self.fail(f"nobody said {words!r} in {WORDS_LIMIT_S} s:\n{texts}")
+
+    def marks(self):
+        return {n: len(n.text()) for n in self.cluster.nodes.values()}
+
+    def stranger(self, number, folder=None, **settings):
+        """One more process that wants to be node @number, on ports of its own. Not started; ended with the test."""
+        extra = Cluster("3", layers=self.LAYERS)
+        self.addCleanup(extra.close)
+        place = extra.nodes[3]
+        command = self.cluster.command(number, "controller,ingest", server_kafka=extra.hosts.address(3, 9092),
+                                       server_admin=extra.hosts.address(3, 9644), cluster_listen=extra.hosts.address(3, 9093),
+                                       **settings)
+        command[command.index("--data-dir") + 1] = str(folder or extra.folder / "stranger")
+        node = Node(number, "controller,ingest", command, extra.folder / "stranger", place.env)
+        self.addCleanup(node.end)
+        return node
+
+    def begin(self, node):
+        node.begin()
+        return node
+
+    def not_served(self, node):
+        """It does not become part of the cluster: it has ended with 1, or is not ready."""
+        time.sleep(1)
+        try:
+            self.assertFalse(node.ready(), "it is ready")
+        except ClusterError:
+            self.assertEqual(node.process.returncode, 1, node.tail())
+            node.expected_dead = True
+
+
+class Folders(Refusals):
+    def test_another_cluster(self):
+        """The data of a node of another cluster."""
+        other = self.one("other")
+        other.start()
+        other.create(TOPIC, 1)
+        other.wait_healthy()
+        other.stop()
+        node = self.cluster.nodes[3]
+        node.stop()
+        shutil.rmtree(node.folder / "data")
+        shutil.copytree(other.nodes[3].folder / "data", node.folder / "data")
+        marks = self.marks()
+        self.begin(node)
+        self.said(r"cluster \S+ and .*cluster \S+", node, marks=marks)
+        self.take(b"after")
+        self.not_served(node)
+        self.kept()
+
+    def test_copied_folder(self):
+        """The folder of node 2, copied, is started as node 3 and as node 2 beside it."""
+        two, three = self.cluster.nodes[2], self.cluster.nodes[3]
+        two.stop()
+        three.stop()
+        shutil.copytree(two.folder / "data", self.cluster.folder / "copy")
+        two.start()
+        as_three = self.begin(self.stranger(3, self.cluster.folder / "copy"))
+        self.said(r"belongs to node 2, this is node 3", as_three)
+        self.not_served(as_three)
+        marks, as_two = self.marks(), self.begin(self.stranger(2, self.cluster.folder / "copy"))
+        self.said(r"two nodes have the id 2|the same data folder|node id 2 .*taken", as_two, *self.cluster.nodes.values(), marks=marks)
+        self.take(b"after")
+        as_two.end()
+        three.start()
+        self.cluster.wait_healthy()
+        self.take(b"and again")
+        self.kept()
+
+    def test_node_id_twice(self):
+        """An empty folder under the number of a node that is there."""
+        marks, node = self.marks(), self.begin(self.stranger(2))
+        self.said(r"two nodes have the id 2|node id 2 .*taken|remove voter 2", node, *self.cluster.nodes.values(), marks=marks)
+        self.take(b"after")
+        self.cluster.wait_healthy()
+        self.not_served(node)
+        self.kept()
+
+    def test_wiped(self):
+        """A controller whose disk is empty does not vote, and is told what to do."""
+        node = self.cluster.nodes[3]
+        node.stop()
+        shutil.rmtree(node.folder / "data")
+        marks = self.marks()
+        self.begin(node)
+        line = self.said(r"wiped or replaced|metadata folder is empty", node, marks=marks)
+        self.assertRegex(line, r"[Rr]emove voter 3")
+        self.take(b"after")
+        self.kept()
+
+    def test_two_wiped(self):
+        """Two of three disks are empty: they do not elect each other behind the back of the third, whose records stay."""
+        for node in self.cluster.nodes.values():
+            node.stop()
+        for number in (1, 2):
+            shutil.rmtree(self.cluster.nodes[number].folder / "data")
+        marks = self.marks()
+        for node in self.cluster.nodes.values():
+            node.begin()
+        self.said(r"wiped or replaced|metadata folder is empty", self.cluster.nodes[1], self.cluster.nodes[2], marks=marks)
+        self.not_taken()
+        for node in self.cluster.nodes.values():
+            node.end()
+
+
+class Clocks(Refusals):
+    LAYERS = ("clock",)
+
+    def test_minutes_apart(self):
+        """A node whose clock is minutes ahead is not spoken with; set right, it is there again."""
+        node = self.cluster.nodes[3]
+        node.stop()
+        self.cluster.clock(node, CLOCK_AHEAD_S)
+        marks = self.marks()
+        self.begin(node)
+        self.said(r"the clock of node \d is \d+ s (ahead of|behind) that of node \d", *self.cluster.nodes.values(), marks=marks)
+        self.take(b"after")
+        self.cluster.clock(node, 0)
+        self.cluster.wait_healthy()
+        self.kept()
+
+
+class Lists(unittest.TestCase):
+    def test_lists_that_differ(self):
+        """Three blank nodes, one with another list: no cluster is formed, and each side's list is named. With the same list it
+        is."""
+        cluster = Cluster("3")
+        self.addCleanup(cluster.close)
+        wrong = cluster.controllers().replace("3@127.0.0.1", "3@localhost")
+        node = cluster.nodes[3]
+        right = node.command
+        node.command = cluster.command(3, node.roles, cluster_controllers=wrong)
+        for n in cluster.nodes.values():
+            n.begin()
+        deadline = time.monotonic() + WORDS_LIMIT_S
+        while "another list of controllers" not in "".join(n.text() for n in cluster.nodes.values()):
+            self.assertLess(time.monotonic(), deadline, "".join(n.text() for n in cluster.nodes.values()))
+            time.sleep(0.1)
+        route = cluster.route()
+        self.addCleanup(route.close)
+        with self.assertRaises(Again):
+            judge(route.ask_any("CreateTopics", 7, timeout_ms=1000, topics=[
+                {"name": TOPIC, "num_partitions": 1, "replication_factor": 1}])["topics"][0]["error_code"], "CreateTopics")
+        node.end()
+        node.command = right
+        node.start()
+        cluster.create(TOPIC, 1)
+        cluster.wait_healthy()
+        cluster.stop()
+
+
+if __name__ == "__main__":
+    unittest.main()

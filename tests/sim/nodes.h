@@ -1,0 +1,29 @@
+/* The nodes of a simulated cluster: each is chronikd's node on a machine. */
+#pragma once
+
+#include "machine.h"
+
+enum { NODES_MAX = 7, KAFKA_PORT = 9092, PEER_PORT = 9093 };
+
+struct node_host {
+        struct machine *machine;
+        int id; /* node.id */
+        /* Of the process that runs. */
+        bool is_ready;
+        bool is_stopping;
+        unsigned ready_count; /* times that it became ready */
+        /* To be started again after its end. */
+        bool is_wanted;
+};
+
+extern struct node_host nodes[NODES_MAX];
+extern unsigned nodes_count;
+
+/* Machines for @count nodes, which are off, and one fiber each that starts the node whenever it is wanted and does not run. */
+void nodes_new(unsigned count);
+/* On a fiber: wait until the nodes that are wanted are ready. False: it took longer than @ns. */
+bool nodes_wait_ready(int64_t ns);
+/* Say in the trace what every node knows of every partition. On a fiber. */
+void nodes_say(void);
+/* Tell it to stop in good order, as SIGTERM does. It is not wanted any more. */
+void node_host_stop(struct node_host *h);

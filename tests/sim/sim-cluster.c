@@ -1,0 +1,266 @@
+/* Whole nodes on simulated machines, under clients and a nemesis. See README.md.
+ *
+ *   SIM_SEED=N sim-cluster       one run; SIM_TRACE=1 tells all, SIM_SECONDS how long (simulated), SIM_NODES how many
+ *   SIM_SEEDS=COUNT sim-cluster  so many runs with seeds from SIM_FROM (1) on, in SIM_JOBS (2) processes
+ *   SIM_S=SECONDS sim-cluster    new seeds for so long */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "client.h"
+#include "nemesis.h"
+#include "network.h"
+
+enum { SECONDS = 300, SEEDS_QUICK = 12, SECONDS_QUICK = 120, GIVE_UP_S = 300, HANG_S = 20 };
+
+struct plan {
+        uint64_t seed;
+        unsigned nodes;
+        int16_t replicas;
+        int64_t seconds;
+};
+
+static int64_t env(const char *name, int64_t otherwise)
+{
+        const char *text = getenv(name);
+
+        return text && *text ? (int64_t)strtoull(text, NULL, 0) : otherwise;
+}
+
+/* ---- one run ---- */
+
+static void violated(const char *text)
+{
+        world_fail("%s", text);
+}
+
+static void start_clients(struct chance *c)
+{
+        unsigned n = 0;
+
+        for (unsigned i = 0; i < history_topics_count; i++) {
+                struct history_topic *t = &history_topics[i];
+
+                for (int k = 0; k < 2; k++)
+                        client_start_producer(n++, t);
+                for (int32_t k = 0; k < t->parts_count; k++)
+                        client_start_consumer(n++, &t->parts[k]);
+        }
+        client_start_group("readers", &history_topics[0], 1 + chance_below(c, 3));
+        client_start_group("others", &history_topics[2], 1 + chance_below(c, 2));
+        client_start_admin(0);
+}
+
+static void wait_ready(const char *when)
+{
+        if (!nodes_wait_ready(SECOND * GIVE_UP_S))
+                world_fail("%s: a node is not ready", when);
+}
+
+static void check_all(const char *when)
+{
+        struct client *c = client_new(when);
+
+        for (unsigned i = 0; i < history_topics_count; i++)
+                for (int32_t k = 0; k < history_topics[i].parts_count; k++)
+                        if (!client_read_all(c, &history_topics[i].parts[k], sim_now() + SECOND * GIVE_UP_S))
+                                world_fail("%s: partition %s-%d cannot be read", when, history_topics[i].name, k);
+        client_check_groups(c);
+        for (int i = 0; i < NODES_MAX; i++)
+                client_close(c, i);
+}
+
+static void stop_all(void)
+{
+        int64_t until_ns = sim_now() + SECOND * GIVE_UP_S;
+
+        for (unsigned i = 0; i < nodes_count; i++)
+                node_host_stop(&nodes[i]);
+        for (unsigned i = 0; i < nodes_count; i++)
+                while (nodes[i].machine->is_up) {
+                        if (sim_now() > until_ns)
+                                world_fail("%s does not stop", nodes[i].machine->name);
+                        fiber_sleep(SECOND / 10);
+                }
+}
+
+static void world_main(void *arg)
+{
+        const struct plan *plan = arg;
+        struct chance c = { chance_seed(plan->seed, 1) };
+        struct client *creator;
+        int64_t until_ns;
+
+        history_violated = violated;
+        nodes_new(plan->nodes);
+        for (unsigned i = 0; i < nodes_count; i++)
+                nodes[i].is_wanted = true;
+        history_topic_new("safe", PROMISE_SAFE, 3);
+        history_topic_new("relaxed", PROMISE_RELAXED, 2);
+        history_topic_new("newest", PROMISE_NEWEST, 2);
+        history_topic_new("recent", PROMISE_RECENT, 1);
+        wait_ready("at the beginning");
+        creator = client_new("creator");
+        client_create_topics(creator, plan->replicas);
+        start_clients(&c);
+        nemesis_start(machine_of(0), chance_seed(plan->seed, 2));
+        fiber_sleep(SECOND * plan->seconds);
+        nemesis_stop();
+        wait_ready("after the nemesis");
+        fiber_sleep(SECOND * 10);
+        clients_are_done = true;
+        until_ns = sim_now() + SECOND * GIVE_UP_S;
+        while (clients_running) {
+                if (sim_now() > until_ns) {
+                        fibers_say(creator->machine);
+                        nodes_say();
+                        world_fail("%u clients do not come to an end", clients_running);
+                }
+                fiber_sleep(SECOND / 10);
+        }
+        check_all("at the end");
+        stop_all();
+        for (unsigned i = 0; i < nodes_count; i++)
+                nodes[i].is_wanted = true;
+        wait_ready("after a clean stop");
+        check_all("after a clean stop");
+        stop_all();
+}
+
+static void report(const struct plan *plan)
+{
+        const struct nemesis_counts *n = &nemesis_counts;
+        const struct client_counts *c = &client_counts;
+
+        printf("seed %llu: %.0f s, %llu turns, hash %016llx\n", (unsigned long long)plan->seed, (double)sim_now() / 1e9,
+               (unsigned long long)sim_turns(), (unsigned long long)world_hash());
+#define N(x) (unsigned long long)(x)
+        printf("  records %llu sent, %llu acknowledged, %llu read in %llu fetches; %llu streams, %llu begun again\n",
+               N(history_counts.sent), N(history_counts.acked), N(history_counts.seen), N(c->fetches),
+               N(history_counts.streams), N(c->reinits));
+        printf("  calls %llu, %llu failed, %llu timed out; connections %llu, %llu failed, %llu reset; %llu bytes\n",
+               N(c->calls), N(c->failed), N(c->timed_out), N(network_stats.connects), N(network_stats.connects_failed),
+               N(network_stats.resets), N(network_stats.bytes));
+        printf("  commits %llu, joins %llu, rejoins %llu; topics %llu created, %llu deleted\n", N(c->commits),
+               N(c->joins), N(c->rejoins), N(c->created), N(c->deleted));
+        printf("  nemesis: kills %llu, power %llu, power in a write %llu, stops %llu, pauses %llu, cuts %llu, one way "
+               "%llu, "
+               "resets %llu, slow networks %llu\n",
+               N(n->kills), N(n->power_cuts), N(n->crashes_in_write), N(n->stops), N(n->pauses), N(n->cuts),
+               N(n->one_way_cuts), N(n->resets), N(n->slow_networks));
+        printf("  nemesis: slow disks %llu, failing syncs %llu, failing writes %llu, full disks %llu, jumps %llu, "
+               "drifts %llu\n",
+               N(n->slow_disks), N(n->sync_fails), N(n->write_fails), N(n->full_disks), N(n->jumps), N(n->drifts));
+        printf("  errors:");
+        for (unsigned i = 0; i < ARRAY_LEN(c->errors); i++)
+                if (c->errors[i])
+                        printf(" %u x%llu", i, N(c->errors[i]));
+        printf("\n");
+        fflush(stdout);
+#undef N
+}
+
+static void on_fatal(int signo)
+{
+        signal(signo, SIG_DFL);
+        world_fail("signal %d", signo);
+}
+
+static void run(const struct plan *plan, bool tells)
+{
+        char command[500], path[400];
+        ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+
+        path[n > 0 ? n : 0] = '\0';
+        snprintf(command, sizeof command, "SIM_SEED=%llu SIM_NODES=%u SIM_REPLICAS=%d SIM_SECONDS=%lld %s",
+                 (unsigned long long)plan->seed, plan->nodes, plan->replicas, (long long)plan->seconds, path);
+        world_set_command(command);
+        signal(SIGABRT, on_fatal);
+        signal(SIGSEGV, on_fatal);
+        signal(SIGXCPU, on_fatal); /* it hangs */
+        setrlimit(RLIMIT_CPU, &(struct rlimit){ HANG_S, HANG_S + 5 });
+        sim_chance.state = plan->seed;
+        sim_run(plan->seed, machine_new("world", false), world_main, (void *)(uintptr_t)plan);
+        if (tells)
+                report(plan);
+}
+
+/* ---- many runs ---- */
+
+static bool reap(unsigned *running)
+{
+        int status;
+        pid_t pid = wait(&status);
+
+        if (pid < 0)
+                return true;
+        --*running;
+        if (WIFSIGNALED(status))
+                fprintf(stderr, "process %d was ended by signal %d; its run is the last that names it above\n",
+                        (int)pid, WTERMSIG(status));
+        return WIFEXITED(status) && !WEXITSTATUS(status);
+}
+
+static int run_many(struct plan plan, uint64_t count, time_t until)
+{
+        unsigned jobs = (unsigned)env("SIM_JOBS", 2), running = 0;
+        uint64_t done = 0, failed = 0;
+        time_t begun = time(NULL), shown = begun;
+
+        for (; (count && done < count) || (until && time(NULL) < until); done++, plan.seed++) {
+                pid_t pid;
+
+                while (running >= jobs)
+                        failed += !reap(&running);
+                pid = fork();
+                if (!pid) {
+                        run(&plan, false);
+                        _exit(0);
+                }
+                if (pid < 0) {
+                        perror("fork");
+                        return 1;
+                }
+                running++;
+                if (time(NULL) >= shown + 30) {
+                        shown = time(NULL);
+                        fprintf(stderr, "%lld s: %llu runs, %llu failed, seed %llu\n", (long long)(shown - begun),
+                                (unsigned long long)done, (unsigned long long)failed, (unsigned long long)plan.seed);
+                }
+        }
+        while (running)
+                failed += !reap(&running);
+        printf("%llu runs of %u nodes, %lld s each: %llu failed\n", (unsigned long long)done, plan.nodes,
+               (long long)plan.seconds, (unsigned long long)failed);
+        return failed ? 1 : 0;
+}
+
+int main(void)
+{
+        struct plan plan = { .nodes = (unsigned)env("SIM_NODES", 1) };
+        int64_t lasts_s = env("SIM_S", 0);
+
+        if (plan.nodes < 1 || plan.nodes > NODES_MAX) {
+                fprintf(stderr, "SIM_NODES is 1 to %d\n", NODES_MAX);
+                return 2;
+        }
+        plan.replicas = (int16_t)env("SIM_REPLICAS", MIN2(plan.nodes, 3u));
+        if (getenv("SIM_SEED")) {
+                plan.seed = (uint64_t)env("SIM_SEED", 1);
+                plan.seconds = env("SIM_SECONDS", SECONDS);
+                run(&plan, true);
+                return 0;
+        }
+        if (lasts_s) {
+                plan.seed = (uint64_t)time(NULL) << 20;
+                plan.seconds = env("SIM_SECONDS", SECONDS);
+                return run_many(plan, 0, time(NULL) + lasts_s);
+        }
+        plan.seed = (uint64_t)env("SIM_FROM", 1);
+        plan.seconds = env("SIM_SECONDS", getenv("SIM_SEEDS") ? SECONDS : SECONDS_QUICK);
+        return run_many(plan, (uint64_t)env("SIM_SEEDS", SEEDS_QUICK), 0);
+}

@@ -1,0 +1,747 @@
+/* Goal: followers have what their leader has, whatever happened to either; the ISR and acknowledgements follow the rules.
+ * Method: three nodes in one process, with real logs and a real peer hub on loopback; leaders change, logs diverge, nodes
+ * stop, disks fail and bytes rot; in the end all logs are compared byte by byte. */
+#include <stdlib.h>
+
+#include "replica-cluster.h"
+#include "replica/watermarks.h"
+
+/* ---- a disk that fails: syncs of files below one node's folder ---- */
+
+static char failing_dir[500];
+static pthread_mutex_t failing_lock = PTHREAD_MUTEX_INITIALIZER;
+
+int __real_fdatasync(int fd);
+int __wrap_fdatasync(int fd);
+
+int __wrap_fdatasync(int fd)
+{
+        char link[64], path[1000];
+        ssize_t len;
+        bool fails;
+
+        snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+        len = readlink(link, path, sizeof path - 1);
+        path[len > 0 ? len : 0] = '\0';
+        pthread_mutex_lock(&failing_lock);
+        fails = *failing_dir && !strncmp(path, failing_dir, strlen(failing_dir));
+        pthread_mutex_unlock(&failing_lock);
+        if (!fails)
+                return __real_fdatasync(fd);
+        errno = EIO;
+        return -1;
+}
+
+/* ---- a page cache that has nothing ---- */
+
+static atomic_bool reads_are_cold;
+
+int __real_plog_read(struct plog *pl, const struct plog_read_args *args, bool may_block, struct plog_slice *ret);
+int __wrap_plog_read(struct plog *pl, const struct plog_read_args *args, bool may_block, struct plog_slice *ret);
+
+int __wrap_plog_read(struct plog *pl, const struct plog_read_args *args, bool may_block, struct plog_slice *ret)
+{
+        if (!may_block && atomic_load(&reads_are_cold))
+                return -EAGAIN;
+        return __real_plog_read(pl, args, may_block, ret);
+}
+
+static void set_failing(const char *dir)
+{
+        pthread_mutex_lock(&failing_lock);
+        snprintf(failing_dir, sizeof failing_dir, "%s", dir);
+        pthread_mutex_unlock(&failing_lock);
+}
+
+/* ---- who waits ---- */
+
+struct waiter {
+        struct partition_wait wait;
+        unsigned told;
+};
+
+static void on_told(struct loop *l, struct mail *m)
+{
+        (void)l;
+        container_of(m, struct waiter, wait.mail)->told++;
+}
+
+static void on_last(struct loop *l, struct mail *m)
+{
+        (void)m;
+        loop_stop(l);
+}
+
+static bool told(struct cluster *c, struct waiter *w)
+{
+        struct mail last = { .fn = on_last };
+
+        loop_post(c->loop, &last);
+        loop_run(c->loop);
+        return w->told;
+}
+
+static void wait_ack(struct cluster *c, struct waiter *w, int node, int64_t offset)
+{
+        *w = (struct waiter){ .wait.mail.fn = on_told };
+        partition_wait(c->nodes[node].p, &w->wait, PARTITION_WAIT_ACK, offset, c->loop);
+}
+
+static void append_some(struct cluster *c, int node, int count)
+{
+        for (int i = 0; i < count; i++)
+                CU_ASSERT_EQUAL_FATAL(
+                        cnode_append(&c->nodes[node], 1 + i % 3, 10 + (size_t)i * 37 % 900, (uint8_t)i, false),
+                        PLOG_OK);
+}
+
+static void test_replicates(void)
+{
+        struct replicator_stats stats;
+        struct waiter ack;
+        struct cluster c;
+
+        cluster_init(&c);
+        cluster_elect(&c, 0, 7);
+        CU_ASSERT_EQUAL(cnode_append(&c.nodes[1], 1, 10, 'x', true), PARTITION_E_NOT_LEADER);
+        for (int i = 0; i < 300; i++) {
+                CU_ASSERT_EQUAL_FATAL(cnode_append(&c.nodes[0], 2, 500, (uint8_t)i, true), PLOG_OK);
+                if (i % 50 == 0) {
+                        wait_ack(&c, &ack, 0, cview(&c.nodes[0]).end_offset);
+                        AWAIT(told(&c, &ack));
+                        CU_ASSERT_EQUAL(ack.wait.outcome, 0);
+                        for (int k = 0; k < NODES; k++) /* acknowledged is on stable storage everywhere */
+                                CU_ASSERT(ends_of(c.nodes[k].log).durable_end_offset >= ack.wait.offset);
+                }
+        }
+        AWAIT(all_have(&c, 0));
+        all_same(&c);
+        CU_ASSERT_EQUAL(c.alters, 0);
+        replicator_stats(c.nodes[0].r, &stats);
+        CU_ASSERT_EQUAL(stats.bytes_served,
+                        2 * (uint64_t)ends_of(c.nodes[0].log).size_bytes); /* nothing is sent twice */
+        replicator_stats(c.nodes[1].r, &stats);
+        CU_ASSERT_EQUAL(stats.bytes_fetched, (uint64_t)ends_of(c.nodes[0].log).size_bytes);
+        cluster_fini(&c);
+}
+
+/* All that is fetched has to be read from the disk first, while more comes in. */
+static void test_cold_reads(void)
+{
+        struct cluster c;
+
+        cluster_init(&c);
+        cnode_close(&c.nodes[2]);
+        cluster_elect(&c, 0, 3);
+        append_some(&c, 0, 100);
+        AWAIT(all_have(&c, 0));
+        atomic_store(&reads_are_cold, true);
+        cnode_open(&c.nodes[2]);
+        for (int i = 0; i < 10; i++) {
+                append_some(&c, 0, 10);
+                usleep(2000);
+        }
+        AWAIT(isr_is(&c, 7));
+        AWAIT(all_have(&c, 0));
+        atomic_store(&reads_are_cold, false);
+        all_same(&c);
+        cluster_fini(&c);
+}
+
+/* The connection breaks and nothing else happens: another session goes on where the one before was. */
+static void test_connection_lost(void)
+{
+        char address[40];
+        struct cluster c;
+
+        cluster_init(&c);
+        cluster_elect(&c, 0, 7);
+        append_some(&c, 0, 10);
+        AWAIT(all_have(&c, 0));
+        for (int i = 0; i < 5; i++) {
+                CU_ASSERT_EQUAL(peer_hub_set_address(c.nodes[1].hub, 0, "127.0.0.1:1"), 0);
+                append_some(&c, 0, 10);
+                usleep(20000);
+                snprintf(address, sizeof address, "127.0.0.1:%u", c.nodes[0].port);
+                CU_ASSERT_EQUAL(peer_hub_set_address(c.nodes[1].hub, 0, address), 0);
+                append_some(&c, 0, 10);
+                AWAIT(all_have(&c, 0));
+        }
+        AWAIT(isr_is(&c, 7));
+        all_same(&c);
+        cluster_fini(&c);
+}
+
+/* A follower that has nothing to fetch, only something to cut, learns the watermark all the same. */
+static void test_cut_only(void)
+{
+        struct cluster c;
+
+        cluster_init(&c);
+        cluster_elect(&c, 1, 7);
+        append_some(&c, 1, 10);
+        AWAIT(all_have(&c, 1));
+        cnode_close(&c.nodes[0]);
+        cnode_close(&c.nodes[2]);
+        append_some(&c, 1, 5);
+        wait_durable(c.nodes[1].log);
+        cnode_close(&c.nodes[1]);
+        cluster_elect(&c, 0, 5);
+        cnode_open(&c.nodes[0]);
+        cnode_open(&c.nodes[2]);
+        AWAIT(all_have(&c, 0));
+        cnode_open(&c.nodes[1]);
+        AWAIT(isr_is(&c, 7));
+        AWAIT(all_have(&c, 0));
+        all_same(&c);
+        cluster_fini(&c);
+}
+
+/* An answer holds one batch and not much more, so that all has to be fetched in many. */
+static void test_small_answers(void)
+{
+        struct cluster c;
+        struct partition_conf conf = { .min_insync_replicas = 1,
+                                       .flush_before_ack = true,
+                                       .max_message_bytes = 1 << 20 };
+
+        cluster_init_with(&c, &conf, 100);
+        append_some(&c, 0, 0);
+        cluster_elect(&c, 0, 1);
+        append_some(&c, 0, 200);
+        AWAIT(all_have(&c, 0));
+        AWAIT(isr_is(&c, 7)); /* they joined */
+        all_same(&c);
+        cluster_fini(&c);
+}
+
+static void test_relaxed(void)
+{
+        struct partition_conf conf = { .min_insync_replicas = 3, .max_message_bytes = 1 << 20 };
+        struct waiter ack;
+        struct cluster c;
+
+        cluster_init_with(&c, &conf, 0);
+        for (int i = 0; i < NODES; i++)
+                set_failing(""); /* nothing is synced anyway */
+        cluster_elect(&c, 2, 7);
+        append_some(&c, 2, 50);
+        wait_ack(&c, &ack, 2, cview(&c.nodes[2]).end_offset);
+        AWAIT(told(&c, &ack));
+        CU_ASSERT_EQUAL(ack.wait.outcome, 0);
+        AWAIT(all_have(&c, 2));
+        for (int k = 0; k < NODES; k++)
+                CU_ASSERT_EQUAL(ends_of(c.nodes[k].log).durable_end_offset, 0);
+        all_same(&c);
+        cluster_fini(&c);
+}
+
+/* Logs part twice, and the one that is elected in the end decides. */
+static void test_divergence(void)
+{
+        struct cluster c;
+
+        cluster_init(&c);
+        cluster_elect(&c, 0, 7); /* epoch 1 */
+        append_some(&c, 0, 20);
+        AWAIT(all_have(&c, 0));
+        for (int i = 1; i < NODES; i++) /* 1 and 2 hear nothing */
+                cnode_close(&c.nodes[i]);
+        append_some(&c, 0, 7); /* in epoch 1, on node 0 alone */
+        cluster_elect(&c, 0, 1);
+        append_some(&c, 0, 5); /* and in epoch 2 */
+        wait_durable(c.nodes[0].log);
+        cnode_close(&c.nodes[0]);
+        cnode_open(&c.nodes[1]);
+        cluster_elect(&c, 1, 2); /* an election that loses records: nobody had said that they were safe */
+        append_some(&c, 1, 3);   /* in epoch 3 */
+        cluster_elect(&c, 1, 2);
+        append_some(&c, 1, 4); /* in epoch 4 */
+        cnode_open(&c.nodes[2]);
+        cnode_open(&c.nodes[0]);
+        AWAIT(all_have(&c, 1));
+        AWAIT(isr_is(&c, 7));
+        all_same(&c);
+        CU_ASSERT_EQUAL(plog_latest_epoch(c.nodes[0].log), 4);
+        cluster_fini(&c);
+}
+
+/* A leader whose epoch left no records, and one that wrote nothing at all. */
+static void test_empty_epochs(void)
+{
+        struct cluster c;
+
+        cluster_init(&c);
+        cluster_elect(&c, 0, 7);
+        append_some(&c, 0, 5);
+        AWAIT(all_have(&c, 0));
+        cnode_close(&c.nodes[1]);
+        for (int i = 0; i < 3; i++)
+                cluster_elect(&c, i & 1 ? 0 : 2, 5);
+        cnode_open(&c.nodes[1]);
+        cluster_elect(&c, 1, 7);
+        cluster_elect(&c, 0, 7);
+        append_some(&c, 0, 5);
+        AWAIT(all_have(&c, 0));
+        cluster_elect(&c, 2, 7);
+        append_some(&c, 2, 1);
+        AWAIT(all_have(&c, 2));
+        all_same(&c);
+        cluster_fini(&c);
+}
+
+static void test_shrink_and_expand(void)
+{
+        struct waiter ack;
+        struct cluster c;
+
+        cluster_init(&c);
+        cluster_elect(&c, 0, 7);
+        append_some(&c, 0, 10);
+        AWAIT(all_have(&c, 0));
+        cnode_close(&c.nodes[1]);
+        append_some(&c, 0, 1);
+        wait_ack(&c, &ack, 0, cview(&c.nodes[0]).end_offset);
+        CU_ASSERT(!told(&c, &ack)); /* until node 1 is out */
+        AWAIT(isr_is(&c, 5));
+        AWAIT(told(&c, &ack));
+        CU_ASSERT_EQUAL(ack.wait.outcome, 0);
+        /* Below the minimum: what waits is told, what comes is refused, the watermark stands. */
+        cnode_close(&c.nodes[2]);
+        append_some(&c, 0, 1);
+        wait_ack(&c, &ack, 0, cview(&c.nodes[0]).end_offset);
+        AWAIT(isr_is(&c, 1));
+        AWAIT(told(&c, &ack));
+        CU_ASSERT_EQUAL(ack.wait.outcome, PARTITION_E_NOT_ENOUGH_AFTER);
+        CU_ASSERT_EQUAL(cnode_append(&c.nodes[0], 1, 10, 'x', true), PARTITION_E_NOT_ENOUGH_REPLICAS);
+        CU_ASSERT_EQUAL(cnode_append(&c.nodes[0], 1, 10, 'x', false), PLOG_OK); /* acks=1 */
+        wait_durable(c.nodes[0].log);
+        CU_ASSERT(cview(&c.nodes[0]).high_watermark < cview(&c.nodes[0]).end_offset - 1);
+        /* They come back. */
+        cnode_open(&c.nodes[1]);
+        AWAIT(isr_is(&c, 3));
+        AWAIT(cview(&c.nodes[0]).high_watermark == cview(&c.nodes[0]).end_offset);
+        cnode_open(&c.nodes[2]);
+        AWAIT(isr_is(&c, 7));
+        AWAIT(all_have(&c, 0));
+        all_same(&c);
+        cluster_fini(&c);
+}
+
+/* Nobody knows what became of a question: the watermark waits for both, and it is asked again. */
+static void test_controller_away(void)
+{
+        struct cluster c;
+        int64_t before;
+
+        cluster_init(&c);
+        cluster_elect(&c, 0, 7);
+        append_some(&c, 0, 10);
+        AWAIT(all_have(&c, 0));
+        pthread_mutex_lock(&c.lock);
+        c.controller_is_deaf = true;
+        pthread_mutex_unlock(&c.lock);
+        cnode_close(&c.nodes[1]);
+        before = cview(&c.nodes[0]).high_watermark;
+        append_some(&c, 0, 1);
+        AWAIT(c.alters >= 2);
+        CU_ASSERT_EQUAL(cview(&c.nodes[0]).high_watermark, before);
+        pthread_mutex_lock(&c.lock);
+        c.controller_is_deaf = false;
+        pthread_mutex_unlock(&c.lock);
+        AWAIT(isr_is(&c, 5));
+        AWAIT(cview(&c.nodes[0]).high_watermark == cview(&c.nodes[0]).end_offset);
+        cluster_fini(&c);
+}
+
+static void test_lease(void)
+{
+        struct waiter ack;
+        struct cluster c;
+        int64_t before;
+
+        cluster_init(&c);
+        cluster_elect(&c, 0, 7);
+        append_some(&c, 0, 3);
+        AWAIT(all_have(&c, 0));
+        before = cview(&c.nodes[0]).high_watermark;
+        CU_ASSERT_EQUAL(cnode_append(&c.nodes[0], 1, 10, 'x', true), PLOG_OK);
+        atomic_store(&c.lease, 0);
+        AWAIT(ends_of(c.nodes[1].log).durable_end_offset == cview(&c.nodes[0]).end_offset &&
+              ends_of(c.nodes[2].log).durable_end_offset == cview(&c.nodes[0]).end_offset);
+        CU_ASSERT_EQUAL(cnode_append(&c.nodes[0], 1, 10, 'x', true), PARTITION_E_NOT_LEADER);
+        append_some(&c, 0, 1);
+        wait_ack(&c, &ack, 0, cview(&c.nodes[0]).end_offset);
+        before = cview(&c.nodes[0]).high_watermark;
+        usleep(200000);
+        CU_ASSERT_EQUAL(cview(&c.nodes[0]).high_watermark, before);
+        CU_ASSERT(!told(&c, &ack));
+        atomic_store(&c.lease, INT64_MAX); /* the heartbeat is answered after all */
+        AWAIT(told(&c, &ack));
+        CU_ASSERT_EQUAL(ack.wait.outcome, 0);
+        cluster_fini(&c);
+}
+
+/* The follower's whole node goes and comes back; then the leader's. */
+static void test_nodes_restart(void)
+{
+        struct watermarks *w;
+        struct cluster c;
+        int64_t saved;
+
+        cluster_init(&c);
+        cluster_elect(&c, 0, 7);
+        append_some(&c, 0, 30);
+        AWAIT(all_have(&c, 0));
+        cnode_close(&c.nodes[2]);
+        cnode_stop(&c.nodes[2]);
+        append_some(&c, 0, 30);
+        AWAIT(isr_is(&c, 3));
+        cnode_start(&c.nodes[2]);
+        cnode_open(&c.nodes[2]);
+        AWAIT(isr_is(&c, 7));
+        AWAIT(all_have(&c, 0));
+        AWAIT(!watermarks_load(c.nodes[0].watermarks, &w) &&
+              (saved = watermarks_find(w, cluster_topic, 0), watermarks_free(w),
+               saved == cview(&c.nodes[0]).end_offset));
+        cnode_close(&c.nodes[0]);
+        cnode_stop(&c.nodes[0]);
+        cluster_elect(&c, 1, 6);
+        CU_ASSERT(cview(&c.nodes[1]).role == PARTITION_LEADER);
+        append_some(&c, 1, 30);
+        AWAIT(all_have(&c, 1));
+        cnode_start(&c.nodes[0]);
+        cnode_open(&c.nodes[0]);
+        AWAIT(isr_is(&c, 7));
+        AWAIT(all_have(&c, 1));
+        all_same(&c);
+        cluster_fini(&c);
+}
+
+static void test_far_behind(void)
+{
+        struct replicator_stats stats;
+        struct cluster c;
+        int64_t start;
+
+        cluster_init(&c);
+        cluster_elect(&c, 0, 7);
+        append_some(&c, 0, 30);
+        AWAIT(all_have(&c, 0));
+        cnode_close(&c.nodes[2]);
+        append_some(&c, 0, 200);
+        AWAIT(isr_is(&c, 3));
+        AWAIT(cview(&c.nodes[0]).high_watermark == cview(&c.nodes[0]).end_offset);
+        CU_ASSERT_EQUAL(plog_delete_records(c.nodes[0].log, cview(&c.nodes[0]).end_offset - 20, &start), 0);
+        partition_start_moved(c.nodes[0].p);
+        AWAIT(cview(&c.nodes[1]).start_offset == start); /* followers' logs begin where the leader's does */
+        cnode_open(&c.nodes[2]);
+        AWAIT(isr_is(&c, 7));
+        AWAIT(all_have(&c, 0));
+        CU_ASSERT_EQUAL(cview(&c.nodes[2]).start_offset, start);
+        replicator_stats(c.nodes[2].r, &stats);
+        CU_ASSERT_EQUAL(stats.restarts, 1);
+        all_same(&c);
+        cluster_fini(&c);
+}
+
+/* A follower's disk fails: it says so, leaves the ISR at once, and does not come back by itself. */
+static void test_follower_disk_fails(void)
+{
+        struct waiter ack;
+        struct cluster c;
+
+        cluster_lag_max_ms = 60000; /* it does not leave for its lag */
+        cluster_init(&c);
+        cluster_elect(&c, 0, 7);
+        append_some(&c, 0, 10);
+        AWAIT(all_have(&c, 0));
+        set_failing(c.nodes[1].f.dir);
+        append_some(&c, 0, 1);
+        wait_ack(&c, &ack, 0, cview(&c.nodes[0]).end_offset);
+        AWAIT(isr_is(&c, 5));
+        AWAIT(told(&c, &ack));
+        CU_ASSERT_EQUAL(ack.wait.outcome, 0);
+        AWAIT(c.nodes[1].failed == 1);
+        set_failing("");
+        usleep(100000);
+        CU_ASSERT(isr_is(&c, 5));
+        cnode_close(&c.nodes[1]);
+        cnode_open(&c.nodes[1]); /* the node was started anew */
+        AWAIT(isr_is(&c, 7));
+        AWAIT(all_have(&c, 0));
+        all_same(&c);
+        cluster_fini(&c);
+        cluster_lag_max_ms = 300;
+}
+
+static void test_leader_disk_fails(void)
+{
+        struct waiter ack;
+        struct cluster c;
+        int64_t end;
+
+        cluster_init(&c);
+        cluster_elect(&c, 0, 7);
+        append_some(&c, 0, 10);
+        AWAIT(all_have(&c, 0));
+        end = cview(&c.nodes[0]).end_offset;
+        set_failing(c.nodes[0].f.dir);
+        append_some(&c, 0, 1);
+        wait_ack(&c, &ack, 0, end + 1);
+        AWAIT(told(&c, &ack));
+        CU_ASSERT_EQUAL(ack.wait.outcome, PLOG_E_FAILED);
+        AWAIT(c.nodes[0].failed == 1);
+        cluster_elect(&c, 1, 6);
+        append_some(&c, 1, 2);
+        AWAIT(cview(&c.nodes[1]).high_watermark == cview(&c.nodes[1]).end_offset);
+        set_failing("");
+        cnode_close(&c.nodes[0]);
+        cnode_open(&c.nodes[0]);
+        AWAIT(isr_is(&c, 7));
+        AWAIT(all_have(&c, 1));
+        all_same(&c);
+        cluster_fini(&c);
+}
+
+/* What rots on the leader is not taken; when it is whole again, all goes on. */
+static void test_rotten_bytes(void)
+{
+        struct partition_conf conf = { .min_insync_replicas = 1,
+                                       .flush_before_ack = true,
+                                       .max_message_bytes = 1 << 20 };
+        struct replicator_stats stats;
+        struct cluster c;
+        char path[600];
+        uint8_t byte;
+        int fd;
+
+        cluster_init_with(&c, &conf, 0);
+        cnode_close(&c.nodes[1]);
+        cnode_close(&c.nodes[2]);
+        cluster_elect(&c, 0, 1);
+        append_some(&c, 0, 5);
+        wait_durable(c.nodes[0].log);
+        snprintf(path, sizeof path, "%s/t-0/00000000000000000000.log", c.nodes[0].f.dir);
+        fd = file_open(path, O_RDWR);
+        CU_ASSERT_FATAL(fd >= 0);
+        CU_ASSERT_EQUAL(file_pread(fd, &byte, 1, 200), 1);
+        byte ^= 1;
+        CU_ASSERT_EQUAL(file_pwrite_all(fd, &byte, 1, 200), 0);
+        cnode_open(&c.nodes[1]);
+        AWAIT((replicator_stats(c.nodes[1].r, &stats), stats.batches_refused > 1));
+        CU_ASSERT(isr_is(&c, 1));
+        CU_ASSERT(cview(&c.nodes[1]).end_offset < 9);
+        byte ^= 1;
+        CU_ASSERT_EQUAL(file_pwrite_all(fd, &byte, 1, 200), 0);
+        file_close(fd);
+        AWAIT(isr_is(&c, 3));
+        cnode_open(&c.nodes[2]);
+        AWAIT(all_have(&c, 0));
+        all_same(&c);
+        cluster_fini(&c);
+}
+
+static void test_throttle(void)
+{
+        struct cluster c;
+        int64_t begin;
+
+        cluster_init(&c);
+        c.conf.follower_throttled = c.conf.leader_throttled = true;
+        cluster_elect(&c, 0, 3);
+        cnode_close(&c.nodes[2]);
+        for (int i = 0; i < 60; i++)
+                CU_ASSERT_EQUAL(cnode_append(&c.nodes[0], 1, 10000, (uint8_t)i, false), PLOG_OK);
+        AWAIT(all_have(&c, 0)); /* who is in sync is not held back */
+        begin = clock_mono_ms();
+        replicator_set_rates(c.nodes[2].r, 0, 200000);
+        cnode_open(&c.nodes[2]);
+        partition_set_conf(c.nodes[2].p, &c.conf);
+        AWAIT(isr_is(&c, 7));
+        CU_ASSERT(clock_mono_ms() - begin > 1000); /* 600 kB at 200 kB/s, one answer ahead */
+        AWAIT(all_have(&c, 0));
+        all_same(&c);
+        cluster_fini(&c);
+}
+
+/* ---- by chance ---- */
+
+static uint32_t chance(uint32_t *seed, uint32_t n)
+{
+        *seed = *seed * 1664525u + 1013904223u;
+        return (*seed >> 8) % n;
+}
+
+struct acked {
+        int64_t offset;
+        uint8_t fill;
+};
+
+/* Somebody in the ISR who is open. -1: nobody. */
+static int candidate(struct cluster *c, uint32_t *seed)
+{
+        int first = (int)chance(seed, NODES);
+
+        for (int i = 0; i < NODES; i++) {
+                int n = (first + i) % NODES;
+
+                if (c->in_isr[n] && c->nodes[n].p)
+                        return n;
+        }
+        return -1;
+}
+
+static unsigned isr_bits(const struct cluster *c)
+{
+        unsigned bits = 0;
+
+        for (int i = 0; i < NODES; i++)
+                bits |= (unsigned)c->in_isr[i] << i;
+        return bits;
+}
+
+static void elect_again(struct cluster *c, uint32_t *seed)
+{
+        int n;
+        unsigned isr;
+
+        pthread_mutex_lock(&c->lock);
+        n = candidate(c, seed);
+        isr = isr_bits(c);
+        pthread_mutex_unlock(&c->lock);
+        cluster_elect(c, n, isr);
+}
+
+/* Append with acks=all and wait: what was acknowledged is remembered. */
+static bool append_acked(struct cluster *c, int n, uint8_t fill, struct acked *ret)
+{
+        struct waiter w;
+
+        if (!c->nodes[n].p || cnode_append(&c->nodes[n], 1, 50 + fill, fill, true))
+                return false;
+        ret->offset = cview(&c->nodes[n]).end_offset - 1; /* nobody else appends */
+        ret->fill = fill;
+        wait_ack(c, &w, n, ret->offset + 1);
+        for (int i = 0; i < 3000 && !told(c, &w); i++)
+                usleep(1000);
+        if (!w.told && partition_unwait(&w.wait))
+                return false;
+        while (!told(c, &w))
+                ;
+        return !w.wait.outcome;
+}
+
+static void check_acked(struct cluster *c, int n, const struct acked *acked, unsigned count)
+{
+        size_t len;
+        uint8_t *bytes = cnode_bytes(&c->nodes[n], 0, &len);
+        struct batch_iter it = batch_iter_of(span_of(bytes, len));
+        struct batch_header h;
+        struct span batch;
+        unsigned i = 0;
+
+        while (i < count && batch_iter_next(&it, &batch, &h) == 0)
+                if (h.base_offset == acked[i].offset) {
+                        /* length and bytes are those that were acknowledged */
+                        CU_ASSERT(memchr(batch.data + BATCH_HEADER_LEN, acked[i].fill, batch.len - BATCH_HEADER_LEN) !=
+                                  NULL);
+                        CU_ASSERT(batch.len >= BATCH_HEADER_LEN + 50u + acked[i].fill);
+                        CU_ASSERT(batch.len < BATCH_HEADER_LEN + 70u + acked[i].fill);
+                        i++;
+                }
+        CU_ASSERT_EQUAL(i, count);
+        free(bytes);
+}
+
+static void storm(uint32_t seed, unsigned *acked_sum)
+{
+        struct acked acked[400];
+        unsigned acked_count = 0;
+        struct cluster c;
+
+        cluster_init(&c);
+        cluster_elect(&c, 0, 7);
+        for (int step = 0; step < 120; step++) {
+                int n = (int)chance(&seed, NODES), leader = c.leader;
+
+                switch (chance(&seed, 12)) {
+                case 0:
+                        elect_again(&c, &seed);
+                        break;
+                case 1:
+                        cnode_close(&c.nodes[n]);
+                        if (c.leader == n)
+                                elect_again(&c, &seed);
+                        break;
+                case 2:
+                case 3:
+                        if (!c.nodes[n].p)
+                                cnode_open(&c.nodes[n]);
+                        break;
+                case 4:
+                        usleep(chance(&seed, 50000));
+                        break;
+                case 5: /* records that nobody is promised */
+                        if (leader >= 0 && c.nodes[leader].p)
+                                for (uint32_t k = chance(&seed, 20); k; k--)
+                                        (void)cnode_append(&c.nodes[leader], 1, chance(&seed, 2000), 'r', false);
+                        break;
+                default:
+                        if (leader < 0)
+                                elect_again(&c, &seed);
+                        else if (append_acked(&c, leader, (uint8_t)('A' + chance(&seed, 26)), &acked[acked_count]))
+                                acked_count++;
+                }
+        }
+        for (int i = 0; i < NODES; i++)
+                if (!c.nodes[i].p)
+                        cnode_open(&c.nodes[i]);
+        if (c.leader < 0)
+                elect_again(&c, &seed);
+        AWAIT(isr_is(&c, 7));
+        AWAIT(all_have(&c, c.leader));
+        CU_ASSERT(c.alters < 400); /* who has gone does not join and leave all the time */
+        all_same(&c);
+        check_acked(&c, 0, acked, acked_count);
+        *acked_sum += acked_count;
+        cluster_fini(&c);
+}
+
+static void test_storm(void)
+{
+        const char *given = getenv("SEED");
+        uint32_t first = given ? (uint32_t)strtoul(given, NULL, 0) : 1, count = given ? 1 : 6;
+        unsigned acked = 0;
+
+        for (uint32_t seed = first; seed < first + count; seed++) {
+                unsigned failures = CU_get_number_of_failures();
+
+                storm(seed * 2654435761u, &acked);
+                if (CU_get_number_of_failures() != failures)
+                        fprintf(stderr, "    SEED=%u\n", seed);
+        }
+        CU_ASSERT(acked > 10 * count);
+}
+
+static const struct unit_case cases[] = {
+        { "replicates", test_replicates },
+        { "cold reads", test_cold_reads },
+        { "a connection is lost", test_connection_lost },
+        { "something to cut only", test_cut_only },
+        { "small answers", test_small_answers },
+        { "a relaxed topic", test_relaxed },
+        { "logs that part", test_divergence },
+        { "epochs without records", test_empty_epochs },
+        { "the ISR shrinks and grows", test_shrink_and_expand },
+        { "the controller is away", test_controller_away },
+        { "the lease is over", test_lease },
+        { "nodes start anew", test_nodes_restart },
+        { "far behind", test_far_behind },
+        { "a follower's disk fails", test_follower_disk_fails },
+        { "the leader's disk fails", test_leader_disk_fails },
+        { "rotten bytes", test_rotten_bytes },
+        { "throttled", test_throttle },
+        { "by chance", test_storm },
+};
+UNIT_MAIN("replica/cluster", cases)
