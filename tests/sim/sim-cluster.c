@@ -35,6 +35,7 @@ static int64_t env(const char *name, int64_t otherwise)
 
 static void violated(const char *text)
 {
+        nodes_say();
         world_fail("%s", text);
 }
 
