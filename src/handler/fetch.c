@@ -112,11 +112,12 @@ static int16_t check_old_client(const struct fetch_op *op, struct partition *p)
         return conf.compression == CODEC_ZSTD ? KERR_UNSUPPORTED_COMPRESSION_TYPE : 0;
 }
 
-/* Clients of version 11 and later may read from followers (KIP-392): they know what to do when one is behind. */
+/* Clients that say where they stand may read from followers (KIP-392): they know what to do when one is behind. Others come here
+ * because the leader has moved, and had better learn that at once. */
 static int16_t check_role(const struct fetch_op *op, struct partition *p, const struct fetch_item *item)
 {
-        return error_of_log(op->rq->version >= 11 ? partition_check_read(p, item->current_leader_epoch)
-                                                  : partition_check_epoch(p, item->current_leader_epoch));
+        return error_of_log(op->req.rack_id.len ? partition_check_read(p, item->current_leader_epoch)
+                                                : partition_check_epoch(p, item->current_leader_epoch));
 }
 
 static bool is_in_rack(const struct fetch_op *op, int32_t node)
@@ -161,8 +162,12 @@ static int16_t view_item(struct fetch_op *op, struct fetch_item *item, int64_t *
         if (item->diverging_epoch < 0 &&
             (item->fetch_offset < view.start_offset || item->fetch_offset > view.end_offset))
                 return KERR_OFFSET_OUT_OF_RANGE;
-        item->high_watermark = view.high_watermark;
-        item->stable_offset = view.stable_offset;
+        /* A new leader knows of a watermark that others may have told to be higher. It serves what is below and says -1, which
+         * clients take for "not told", so that nobody sees the end go back (as KIP-207 for ListOffsets). */
+        if (view.role != PARTITION_LEADER || view.watermark_known) {
+                item->high_watermark = view.high_watermark;
+                item->stable_offset = view.stable_offset;
+        }
         item->start_offset = view.start_offset;
         *ret_below = op->req.isolation_level ? view.stable_offset : view.high_watermark;
         work->seen_end = *ret_below;

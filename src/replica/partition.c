@@ -309,6 +309,8 @@ static int check(struct partition *p, int32_t current_leader_epoch, bool from_fo
                 r = PARTITION_E_UNKNOWN_EPOCH;
         else if (p->role != PARTITION_LEADER && !(from_follower && p->role == PARTITION_FOLLOWER))
                 r = PARTITION_E_NOT_LEADER;
+        else if (p->role == PARTITION_LEADER && !partition_has_lease(p, clock_mono_ms()))
+                r = PARTITION_E_NOT_LEADER; /* another one may lead and have told more than is known here */
         pthread_mutex_unlock(&p->lock);
         return r;
 }

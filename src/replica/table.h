@@ -1,4 +1,4 @@
-/* The partitions that this node leads, found by topic id and index. Looked up by every request, changed rarely. */
+/* The partitions of which this node has a replica, found by topic id and index. Looked up by every request, changed rarely. */
 #pragma once
 
 #include "replica/partition.h"

@@ -135,6 +135,24 @@ class Replication(ClusterCase):
                             f"node {node}: its log does not begin at 6")
 
 
+    def test_moved_to_another_node(self):
+        """KIP-455: a replica that is moved is copied to the new node, and its folder goes from the old one."""
+        topic = self.replicated((1, 2), file_delete_delay_ms=0)
+        for i in range(10):
+            self.produce(self.client(), topic, [b"value %d" % i])
+        folder = self.nodes[1].data / "log" / f"{topic}-0"
+        self.assertTrue(folder.exists())
+        answer = self.client().call("AlterPartitionReassignments", 0, timeout_ms=10000, topics=[
+            {"name": topic, "partitions": [{"partition_index": 0, "replicas": [1, 3]}]}])
+        self.assertError(answer["responses"][0]["partitions"][0]["error_code"], ERR.NONE)
+        self.wait_isr(topic, {1, 3})
+        self.assertEqual(set(self.state(topic)["replica_nodes"]), {1, 3})
+        self.wait_until(lambda: not folder.exists(), f"{folder} does not go")
+        self.wait_until(lambda: self.fetch_topic(self.client(3), topic)[1]["high_watermark"] == 10, "node 3 has not all")
+        _, answer = self.fetch_topic(self.client(2), topic)
+        self.assertError(answer["error_code"], ERR.NOT_LEADER_OR_FOLLOWER)
+
+
 class Failover(ClusterCase):
     SETTINGS = ["replication.lag_time_max_ms=1500", "replication.factor=3", "groups.offsets_partitions=4"]
 
