@@ -29,6 +29,7 @@ enum quorum_fetch_outcome {
 
 /*  CLOSED --quorum_start--> FORMING (asks the others of the list whether they are blank) --voters file--> RUNNING
  *         \-----------------------------------------------------------------------------------------------^
+ *  FORMING --a group has added this node--> RUNNING
  *  FORMING, RUNNING --quorum_stop--> HANDING (a leader of several gives its place away) --> STOPPING --> CLOSED */
 enum quorum_state { QUORUM_CLOSED, QUORUM_FORMING, QUORUM_RUNNING, QUORUM_HANDING, QUORUM_STOPPING };
 
@@ -334,6 +335,8 @@ void quorum_form(struct quorum *q);
 void quorum_add_expected(struct quorum *q);
 void quorum_hello_asked(struct quorum *q, struct peer_request *rq, const struct quorum_hello_request *m);
 bool quorum_is_blank(const struct quorum *q);
+/* Another node's leader knows this folder. Who would form a group waits to be added instead: only an operator can have told it. */
+void quorum_join(struct quorum *q, struct uuid directory);
 /* The members of a group of this node alone, which expects the rest of the list. */
 void quorum_voters_begin(const struct quorum *q, struct voters *ret);
 
