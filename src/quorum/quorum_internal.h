@@ -193,8 +193,9 @@ struct quorum {
         bool store_busy;
         struct meta_image *store_image; /* being written */
         int store_result;
-        int64_t store_bytes; /* of its file */
-        bool store_full;     /* the last attempt found no room */
+        int64_t store_bytes;      /* of its file */
+        int64_t store_bytes_seen; /* the same; the store job's while it runs */
+        bool store_full;          /* the last attempt found no room */
         struct loop_timer store_timer;
         int64_t stored_index;
         int64_t bytes_since_store;
