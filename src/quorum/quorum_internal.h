@@ -403,7 +403,7 @@ void quorum_snapshot_note(struct quorum *q, struct snapshot_id id, int64_t bytes
 void quorum_snapshot_forget(struct quorum *q, struct snapshot_id id);
 /* Remove what nobody needs. */
 void quorum_snapshot_clean(struct quorum *q);
-/* A moment: senders go on. */
+/* Senders go on. By quorum_settle() only: set senders_due. */
 void quorum_senders_kick(struct quorum *q);
 /* At the end; none is at work. */
 void quorum_senders_free(struct quorum *q);
