@@ -31,7 +31,7 @@ static void write_members(struct node *n, struct strbuf *out)
         ask.mem = &v.mem;
         ask_controller(n, &ask);
         if (!ask.result.outcome && !told.result.outcome) {
-                quorum_view_fill(&v, &told);
+                quorum_view_fill(&v, n->conf, &told);
                 metrics_gauge(out, "chronik_quorum_voters", "Controllers that vote.", v.voters);
                 metrics_gauge(out, "chronik_quorum_voters_heard",
                               "Controllers that vote and were heard of lately; below half of chronik_quorum_voters and "
@@ -58,9 +58,11 @@ static void write_quorum(struct node *n, struct strbuf *out)
         metrics_gauge(out, "chronik_quorum_term",
                       "Term of the metadata log; grows with every election of a controller.", s.term);
         metrics_gauge(out, "chronik_quorum_committed_index", "Entries of the metadata log that are committed.",
-                      (double)s.quorum.committed_index);
+                      (double)(s.follows_only ? s.observer.commit_index : s.quorum.committed_index));
         metrics_gauge(out, "chronik_quorum_applied_index", "Entries that this node has applied.",
-                      (double)s.quorum.applied_index);
+                      (double)(s.follows_only ? s.observer.applied_index : s.quorum.applied_index));
+        if (s.follows_only)
+                return;
         metrics_gauge(out, "chronik_quorum_log_bytes", "Size of the metadata log on this node's disk.",
                       (double)s.quorum.log_bytes);
         metrics_counter(out, "chronik_controller_requests_total", "Requests that this node's controller decided.",
