@@ -82,6 +82,7 @@ struct client_reader {
         int64_t at;          /* offset to be read next */
         int64_t high, start; /* as the node said last */
         uint64_t losses;
+        bool at_replica; /* a follower may answer */
 };
 
 /* Read what comes next, wait for it up to @max_wait_ms. Return: Kafka's code; -1: no answer. */
