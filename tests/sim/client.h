@@ -24,7 +24,7 @@ struct client {
 /* What the clients have met with. */
 struct client_counts {
         uint64_t calls, failed, timed_out, produced, produce_errors, fetches, reads_over, commits, joins, rejoins,
-                created, deleted, reinits;
+                created, deleted, reinits, moves;
         uint64_t errors[200]; /* by Kafka's code */
 };
 extern struct client_counts client_counts;
@@ -98,6 +98,7 @@ void client_start_producer(unsigned number, struct history_topic *t);
 void client_start_consumer(unsigned number, struct history_part *p);
 void client_start_group(const char *group, struct history_topic *t, unsigned members);
 void client_start_admin(unsigned number);
+void client_start_mover(void);
 
 /* ---- what the world asks for; on its fiber ---- */
 

@@ -218,6 +218,8 @@ bool client_read_all(struct client *client, struct history_part *p, int replica,
                 if (code) {
                         client_forget_leader(client, p);
                         client_pause(client);
+                        if (replica >= 0 && client_leader(client, p) >= 0 && !client_is_replica(client, p, replica))
+                                return true; /* it was moved away */
                 }
         }
         return false;
