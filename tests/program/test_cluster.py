@@ -189,6 +189,10 @@ class Combined(ClusterCase):
         status, metrics = self.http("/metrics")
         self.assertIn("chronik_cluster_partitions_under_replicated 3\n", metrics)
         self.assertIn('chronik_cluster_brokers{state="fenced"} 1\n', metrics)
+        for name in ("fetched_bytes_total", "fetches_total"):
+            self.assertRegex(metrics, rf"(?m)^chronik_replication_{name} [1-9]")
+        self.assertRegex(metrics, r'(?m)^chronik_peer_up\{node="2",lane="data"\} 1$')
+        self.assertRegex(metrics, r"(?m)^chronik_isr_shrinks_total [1-9]")
         self.bad(5, "node", "may-stop", 2, says=("majority", "acks=all", "kept-"))
         self.bad(1, "cluster", "disruption", "acquire", "--node", 2, "--reason", "x", says=("must not stop now",))
         self.good("node", "may-stop", 3)
