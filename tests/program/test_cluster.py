@@ -28,7 +28,7 @@ LIMIT_S = 40                    # for what takes a second or two alone
 def free_shift():
     """A number that can be added to every port of tools/cluster."""
     for _ in range(200):
-        shift = random.randrange(5000, 50000)
+        shift = random.randrange(1000, 22000)       # below the ports that the kernel gives to clients
         ports = [base + 100 * i + shift for base in (9092, 9093, 9644) for i in range(6)]
         try:
             for port in ports:
