@@ -21,7 +21,7 @@ import hosts  # noqa: E402
 from hosts import ADMIN, KAFKA, PEER, ROOT  # noqa: E402
 from route import Again, Route, judge  # noqa: E402
 
-READY_LIMIT_S, STOP_LIMIT_S, HEALTHY_LIMIT_S = 60, 60, 90
+READY_LIMIT_S, STOP_LIMIT_S, HEALTHY_LIMIT_S = 60, 60, 40
 LIBRARIES = {"disk": ("HOLD_SYNC_LIB", "tests/protocol/libhold-sync.so"),
              "clock": ("SHIFT_CLOCK_LIB", "tests/protocol/libshift-clock.so")}
 # What a run of a minute wants: short waits where Kafka's defaults are for people, few partitions of offsets.

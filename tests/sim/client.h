@@ -16,7 +16,8 @@ struct client {
         struct chance chance;
         int fds[NODES_MAX]; /* -1: not connected */
         int32_t correlation;
-        int leaders[CLIENT_PARTS_MAX]; /* by history_part.number: subscript of the node; -1: not known */
+        int leaders[CLIENT_PARTS_MAX];       /* by history_part.number: subscript of the node; -1: not known */
+        unsigned replicas[CLIENT_PARTS_MAX]; /* likewise; bits */
         int64_t timeout_ns;
 };
 
@@ -101,7 +102,10 @@ void client_start_admin(unsigned number);
 
 /* Create the topics of the history, trying until it is done. */
 void client_create_topics(struct client *c, int16_t replicas);
-/* Read everything of a partition, and compare. False: not possible before @until_ns. */
-bool client_read_all(struct client *c, struct history_part *p, int64_t until_ns);
+/* Read everything of a partition, and compare; from @replica (subscript of a node; -1: its leader) as far as the leader has it.
+ * False: not possible before @until_ns. */
+bool client_read_all(struct client *c, struct history_part *p, int replica, int64_t until_ns);
+/* As the metadata said when this client asked for the leader. */
+bool client_is_replica(const struct client *c, const struct history_part *p, int node);
 /* Committed offsets are what they should be. */
 void client_check_groups(struct client *c);

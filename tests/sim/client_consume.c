@@ -186,7 +186,7 @@ void client_start_consumer(unsigned number, struct history_part *p)
 
 /* ---- at the end ---- */
 
-bool client_read_all(struct client *client, struct history_part *p, int64_t until_ns)
+bool client_read_all(struct client *client, struct history_part *p, int replica, int64_t until_ns)
 {
         struct client_reader c = { .client = client, .part = p };
         int64_t start = -1, end = -1;
@@ -204,7 +204,7 @@ bool client_read_all(struct client *client, struct history_part *p, int64_t unti
         history_read_begin(p);
         c.at = start;
         while (sim_now() < until_ns && end >= 0) {
-                int node = client_leader(client, p), code;
+                int node = replica >= 0 ? replica : client_leader(client, p), code;
 
                 if (c.at >= end) {
                         history_read_end(p, start, end);
@@ -212,7 +212,7 @@ bool client_read_all(struct client *client, struct history_part *p, int64_t unti
                 }
                 code = node >= 0 ? client_fetch(&c, node, 500) : -1;
                 if (code == KERR_OFFSET_OUT_OF_RANGE)
-                        return client_read_all(client, p, until_ns); /* retention was quicker */
+                        return client_read_all(client, p, replica, until_ns); /* retention was quicker */
                 if (code) {
                         client_forget_leader(client, p);
                         client_pause(client);

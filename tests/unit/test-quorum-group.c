@@ -174,6 +174,13 @@ static void test_snapshot_for_the_far_behind(void)
         CU_ASSERT_EQUAL(propose_at_leader("more"), QUORUM_OK);
         CU_ASSERT(world_reaches(behind, world_applied_of(world_leader(1000)), 10000));
         CU_ASSERT(world_has(behind, "more") && world_has(behind, name));
+        /* And nobody has forgotten who the members are, although no log says it any more. */
+        for (int i = 1; i <= 3; i++)
+                world_close(i);
+        for (int i = 1; i <= 3; i++)
+                CU_ASSERT_EQUAL_FATAL(world_open(i, small), 0);
+        CU_ASSERT(world_voters(3, 10000) > 0);
+        CU_ASSERT_EQUAL(propose_at_leader("again"), QUORUM_OK);
         end();
 }
 

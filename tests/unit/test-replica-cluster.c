@@ -418,6 +418,31 @@ static void test_nodes_restart(void)
         cluster_fini(&c);
 }
 
+/* The controller fences a node for a moment and takes it out of the ISR; its session goes on, nothing is appended, and it is
+ * back all the same. */
+static void test_fenced_for_a_moment(void)
+{
+        struct cluster c;
+
+        cluster_init(&c);
+        cluster_elect(&c, 0, 7);
+        append_some(&c, 0, 5);
+        AWAIT(all_have(&c, 0));
+        AWAIT(isr_is(&c, 7));
+        c.nodes[2].up = false;
+        pthread_mutex_lock(&c.lock);
+        c.in_isr[2] = false;
+        c.partition_epoch++;
+        pthread_mutex_unlock(&c.lock);
+        cluster_tell_all(&c);
+        AWAIT(c.alters > 0); /* refused as long as it is fenced */
+        CU_ASSERT(isr_is(&c, 3));
+        c.nodes[2].up = true;
+        AWAIT(isr_is(&c, 7));
+        all_same(&c);
+        cluster_fini(&c);
+}
+
 static void test_far_behind(void)
 {
         struct replicator_stats stats;
@@ -542,25 +567,78 @@ static void test_rotten_bytes(void)
         cluster_fini(&c);
 }
 
-static void test_throttle(void)
+static void append_bulk(struct cluster *c, int count)
+{
+        for (int i = 0; i < count; i++)
+                CU_ASSERT_EQUAL(cnode_append(&c->nodes[0], 1, 10000, (uint8_t)i, false), PLOG_OK);
+}
+
+/* Node 2 catches up at 200 kB/s, held back by itself (@by_leader: by its leader); node 1 is in sync and is not. */
+static void throttle(bool by_leader)
 {
         struct cluster c;
         int64_t begin;
 
         cluster_init(&c);
-        c.conf.follower_throttled = c.conf.leader_throttled = true;
-        cluster_elect(&c, 0, 3);
         cnode_close(&c.nodes[2]);
-        for (int i = 0; i < 60; i++)
-                CU_ASSERT_EQUAL(cnode_append(&c.nodes[0], 1, 10000, (uint8_t)i, false), PLOG_OK);
-        AWAIT(all_have(&c, 0)); /* who is in sync is not held back */
+        cluster_elect(&c, 0, 3);
+        append_bulk(&c, 60);
+        AWAIT(all_have(&c, 0));
+        c.conf.follower_throttled = c.conf.leader_throttled = true;
+        for (int i = 0; i < 2; i++) {
+                partition_set_conf(c.nodes[i].p, &c.conf);
+                replicator_set_rates(c.nodes[i].r, 200000, 200000);
+        }
         begin = clock_mono_ms();
-        replicator_set_rates(c.nodes[2].r, 0, 200000);
+        append_bulk(&c, 300);
+        AWAIT(all_have(&c, 0));
+        CU_ASSERT(clock_mono_ms() - begin < 10000); /* 3 MB: 15 s at that rate */
+        usleep(1100000);                            /* what they copied counts, in its window */
+        if (by_leader)
+                c.conf.follower_throttled = false;
+        else
+                replicator_set_rates(c.nodes[0].r, 0, 0);
+        begin = clock_mono_ms();
         cnode_open(&c.nodes[2]);
         partition_set_conf(c.nodes[2].p, &c.conf);
+        replicator_set_rates(c.nodes[2].r, 0, by_leader ? 0 : 200000);
+        while (clock_mono_ms() - begin < 3000) {
+                CU_ASSERT(isr_is(&c, 3));
+                usleep(10000);
+        }
+        CU_ASSERT(cview(&c.nodes[2]).end_offset > 0);
+        replicator_set_rates(c.nodes[0].r, 0, 0);
+        replicator_set_rates(c.nodes[2].r, 0, 0);
         AWAIT(isr_is(&c, 7));
-        CU_ASSERT(clock_mono_ms() - begin > 1000); /* 600 kB at 200 kB/s, one answer ahead */
         AWAIT(all_have(&c, 0));
+        all_same(&c);
+        cluster_fini(&c);
+}
+
+static void test_throttle(void)
+{
+        cluster_lag_max_ms = 60000; /* a slow machine makes nobody lag */
+        throttle(false);
+        throttle(true);
+        cluster_lag_max_ms = 300;
+}
+
+/* The leader's partition becomes another object, under the same epoch and on the same connections. */
+static void test_leader_opens_anew(void)
+{
+        struct cluster c;
+
+        cluster_init(&c);
+        cluster_elect(&c, 0, 7);
+        append_some(&c, 0, 10);
+        AWAIT(all_have(&c, 0));
+        cnode_close(&c.nodes[0]);
+        usleep(50000);
+        cnode_open(&c.nodes[0]);
+        CU_ASSERT(cview(&c.nodes[0]).role == PARTITION_LEADER);
+        append_some(&c, 0, 10);
+        AWAIT(all_have(&c, 0));
+        AWAIT(isr_is(&c, 7));
         all_same(&c);
         cluster_fini(&c);
 }
@@ -654,6 +732,26 @@ static void check_acked(struct cluster *c, int n, const struct acked *acked, uns
         free(bytes);
 }
 
+/* The connection from one node to another breaks, if there is one. */
+static void break_connection(struct cluster *c, int from, int to)
+{
+        if (from == to || !c->nodes[from].up || !c->nodes[to].up)
+                return;
+        CU_ASSERT_EQUAL(peer_hub_set_address(c->nodes[from].hub, to, "127.0.0.1:1"), 0);
+        usleep(1000);
+        cnode_addresses(c);
+}
+
+static void restart(struct cluster *c, int n, uint32_t *seed)
+{
+        cnode_close(&c->nodes[n]);
+        if (c->leader == n)
+                elect_again(c, seed);
+        cnode_stop(&c->nodes[n]);
+        cnode_start(&c->nodes[n]);
+        cnode_open(&c->nodes[n]);
+}
+
 static void storm(uint32_t seed, unsigned *acked_sum)
 {
         struct acked acked[400];
@@ -665,7 +763,7 @@ static void storm(uint32_t seed, unsigned *acked_sum)
         for (int step = 0; step < 120; step++) {
                 int n = (int)chance(&seed, NODES), leader = c.leader;
 
-                switch (chance(&seed, 12)) {
+                switch (chance(&seed, 16)) {
                 case 0:
                         elect_again(&c, &seed);
                         break;
@@ -682,6 +780,16 @@ static void storm(uint32_t seed, unsigned *acked_sum)
                 case 4:
                         usleep(chance(&seed, 50000));
                         break;
+                case 12:
+                        break_connection(&c, n, (int)chance(&seed, NODES));
+                        break;
+                case 13:
+                        atomic_store(&reads_are_cold, chance(&seed, 2));
+                        break;
+                case 14:
+                        if (chance(&seed, 4) == 0)
+                                restart(&c, n, &seed);
+                        break;
                 case 5: /* records that nobody is promised */
                         if (leader >= 0 && c.nodes[leader].p)
                                 for (uint32_t k = chance(&seed, 20); k; k--)
@@ -694,6 +802,7 @@ static void storm(uint32_t seed, unsigned *acked_sum)
                                 acked_count++;
                 }
         }
+        atomic_store(&reads_are_cold, false);
         for (int i = 0; i < NODES; i++)
                 if (!c.nodes[i].p)
                         cnode_open(&c.nodes[i]);
@@ -736,11 +845,13 @@ static const struct unit_case cases[] = {
         { "the ISR shrinks and grows", test_shrink_and_expand },
         { "the controller is away", test_controller_away },
         { "the lease is over", test_lease },
+        { "fenced for a moment, and nothing happens meanwhile", test_fenced_for_a_moment },
         { "nodes start anew", test_nodes_restart },
         { "far behind", test_far_behind },
         { "a follower's disk fails", test_follower_disk_fails },
         { "the leader's disk fails", test_leader_disk_fails },
         { "rotten bytes", test_rotten_bytes },
+        { "the leader opens its log anew", test_leader_opens_anew },
         { "throttled", test_throttle },
         { "by chance", test_storm },
 };
