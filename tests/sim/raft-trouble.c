@@ -42,11 +42,21 @@ static struct node *any_leader(void)
 void trouble_init(void)
 {
         static const uint32_t usual[TROUBLES] = {
-                [TROUBLE_CRASH] = 14,    [TROUBLE_CRASH_ALL] = 1,      [TROUBLE_SPLIT] = 8,
-                [TROUBLE_ONE_WAY] = 12,   [TROUBLE_ISOLATE_LEADER] = 24, [TROUBLE_HEAL] = 4,
-                [TROUBLE_SLOW_DISK] = 8, [TROUBLE_CLOCK] = 4,          [TROUBLE_ADD] = 20,
-                [TROUBLE_REMOVE] = 16,   [TROUBLE_RESTATE] = 4,        [TROUBLE_TRANSFER] = 10,
-                [TROUBLE_STORE] = 25,    [TROUBLE_WIPE] = 6,           [TROUBLE_UNREACHABLE] = 4,
+                [TROUBLE_CRASH] = 14,
+                [TROUBLE_CRASH_ALL] = 1,
+                [TROUBLE_SPLIT] = 8,
+                [TROUBLE_ONE_WAY] = 12,
+                [TROUBLE_ISOLATE_LEADER] = 24,
+                [TROUBLE_HEAL] = 4,
+                [TROUBLE_SLOW_DISK] = 8,
+                [TROUBLE_CLOCK] = 4,
+                [TROUBLE_ADD] = 20,
+                [TROUBLE_REMOVE] = 16,
+                [TROUBLE_RESTATE] = 4,
+                [TROUBLE_TRANSFER] = 10,
+                [TROUBLE_STORE] = 25,
+                [TROUBLE_WIPE] = 6,
+                [TROUBLE_UNREACHABLE] = 4,
         };
         static const uint32_t losses[] = { 0, 0, 100, 20, 5 }, lates[] = { 0, 50, 20, 8 };
 
