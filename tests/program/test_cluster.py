@@ -28,7 +28,7 @@ LIMIT_S = 40                    # for what takes a second or two alone
 def free_shift():
     """A number that can be added to every port of tools/cluster."""
     for _ in range(200):
-        shift = random.randrange(5000, 50000)
+        shift = random.randrange(1000, 22000)       # below the ports that the kernel gives to clients
         ports = [base + 100 * i + shift for base in (9092, 9093, 9644) for i in range(6)]
         try:
             for port in ports:
@@ -189,6 +189,10 @@ class Combined(ClusterCase):
         status, metrics = self.http("/metrics")
         self.assertIn("chronik_cluster_partitions_under_replicated 3\n", metrics)
         self.assertIn('chronik_cluster_brokers{state="fenced"} 1\n', metrics)
+        for name in ("fetched_bytes_total", "fetches_total"):
+            self.assertRegex(metrics, rf"(?m)^chronik_replication_{name} [1-9]")
+        self.assertRegex(metrics, r'(?m)^chronik_peer_up\{node="2",lane="data"\} 1$')
+        self.assertRegex(metrics, r"(?m)^chronik_isr_shrinks_total [1-9]")
         self.bad(5, "node", "may-stop", 2, says=("majority", "acks=all", "kept-"))
         self.bad(1, "cluster", "disruption", "acquire", "--node", 2, "--reason", "x", says=("must not stop now",))
         self.good("node", "may-stop", 3)
