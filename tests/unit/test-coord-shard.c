@@ -14,6 +14,7 @@ struct partition {
         unsigned refs;
         int64_t hw;
         bool stalled;     /* the high watermark stays */
+        bool unsure;      /* its lease is over */
         int append_fails; /* outcome of appends */
         int32_t epoch;    /* of its leader */
         struct ilist waits;
@@ -66,6 +67,16 @@ void partition_view(struct partition *p, struct partition_view *ret)
         pthread_mutex_lock(&p->lock);
         *ret = (struct partition_view){ .high_watermark = p->hw, .leader_epoch = p->epoch };
         pthread_mutex_unlock(&p->lock);
+}
+
+bool partition_leads_surely(struct partition *p)
+{
+        bool surely;
+
+        pthread_mutex_lock(&p->lock);
+        surely = !p->unsure;
+        pthread_mutex_unlock(&p->lock);
+        return surely;
 }
 
 int partition_append_in(struct partition *p, int32_t leader_epoch, struct plog_append_args *args, bool need_min_isr,
@@ -520,6 +531,29 @@ static void test_led_in_another_epoch(void)
         node_fini(&n);
 }
 
+/* Its lease is over: somebody else may lead by now, and have newer offsets. */
+static void test_reads_need_a_lease(void)
+{
+        struct coord_fetch_item item = { .topic = STR_LIT("t"), .partition = 1, .ret_offset = -2 };
+        struct coord_offset_fetch rq = { .items = &item, .items_count = 1 };
+        struct partition *p;
+        struct node n;
+
+        node_init(&n, 5000);
+        CU_ASSERT_EQUAL(commit(&n, "g", 7), COORD_OK);
+        p = &n.partitions[partition_of("g")];
+        for (int i = 0; i < 2; i++) {
+                pthread_mutex_lock(&p->lock);
+                p->unsure = !i;
+                pthread_mutex_unlock(&p->lock);
+                coord_request_init(&rq.rq, COORD_OFFSET_FETCH, STR_LIT("g"));
+                CU_ASSERT_EQUAL(call(&n, &rq.rq), i ? COORD_OK : COORD_E_NOT_COORDINATOR);
+                coord_request_fini(&rq.rq);
+        }
+        CU_ASSERT_EQUAL(item.ret_offset, 7);
+        node_fini(&n);
+}
+
 static void test_all_shards(void)
 {
         struct coord_snapshot snap = { 0 };
@@ -601,6 +635,7 @@ static const struct unit_case cases[] = {
         { "failed append is undone", test_failed_append_is_undone },
         { "too few replicas after the append", test_too_few_replicas_after },
         { "led in another epoch", test_led_in_another_epoch },
+        { "reads need a lease", test_reads_need_a_lease },
         { "lost leadership", test_lost_leadership },
         { "all shards", test_all_shards },
         { "big load", test_big_load },

@@ -364,6 +364,31 @@ static void test_nodes_restart(void)
         cluster_fini(&c);
 }
 
+/* The controller fences a node for a moment and takes it out of the ISR; its session goes on, nothing is appended, and it is
+ * back all the same. */
+static void test_fenced_for_a_moment(void)
+{
+        struct cluster c;
+
+        cluster_init(&c);
+        cluster_elect(&c, 0, 7);
+        append_some(&c, 0, 5);
+        AWAIT(all_have(&c, 0));
+        AWAIT(isr_is(&c, 7));
+        c.nodes[2].up = false;
+        pthread_mutex_lock(&c.lock);
+        c.in_isr[2] = false;
+        c.partition_epoch++;
+        pthread_mutex_unlock(&c.lock);
+        cluster_tell_all(&c);
+        AWAIT(c.alters > 0); /* refused as long as it is fenced */
+        CU_ASSERT(isr_is(&c, 3));
+        c.nodes[2].up = true;
+        AWAIT(isr_is(&c, 7));
+        all_same(&c);
+        cluster_fini(&c);
+}
+
 static void test_far_behind(void)
 {
         struct replicator_stats stats;
@@ -576,6 +601,7 @@ static const struct unit_case cases[] = {
         { "the ISR shrinks and grows", test_shrink_and_expand },
         { "the controller is away", test_controller_away },
         { "the lease is over", test_lease },
+        { "fenced for a moment, and nothing happens meanwhile", test_fenced_for_a_moment },
         { "nodes start anew", test_nodes_restart },
         { "far behind", test_far_behind },
         { "a follower's disk fails", test_follower_disk_fails },
