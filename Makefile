@@ -9,6 +9,18 @@ help: ## this list
 run: all ## one node with its data in ./chronik-data
 	@$(BUILD)/chronikd
 
+cluster: all ## three nodes with TLS in the background, data in ./chronik-cluster; SHIFT=N adds N to the ports
+	@tools/cluster start --build $(BUILD) $(if $(SHIFT),--shift $(SHIFT))
+
+cluster-split: all ## the same with three controllers and three ingest nodes, in ./chronik-cluster-split
+	@tools/cluster start --split --build $(BUILD) $(if $(SHIFT),--shift $(SHIFT))
+
+cluster-status: ## how it is
+	@for d in chronik-cluster chronik-cluster-split; do [ ! -d $$d ] || tools/cluster status --build $(BUILD) --dir $$d; done
+
+cluster-stop: ## stop it; the data stays
+	@for d in chronik-cluster chronik-cluster-split; do [ ! -d $$d ] || tools/cluster stop --build $(BUILD) --dir $$d; done
+
 deps: ## install build dependencies through the system's package manager when they are missing
 	@tools/install-deps tools/packages.txt
 
@@ -107,5 +119,5 @@ docs: $(BUILD)/build.ninja ## make docs/PARAMETERS.md from the tables of src/con
 	@ninja -C $(BUILD) src/conf/gen-params-doc
 	@$(BUILD)/src/conf/gen-params-doc >docs/PARAMETERS.md.new && mv docs/PARAMETERS.md.new docs/PARAMETERS.md
 
-.PHONY: aarch64 all bench bench-backfill bench-limits bench-recovery demo deps docs fmt fuzz help kill-loop lint run sim sim-cluster test \
-	test-asan test-clients test-fault test-tsan
+.PHONY: aarch64 all bench bench-backfill bench-limits bench-recovery cluster cluster-split cluster-status cluster-stop demo deps \
+	docs fmt fuzz help kill-loop lint run sim sim-cluster test test-asan test-clients test-fault test-tsan

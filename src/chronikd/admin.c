@@ -12,6 +12,7 @@
  *   GET /v1/topics          POST /v1/topics {"name", "partitions", "replication_factor", "configs": {}}
  *   GET /v1/topics/NAME     DELETE /v1/topics/NAME
  *   GET /v1/groups          GET /v1/groups/NAME
+ *   GET /v1/here/topics, /v1/here/topics/NAME, /v1/here/groups, /v1/here/groups/NAME   of this node only: others ask for it
  *   POST /v1/verify {"topic", "partition", "bytes_per_second"}   GET /v1/verify
  *
  * HEAD goes wherever GET does. Errors: {"error": "what was wrong and what would be right"}. */
@@ -85,8 +86,12 @@ static const struct route routes[] = {
         { "GET", "/v1/reassignments", false, NEEDS_NOTHING, admin_get_reassignments },
         { "POST", "/v1/reassignments", false, NEEDS_NOTHING, admin_post_reassignments },
         { "POST", "/v1/elections", false, NEEDS_NOTHING, admin_post_elections },
-        { "GET", "/v1/groups", false, NEEDS_INGEST, admin_get_groups },
-        { "GET", "/v1/groups/", true, NEEDS_INGEST, admin_get_group },
+        { "GET", "/v1/groups", false, NEEDS_READY, admin_get_groups },
+        { "GET", "/v1/groups/", true, NEEDS_READY, admin_get_group },
+        { "GET", "/v1/here/topics", false, NEEDS_INGEST, admin_here_topics },
+        { "GET", "/v1/here/topics/", true, NEEDS_INGEST, admin_here_topic },
+        { "GET", "/v1/here/groups", false, NEEDS_INGEST, admin_here_groups },
+        { "GET", "/v1/here/groups/", true, NEEDS_INGEST, admin_here_group },
         { "GET", "/v1/verify", false, NEEDS_INGEST, admin_get_verify },
         { "POST", "/v1/verify", false, NEEDS_INGEST, admin_post_verify },
 };
@@ -125,11 +130,10 @@ static bool may_answer(struct node *n, struct http_request *rq, enum needs needs
         bool stopping = atomic_load(&n->stopping);
 
         if (needs == NEEDS_INGEST && !n->store)
-                admin_answer_error(
-                        rq, 404,
-                        "Node %d has neither records nor groups: it is a controller only. Ask a node with the "
-                        "role ingest; `chronik-ctl node list` shows them.",
-                        n->led.node_id);
+                admin_answer_error(rq, 404,
+                                   "Node %d has no records: it is a controller only. Ask a node with the "
+                                   "role ingest; `chronik-ctl node list` shows them.",
+                                   n->led.node_id);
         else if (needs != NEEDS_NOTHING && (stopping || (n->store && !atomic_load(&n->ready))))
                 admin_answer_error(rq, 503, "This node is %s; try again.", stopping ? "stopping" : "starting");
         else

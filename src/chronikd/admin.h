@@ -36,9 +36,8 @@ json_t *admin_json_damage(const struct plog_damaged_range *ranges, size_t count)
 /* ---- admin_quorum.c: the quorum as the active controller tells it ---- */
 
 enum {
-        QUORUM_VIEW_MS = 2000,   /* longer than an election; who asks waits in front of a terminal */
-        QUORUM_SILENT_MS = 5000, /* a controller that was not heard of for so long is missing */
-        CHANGE_MS = 40000,       /* for changes of the controllers: less than chronik-ctl waits */
+        QUORUM_VIEW_MS = 2000, /* longer than an election; who asks waits in front of a terminal */
+        CHANGE_MS = 10000,     /* for what changes something: an active controller is elected in a second or two */
 };
 
 struct quorum_view {
@@ -47,6 +46,7 @@ struct quorum_view {
         struct controller_status here;
         struct controller_describe_quorum told;
         int64_t now_ms;    /* wall clock */
+        int64_t silent_ms; /* a controller that was not heard of for so long is missing */
         int64_t end_index; /* of the leader's log */
         int voters, voters_heard;
         struct arena mem;
@@ -55,7 +55,7 @@ struct quorum_view {
 /* Ask for it; waits. quorum_view_fini() in any case. */
 void quorum_view_take(struct node *n, struct quorum_view *v);
 /* Of what was told; done by quorum_view_take(). */
-void quorum_view_fill(struct quorum_view *v, const struct controller_describe_quorum *told);
+void quorum_view_fill(struct quorum_view *v, const struct conf *conf, const struct controller_describe_quorum *told);
 void quorum_view_fini(struct quorum_view *v);
 /* NULL: it is not among those that have the metadata, or nothing is known. */
 const struct controller_member *quorum_view_find(const struct quorum_view *v, int32_t node_id);
@@ -90,6 +90,11 @@ void admin_get_topics(struct node *n, struct http_request *rq, const char *name)
 void admin_get_topic(struct node *n, struct http_request *rq, const char *name);
 void admin_post_topics(struct node *n, struct http_request *rq, const char *name);
 void admin_delete_topic(struct node *n, struct http_request *rq, const char *name);
+/* What this node itself has, for another one that was asked: below /v1/here/. */
+void admin_here_topics(struct node *n, struct http_request *rq, const char *name);
+void admin_here_topic(struct node *n, struct http_request *rq, const char *name);
+void admin_here_groups(struct node *n, struct http_request *rq, const char *name);
+void admin_here_group(struct node *n, struct http_request *rq, const char *name);
 void admin_get_groups(struct node *n, struct http_request *rq, const char *name);
 void admin_get_group(struct node *n, struct http_request *rq, const char *name);
 void admin_get_verify(struct node *n, struct http_request *rq, const char *name);

@@ -1,11 +1,15 @@
-/* /v1/groups of the admin listener: list and describe, with lag. */
+/* /v1/groups of the admin listener: list and describe, with lag. A group is known to its coordinator, which may be another node: the
+ * node that is asked looks there. */
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "chronikd/admin.h"
 #include "chronikd/ask.h"
+#include "coord/place.h"
 
-void admin_get_groups(struct node *n, struct http_request *rq, const char *arg)
+void admin_here_groups(struct node *n, struct http_request *rq, const char *arg)
 {
         struct coord_list ask = { 0 };
         json_t *list = json_array();
@@ -24,6 +28,43 @@ void admin_get_groups(struct node *n, struct http_request *rq, const char *arg)
         admin_answer_json(rq, json_pack("{s:o, s:b}", "groups", list, "complete", ask.rq.outcome == COORD_OK));
         coord_request_fini(&ask.rq);
 }
+
+/* What a function below /v1/here/ answers on this node. @ret_status may be NULL. NULL: memory is out. */
+static json_t *here(struct node *n, void (*fn)(struct node *n, struct http_request *rq, const char *name),
+                    const char *name, unsigned *ret_status)
+{
+        struct http_request rq = { .method = "GET", .path = "", .status = 200 };
+        json_t *out;
+
+        fn(n, &rq, name);
+        out = rq.out.failed ? NULL : json_loadb(rq.out.data, rq.out.len, 0, NULL);
+        strbuf_fini(&rq.out);
+        if (ret_status)
+                *ret_status = rq.status;
+        return out;
+}
+
+void admin_get_groups(struct node *n, struct http_request *rq, const char *arg)
+{
+        struct meta_image *image = controller_image(n->controller);
+        struct look_ask *asks = NULL;
+        size_t count = look_ask_others(n, image, "/v1/here/groups", &asks);
+        json_t *out =
+                n->store ? here(n, admin_here_groups, arg, NULL) : json_pack("{s:[], s:b}", "groups", "complete", true);
+        json_t *list = json_object_get(out, "groups");
+        bool complete = json_is_true(json_object_get(out, "complete"));
+
+        for (size_t i = 0; i < count; i++) {
+                complete &= json_is_true(json_object_get(asks[i].body, "complete"));
+                json_array_extend(list, json_object_get(asks[i].body, "groups"));
+        }
+        json_object_set_new(out, "complete", json_boolean(complete));
+        look_asks_free(asks, count);
+        meta_image_unref(image);
+        admin_answer_json(rq, out);
+}
+
+/* ---- one ---- */
 
 static json_t *json_offset(struct node *n, const struct meta_image *image, const struct coord_fetch_item *item)
 {
@@ -58,7 +99,7 @@ static json_t *json_offsets(struct node *n, const char *name)
         return list;
 }
 
-void admin_get_group(struct node *n, struct http_request *rq, const char *name)
+void admin_here_group(struct node *n, struct http_request *rq, const char *name)
 {
         struct coord_describe ask = { 0 };
         json_t *members = json_array();
@@ -86,4 +127,122 @@ void admin_get_group(struct node *n, struct http_request *rq, const char *name)
                 admin_answer_error(rq, 503, "The coordinator of group '%s' is not ready yet; try again.", name);
         json_decref(members);
         coord_request_fini(&ask.rq);
+}
+
+/* Which node coordinates @name, META_NO_NODE: none just now. False: no group was ever coordinated. */
+static bool find_coordinator(const struct meta_image *image, const char *name, int32_t *ret_node)
+{
+        const struct meta_topic *t = meta_image_topic(image, STR_LIT("__consumer_offsets"));
+
+        if (!t || !t->partitions_count)
+                return false;
+        *ret_node = meta_image_leader(
+                image, meta_topic_partition(t, coord_partition_of(str_of(name), (int32_t)t->partitions_count)));
+        return true;
+}
+
+/* @led: what one node leads of @topic. */
+static void fill_ends(json_t *offsets, const char *topic, const json_t *led)
+{
+        json_t *o, *p;
+        size_t i, k;
+
+        json_array_foreach (json_object_get(led, "partition_list"), k, p)
+                json_array_foreach (offsets, i, o) {
+                        json_int_t end = json_integer_value(json_object_get(p, "high_watermark"));
+                        json_int_t at = json_integer_value(json_object_get(o, "committed_offset"));
+
+                        if (strcmp(json_string_value(json_object_get(o, "topic")), topic) != 0 ||
+                            !json_equal(json_object_get(o, "partition"), json_object_get(p, "partition")))
+                                continue;
+                        json_object_set_new(o, "end_offset", json_integer(end));
+                        json_object_set_new(o, "lag", json_integer(MAX2(end - at, (json_int_t)0)));
+                }
+}
+
+/* The ends of partitions that the coordinator does not lead, from their leaders: a question for each topic and leader. */
+static void add_ends_of(struct node *n, const struct meta_image *image, json_t *offsets, const char *topic)
+{
+        struct look_ask *asks = NULL;
+        size_t count;
+        char *path;
+
+        if (asprintf(&path, "/v1/here/topics/%s", topic) < 0)
+                return;
+        count = look_ask_others(n, image, path, &asks);
+        for (size_t a = 0; a < count; a++)
+                fill_ends(offsets, topic, asks[a].body);
+        if (n->store) {
+                json_t *own = here(n, admin_here_topic, topic, NULL);
+
+                fill_ends(offsets, topic, own);
+                json_decref(own);
+        }
+        look_asks_free(asks, count);
+        free(path);
+}
+
+static void add_ends(struct node *n, const struct meta_image *image, json_t *group)
+{
+        json_t *offsets = json_object_get(group, "offsets"), *o, *asked = json_object();
+        const char *topic;
+        size_t i;
+
+        json_array_foreach (offsets, i, o) {
+                topic = json_string_value(json_object_get(o, "topic"));
+                if (!topic || json_object_get(asked, topic))
+                        continue;
+                json_object_set_new(asked, topic, json_true());
+                add_ends_of(n, image, offsets, topic);
+        }
+        json_decref(asked);
+}
+
+static void look_at_group(struct node *n, struct http_request *rq, const struct meta_image *image, int32_t coordinator,
+                          const char *name)
+{
+        struct look_ask ask = { .node = coordinator };
+        char *path;
+
+        if (asprintf(&path, "/v1/here/groups/%s", name) < 0) {
+                admin_answer_json(rq, NULL);
+                return;
+        }
+        ask.path = path;
+        look_ask(n, &ask, 1);
+        if (!ask.body) {
+                admin_answer_error(rq, 503, "Node %d coordinates group '%s' and does not answer (%s); try again.",
+                                   coordinator, name, ask.why);
+        } else {
+                rq->status = (unsigned)ask.status;
+                if (ask.status == 200)
+                        add_ends(n, image, ask.body);
+                admin_answer_json(rq, json_incref(ask.body));
+        }
+        json_decref(ask.body);
+        free(path);
+}
+
+void admin_get_group(struct node *n, struct http_request *rq, const char *name)
+{
+        struct meta_image *image = controller_image(n->controller);
+        int32_t coordinator = META_NO_NODE;
+        bool any = find_coordinator(image, name, &coordinator);
+
+        if (any && coordinator == META_NO_NODE) {
+                admin_answer_error(rq, 503, "The coordinator of group '%s' has no node to be on just now; try again.",
+                                   name);
+        } else if (any && coordinator != n->led.node_id) {
+                look_at_group(n, rq, image, coordinator, name);
+        } else if (any) {
+                json_t *group = here(n, admin_here_group, name, &rq->status);
+
+                if (rq->status == 200 && n->mesh.hub)
+                        add_ends(n, image, group);
+                admin_answer_json(rq, group);
+        } else {
+                admin_answer_error(rq, 404, "There is no group '%s'. `chronik-ctl group list` shows what there is.",
+                                   name);
+        }
+        meta_image_unref(image);
 }

@@ -6,11 +6,13 @@
 #include "chronikd/ask.h"
 #include "sys/clock.h"
 
-void quorum_view_fill(struct quorum_view *v, const struct controller_describe_quorum *told)
+void quorum_view_fill(struct quorum_view *v, const struct conf *conf, const struct controller_describe_quorum *told)
 {
         v->told = *told;
         v->is_known = true;
         v->now_ms = clock_wall_ms();
+        /* They are heard of several times in an election's time. The guard counts on this: who is gone must soon be missing. */
+        v->silent_ms = 2 * conf->cluster.election_timeout_ms;
         for (int32_t i = 0; i < told->members_count; i++) {
                 const struct controller_member *m = &told->members[i];
 
@@ -49,7 +51,7 @@ void quorum_view_take(struct node *n, struct quorum_view *v)
         controller_status(n->controller, &v->here);
         ask_controller(n, &ask);
         if (!ask.result.outcome && !told.result.outcome)
-                quorum_view_fill(v, &told);
+                quorum_view_fill(v, n->conf, &told);
         else
                 explain(n, v, ask.result.outcome ? ask.result.message : told.result.message);
 }
@@ -69,7 +71,7 @@ const struct controller_member *quorum_view_find(const struct quorum_view *v, in
 
 bool quorum_member_is_silent(const struct quorum_view *v, const struct controller_member *m)
 {
-        return m->node_id != v->told.leader_id && (m->heard_ms < 0 || v->now_ms - m->heard_ms > QUORUM_SILENT_MS);
+        return m->node_id != v->told.leader_id && (m->heard_ms < 0 || v->now_ms - m->heard_ms > v->silent_ms);
 }
 
 bool quorum_view_would_be_lost(const struct quorum_view *v, int32_t node_id)

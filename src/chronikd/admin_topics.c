@@ -1,6 +1,8 @@
 /* /v1/topics of the admin listener: list, describe, create, delete. */
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "chronikd/admin.h"
 #include "chronikd/ask.h"
@@ -24,21 +26,16 @@ static void add_lists(json_t *out, const struct meta_image *image, const struct 
                                                                                      : "ok"));
 }
 
-static json_t *json_partition(struct node *n, const struct meta_image *image, const struct meta_topic *t, int32_t index)
+/* What this node has of a partition that it leads: figures and state. False: it does not lead it. */
+static bool add_log(json_t *out, struct node *n, const struct meta_topic *t, int32_t index)
 {
-        const struct meta_partition *mp = meta_topic_partition(t, index);
         struct partition *p = partition_table_find(n->table, t->id, index);
-        json_t *out = json_pack("{s:i, s:i, s:i, s:o, s:o}", "partition", index, "leader", meta_image_leader(image, mp),
-                                "leader_epoch", mp->leader_epoch, "replicas",
-                                admin_json_ids(meta_partition_replicas(mp), mp->replicas_count), "isr",
-                                admin_json_ids(meta_partition_isr(mp), mp->isr_count));
         CLEANUP(freep) struct plog_damaged_range *damaged = NULL;
         struct partition_view view;
         struct plog_ends ends;
 
-        add_lists(out, image, mp);
         if (!p)
-                return out;
+                return false;
         partition_view(p, &view);
         plog_ends(partition_log(p), &ends);
         json_object_set_new(out, "start_offset", json_integer(view.start_offset));
@@ -54,24 +51,35 @@ static json_t *json_partition(struct node *n, const struct meta_image *image, co
                         admin_json_damage(damaged, MIN2(plog_damaged(partition_log(p), ends.damaged_ranges, damaged),
                                                         (size_t)ends.damaged_ranges)));
         partition_unref(p);
+        return true;
+}
+
+static bool leads_here(const struct node *n, const struct meta_image *image, const struct meta_topic *t, uint32_t i)
+{
+        return meta_image_leader(image, meta_topic_partition(t, (int32_t)i)) == n->led.node_id;
+}
+
+/* What the metadata says of a partition, and what this node knows of it when it leads it. */
+static json_t *json_partition(struct node *n, const struct meta_image *image, const struct meta_topic *t, int32_t index)
+{
+        const struct meta_partition *mp = meta_topic_partition(t, index);
+        json_t *out = json_pack("{s:i, s:i, s:i, s:o, s:o}", "partition", index, "leader", meta_image_leader(image, mp),
+                                "leader_epoch", mp->leader_epoch, "replicas",
+                                admin_json_ids(meta_partition_replicas(mp), mp->replicas_count), "isr",
+                                admin_json_ids(meta_partition_isr(mp), mp->isr_count));
+
+        add_lists(out, image, mp);
+        if (leads_here(n, image, t, (uint32_t)index))
+                (void)add_log(out, n, t, index);
         return out;
 }
 
-static json_t *json_topic(struct node *n, const struct meta_image *image, const struct meta_topic *t, bool detailed)
+static json_t *json_topic(const struct meta_image *image, const struct meta_topic *t)
 {
-        char id[UUID_TEXT_SIZE];
-        int64_t size = 0, records = 0;
-        json_t *partitions = json_array(), *configs = json_object(), *out;
         const struct meta_configs *set = meta_image_configs(image, META_RESOURCE_TOPIC, t->name);
+        json_t *configs = json_object();
+        char id[UUID_TEXT_SIZE];
 
-        for (uint32_t i = 0; i < t->partitions_count; i++) {
-                json_t *p = json_partition(n, image, t, (int32_t)i);
-
-                size += json_integer_value(json_object_get(p, "size_bytes"));
-                records += json_integer_value(json_object_get(p, "high_watermark")) -
-                           json_integer_value(json_object_get(p, "start_offset"));
-                json_array_append_new(partitions, p);
-        }
         for (uint32_t i = 0; set && i < set->count; i++) {
                 char name[256];
 
@@ -79,27 +87,160 @@ static json_t *json_topic(struct node *n, const struct meta_image *image, const 
                 json_object_set_new(configs, name, admin_json_str(set->items[i].value));
         }
         uuid_format(t->id, id);
-        out = json_pack("{s:o, s:s, s:b, s:i, s:i, s:I, s:I, s:o}", "name", admin_json_str(t->name), "id", id,
-                        "internal", meta_topic_is_internal(t->name), "partitions", (int)t->partitions_count,
-                        "replication_factor", t->partitions_count ? meta_topic_partition(t, 0)->replicas_count : 0,
-                        "size_bytes", (json_int_t)size, "offsets", (json_int_t)records, "configs", configs);
-        if (detailed)
-                json_object_set(out, "partition_list", partitions);
-        json_decref(partitions);
-        return out;
+        return json_pack("{s:o, s:s, s:b, s:i, s:i, s:o}", "name", admin_json_str(t->name), "id", id, "internal",
+                         meta_topic_is_internal(t->name), "partitions", (int)t->partitions_count, "replication_factor",
+                         t->partitions_count ? meta_topic_partition(t, 0)->replicas_count : 0, "configs", configs);
+}
+
+/* ---- what this node leads ---- */
+
+/* Sums over the partitions that are led here; partitions: how many these are. */
+struct sums {
+        json_int_t partitions, size, offsets;
+};
+
+static void sums_add(struct sums *s, const json_t *partition)
+{
+        s->partitions++;
+        s->size += json_integer_value(json_object_get(partition, "size_bytes"));
+        s->offsets += json_integer_value(json_object_get(partition, "high_watermark")) -
+                      json_integer_value(json_object_get(partition, "start_offset"));
+}
+
+static struct sums sums_here(struct node *n, const struct meta_image *image, const struct meta_topic *t)
+{
+        struct sums s = { 0 };
+
+        for (uint32_t i = 0; i < t->partitions_count; i++) {
+                json_t *p = json_object();
+
+                if (leads_here(n, image, t, i) && add_log(p, n, t, (int32_t)i))
+                        sums_add(&s, p);
+                json_decref(p);
+        }
+        return s;
+}
+
+static json_t *sums_json(struct sums s)
+{
+        return json_pack("[I, I, I]", s.partitions, s.size, s.offsets);
+}
+
+void admin_here_topics(struct node *n, struct http_request *rq, const char *arg)
+{
+        struct meta_image *image = controller_image(n->controller);
+        json_t *out = json_object();
+        const struct meta_topic *t;
+
+        (void)arg;
+        pmap_for_each (it, t, &image->topics_by_name) {
+                struct sums s = sums_here(n, image, t);
+                char name[META_TOPIC_NAME_LEN_MAX + 1];
+
+                snprintf(name, sizeof name, "%.*s", STR_FMT(t->name));
+                if (s.partitions)
+                        json_object_set_new(out, name, sums_json(s));
+        }
+        admin_answer_json(rq, out);
+        meta_image_unref(image);
+}
+
+void admin_here_topic(struct node *n, struct http_request *rq, const char *name)
+{
+        struct meta_image *image = controller_image(n->controller);
+        const struct meta_topic *t = meta_image_topic(image, str_of(name));
+        json_t *list = json_array();
+
+        for (uint32_t i = 0; t && i < t->partitions_count; i++) {
+                json_t *p = leads_here(n, image, t, i) ? json_pack("{s:i}", "partition", (int)i) : NULL;
+
+                if (p && add_log(p, n, t, (int32_t)i))
+                        json_array_append(list, p);
+                json_decref(p);
+        }
+        admin_answer_json(rq, json_pack("{s:o}", "partition_list", list));
+        meta_image_unref(image);
+}
+
+/* ---- what all lead together ---- */
+
+static void add_sums(json_t *topic, const struct look_ask *asks, size_t count, struct sums s)
+{
+        for (size_t i = 0; i < count; i++) {
+                json_t *more = json_object_get(asks[i].body, json_string_value(json_object_get(topic, "name")));
+
+                s.partitions += json_integer_value(json_array_get(more, 0));
+                s.size += json_integer_value(json_array_get(more, 1));
+                s.offsets += json_integer_value(json_array_get(more, 2));
+        }
+        json_object_set_new(topic, "partitions_heard", json_integer(s.partitions));
+        json_object_set_new(topic, "size_bytes", json_integer(s.size));
+        json_object_set_new(topic, "offsets", json_integer(s.offsets));
+}
+
+/* The partition list with what their leaders say; those of this node are filled in already. */
+static void add_leaders(struct node *n, json_t *list, const char *topic)
+{
+        struct meta_image *image = controller_image(n->controller);
+        struct look_ask *asks;
+        size_t count, k;
+        json_t *p;
+        char *path;
+
+        if (asprintf(&path, "/v1/here/topics/%s", topic) < 0)
+                path = NULL;
+        count = path ? look_ask_others(n, image, path, &asks) : 0;
+        for (size_t i = 0; i < count; i++)
+                json_array_foreach (json_object_get(asks[i].body, "partition_list"), k, p) {
+                        size_t index = (size_t)json_integer_value(json_object_get(p, "partition"));
+                        json_t *mine = json_array_get(list, index);
+
+                        /* Of two that both say that they lead it, the metadata knows which one does. */
+                        if (mine && json_integer_value(json_object_get(mine, "leader")) == asks[i].node)
+                                json_object_update(mine, p);
+                }
+        if (path)
+                look_asks_free(asks, count);
+        free(path);
+        meta_image_unref(image);
 }
 
 void admin_get_topics(struct node *n, struct http_request *rq, const char *arg)
 {
         struct meta_image *image = controller_image(n->controller);
+        struct look_ask *asks;
+        size_t count = look_ask_others(n, image, "/v1/here/topics", &asks);
         json_t *list = json_array();
         const struct meta_topic *t;
 
         (void)arg;
-        pmap_for_each (it, t, &image->topics_by_name)
-                json_array_append_new(list, json_topic(n, image, t, false));
+        pmap_for_each (it, t, &image->topics_by_name) {
+                json_t *topic = json_topic(image, t);
+
+                add_sums(topic, asks, count, sums_here(n, image, t));
+                json_array_append_new(list, topic);
+        }
+        look_asks_free(asks, count);
         admin_answer_json(rq, json_pack("{s:o}", "topics", list));
         meta_image_unref(image);
+}
+
+static json_t *json_whole(struct node *n, const struct meta_image *image, const struct meta_topic *t, const char *name)
+{
+        json_t *topic = json_topic(image, t), *list = json_array(), *p;
+        struct sums s = { 0 };
+        size_t i;
+
+        for (uint32_t k = 0; k < t->partitions_count; k++)
+                json_array_append_new(list, json_partition(n, image, t, (int32_t)k));
+        if (n->mesh.hub)
+                add_leaders(n, list, name);
+        json_array_foreach (list, i, p)
+                if (json_object_get(p, "size_bytes"))
+                        sums_add(&s, p);
+        add_sums(topic, NULL, 0, s);
+        json_object_set_new(topic, "partition_list", list);
+        return topic;
 }
 
 void admin_get_topic(struct node *n, struct http_request *rq, const char *name)
@@ -108,7 +249,7 @@ void admin_get_topic(struct node *n, struct http_request *rq, const char *name)
         const struct meta_topic *t = meta_image_topic(image, str_of(name));
 
         if (t)
-                admin_answer_json(rq, json_topic(n, image, t, true));
+                admin_answer_json(rq, json_whole(n, image, t, name));
         else
                 admin_answer_error(rq, 404, "There is no topic '%s'. `chronik-ctl topic list` shows what there is.",
                                    name);

@@ -3,13 +3,16 @@
  *   - one that holds other things and nothing of ours is somebody else's, however empty its log and meta may be;
  *   - logs without the metadata that names them are a lost volume or a half-done restore. A new cluster's metadata
  * beside them would be refused later all the same, and would then be in the way of the right one;
- *   - metadata without the logs that it names: every topic would come back empty. */
+ *   - metadata without the logs that it names: every topic would come back empty.
+ *
+ * A node that is a controller only has no logs; one that is ingest only has a copy of the metadata, which can be fetched again. */
 #include "chronikd/datadir.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "conf/conf.h"
 #include "sys/file.h"
 
 struct look {
@@ -52,18 +55,18 @@ static bool holds_nothing(const char *dir, const char *name)
         return r == 0 || r == -ENOENT;
 }
 
-bool datadir_is_ours(const char *dir, char *ret_why, size_t size)
+bool datadir_is_ours(const char *dir, unsigned roles, char *ret_why, size_t size)
 {
         struct look look = { 0 };
 
-        if (exists(dir, "log/cluster") && !exists(dir, "meta/log")) {
+        if (roles & CONF_ROLE_CONTROLLER && exists(dir, "log/cluster") && !exists(dir, "meta/log")) {
                 snprintf(ret_why, size,
                          "data directory %s holds logs, and no metadata in %s/meta: bring the metadata back, or "
                          "move the directory away to begin anew",
                          dir, dir);
                 return false;
         }
-        if (exists(dir, "meta/log") && holds_nothing(dir, "log")) {
+        if (roles & CONF_ROLE_INGEST && exists(dir, "meta/log") && holds_nothing(dir, "log")) {
                 snprintf(ret_why, size,
                          "data directory %s holds metadata, and no logs in %s/log: bring them back (is the volume "
                          "mounted?), or move the directory away to begin anew",

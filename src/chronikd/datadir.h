@@ -4,5 +4,5 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* True when it is; otherwise @ret_why is what the operator should read. */
-bool datadir_is_ours(const char *dir, char *ret_why, size_t size);
+/* True when it is; otherwise @ret_why is what the operator should read. @roles: CONF_ROLE_..., what is to be in it. */
+bool datadir_is_ours(const char *dir, unsigned roles, char *ret_why, size_t size);

@@ -81,7 +81,7 @@ int main(int argc, char **argv)
         if (check)
                 return 0;
         diag_set_level((enum diag_level)(DIAG_ERROR + conf->diag.level));
-        if (!datadir_is_ours(conf->server.data_dir, why, sizeof why)) {
+        if (!datadir_is_ours(conf->server.data_dir, conf->server.roles, why, sizeof why)) {
                 diag(DIAG_ERROR, "%s", why);
                 return 1;
         }

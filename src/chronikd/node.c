@@ -115,6 +115,8 @@ static int node_join(struct node *n)
                 return 1;
         if (n->mesh.hub)
                 r = controller_serve_peers(n->controller, n->mesh.hub);
+        if (!r && n->mesh.hub)
+                r = look_register(n);
         if (!r && n->mesh.hub && n->store)
                 r = ingest_join(n);
         if (r)

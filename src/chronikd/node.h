@@ -7,6 +7,7 @@
 #include "chronikd/changes.h"
 #include "chronikd/compactor.h"
 #include "chronikd/led.h"
+#include "chronikd/look.h"
 #include "chronikd/member.h"
 #include "chronikd/mesh.h"
 #include "chronikd/progress.h"
@@ -38,6 +39,7 @@ struct node {
         struct scrub scrub;
         struct member member; /* with the role ingest */
         struct mesh mesh;
+        struct look look;
         struct replication replication;
         char log_dir[1200], meta_dir[1200], kafka[300];
         uint16_t port;

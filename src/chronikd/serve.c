@@ -1,6 +1,7 @@
 /* One node as a program: signals, the READY line, systemd, the admin listener. Everything else is in node.c. */
 #include "chronikd/serve.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 
@@ -34,6 +35,7 @@ static void admin_close(struct io_job *job)
         struct program *p = container_of(job, struct program, admin_closing);
 
         p->http = http_server_free(p->http);
+        look_stop(p->node);
 }
 
 static void admin_is_closed(struct io_job *job)
@@ -98,12 +100,15 @@ int serve(struct conf *conf)
         signal(SIGPIPE, SIG_IGN);
         if (node_new(conf, &p.node) || listen_admin(&p))
                 return 1;
+        if (look_start(p.node))
+                return node_fail("cannot start", strerror(ENOMEM));
         p.node->on_ready = on_ready;
         p.node->arg = &p;
         loop_signal_start(&p.on_term, p.node->loop, SIGTERM, on_term);
         loop_signal_start(&p.on_int, p.node->loop, SIGINT, on_int);
         node_start(p.node);
         loop_run(p.node->loop);
+        iopool_free(p.node->look.pool);
         node_free(p.node);
         return 0;
 }

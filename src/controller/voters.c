@@ -87,6 +87,20 @@ static int describe_members(const struct quorum_description *from, struct contro
         return 0;
 }
 
+/* A node without a vote knows little. */
+static void describe_observer(struct controller *c, struct controller_request *rq, struct controller_describe_quorum *q)
+{
+        struct quorum_role role = observer_role(c->observer);
+        struct observer_stats s;
+
+        observer_stats(c->observer, &s);
+        *q = (struct controller_describe_quorum){ .leader_id = role.leader_id,
+                                                  .term = role.term,
+                                                  .committed_index = s.commit_index,
+                                                  .trouble = s.trouble[0] ? arena_printf(rq->mem, "%s", s.trouble)
+                                                                          : STR_NULL };
+}
+
 static void describe(struct controller *c, struct controller_request *rq, struct controller_describe_quorum *q)
 {
         struct quorum_description *from = malloc(sizeof *from); /* too large for a stack */
@@ -303,7 +317,7 @@ bool controller_ask_quorum(struct controller *c, struct controller_request *rq)
         case CONTROLLER_DESCRIBE_QUORUM:
                 rq->result = (struct controller_result){ CONTROLLER_OK, STR_NULL };
                 for (uint32_t i = 0; i < rq->items_count; i++)
-                        describe(c, rq, &rq->describe_quorum[i]);
+                        (c->quorum ? describe : describe_observer)(c, rq, &rq->describe_quorum[i]);
                 controller_answer(rq);
                 return true;
         case CONTROLLER_ADD_VOTER:

@@ -78,13 +78,19 @@ bool ask(struct ctl *c, const char *method, const char *path, const char *name, 
 
 /* ---- topics ---- */
 
+/* What is behind a figure that not all leaders of the topic's partitions have told. */
+static const char *some(const json_t *topic)
+{
+        return number_of(topic, "partitions_heard") < number_of(topic, "partitions") ? "+" : "";
+}
+
 int topic_list(struct ctl *c, const char *arg)
 {
         static const char *const titles[] = { "TOPIC", "PARTITIONS>", "REPLICAS>", "OFFSETS>", "SIZE>" };
         json_t *answer, *topic;
         struct table *t;
         char size[32];
-        size_t i;
+        size_t i, missing = 0;
         int status;
 
         (void)arg;
@@ -95,10 +101,14 @@ int topic_list(struct ctl *c, const char *arg)
                 table_cell(t, "%s", text_of(topic, "name"));
                 cell_number(t, topic, "partitions");
                 cell_number(t, topic, "replication_factor");
-                cell_number(t, topic, "offsets");
-                table_cell(t, "%s", table_bytes(number_of(topic, "size_bytes"), size));
+                if (number_of(topic, "partitions_heard") < number_of(topic, "partitions"))
+                        missing++;
+                table_cell(t, "%" JSON_INTEGER_FORMAT "%s", number_of(topic, "offsets"), some(topic));
+                table_cell(t, "%s%s", table_bytes(number_of(topic, "size_bytes"), size), some(topic));
         }
         table_print(t);
+        if (missing)
+                fputs("chronik-ctl: + is of some partitions only: others have no leader that answers\n", stderr);
         json_decref(answer);
         return CTL_OK;
 }
@@ -174,10 +184,10 @@ int topic_get(struct ctl *c, const char *arg)
         if (!ask(c, "GET", "/v1/topics/", arg, NULL, &topic, &status))
                 return status;
         printf("topic        %s\nid           %s\npartitions   %" JSON_INTEGER_FORMAT
-               "\nreplicas     %" JSON_INTEGER_FORMAT "\noffsets      %" JSON_INTEGER_FORMAT "\nsize         %s\n",
+               "\nreplicas     %" JSON_INTEGER_FORMAT "\noffsets      %" JSON_INTEGER_FORMAT "%s\nsize         %s%s\n",
                text_of(topic, "name"), text_of(topic, "id"), number_of(topic, "partitions"),
-               number_of(topic, "replication_factor"), number_of(topic, "offsets"),
-               table_bytes(number_of(topic, "size_bytes"), size));
+               number_of(topic, "replication_factor"), number_of(topic, "offsets"), some(topic),
+               table_bytes(number_of(topic, "size_bytes"), size), some(topic));
         json_object_foreach (json_object_get(topic, "configs"), name, value)
                 printf("config       %s=%s\n", name, json_string_value(value));
         if (c->detailed)

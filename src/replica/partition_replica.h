@@ -14,6 +14,7 @@ enum {
         PARTITION_NEWS_DURABLE = 4,   /* the durable end moved */
         PARTITION_NEWS_ROLE = 8,      /* role, leader or leader epoch changed; or it was closed */
         PARTITION_NEWS_FAILED = 16,   /* the log failed */
+        PARTITION_NEWS_ISR = 32,      /* this node leads as before, and the ISR may be another */
 };
 
 /* Embedded in its owner; fn is called with the partition's lock held, on any thread: it notes the news under a lock of its

@@ -27,8 +27,12 @@ static int lead(struct partition *p, const struct replica_state *s, int64_t now_
         struct plog_ends ends;
         int r;
 
-        if (p->role == PARTITION_LEADER && p->leader_epoch == s->leader_epoch)
-                return insync_change(&p->insync, s, now_ms);
+        if (p->role == PARTITION_LEADER && p->leader_epoch == s->leader_epoch) {
+                r = insync_change(&p->insync, s, now_ms);
+                if (!r)
+                        partition_tell(p, PARTITION_NEWS_ISR);
+                return r;
+        }
         plog_ends(p->log, &ends);
         r = insync_lead(&p->insync, s, ends.end_offset, now_ms);
         /* Where it cannot be noted, the first batch says it (the epoch is in its header). */

@@ -69,7 +69,8 @@ static void on_news(struct partition_watch *watch, unsigned news)
         struct session *s = w->session;
         bool post = false;
 
-        news &= PARTITION_NEWS_DATA | PARTITION_NEWS_WATERMARK | PARTITION_NEWS_ROLE | PARTITION_NEWS_FAILED;
+        news &= PARTITION_NEWS_DATA | PARTITION_NEWS_WATERMARK | PARTITION_NEWS_ROLE | PARTITION_NEWS_FAILED |
+                PARTITION_NEWS_ISR;
         if (!news)
                 return;
         pthread_mutex_lock(&s->lock);
@@ -193,8 +194,10 @@ static void news_take(struct session *s)
                 unsigned what = w->news;
 
                 w->news = 0;
-                if (what & ~(unsigned)PARTITION_NEWS_WATERMARK)
+                if (what & ~(unsigned)(PARTITION_NEWS_WATERMARK | PARTITION_NEWS_ISR))
                         wanted_ready(w);
+                if (what & PARTITION_NEWS_ISR)
+                        w->isr_moved = s->isr_moved = true;
                 if (what & PARTITION_NEWS_WATERMARK)
                         w->tell = true;
                 if (w->tell)
@@ -403,6 +406,24 @@ static void take_positions(struct session *s, const struct replica_fetch_request
         }
 }
 
+/* A follower that was out of the ISR for a moment, and had all there was, has no position to name: that it speaks at all
+ * says that it is there with what it named before, and may come back. One with records under way names its position soon. */
+static void take_alive(struct session *s)
+{
+        if (!s->isr_moved)
+                return;
+        s->isr_moved = false;
+        for (int32_t i = 0; i < s->wanted_size; i++) {
+                struct wanted *w = s->wanted[i];
+
+                if (!w || !w->isr_moved)
+                        continue;
+                w->isr_moved = false;
+                if (w->hungry && !w->error)
+                        wanted_ask(w);
+        }
+}
+
 /* A fetch waits, the one that waited before is answered. */
 static void park(struct session *s, struct peer_request *rq, const struct replica_fetch_request *req)
 {
@@ -447,6 +468,7 @@ static void on_request(void *arg, struct peer_request *rq)
                 return;
         }
         take_positions(s, &req);
+        take_alive(s);
         if (req.report)
                 session_answer_report(s, rq, &req);
         else

@@ -24,6 +24,7 @@ struct wanted {
         struct ilist ready_link; /* to be looked at for the next answer */
         bool hungry;             /* a position was named since it was answered */
         bool tell;               /* the watermark, or what is below, is to be told */
+        bool isr_moved;          /* since the follower was last heard of */
         enum replica_fetch_error error;
         struct partition_fetch_answer answer;
         int64_t told_watermark, told_start;
@@ -63,6 +64,7 @@ struct session {
         struct cold_read reads[COLD_MAX];
         unsigned reads_count;
         bool job_runs, gone;
+        bool isr_moved; /* of some that are wanted */
 
         pthread_mutex_t lock; /* guards the news, and that its mail is posted once */
         struct ilist news;

@@ -45,7 +45,7 @@ class Writer:
     """Events of one process. Thread: any."""
 
     def __init__(self, path, by):
-        self.file, self.by, self.lock = open(path, "w", encoding="utf-8"), by, threading.Lock()
+        self.file, self.by, self.lock = open(path, "w", 1, encoding="utf-8"), by, threading.Lock()
 
     def write(self, do, t=None, by=None, **fields):
         line = json.dumps({"t": round(time.monotonic() if t is None else t, 6), "by": by or self.by, "do": do, **fields},
@@ -53,8 +53,6 @@ class Writer:
         with self.lock:
             if not self.file.closed:
                 self.file.write(line + "\n")
-                if do == "send":        # what is sent must be known even if this process is killed
-                    self.file.flush()
 
     def close(self):
         with self.lock:

@@ -137,11 +137,11 @@ static void set_append_fails(struct partition *p, int outcome)
         pthread_mutex_unlock(&p->lock);
 }
 
-static void lose_leadership(struct partition *p)
+static void end_waits(struct partition *p, int outcome)
 {
         pthread_mutex_lock(&p->lock);
         ilist_for_each (w, &p->waits, struct partition_wait, link)
-                tell(w, PARTITION_E_NOT_LEADER);
+                tell(w, outcome);
         pthread_mutex_unlock(&p->lock);
 }
 
@@ -474,7 +474,7 @@ static void test_lost_leadership(void)
         CU_ASSERT_FALSE(is_answered(&c, 20));
         start(&n, &j, &join.rq);
         set_append_fails(&n.partitions[i], PARTITION_E_NOT_LEADER);
-        lose_leadership(&n.partitions[i]);
+        end_waits(&n.partitions[i], PARTITION_E_NOT_LEADER);
         CU_ASSERT(is_answered(&c, 5000));
         CU_ASSERT_EQUAL(rq.rq.outcome, COORD_E_NOT_COORDINATOR);
         CU_ASSERT(is_answered(&j, 5000));
@@ -484,6 +484,30 @@ static void test_lost_leadership(void)
         coord_request_fini(&join.rq);
         CU_ASSERT_EQUAL(coord_partition_close(n.coord, i), 0);
         CU_ASSERT_EQUAL(commit(&n, "g", 9), COORD_E_NOT_COORDINATOR);
+        node_fini(&n);
+}
+
+/* A commit is written, and then too few replicas are left: the client tries again, here. */
+static void test_too_few_replicas_after(void)
+{
+        struct coord_commit_item item;
+        struct coord_offset_commit rq;
+        struct node n;
+        struct call c;
+        int32_t i = partition_of("g");
+
+        node_init(&n, 60000);
+        CU_ASSERT_EQUAL(commit(&n, "g", 7), COORD_OK);
+        set_stalled(&n.partitions[i], true);
+        init_commit(&rq, &item, "g", 8);
+        start(&n, &c, &rq.rq);
+        CU_ASSERT_FALSE(is_answered(&c, 20));
+        end_waits(&n.partitions[i], PARTITION_E_NOT_ENOUGH_AFTER);
+        CU_ASSERT(is_answered(&c, 5000));
+        CU_ASSERT_EQUAL(rq.rq.outcome, COORD_E_NOT_AVAILABLE);
+        finish(&c);
+        coord_request_fini(&rq.rq);
+        set_stalled(&n.partitions[i], false);
         node_fini(&n);
 }
 
@@ -609,6 +633,7 @@ static const struct unit_case cases[] = {
         { "uncommitted is not shown", test_uncommitted_is_not_shown },
         { "commit times out", test_commit_times_out },
         { "failed append is undone", test_failed_append_is_undone },
+        { "too few replicas after the append", test_too_few_replicas_after },
         { "led in another epoch", test_led_in_another_epoch },
         { "reads need a lease", test_reads_need_a_lease },
         { "lost leadership", test_lost_leadership },
