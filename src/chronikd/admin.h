@@ -69,7 +69,8 @@ json_t *quorum_json_member(const struct quorum_view *v, const struct controller_
 /* ---- admin_nodes.c ---- */
 
 /* Every node, brokers and controllers, by rising id; new value, NULL when memory is out. */
-json_t *admin_json_nodes(const struct meta_image *image, const struct tally *t, const struct quorum_view *v);
+json_t *admin_json_nodes(struct node *n, const struct meta_image *image, const struct tally *t,
+                         const struct quorum_view *v);
 
 /* ---- a function for each route, in the file of its noun; @name is what follows its path ---- */
 

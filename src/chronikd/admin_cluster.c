@@ -226,7 +226,7 @@ static json_t *json_cluster(struct node *n, const struct meta_image *image, cons
         json_object_set_new(out, "partitions_reassigning", json_integer(t->reassigning));
         json_object_set_new(out, "quorum", quorum_json(v));
         json_object_set_new(out, "disruption", json_disruption(image->disruption));
-        json_object_set_new(out, "nodes", admin_json_nodes(image, t, v));
+        json_object_set_new(out, "nodes", admin_json_nodes(n, image, t, v));
         add_own(out, n);
         return out;
 }

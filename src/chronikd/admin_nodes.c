@@ -7,6 +7,7 @@
 
 #include "chronikd/admin.h"
 #include "chronikd/ask.h"
+#include "sys/clock.h"
 
 static const char *duty_name(uint8_t duty)
 {
@@ -47,9 +48,33 @@ static void add_broker(json_t *out, const struct meta_broker *b, const struct ta
         json_object_set_new(out, "replicas_behind", json_integer(t->behind));
 }
 
+/* How this node gets on with another one: what it dialled, and why that failed last. */
+static void add_link(json_t *out, struct node *n, int32_t id)
+{
+        struct peer_info info;
+        json_t *link;
+        bool up = false;
+
+        if (!n->mesh.hub || id == n->led.node_id || !peer_hub_find(n->mesh.hub, id, &info))
+                return;
+        for (size_t i = 0; i < PEER_LANES_COUNT; i++)
+                up |= info.links[i].up;
+        link = json_pack("{s:i, s:b, s:b}", "from", n->led.node_id, "up", up, "connected", up || info.in_count);
+        if (info.error[0]) {
+                json_object_set_new(link, "error", admin_json_str(str_of(info.error)));
+                json_object_set_new(link, "error_ms_ago",
+                                    json_integer(MAX2(clock_wall_ms() - info.error_ms, INT64_C(0))));
+        }
+        if (info.known) {
+                json_object_set_new(out, "program", admin_json_str(str_of(info.peer.program)));
+                json_object_set_new(link, "clock_ahead_ms", json_integer(info.clock_ahead_ms));
+        }
+        json_object_set_new(out, "link", link);
+}
+
 /* @b, @m: either may be NULL, not both. */
-static json_t *json_node(const struct meta_broker *b, const struct tally_node *t, const struct quorum_view *v,
-                         const struct controller_member *m)
+static json_t *json_node(struct node *n, const struct meta_broker *b, const struct tally_node *t,
+                         const struct quorum_view *v, const struct controller_member *m)
 {
         json_t *out = json_object(), *roles = json_array();
         bool controls = m && m->kind != CONTROLLER_OBSERVER;
@@ -64,6 +89,7 @@ static json_t *json_node(const struct meta_broker *b, const struct tally_node *t
                 add_broker(out, b, t);
         else
                 json_object_set_new(out, "state", json_string(quorum_member_is_silent(v, m) ? "silent" : "active"));
+        add_link(out, n, b ? b->id : m->node_id);
         if (!m)
                 return out;
         if (!json_object_get(out, "peer_address"))
@@ -78,12 +104,13 @@ static bool is_controller_only(const struct meta_image *image, const struct cont
         return m->kind != CONTROLLER_OBSERVER && !meta_image_broker(image, m->node_id);
 }
 
-static json_t *json_one(const struct meta_image *image, const struct tally *t, const struct quorum_view *v, int32_t id)
+static json_t *json_one(struct node *n, const struct meta_image *image, const struct tally *t,
+                        const struct quorum_view *v, int32_t id)
 {
         const struct meta_broker *b = meta_image_broker(image, id);
         const struct controller_member *m = quorum_view_find(v, id);
 
-        return b || (m && is_controller_only(image, m)) ? json_node(b, tally_find(t, id), v, m) : NULL;
+        return b || (m && is_controller_only(image, m)) ? json_node(n, b, tally_find(t, id), v, m) : NULL;
 }
 
 static int compare_ids(const void *a, const void *b)
@@ -93,7 +120,8 @@ static int compare_ids(const void *a, const void *b)
         return (x > y) - (x < y);
 }
 
-json_t *admin_json_nodes(const struct meta_image *image, const struct tally *t, const struct quorum_view *v)
+json_t *admin_json_nodes(struct node *n, const struct meta_image *image, const struct tally *t,
+                         const struct quorum_view *v)
 {
         size_t members = v->is_known ? (size_t)v->told.members_count : 0, count = 0;
         CLEANUP(freep) int32_t *ids = calloc(t->nodes_count + members + 1, sizeof *ids);
@@ -108,7 +136,7 @@ json_t *admin_json_nodes(const struct meta_image *image, const struct tally *t, 
                 qsort(ids, count, sizeof *ids, compare_ids);
         for (size_t i = 0; i < count; i++)
                 if (!i || ids[i] != ids[i - 1])
-                        json_array_append_new(list, json_one(image, t, v, ids[i]));
+                        json_array_append_new(list, json_one(n, image, t, v, ids[i]));
         return list;
 }
 
@@ -125,7 +153,7 @@ void admin_get_nodes(struct node *n, struct http_request *rq, const char *name)
         if (tally_take(image, n->conf, &t)) {
                 admin_answer_json(rq, NULL);
         } else {
-                admin_answer_json(rq, json_pack("{s:o, s:o}", "nodes", admin_json_nodes(image, &t, &v), "quorum",
+                admin_answer_json(rq, json_pack("{s:o, s:o}", "nodes", admin_json_nodes(n, image, &t, &v), "quorum",
                                                 quorum_json(&v)));
                 tally_fini(&t);
         }
@@ -191,7 +219,7 @@ static void answer_node(struct node *n, struct http_request *rq, int32_t id, boo
         if (tally_take(image, n->conf, &t)) {
                 admin_answer_json(rq, NULL);
         } else {
-                out = json_one(image, &t, &v, id);
+                out = json_one(n, image, &t, &v, id);
                 tally_fini(&t);
                 if (!out)
                         answer_unknown(rq, id);

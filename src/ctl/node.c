@@ -91,6 +91,23 @@ static void line_number(const json_t *object, const char *key, const char *title
                 printf("%-13s%" JSON_INTEGER_FORMAT "%s\n", title, number_of(object, key), of);
 }
 
+/* From the node that was asked. */
+static void print_link(const json_t *node)
+{
+        json_t *link = json_object_get(node, "link");
+        char ago[32];
+
+        if (!link)
+                return;
+        printf("link         from node %" JSON_INTEGER_FORMAT ": %s\n", number_of(link, "from"),
+               is_true(link, "up")          ? "up"
+               : is_true(link, "connected") ? "made by the other side only"
+                                            : "down");
+        if (json_object_get(link, "error"))
+                printf("             last error, %s ago: %s\n", table_span(number_of(link, "error_ms_ago"), ago),
+                       text_of(link, "error"));
+}
+
 static void print_node(const json_t *node)
 {
         json_t *metadata = json_object_get(node, "metadata");
@@ -99,6 +116,9 @@ static void print_node(const json_t *node)
         printf("node         %" JSON_INTEGER_FORMAT "\nroles        %s\nstate        %s\naddress      %s\n",
                number_of(node, "id"), roles_of(node), state_of(node), address_of(node));
         printf("peers        %s\nrack         %s\n", text_of(node, "peer_address"), text_of(node, "rack"));
+        if (json_object_get(node, "program"))
+                printf("version      %s\n", text_of(node, "program"));
+        print_link(node);
         line_number(node, "leaders", "leaders", " partitions");
         line_number(node, "leaders_movable", "", " of these could be led by another node at once");
         line_number(node, "leaders_under_replicated", "", " of these have fewer replicas in sync than there should be");

@@ -196,6 +196,8 @@ class Combined(ClusterCase):
         self.bad(5, "node", "may-stop", 2, says=("majority", "acks=all", "kept-"))
         self.bad(1, "cluster", "disruption", "acquire", "--node", 2, "--reason", "x", says=("must not stop now",))
         self.good("node", "may-stop", 3)
+        self.assertRegex(self.good("node", "get", 3), r"(?m)^link         from node 1: down\n +last error, .+ ago: .+$")
+        self.assertIn("link         from node 1: up\n", self.good("node", "get", 2))
         self.assertEqual(self.cluster("start").stdout.splitlines()[0], "3 nodes run (1 started)")
         self.eventually(self.healthy)
         for partition in range(3):
