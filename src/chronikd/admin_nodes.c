@@ -8,6 +8,7 @@
 #include "chronikd/admin.h"
 #include "chronikd/ask.h"
 #include "sys/clock.h"
+#include "sys/file.h"
 
 static const char *duty_name(uint8_t duty)
 {
@@ -98,6 +99,45 @@ static json_t *json_node(struct node *n, const struct meta_broker *b, const stru
         return out;
 }
 
+/* ---- what a node has itself ---- */
+
+static int count_damage(void *arg, struct partition *p)
+{
+        struct plog_ends ends;
+
+        plog_ends(partition_log(p), &ends);
+        *(json_int_t *)arg += ends.damaged_ranges;
+        return 0;
+}
+
+static json_t *json_here(struct node *n)
+{
+        struct plog_store_stats logs = { 0 };
+        struct coord_stats groups = { 0 };
+        uint64_t bytes_free = 0, bytes_total = 0;
+        json_int_t damaged = 0;
+
+        if (n->coord)
+                coord_stats(n->coord, &groups);
+        if (n->store) {
+                plog_store_stats(n->store, &logs);
+                (void)partition_table_visit(n->table, count_damage, &damaged); /* when memory is out: the next time */
+        }
+        file_space(n->conf->server.data_dir, &bytes_free, &bytes_total);
+        return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "groups", (json_int_t)groups.groups, "group_members",
+                         (json_int_t)groups.members, "disk_free_bytes", (json_int_t)bytes_free, "disk_size_bytes",
+                         (json_int_t)bytes_total, "partitions_read_only", (json_int_t)logs.logs_failed,
+                         "damaged_ranges", damaged);
+}
+
+void admin_here_node(struct node *n, struct http_request *rq, const char *name)
+{
+        (void)name;
+        admin_answer_json(rq, json_here(n));
+}
+
+/* ---- nodes ---- */
+
 /* Does @m follow the metadata without being a broker, or registered? Observers without a registration come and go. */
 static bool is_controller_only(const struct meta_image *image, const struct controller_member *m)
 {
@@ -120,6 +160,28 @@ static int compare_ids(const void *a, const void *b)
         return (x > y) - (x < y);
 }
 
+/* What each node says of itself; one that does not answer says nothing. */
+static void add_here(struct node *n, const struct meta_image *image, json_t *nodes)
+{
+        struct look_ask *asks = NULL;
+        size_t count = look_ask_others(n, image, "/v1/here/node", &asks), i;
+        json_t *node, *own;
+
+        json_array_foreach (nodes, i, node) {
+                int32_t id = (int32_t)json_integer_value(json_object_get(node, "id"));
+
+                for (size_t k = 0; k < count; k++)
+                        if (asks[k].node == id && asks[k].status == 200)
+                                json_object_update_missing(node, asks[k].body);
+                if (id != n->led.node_id)
+                        continue;
+                own = json_here(n);
+                json_object_update_missing(node, own);
+                json_decref(own);
+        }
+        look_asks_free(asks, count);
+}
+
 json_t *admin_json_nodes(struct node *n, const struct meta_image *image, const struct tally *t,
                          const struct quorum_view *v)
 {
@@ -137,6 +199,7 @@ json_t *admin_json_nodes(struct node *n, const struct meta_image *image, const s
         for (size_t i = 0; i < count; i++)
                 if (!i || ids[i] != ids[i - 1])
                         json_array_append_new(list, json_one(n, image, t, v, ids[i]));
+        add_here(n, image, list);
         return list;
 }
 
@@ -208,6 +271,16 @@ static void answer_may_stop(struct node *n, struct http_request *rq, int32_t id,
         arena_fini(&mem);
 }
 
+/* @one with what it says of itself; a new reference. */
+static json_t *with_here(struct node *n, const struct meta_image *image, json_t *one)
+{
+        json_t *list = json_pack("[O]", one);
+
+        add_here(n, image, list);
+        json_decref(list);
+        return json_incref(one);
+}
+
 static void answer_node(struct node *n, struct http_request *rq, int32_t id, bool may_stop)
 {
         struct meta_image *image = controller_image(n->controller);
@@ -226,7 +299,7 @@ static void answer_node(struct node *n, struct http_request *rq, int32_t id, boo
                 else if (may_stop)
                         answer_may_stop(n, rq, id, &v);
                 else
-                        admin_answer_json(rq, json_incref(out));
+                        admin_answer_json(rq, with_here(n, image, out));
                 json_decref(out);
         }
         quorum_view_fini(&v);

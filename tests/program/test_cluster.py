@@ -169,6 +169,9 @@ class Combined(ClusterCase):
             self.assertEqual([(n["id"], n["roles"], n["state"]) for n in info["nodes"]],
                              [(i, ["controller", "ingest"], "active") for i in (1, 2, 3)])
             self.assertEqual((info["quorum"]["voters"], info["quorum"]["voters_heard"]), (3, 3))
+            for node in info["nodes"]:          # each says it of itself
+                self.assertGreater(node["disk_size_bytes"], 0)
+                self.assertEqual((node["partitions_read_only"], node["damaged_ranges"]), (0, 0))
         self.assertEqual([c["kind"] for c in self.json("controller", "list")["controllers"]], ["voter"] * 3)
 
     def test_a_node_is_killed(self):
