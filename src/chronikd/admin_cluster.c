@@ -159,7 +159,7 @@ static void judge_quorum(struct judgement *j, const struct quorum_view *v)
 }
 
 /* What they say of themselves. */
-static void judge_nodes(struct judgement *j, const json_t *nodes)
+static void judge_nodes(struct judgement *j, int32_t asked, const json_t *nodes)
 {
         json_t *node;
         size_t i;
@@ -168,7 +168,10 @@ static void judge_nodes(struct judgement *j, const json_t *nodes)
                 int id = (int)json_integer_value(json_object_get(node, "id"));
                 int failed = (int)json_integer_value(json_object_get(node, "partitions_read_only"));
                 int damaged = (int)json_integer_value(json_object_get(node, "damaged_ranges"));
+                const char *unanswered = json_string_value(json_object_get(node, "unanswered"));
 
+                if (unanswered)
+                        judge(j, HEALTH_DEGRADED, "node %d does not answer node %d: %s", id, asked, unanswered);
                 if (failed)
                         judge(j, HEALTH_DEGRADED,
                               "%d partition%s of node %d read-only since a write failed: check its disk, then restart "
@@ -184,7 +187,7 @@ static void judge_nodes(struct judgement *j, const json_t *nodes)
 }
 
 static void judge_all(struct judgement *j, const struct meta_image *image, const struct tally *t,
-                      const struct quorum_view *v, const json_t *nodes)
+                      const struct quorum_view *v, int32_t asked, const json_t *nodes)
 {
         const struct meta_broker *b;
 
@@ -198,7 +201,7 @@ static void judge_all(struct judgement *j, const struct meta_image *image, const
         pmap_for_each (it, b, &image->brokers)
                 if (b->fenced)
                         judge(j, HEALTH_DEGRADED, "node %d is fenced: it does not serve", b->id);
-        judge_nodes(j, nodes);
+        judge_nodes(j, asked, nodes);
 }
 
 /* ---- the cluster ---- */
@@ -224,7 +227,7 @@ static json_t *json_cluster(struct node *n, const struct meta_image *image, cons
         struct judgement j = { .reasons = json_array() };
         json_t *nodes = admin_json_nodes(n, image, t, v), *out;
 
-        judge_all(&j, image, t, v, nodes);
+        judge_all(&j, image, t, v, n->led.node_id, nodes);
         out = json_pack("{s:o, s:s, s:s, s:o, s:i, s:i, s:I, s:i, s:I}", "cluster_id",
                         admin_json_str(image->cluster_id), "version", CHRONIK_VERSION, "health", healths[j.health],
                         "reasons", j.reasons, "controller", v->is_known ? v->told.leader_id : v->here.leader_id,

@@ -160,7 +160,19 @@ static int compare_ids(const void *a, const void *b)
         return (x > y) - (x < y);
 }
 
-/* What each node says of itself; one that does not answer says nothing. */
+static void add_said(struct node *n, json_t *node, const struct look_ask *said)
+{
+        struct peer_info info;
+        bool known = peer_hub_find(n->mesh.hub, said->node, &info) && info.error[0];
+
+        if (said->status == 200)
+                json_object_update_missing(node, said->body);
+        else if (!said->status)
+                json_object_set_new(node, "unanswered",
+                                    json_sprintf("%s%s%s", said->why, known ? ": " : "", known ? info.error : ""));
+}
+
+/* What each node says of itself, or why it does not answer. */
 static void add_here(struct node *n, const struct meta_image *image, json_t *nodes)
 {
         struct look_ask *asks = NULL;
@@ -171,8 +183,8 @@ static void add_here(struct node *n, const struct meta_image *image, json_t *nod
                 int32_t id = (int32_t)json_integer_value(json_object_get(node, "id"));
 
                 for (size_t k = 0; k < count; k++)
-                        if (asks[k].node == id && asks[k].status == 200)
-                                json_object_update_missing(node, asks[k].body);
+                        if (asks[k].node == id)
+                                add_said(n, node, &asks[k]);
                 if (id != n->led.node_id)
                         continue;
                 own = json_here(n);
