@@ -169,6 +169,9 @@ class Combined(ClusterCase):
             self.assertEqual([(n["id"], n["roles"], n["state"]) for n in info["nodes"]],
                              [(i, ["controller", "ingest"], "active") for i in (1, 2, 3)])
             self.assertEqual((info["quorum"]["voters"], info["quorum"]["voters_heard"]), (3, 3))
+            for node in info["nodes"]:          # each says it of itself
+                self.assertGreater(node["disk_size_bytes"], 0)
+                self.assertEqual((node["partitions_read_only"], node["damaged_ranges"]), (0, 0))
         self.assertEqual([c["kind"] for c in self.json("controller", "list")["controllers"]], ["voter"] * 3)
 
     def test_a_node_is_killed(self):
@@ -196,6 +199,8 @@ class Combined(ClusterCase):
         self.bad(5, "node", "may-stop", 2, says=("majority", "acks=all", "kept-"))
         self.bad(1, "cluster", "disruption", "acquire", "--node", 2, "--reason", "x", says=("must not stop now",))
         self.good("node", "may-stop", 3)
+        self.assertRegex(self.good("node", "get", 3), r"(?m)^link         from node 1: down\n +last error, .+ ago: .+$")
+        self.assertIn("link         from node 1: up\n", self.good("node", "get", 2))
         self.assertEqual(self.cluster("start").stdout.splitlines()[0], "3 nodes run (1 started)")
         self.eventually(self.healthy)
         for partition in range(3):
