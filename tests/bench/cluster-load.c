@@ -17,7 +17,7 @@
 
 enum {
         TIMEOUT_MS = 30000,
-        TRY_MS = 500,       /* one CreateTopics of 'creates' */
+        TRY_MS = 500, /* one CreateTopics of 'creates' */
         ERROR_MAX = 512,
         SAMPLES_MAX = 1 << 21, /* latencies of one run; beyond, none are kept */
 };
@@ -162,7 +162,7 @@ static void insync(int argc, char **argv)
         rd_kafka_destroy(rk);
 }
 
-static void delete(int argc, char **argv)
+static void delete_topic(int argc, char **argv)
 {
         rd_kafka_t *rk = client(argv[2], rd_kafka_conf_new());
         rd_kafka_DeleteTopic_t *topic = rd_kafka_DeleteTopic_new(argv[3]);
@@ -333,7 +333,7 @@ int main(int argc, char **argv)
                 int args;
                 void (*run)(int argc, char **argv);
         } commands[] = {
-                { "create", 6, create }, { "delete", 4, delete },   { "insync", 5, insync },
+                { "create", 6, create },   { "delete", 4, delete_topic }, { "insync", 5, insync },
                 { "creates", 6, creates }, { "produce", 7, produce },
         };
 
