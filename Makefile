@@ -76,7 +76,7 @@ ROUNDS ?= 3
 bench: all ## the limits, and the speed beside Apache Kafka and a bare floor (45 minutes); PARTS="produce ...", ROUNDS, JSON=FILE
 	@tools/install-deps tools/packages-bench.txt
 	@meson setup --reconfigure $(BUILD) >/dev/null
-	@ninja -C $(BUILD) tests/bench/bench-floor tests/bench/bench-rdkafka
+	@ninja -C $(BUILD) tests/bench/bench-floor tests/bench/bench-rdkafka tests/bench/bench-cluster
 	@/usr/bin/python3 tests/bench/bench.py $(PARTS) --build $(BUILD) --rounds $(ROUNDS) --pictures docs/bench \
 		$(if $(JSON),--json $(JSON))
 

@@ -48,20 +48,31 @@ static void take_role(struct led *led, struct partition *p, const struct meta_pa
                 led->failed = true; /* no memory: said again by led_retry() */
 }
 
-/* Coordinators come and go with leadership, and so does fetching. Any thread. */
-static void on_role(void *arg, struct partition *p)
+/* Coordinators come and go with leadership. Led in another epoch, a partition is read anew: somebody else may have written
+ * in between. Two threads may be here for one partition; what was said last must be what is true, so each looks again after it
+ * has spoken. */
+static void coordinate(struct led *led, struct partition *p)
 {
-        struct led *led = arg;
-        struct partition_view view;
+        struct partition_view said, now;
 
-        partition_view(p, &view);
-        if (is_offsets_topic(str_of(partition_topic_name(p)))) {
-                /* Led in another epoch, it is read anew: somebody else may have written in between. */
-                if (view.role == PARTITION_LEADER && !view.closed)
+        partition_view(p, &now);
+        do {
+                said = now;
+                if (said.role == PARTITION_LEADER && !said.closed)
                         coord_partition_open(led->coord, partition_index(p), p);
                 else
                         coord_partition_close(led->coord, partition_index(p));
-        }
+                partition_view(p, &now);
+        } while (now.role != said.role || now.leader_epoch != said.leader_epoch || now.closed != said.closed);
+}
+
+/* And so does fetching. Any thread. */
+static void on_role(void *arg, struct partition *p)
+{
+        struct led *led = arg;
+
+        if (is_offsets_topic(str_of(partition_topic_name(p))))
+                coordinate(led, p);
         if (led->replicator)
                 replicator_role(led->replicator, p);
 }

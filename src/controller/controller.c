@@ -375,6 +375,7 @@ struct controller *controller_free(struct controller *c)
         observer_close(c->observer);
         loop_free(c->loop);
         controller_memory_fini(&c->memory);
+        controller_abilities_free(c->abilities);
         conf_unref(c->conf);
         pthread_mutex_destroy(&c->lock);
         free(c->cluster_id);

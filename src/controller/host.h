@@ -1,5 +1,5 @@
 /* What the files that host the controller share: controller.c (life, requests in and answers out), active.c (deciding),
- * forward.c (asking the active controller of another node), service.c (askers on other nodes). All of it belongs to the
+ * abilities.c (what other controllers can do), forward.c (asking the active controller of another node), service.c (askers on other nodes). All of it belongs to the
  * controller's loop, but for what says otherwise. */
 #pragma once
 
@@ -8,6 +8,7 @@
 #include "controller/controller.h"
 
 struct controller_forward;
+struct abilities;
 
 #define CONTROLLER_PEER_KEY 10040 /* of the message between nodes that marshal.h describes */
 
@@ -17,9 +18,10 @@ struct controller {
         struct controller_memory memory;
         struct random_source random;
         struct loop *loop;
-        struct quorum *quorum;     /* or */
-        struct observer *observer; /* exactly one of the two */
-        char *cluster_id;          /* configured, or NULL */
+        struct quorum *quorum;       /* or */
+        struct observer *observer;   /* exactly one of the two */
+        char *cluster_id;            /* configured, or NULL */
+        struct abilities *abilities; /* what rules.controllers points into */
         struct meta_publisher publisher;
         struct peer_hub *hub; /* NULL: alone */
 
@@ -75,6 +77,11 @@ void controller_link_lost(struct controller *c, int32_t broker_id);
 void controller_decide(struct controller *c, struct controller_request *rq);
 /* Is the metadata @image that of the cluster that the configuration names, if it does? */
 bool controller_cluster_is_ours(const struct controller *c, const struct meta_image *image);
+
+/* ---- abilities.c ---- */
+
+/* NULL is fine. Returns NULL. */
+struct abilities *controller_abilities_free(struct abilities *a);
 
 /* ---- forward.c ---- */
 

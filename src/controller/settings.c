@@ -12,6 +12,7 @@
 void settings_fini(struct settings *s)
 {
         meta_configs_unref(s->from);
+        meta_configs_unref(s->topic_from);
         *s = (struct settings){ 0 };
 }
 
@@ -56,7 +57,7 @@ int settings_of_topic(struct settings *s, const struct conf *conf, const struct 
                       struct topic_settings *ret)
 {
         struct meta_configs *all = meta_image_configs(image, META_RESOURCE_BROKER, STR_LIT(""));
-        const struct meta_configs *own = meta_image_configs(image, META_RESOURCE_TOPIC, topic);
+        struct meta_configs *own = meta_image_configs(image, META_RESOURCE_TOPIC, topic);
         struct topic_conf now;
         struct conf_pairs pairs;
         struct conf_pair *at;
@@ -66,6 +67,10 @@ int settings_of_topic(struct settings *s, const struct conf *conf, const struct 
                 r = defaults_of(s, conf, all);
                 if (r)
                         return r;
+        }
+        if (own && own == s->topic_from) {
+                *ret = s->topic;
+                return 0;
         }
         now = s->defaults;
         if (own) {
@@ -80,6 +85,11 @@ int settings_of_topic(struct settings *s, const struct conf *conf, const struct 
                 .unclean = now.unclean_leader_election_enable,
                 .relaxed = !now.flush_before_ack,
         };
+        if (own) {
+                meta_configs_unref(s->topic_from);
+                s->topic_from = meta_configs_ref(own);
+                s->topic = *ret;
+        }
         return 0;
 }
 

@@ -12,11 +12,14 @@ struct topic_settings {
         bool relaxed;    /* acknowledges before the flush */
 };
 
-/* What topics have that set nothing, and what that was made from. */
+/* What topics have that set nothing, and what that was made from; and the same of the topic that was asked about last, because
+ * a walk meets its partitions one after the other. */
 struct settings {
         struct meta_configs *from; /* a reference; NULL: nothing is set for all brokers */
         bool known;
         struct topic_conf defaults;
+        struct meta_configs *topic_from; /* a reference; NULL: none */
+        struct topic_settings topic;
 };
 
 void settings_fini(struct settings *s);

@@ -227,6 +227,12 @@ void coord_shard_request(struct coord_shard *s, struct coord_request *rq)
                 coord_request_answer(rq);
                 return;
         }
+        /* What is written waits for the replicas anyway; what is read would be what another coordinator has gone beyond. */
+        if (rq->op == COORD_OFFSET_FETCH && !partition_leads_surely(s->args.partition)) {
+                coord_request_refuse(rq, COORD_E_NOT_COORDINATOR);
+                coord_request_answer(rq);
+                return;
+        }
         coord_actions_init(&acts);
         r = s->args.ops->request(s->machine, rq, shard_now(s), &acts);
         shard_act(s, &acts, r);

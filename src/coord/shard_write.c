@@ -11,6 +11,7 @@ static int outcome_of(int r)
 {
         switch (r) {
         case PARTITION_E_NOT_ENOUGH_REPLICAS:
+        case PARTITION_E_NOT_ENOUGH_AFTER:
                 return COORD_E_NOT_AVAILABLE;
         case PLOG_E_SEGMENT_LIMIT:
                 return COORD_E_TOO_LARGE;

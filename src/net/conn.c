@@ -240,6 +240,7 @@ struct net_conn *net_conn_alloc(struct net_reactor *r, int fd, const struct sock
         c->holds = 1;
         c->reactor = r;
         c->memory = r->server->memory;
+        c->frame_len_max = r->server->cfg.request_len_max;
         c->id = atomic_fetch_add(&r->server->next_conn_id, 1) + 1;
         c->address = *a;
         sock_format(a, c->peer);
@@ -283,6 +284,11 @@ void net_conn_drop(struct net_conn *c, const char *reason)
 {
         loop_assert_here(c->reactor->loop);
         net_conn_close(c, reason, NULL);
+}
+
+void net_conn_limit_frames(struct net_conn *c, size_t len_max)
+{
+        c->frame_len_max = len_max;
 }
 
 int64_t net_conn_alive_ms(const struct net_conn *c)

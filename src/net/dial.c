@@ -31,6 +31,7 @@ int net_dial(struct net_server *s, unsigned reactor, const struct net_dial *d, s
                 return -ENOMEM;
         }
         *c->dial = *d;
+        c->frame_len_max = d->frame_len_max;
         c->listener = "";
         c->slot = d->tls;
         if (s->dial_memory)

@@ -192,7 +192,7 @@ struct net_conn {
 
         /* reading */
         struct iobuf *frame; /* being filled, or complete and not handed over */
-        size_t frame_got;
+        size_t frame_got, frame_len_max;
         int64_t frame_ns;
         struct iobuf *left; /* bytes that were read and not looked at */
         size_t left_at;

@@ -96,10 +96,9 @@ static void on_granted(struct loop *l, struct mail *m)
 
 static void head_check(struct net_conn *c)
 {
-        size_t len_max = c->dial ? c->dial->frame_len_max : c->reactor->server->cfg.request_len_max;
         int32_t len = (int32_t)load_be32(c->head);
 
-        if (len > 0 && (size_t)len <= len_max)
+        if (len > 0 && (size_t)len <= c->frame_len_max)
                 return;
         counter_add(&c->reactor->counters.closed_bad_frame, 1);
         if (len <= 0)

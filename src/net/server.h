@@ -128,6 +128,9 @@ int net_dial(struct net_server *s, unsigned reactor, const struct net_dial *d, s
 /* Send @pieces (copied; count 1..4096) as one frame: net writes the length in front. On @c's reactor, @c outgoing and
  * open. Return: 0; -ENOMEM, -ENOTCONN: nothing is sent and the pieces are still the caller's. */
 int net_conn_send(struct net_conn *c, const struct net_piece *pieces, unsigned pieces_count);
+/* From the next frame on: longer (or negative) lengths close the connection. For those that have yet to say who they
+ * are. On the reactor. */
+void net_conn_limit_frames(struct net_conn *c, size_t len_max);
 /* When the peer was last seen to be alive, on the clock of loop_now_ms(): it sent bytes, or took some when it had
  * taken none for a while. (Bytes that vanish in the kernel's buffers say nothing.) On the reactor. */
 int64_t net_conn_alive_ms(const struct net_conn *c);

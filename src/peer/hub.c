@@ -117,7 +117,9 @@ int peer_hub_new(const struct peer_conf *conf, struct peer_hub **ret_hub)
                 return -EINVAL;
         if (conf->cluster_id.len)
                 memcpy(h->cluster_id, conf->cluster_id.p, conf->cluster_id.len);
-        r = server_new(h);
+        r = conf->pool ? iopool_new(1, &h->names) : 0;
+        if (!r)
+                r = server_new(h);
         if (r)
                 return r;
         *ret_hub = TAKE_PTR(h);
@@ -214,6 +216,7 @@ struct peer_hub *peer_hub_free(struct peer_hub *h)
         for (unsigned i = 0; i < h->conf.reactors_count; i++)
                 ilist_for_each (in, &h->reactors[i].ins, struct peer_in, link)
                         peer_in_free(in);
+        iopool_free(h->names);
         net_server_free(h->server);
         peer_nodes_free(h);
         pthread_mutex_destroy(&h->lock);

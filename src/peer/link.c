@@ -160,6 +160,7 @@ static void link_up(struct peer_link *l)
 {
         loop_timer_stop(&l->timer);
         l->state = LINK_UP;
+        net_conn_limit_frames(l->conn, l->hub->conf.frame_len_max);
         l->refused = l->probing = false;
         l->up_ms = loop_now_ms(l->loop);
         peer_node_note_hello(l->hub, &l->them);
@@ -279,7 +280,7 @@ static void link_dial(struct peer_link *l)
 {
         struct net_dial d = { .address = l->resolved[l->attempts++ % l->resolved_count],
                               .tls = l->hub->conf.tls,
-                              .frame_len_max = l->hub->conf.frame_len_max,
+                              .frame_len_max = PEER_HELLO_LEN_MAX,
                               .open = on_open,
                               .frame = on_frame,
                               .close = on_close,
@@ -306,7 +307,7 @@ static void link_resolved(struct peer_link *l, int r)
 {
         char why[PEER_TEXT_SIZE];
 
-        if (!r) {
+        if (!r || (r == -EAGAIN && l->resolved_count)) { /* where it was before is better than nowhere */
                 link_dial(l);
                 return;
         }
@@ -359,6 +360,8 @@ static void link_begin(struct peer_link *l)
 
         assert(l->state == LINK_IDLE && !l->conn);
         pthread_mutex_lock(&l->hub->lock);
+        if (strcmp(l->address, l->node->address))
+                l->resolved_count = 0;
         memcpy(l->address, l->node->address, sizeof l->address);
         pthread_mutex_unlock(&l->hub->lock);
         if (!*l->address) {
@@ -368,13 +371,13 @@ static void link_begin(struct peer_link *l)
         l->state = LINK_RESOLVE;
         l->stale = false;
         r = look_up(l, true);
-        if (r != -EINVAL || !l->hub->conf.pool) {
+        if (r != -EINVAL || !l->hub->names) {
                 link_resolved(l, r);
                 return;
         }
         l->resolving = true;
         l->resolve = (struct io_job){ .run = resolve_run, .done = resolve_done, .reply_loop = l->loop };
-        iopool_submit(l->hub->conf.pool, &l->resolve);
+        iopool_submit(l->hub->names, &l->resolve);
 }
 
 void peer_link_want(struct peer_link *l)

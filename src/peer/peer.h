@@ -213,7 +213,7 @@ struct peer_conf {
         /* borrowed for the hub's life; NULL: plaintext, for tests and closed networks. The node id is then what hello
          * claims */
         struct tls_slot *tls;
-        /* looks names up, reads cold file pieces; NULL: addresses are numbers, files are sent as they are */
+        /* reads cold file pieces; NULL: addresses are numbers, files are sent as they are */
         struct iopool *pool;
         unsigned reactors_count;    /* 0: 1 */
         size_t memory_max;          /* bytes of requests being read or in work, and as many of answers; 0: 128 MiB */

@@ -14,6 +14,7 @@ enum {
         PEER_REQUEST_HEAD_LEN = 8, /* key, version, correlation id */
         PEER_ANSWER_HEAD_LEN = 6,  /* correlation id, status */
         PEER_NODES_MAX = 4096,     /* twenty times the largest cluster that is thought of */
+        PEER_HELLO_LEN_MAX = 4096, /* of a frame of somebody who is not known yet */
         PEER_SERVICES_MAX = 64,
         PEER_WATCHES_MAX = 8,
         /* Calls of one connection that are sent and not answered; the others wait here. The serving side reads on as
@@ -154,6 +155,7 @@ struct peer_hub {
         char *listen, *program;
         struct uuid incarnation;
         struct net_server *server;
+        struct iopool *names; /* one thread: a name service that does not answer must not hold up what syncs a disk */
         struct peer_service services[PEER_SERVICES_MAX];
         unsigned services_count;
         struct peer_watch watches[PEER_WATCHES_MAX];

@@ -206,6 +206,7 @@ static void on_hello(struct peer_hub *h, struct peer_request *rq)
                 refuse_hello(rq, &us, why);
         } else {
                 in->greeted = true;
+                net_conn_limit_frames(rq->net.conn, h->conf.frame_len_max);
                 answer_hello(rq, &us, "");
         }
 }
@@ -245,6 +246,7 @@ void peer_in_open(void *hub, struct net_conn *c)
         in->proven = peer_proven(c, h->conf.tls);
         ilist_init(&in->requests);
         ilist_push_back(&h->reactors[net_conn_reactor(c)].ins, &in->link);
+        net_conn_limit_frames(c, PEER_HELLO_LEN_MAX);
         net_conn_set_user(c, in);
 }
 

@@ -152,7 +152,6 @@ int quorum_open_log(struct quorum_opening *o, bool is_new)
         q->restore.cut_term = qlog_prev_term(q->log);
         q->restore.last_index = q->last_index;
         q->restore.commit_index = q->stored_index;
-        q->vote.term = MAX2(q->vote.term, qlog_last_term(q->log));
         return 0;
 }
 

@@ -325,6 +325,17 @@ int partition_check_read(struct partition *p, int32_t current_leader_epoch)
         return check(p, current_leader_epoch, true);
 }
 
+bool partition_leads_surely(struct partition *p)
+{
+        bool surely;
+
+        pthread_mutex_lock(&p->lock);
+        surely = !p->closed && p->role == PARTITION_LEADER &&
+                 (p->insync.count <= 1 || partition_has_lease(p, clock_mono_ms()));
+        pthread_mutex_unlock(&p->lock);
+        return surely;
+}
+
 /* ---- appending ---- */
 
 /* With the lock. */

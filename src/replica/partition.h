@@ -126,6 +126,8 @@ void partition_view(struct partition *p, struct partition_view *ret);
 int partition_check_epoch(struct partition *p, int32_t current_leader_epoch);
 /* The same for who may also read from a follower (KIP-392). */
 int partition_check_read(struct partition *p, int32_t current_leader_epoch);
+/* This node leads, and nobody else can have been elected by this moment: what it knows is the newest. */
+bool partition_leads_surely(struct partition *p);
 
 /* An in-sync follower that a consumer at @offset may read from: it holds all below the high watermark. */
 struct partition_reader {

@@ -140,7 +140,7 @@ static void hubs_begin(struct tls_slot *one, struct tls_slot *two)
         struct peer_conf b = { .node = 2, .program = "bench", .tls = two, .listen = "127.0.0.1:0" };
         struct peer_service s = { .key = KEY, .request = serve };
         char address[64];
-        uint16_t port;
+        uint16_t port = 0;
 
         a.directory.b[0] = 1;
         b.directory.b[0] = 2;

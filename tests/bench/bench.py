@@ -8,12 +8,13 @@ import time
 from pathlib import Path
 
 from limits import Limits
+from replicated import Replicated
 from report import machine_line, write_json
 from speed import Speed
 from starts import Starts
 from workloads import PARTS
 
-ALL = ("limits", "starts", *PARTS, "clients")
+ALL = ("limits", "starts", *PARTS, "clients", "replicated")
 HERE = Path(__file__).resolve().parent
 
 
@@ -97,6 +98,12 @@ class Run:
         self.show(speed.tables(), speed.pictures(), speed.idle_table())
         self.data["speed"] = speed.data()
 
+    def replicated(self, jars):
+        replicated = Replicated(self.build, jars, self.work / "replicated", self.args.rounds, say)
+        replicated.run()
+        self.show({"replicated": replicated.table()})
+        self.data["replicated"] = replicated.data()
+
     def run(self):
         parts = set(self.args.parts)
         jars = None if self.args.without_kafka or parts == {"limits"} else kafka_jars(self.build)
@@ -104,8 +111,10 @@ class Run:
             self.limits()
         if "starts" in parts:
             self.starts(jars)
-        if parts - {"limits", "starts"}:
+        if parts - {"limits", "starts", "replicated"}:
             self.speed(jars)
+        if "replicated" in parts:
+            self.replicated(jars)
 
 
 def main():

@@ -133,8 +133,9 @@ class Server:
 class Chronikd(Server):
     name = "chronikd"
 
-    def __init__(self, program, data, *settings):
+    def __init__(self, program, data, *settings, port=None):
         self.port, self.admin = free_ports(2)
+        self.port = port or self.port
         self.data = Path(data)
         command = [program, "--data-dir", data, "--kafka", f"127.0.0.1:{self.port}",
                    "--admin", f"127.0.0.1:{self.admin}"]
@@ -183,30 +184,37 @@ KAFKA_FLAGS = ["-Xmx1G", "-Xms1G", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMil
                "-XX:InitiatingHeapOccupancyPercent=35", "-XX:+ExplicitGCInvokesConcurrent", "-Djava.awt.headless=true"]
 
 
+KAFKA_ALONE = """\
+offsets.topic.replication.factor=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+"""
+
+
 class Kafka(Server):
-    """Apache Kafka from its jars: one KRaft node, both roles, its defaults but for addresses and replication factors."""
+    """Apache Kafka from its jars: one KRaft node, both roles, its defaults but for addresses and @properties. @number and
+    @controllers ({number: port}) are for one of several."""
 
     name = "kafka"
 
-    def __init__(self, jars, load_program, folder):
+    def __init__(self, jars, load_program, folder, number=1, controllers=None, properties=KAFKA_ALONE):
         self.folder, self.jars, self.load_program = Path(folder), Path(jars), load_program
         self.port, self.controller_port = free_ports(2)
+        controllers = controllers or {number: self.controller_port}
+        self.controller_port = controllers[number]
         self.folder.mkdir()
         self.data = self.folder / "data"
         self.properties = self.folder / "server.properties"
         self.properties.write_text(f"""\
 process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{self.controller_port}
+node.id={number}
+controller.quorum.voters={",".join(f"{n}@127.0.0.1:{port}" for n, port in controllers.items())}
 listeners=PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self.controller_port}
 advertised.listeners=PLAINTEXT://127.0.0.1:{self.port}
 controller.listener.names=CONTROLLER
 log.dirs={self.data}
 log.segment.delete.delay.ms=1000
-offsets.topic.replication.factor=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-""")
+{properties}""")
         super().__init__(self.java(KAFKA_FLAGS, "kafka.Kafka", self.properties), b"", self.folder / "log")
 
     def java(self, flags, main, *args):

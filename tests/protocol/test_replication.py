@@ -19,6 +19,10 @@ class Replication(ClusterCase):
                              **({"rack_id": rack_id} if version >= 11 else {}))
         return answer, answer["responses"][0]["partitions"][0]
 
+    def read_at(self, node, topic, offset=0):
+        """Fetch at a node as a consumer in its rack does; returns the partition's answer."""
+        return self.fetch_topic(self.client(node), topic, offset=offset, rack_id=f"rack-{node}")[1]
+
     def test_acknowledged_by_all(self):
         """acks=all: what is acknowledged is on every replica in sync, and any of them may lead."""
         topic = self.replicated((1, 2, 3), min_insync_replicas=2)
@@ -26,9 +30,9 @@ class Replication(ClusterCase):
         for i in range(20):
             self.assertError(self.produce(client, topic, [b"value %d" % i])["error_code"], ERR.NONE)
         for node in (2, 3):
-            self.wait_until(lambda node=node: self.fetch_topic(self.client(node), topic, offset=0)[1]["high_watermark"] == 20,
+            self.wait_until(lambda node=node: self.read_at(node, topic)["high_watermark"] == 20,
                             f"node {node} does not learn the high watermark")
-            _, answer = self.fetch_topic(self.client(node), topic, offset=0)
+            answer = self.read_at(node, topic)
             self.assertEqual([r.value for b in records.parse(answer["records"]) for r in b.records],
                              [b"value %d" % i for i in range(20)])
 
@@ -50,25 +54,25 @@ class Replication(ClusterCase):
         self.assertEqual(self.stored(topic), [])
 
     def test_fetch_from_a_follower(self):
-        """KIP-392: version 11 and later may read from a follower, older ones are sent to the leader."""
+        """KIP-392: who says where it stands (version 11 and later) may read from a follower; others are sent to the leader."""
         topic = self.replicated((1, 2, 3))
         self.produce(self.client(), topic, [b"value"])
-        self.wait_until(lambda: self.fetch_topic(self.client(3), topic)[1]["high_watermark"] == 1, "no watermark")
+        self.wait_until(lambda: self.read_at(3, topic)["high_watermark"] == 1, "no watermark")
         for version in (4, 10, 11, 12, 13, 16, 17):
-            whole, answer = self.fetch_topic(self.client(3), topic, version)
-            if version < 11:
-                self.assertError(answer["error_code"], ERR.NOT_LEADER_OR_FOLLOWER)
-                continue
-            self.assertError(answer["error_code"], ERR.NONE)
-            self.assertEqual(records.parse(answer["records"])[0].records[0].value, b"value")
-        _, answer = self.fetch_topic(self.client(3), topic, offset=99)
-        self.assertError(answer["error_code"], ERR.OFFSET_OUT_OF_RANGE)
+            for rack in ("", "rack-3"):
+                _, answer = self.fetch_topic(self.client(3), topic, version, rack_id=rack)
+                if version < 11 or not rack:
+                    self.assertError(answer["error_code"], ERR.NOT_LEADER_OR_FOLLOWER)
+                    continue
+                self.assertError(answer["error_code"], ERR.NONE)
+                self.assertEqual(records.parse(answer["records"])[0].records[0].value, b"value")
+        self.assertError(self.read_at(3, topic, offset=99)["error_code"], ERR.OFFSET_OUT_OF_RANGE)
 
     def test_a_follower_waits_for_data(self):
         """A long poll at a follower is answered when the high watermark that it knows moves."""
         topic = self.replicated((1, 2, 3))
         client = self.client(2)
-        client.send("Fetch", 12, max_wait_ms=20000, min_bytes=1, max_bytes=1 << 20, topics=[
+        client.send("Fetch", 12, rack_id="rack-2", max_wait_ms=20000, min_bytes=1, max_bytes=1 << 20, topics=[
             {"topic": topic, "partitions": [{"partition": 0, "fetch_offset": 0, "partition_max_bytes": 1 << 20}]}])
         time.sleep(0.2)
         begin = time.monotonic()
@@ -131,7 +135,7 @@ class Replication(ClusterCase):
         answer = self.client(1).call("DeleteRecords", 2, **ask)["topics"][0]["partitions"][0]
         self.assertError(answer["error_code"], ERR.NONE)
         for node in (2, 3):
-            self.wait_until(lambda node=node: self.fetch_topic(self.client(node), topic, offset=8)[1]["log_start_offset"] == 6,
+            self.wait_until(lambda node=node: self.read_at(node, topic, offset=8)["log_start_offset"] == 6,
                             f"node {node}: its log does not begin at 6")
 
 
@@ -148,7 +152,7 @@ class Replication(ClusterCase):
         self.wait_isr(topic, {1, 3})
         self.assertEqual(set(self.state(topic)["replica_nodes"]), {1, 3})
         self.wait_until(lambda: not folder.exists(), f"{folder} does not go")
-        self.wait_until(lambda: self.fetch_topic(self.client(3), topic)[1]["high_watermark"] == 10, "node 3 has not all")
+        self.wait_until(lambda: self.read_at(3, topic)["high_watermark"] == 10, "node 3 has not all")
         _, answer = self.fetch_topic(self.client(2), topic)
         self.assertError(answer["error_code"], ERR.NOT_LEADER_OR_FOLLOWER)
 
@@ -200,7 +204,7 @@ class Failover(ClusterCase):
         self.wait_until(lambda: self.produce(self.client(leader), topic, [b"after"])["error_code"] == 0, "not taken", 30)
         self.nodes[2].start()
         self.wait_isr(topic, {1, 2, 3})
-        _, answer = None, self.fetch(self.client(3), topic)
+        answer = self.fetch(self.client(3), topic, rack_id="rack-3")
         self.assertError(answer["error_code"], ERR.NONE)
         values = [r.value for b in records.parse(answer["records"]) for r in b.records]
         self.assertEqual(values[:50], [b"before %d" % i for i in range(50)])

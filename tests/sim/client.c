@@ -259,11 +259,22 @@ static void learn(struct client *c, const struct history_topic *t, const struct 
                 for (int32_t k = 0; k < topic->partitions_count; k++) {
                         const struct metadata_response_partition *p = &topic->partitions[k];
                         int node = p->leader_id - 1;
+                        unsigned number;
 
-                        if (p->partition_index < t->parts_count && node >= 0 && node < (int)nodes_count)
-                                c->leaders[t->parts[p->partition_index].number] = node;
+                        if (p->partition_index >= t->parts_count || node < 0 || node >= (int)nodes_count)
+                                continue;
+                        number = t->parts[p->partition_index].number;
+                        c->leaders[number] = node;
+                        c->replicas[number] = 0;
+                        for (int32_t n = 0; n < p->replica_nodes_count; n++)
+                                c->replicas[number] |= 1u << (p->replica_nodes[n] - 1);
                 }
         }
+}
+
+bool client_is_replica(const struct client *c, const struct history_part *p, int node)
+{
+        return c->replicas[p->number] & 1u << node;
 }
 
 int client_leader(struct client *c, struct history_part *p)

@@ -16,14 +16,15 @@ struct client {
         struct chance chance;
         int fds[NODES_MAX]; /* -1: not connected */
         int32_t correlation;
-        int leaders[CLIENT_PARTS_MAX]; /* by history_part.number: subscript of the node; -1: not known */
+        int leaders[CLIENT_PARTS_MAX];       /* by history_part.number: subscript of the node; -1: not known */
+        unsigned replicas[CLIENT_PARTS_MAX]; /* likewise; bits */
         int64_t timeout_ns;
 };
 
 /* What the clients have met with. */
 struct client_counts {
         uint64_t calls, failed, timed_out, produced, produce_errors, fetches, reads_over, commits, joins, rejoins,
-                created, deleted, reinits;
+                created, deleted, reinits, moves;
         uint64_t errors[200]; /* by Kafka's code */
 };
 extern struct client_counts client_counts;
@@ -81,6 +82,7 @@ struct client_reader {
         int64_t at;          /* offset to be read next */
         int64_t high, start; /* as the node said last */
         uint64_t losses;
+        bool at_replica; /* a follower may answer */
 };
 
 /* Read what comes next, wait for it up to @max_wait_ms. Return: Kafka's code; -1: no answer. */
@@ -96,12 +98,16 @@ void client_start_producer(unsigned number, struct history_topic *t);
 void client_start_consumer(unsigned number, struct history_part *p);
 void client_start_group(const char *group, struct history_topic *t, unsigned members);
 void client_start_admin(unsigned number);
+void client_start_mover(void);
 
 /* ---- what the world asks for; on its fiber ---- */
 
 /* Create the topics of the history, trying until it is done. */
 void client_create_topics(struct client *c, int16_t replicas);
-/* Read everything of a partition, and compare. False: not possible before @until_ns. */
-bool client_read_all(struct client *c, struct history_part *p, int64_t until_ns);
+/* Read everything of a partition, and compare; from @replica (subscript of a node; -1: its leader) as far as the leader has it.
+ * False: not possible before @until_ns. */
+bool client_read_all(struct client *c, struct history_part *p, int replica, int64_t until_ns);
+/* As the metadata said when this client asked for the leader. */
+bool client_is_replica(const struct client *c, const struct history_part *p, int node);
 /* Committed offsets are what they should be. */
 void client_check_groups(struct client *c);

@@ -173,6 +173,8 @@ static bool fetch_committed(struct client *c, int node, struct group *g, int32_t
                 return false;
         }
         *ret_offset = rs.topics[0].partitions[0].committed_offset;
+        world_say("%s: %s-%d of group %s is committed up to %lld, says node %d", c->name, g->topic->name, k, g->name,
+                  (long long)*ret_offset, node + 1);
         snprintf(what, sizeof what, "group %s, %s-%d", g->name, g->topic->name, k);
         history_committed(&g->commits[k], acked, *ret_offset, what);
         return true;
@@ -209,6 +211,8 @@ static int commit(struct member *m, int32_t k)
                 m->id[0] = '\0';
         r = looked_at(m, "OffsetCommit", r ? -1 : rs.topics[0].partitions[0].error_code);
         if (!r) {
+                world_say("%s: %s-%d committed up to %lld at node %d, generation %d", m->client->name,
+                          m->group->topic->name, k, (long long)offset, m->node + 1, m->generation);
                 c->acked = MAX2(c->acked, offset);
                 client_counts.commits++;
         }

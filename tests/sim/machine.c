@@ -52,8 +52,7 @@ struct machine *machine_new(const char *name, bool with_disk)
         if (with_disk)
                 m->disk = disk_new(chance_u64(&sim_chance));
         m->base_mono_ns = SECOND * (1 + chance_below(&sim_chance, 1000));
-        m->sync_ns = SYNC_NS;
-        m->read_ns = READ_NS;
+        machine_set_disk(m, 0, 0);
         disk_hooks = (struct disk_hooks){ .pause = on_pause, .close_other = network_close, .died = on_died };
         return machines[count++] = m;
 }
@@ -215,6 +214,12 @@ int64_t machine_when(const struct machine *m, int64_t mono_ns)
         if (left <= 0)
                 return sim_now();
         return sim_now() + left - left / 1000000 * m->drift_ppm + (m->drift_ppm ? left / 1000000 + MS : 0);
+}
+
+void machine_set_disk(struct machine *m, int64_t sync_ns, int64_t read_ns)
+{
+        m->sync_ns = sync_ns ? sync_ns : SYNC_NS;
+        m->read_ns = read_ns ? read_ns : READ_NS;
 }
 
 void machine_set_drift(struct machine *m, int32_t ppm)

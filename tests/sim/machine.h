@@ -55,6 +55,8 @@ void machine_cut_power(struct machine *m);
 /* SIGSTOP and SIGCONT. */
 void machine_stop(struct machine *m);
 void machine_continue(struct machine *m);
+/* How long its disk takes from now on, about; 0: as at first. */
+void machine_set_disk(struct machine *m, int64_t sync_ns, int64_t read_ns);
 /* Its clock runs faster by @ppm from now on; the wall clock jumps by @ms. */
 void machine_set_drift(struct machine *m, int32_t ppm);
 void machine_jump(struct machine *m, int64_t ms);

@@ -15,7 +15,6 @@ static struct chance chance;
 static bool over;
 static unsigned running;
 static int64_t pace_ns;
-static unsigned weights[16];
 
 static struct node_host *some_node(void)
 {
@@ -54,6 +53,16 @@ static void cut_power(struct node_host *h)
         world_say("power of %s", h->machine->name);
         history_loss();
         machine_cut_power(h->machine);
+}
+
+static void cut_power_of_all(struct node_host *h)
+{
+        (void)h;
+        nemesis_counts.blackouts++;
+        world_say("power of all nodes");
+        history_loss();
+        for (unsigned i = 0; i < nodes_count; i++)
+                machine_cut_power(nodes[i].machine);
 }
 
 static void set_crash(void *arg)
@@ -122,6 +131,27 @@ static void cut(struct node_host *h)
         world_say("heal %s %s", h->machine->name, other->name);
 }
 
+/* Cut off from the other nodes, in one direction or both, while clients reach it. */
+static void isolate(struct node_host *h)
+{
+        bool from = !chance_one_in(&chance, 3), to = !from || chance_one_in(&chance, 2);
+
+        nemesis_counts.isolations++;
+        world_say("isolate %s%s%s", from ? "" : ">", h->machine->name, to ? "" : ">");
+        for (unsigned i = 0; i < nodes_count; i++) {
+                if (&nodes[i] == h)
+                        continue;
+                network_cut(h->machine, nodes[i].machine, from);
+                network_cut(nodes[i].machine, h->machine, to);
+        }
+        wait_up_to(SECOND * 15);
+        for (unsigned i = 0; i < nodes_count; i++) {
+                network_cut(h->machine, nodes[i].machine, false);
+                network_cut(nodes[i].machine, h->machine, false);
+        }
+        world_say("heal %s", h->machine->name);
+}
+
 static void reset(struct node_host *h)
 {
         nemesis_counts.resets += network_reset_one(h->machine);
@@ -140,15 +170,13 @@ static void slow_network(struct node_host *h)
 
 static void slow_disk(struct node_host *h)
 {
-        int64_t sync_ns = h->machine->sync_ns, read_ns = h->machine->read_ns;
+        int64_t sync_ns = MS * (int64_t)(5 + chance_below(&chance, chance_one_in(&chance, 3) ? 2000 : 50));
 
         nemesis_counts.slow_disks++;
         world_say("slow disk of %s", h->machine->name);
-        h->machine->sync_ns = MS * (int64_t)(5 + chance_below(&chance, chance_one_in(&chance, 3) ? 2000 : 50));
-        h->machine->read_ns = MS * (int64_t)(1 + chance_below(&chance, 20));
+        machine_set_disk(h->machine, sync_ns, MS * (int64_t)(1 + chance_below(&chance, 20)));
         wait_up_to(SECOND * 15);
-        h->machine->sync_ns = sync_ns;
-        h->machine->read_ns = read_ns;
+        machine_set_disk(h->machine, 0, 0);
 }
 
 static void fail_sync(void *arg)
@@ -184,6 +212,16 @@ static void failing_disk(struct node_host *h, bool in_sync)
         else
                 stop_in_order(h);
         history_unsure(false);
+}
+
+static void fail_sync_of(struct node_host *h)
+{
+        failing_disk(h, true);
+}
+
+static void fail_write_of(struct node_host *h)
+{
+        failing_disk(h, false);
 }
 
 static void fill(void *arg)
@@ -226,6 +264,14 @@ static void drift(struct node_host *h)
 
 /* ---- one at a time ---- */
 
+/* The last two are for several nodes. */
+enum { KINDS_ALONE = 14 };
+static void (*const kinds[])(struct node_host *h) = {
+        kill_process, cut_power,    crash_in_write, stop_in_order, pause_process, cut,   reset,   slow_network,
+        slow_disk,    fail_sync_of, fail_write_of,  full_disk,     jump,          drift, isolate, cut_power_of_all,
+};
+static unsigned weights[ARRAY_LEN(kinds)];
+
 static void once(void *arg)
 {
         struct node_host *h = some_node();
@@ -237,52 +283,7 @@ static void once(void *arg)
         pick = chance_below(&chance, sum);
         while (pick >= weights[kind])
                 pick -= weights[kind++];
-        switch (kind) {
-        case 0:
-                kill_process(h);
-                break;
-        case 1:
-                cut_power(h);
-                break;
-        case 2:
-                crash_in_write(h);
-                break;
-        case 3:
-                stop_in_order(h);
-                break;
-        case 4:
-                pause_process(h);
-                break;
-        case 5:
-                cut(h);
-                break;
-        case 6:
-                reset(h);
-                break;
-        case 7:
-                slow_network(h);
-                break;
-        case 8:
-                slow_disk(h);
-                break;
-        case 9:
-                failing_disk(h, true);
-                break;
-        case 10:
-                failing_disk(h, false);
-                break;
-        case 11:
-                full_disk(h);
-                break;
-        case 12:
-                jump(h);
-                break;
-        case 13:
-                drift(h);
-                break;
-        default:
-                break;
-        }
+        kinds[kind](h);
         running--;
 }
 
@@ -305,9 +306,9 @@ void nemesis_start(struct machine *world, uint64_t seed)
 {
         chance.state = seed;
         /* Each run has things of its own that happen more often or not at all. */
-        for (int i = 0; i < 14; i++)
+        for (unsigned i = 0; i < (nodes_count > 1 ? ARRAY_LEN(kinds) : KINDS_ALONE); i++)
                 weights[i] = chance_one_in(&chance, 3) ? 0 : 1 + chance_below(&chance, 8);
-        weights[13] += 1;
+        weights[0] += 1; /* so that something happens */
         pace_ns = SECOND * (2 + chance_below(&chance, 30));
         fiber_start(world, "nemesis", go_on, world);
 }
@@ -326,6 +327,7 @@ void nemesis_stop(void)
                 with_disk(nodes[i].machine, set_crash, &none);
                 with_disk(nodes[i].machine, fail_none, NULL);
                 with_disk(nodes[i].machine, fill, &full);
+                machine_set_disk(nodes[i].machine, 0, 0);
                 nodes[i].is_wanted = true;
         }
 }

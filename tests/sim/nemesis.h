@@ -4,8 +4,8 @@
 #include "nodes.h"
 
 struct nemesis_counts {
-        uint64_t kills, power_cuts, crashes_in_write, stops, pauses, cuts, one_way_cuts, resets, slow_disks,
-                slow_networks, sync_fails, write_fails, full_disks, jumps, drifts;
+        uint64_t kills, power_cuts, crashes_in_write, stops, pauses, cuts, one_way_cuts, isolations, blackouts, resets,
+                slow_disks, slow_networks, sync_fails, write_fails, full_disks, jumps, drifts;
 };
 extern struct nemesis_counts nemesis_counts;
 

@@ -28,13 +28,13 @@ struct node *world_leader(void)
 /* One that leads, or believes so. */
 static struct node *any_leader(void)
 {
-        struct node *n = any_node();
-        struct raft_status s;
+        struct node *found = NULL;
+        uint32_t count = 0;
 
-        if (!n->is_alive || chance_one_in(&w.chance, 2))
-                return world_leader();
-        raft_status(n->core, &s);
-        return s.role == RAFT_LEADER ? n : world_leader();
+        for (uint32_t i = 0; i < w.nodes_used; i++)
+                if (w.nodes[i].is_alive && w.nodes[i].role == RAFT_LEADER && chance_one_in(&w.chance, ++count))
+                        found = &w.nodes[i];
+        return found;
 }
 
 /* ---- how bad it is ---- */
@@ -42,11 +42,21 @@ static struct node *any_leader(void)
 void trouble_init(void)
 {
         static const uint32_t usual[TROUBLES] = {
-                [TROUBLE_CRASH] = 20,    [TROUBLE_CRASH_ALL] = 1,      [TROUBLE_SPLIT] = 8,
-                [TROUBLE_ONE_WAY] = 8,   [TROUBLE_ISOLATE_LEADER] = 8, [TROUBLE_HEAL] = 25,
-                [TROUBLE_SLOW_DISK] = 8, [TROUBLE_CLOCK] = 4,          [TROUBLE_ADD] = 20,
-                [TROUBLE_REMOVE] = 16,   [TROUBLE_RESTATE] = 4,        [TROUBLE_TRANSFER] = 10,
-                [TROUBLE_STORE] = 25,    [TROUBLE_WIPE] = 6,           [TROUBLE_UNREACHABLE] = 4,
+                [TROUBLE_CRASH] = 14,
+                [TROUBLE_CRASH_ALL] = 1,
+                [TROUBLE_SPLIT] = 8,
+                [TROUBLE_ONE_WAY] = 12,
+                [TROUBLE_ISOLATE_LEADER] = 24,
+                [TROUBLE_HEAL] = 4,
+                [TROUBLE_SLOW_DISK] = 8,
+                [TROUBLE_CLOCK] = 4,
+                [TROUBLE_ADD] = 20,
+                [TROUBLE_REMOVE] = 16,
+                [TROUBLE_RESTATE] = 4,
+                [TROUBLE_TRANSFER] = 10,
+                [TROUBLE_STORE] = 25,
+                [TROUBLE_WIPE] = 6,
+                [TROUBLE_UNREACHABLE] = 4,
         };
         static const uint32_t losses[] = { 0, 0, 100, 20, 5 }, lates[] = { 0, 50, 20, 8 };
 
@@ -61,19 +71,30 @@ void trouble_init(void)
         w.double_one_in = chance_one_in(&w.chance, 2) ? 0 : 10;
         w.late_one_in = lates[chance_below(&w.chance, ARRAY_LEN(lates))];
         w.clocks_jump = chance_one_in(&w.chance, 3);
-        w.trouble_us = 10000 << chance_below(&w.chance, 6);
+        w.trouble_us = (uint32_t)w.options.election_ms * 125 << chance_below(&w.chance, 6);
         for (int i = 0; i < TROUBLES; i++)
                 w.weights[i] = chance_one_in(&w.chance, 3) ? usual[i] * chance_below(&w.chance, 5) : usual[i];
-        w.weights[TROUBLE_HEAL] = usual[TROUBLE_HEAL];
 }
 
 /* ---- the network ---- */
+
+void trouble_heal(void)
+{
+        memset(w.blocked, 0, sizeof w.blocked);
+}
+
+/* A cut lasts as long as no election takes, or some. */
+static void plan_healing(void)
+{
+        counted.partitions++;
+        world_plan(chance_below(&w.chance, 6000 * (uint64_t)w.options.election_ms), HAPPENS_HEALING, NULL);
+}
 
 static void split(void)
 {
         uint32_t side = (uint32_t)chance_u64(&w.chance);
 
-        counted.partitions++;
+        plan_healing();
         for (uint32_t i = 0; i < NODES; i++)
                 for (uint32_t j = 0; j < NODES; j++)
                         w.blocked[i][j] = ((side >> i) & 1) != ((side >> j) & 1);
@@ -83,7 +104,7 @@ static void one_way(void)
 {
         uint32_t i = any_node()->slot, j = any_node()->slot;
 
-        counted.partitions++;
+        plan_healing();
         if (chance_one_in(&w.chance, 2))
                 w.blocked[i][j] = true;
         else
@@ -97,7 +118,7 @@ static void isolate_leader(void)
 
         if (!n)
                 return;
-        counted.partitions++;
+        plan_healing();
         for (uint32_t j = 0; j < NODES; j++)
                 w.blocked[n->slot][j] = w.blocked[j][n->slot] = true;
 }
@@ -283,7 +304,7 @@ void trouble_make(void)
                 isolate_leader();
                 break;
         case TROUBLE_HEAL:
-                memset(w.blocked, 0, sizeof w.blocked);
+                trouble_heal();
                 break;
         case TROUBLE_SLOW_DISK:
                 n->is_slow = !n->is_slow;
@@ -324,7 +345,7 @@ void trouble_calm(void)
 {
         trace("---- calm");
         w.is_calm = true;
-        memset(w.blocked, 0, sizeof w.blocked);
+        trouble_heal();
         for (uint32_t i = 0; i < w.nodes_used; i++) {
                 struct node *n = &w.nodes[i];
 

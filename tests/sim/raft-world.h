@@ -92,6 +92,7 @@ enum happening_type {
         HAPPENS_RESTART,
         HAPPENS_PROPOSAL,
         HAPPENS_TROUBLE,
+        HAPPENS_HEALING,
 };
 
 /* Something that will happen; ordered by time, then by when it was decided. */
@@ -294,6 +295,7 @@ void check_applied(const struct node *n, int64_t index);
 
 void trouble_init(void);
 void trouble_make(void); /* one */
+void trouble_heal(void); /* all links */
 void trouble_propose(void);
 /* Heal everything; then a leader must be found and proposals must be committed everywhere. */
 void trouble_calm(void);

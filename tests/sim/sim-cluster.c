@@ -35,6 +35,7 @@ static int64_t env(const char *name, int64_t otherwise)
 
 static void violated(const char *text)
 {
+        nodes_say();
         world_fail("%s", text);
 }
 
@@ -53,12 +54,31 @@ static void start_clients(struct chance *c)
         client_start_group("readers", &history_topics[0], 1 + chance_below(c, 3));
         client_start_group("others", &history_topics[2], 1 + chance_below(c, 2));
         client_start_admin(0);
+        if (nodes_count > 1 && chance_one_in(c, 2))
+                client_start_mover();
 }
 
 static void wait_ready(const char *when)
 {
-        if (!nodes_wait_ready(SECOND * GIVE_UP_S))
-                world_fail("%s: a node is not ready", when);
+        if (nodes_wait_ready(SECOND * GIVE_UP_S))
+                return;
+        nodes_say();
+        for (unsigned i = 0; i < nodes_count; i++)
+                if (!nodes[i].is_ready)
+                        world_fail("%s: %s is not ready", when, nodes[i].machine->name);
+}
+
+/* At its leader, and at every other node that has it. */
+static void check_part(struct client *c, struct history_part *p, const char *when)
+{
+        for (int node = -1; node < (int)nodes_count; node++) {
+                if (node >= 0 && (nodes_count == 1 || !client_is_replica(c, p, node)))
+                        continue;
+                if (client_read_all(c, p, node, sim_now() + SECOND * GIVE_UP_S))
+                        continue;
+                nodes_say();
+                world_fail("%s: partition %s-%d cannot be read at node %d", when, p->topic->name, p->index, node + 1);
+        }
 }
 
 static void check_all(const char *when)
@@ -67,8 +87,7 @@ static void check_all(const char *when)
 
         for (unsigned i = 0; i < history_topics_count; i++)
                 for (int32_t k = 0; k < history_topics[i].parts_count; k++)
-                        if (!client_read_all(c, &history_topics[i].parts[k], sim_now() + SECOND * GIVE_UP_S))
-                                world_fail("%s: partition %s-%d cannot be read", when, history_topics[i].name, k);
+                        check_part(c, &history_topics[i].parts[k], when);
         client_check_groups(c);
         for (int i = 0; i < NODES_MAX; i++)
                 client_close(c, i);
@@ -145,13 +164,13 @@ static void report(const struct plan *plan)
         printf("  calls %llu, %llu failed, %llu timed out; connections %llu, %llu failed, %llu reset; %llu bytes\n",
                N(c->calls), N(c->failed), N(c->timed_out), N(network_stats.connects), N(network_stats.connects_failed),
                N(network_stats.resets), N(network_stats.bytes));
-        printf("  commits %llu, joins %llu, rejoins %llu; topics %llu created, %llu deleted\n", N(c->commits),
-               N(c->joins), N(c->rejoins), N(c->created), N(c->deleted));
+        printf("  commits %llu, joins %llu, rejoins %llu; topics %llu created, %llu deleted; moves %llu\n",
+               N(c->commits), N(c->joins), N(c->rejoins), N(c->created), N(c->deleted), N(c->moves));
         printf("  nemesis: kills %llu, power %llu, power in a write %llu, stops %llu, pauses %llu, cuts %llu, one way "
                "%llu, "
-               "resets %llu, slow networks %llu\n",
+               "isolations %llu, blackouts %llu, resets %llu, slow networks %llu\n",
                N(n->kills), N(n->power_cuts), N(n->crashes_in_write), N(n->stops), N(n->pauses), N(n->cuts),
-               N(n->one_way_cuts), N(n->resets), N(n->slow_networks));
+               N(n->one_way_cuts), N(n->isolations), N(n->blackouts), N(n->resets), N(n->slow_networks));
         printf("  nemesis: slow disks %llu, failing syncs %llu, failing writes %llu, full disks %llu, jumps %llu, "
                "drifts %llu\n",
                N(n->slow_disks), N(n->sync_fails), N(n->write_fails), N(n->full_disks), N(n->jumps), N(n->drifts));

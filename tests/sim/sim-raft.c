@@ -11,7 +11,7 @@
 
 #include "raft-world.h"
 
-enum { SHORT_RUNS = 150 };
+enum { SHORT_RUNS = 300 };
 
 struct world w;
 struct world_counts counted;
@@ -120,8 +120,9 @@ static void world_begin(uint64_t seed)
         w.chance.state = chance_seed(seed, 1);
         check_reset();
         trouble_init();
-        w.nodes_used = 1 + chance_below(&w.chance, NODES);
-        voters = 1 + chance_below(&w.chance, w.nodes_used);
+        w.nodes_used =
+                chance_one_in(&w.chance, 5) ? 1 + chance_below(&w.chance, 2) : 3 + chance_below(&w.chance, NODES - 2);
+        voters = MAX2(1 + chance_below(&w.chance, w.nodes_used), 1 + chance_below(&w.chance, w.nodes_used));
         for (uint32_t i = 0; i < w.nodes_used; i++) {
                 struct node *n = &w.nodes[i];
 
@@ -175,6 +176,9 @@ static void happen(const struct happening *h)
         case HAPPENS_PROPOSAL:
                 trouble_propose();
                 plan_proposal();
+                return;
+        case HAPPENS_HEALING:
+                trouble_heal();
                 return;
         case HAPPENS_TROUBLE:
                 if (w.is_calm)

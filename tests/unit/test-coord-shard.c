@@ -14,6 +14,7 @@ struct partition {
         unsigned refs;
         int64_t hw;
         bool stalled;     /* the high watermark stays */
+        bool unsure;      /* its lease is over */
         int append_fails; /* outcome of appends */
         int32_t epoch;    /* of its leader */
         struct ilist waits;
@@ -66,6 +67,16 @@ void partition_view(struct partition *p, struct partition_view *ret)
         pthread_mutex_lock(&p->lock);
         *ret = (struct partition_view){ .high_watermark = p->hw, .leader_epoch = p->epoch };
         pthread_mutex_unlock(&p->lock);
+}
+
+bool partition_leads_surely(struct partition *p)
+{
+        bool surely;
+
+        pthread_mutex_lock(&p->lock);
+        surely = !p->unsure;
+        pthread_mutex_unlock(&p->lock);
+        return surely;
 }
 
 int partition_append_in(struct partition *p, int32_t leader_epoch, struct plog_append_args *args, bool need_min_isr,
@@ -126,11 +137,11 @@ static void set_append_fails(struct partition *p, int outcome)
         pthread_mutex_unlock(&p->lock);
 }
 
-static void lose_leadership(struct partition *p)
+static void end_waits(struct partition *p, int outcome)
 {
         pthread_mutex_lock(&p->lock);
         ilist_for_each (w, &p->waits, struct partition_wait, link)
-                tell(w, PARTITION_E_NOT_LEADER);
+                tell(w, outcome);
         pthread_mutex_unlock(&p->lock);
 }
 
@@ -463,7 +474,7 @@ static void test_lost_leadership(void)
         CU_ASSERT_FALSE(is_answered(&c, 20));
         start(&n, &j, &join.rq);
         set_append_fails(&n.partitions[i], PARTITION_E_NOT_LEADER);
-        lose_leadership(&n.partitions[i]);
+        end_waits(&n.partitions[i], PARTITION_E_NOT_LEADER);
         CU_ASSERT(is_answered(&c, 5000));
         CU_ASSERT_EQUAL(rq.rq.outcome, COORD_E_NOT_COORDINATOR);
         CU_ASSERT(is_answered(&j, 5000));
@@ -473,6 +484,30 @@ static void test_lost_leadership(void)
         coord_request_fini(&join.rq);
         CU_ASSERT_EQUAL(coord_partition_close(n.coord, i), 0);
         CU_ASSERT_EQUAL(commit(&n, "g", 9), COORD_E_NOT_COORDINATOR);
+        node_fini(&n);
+}
+
+/* A commit is written, and then too few replicas are left: the client tries again, here. */
+static void test_too_few_replicas_after(void)
+{
+        struct coord_commit_item item;
+        struct coord_offset_commit rq;
+        struct node n;
+        struct call c;
+        int32_t i = partition_of("g");
+
+        node_init(&n, 60000);
+        CU_ASSERT_EQUAL(commit(&n, "g", 7), COORD_OK);
+        set_stalled(&n.partitions[i], true);
+        init_commit(&rq, &item, "g", 8);
+        start(&n, &c, &rq.rq);
+        CU_ASSERT_FALSE(is_answered(&c, 20));
+        end_waits(&n.partitions[i], PARTITION_E_NOT_ENOUGH_AFTER);
+        CU_ASSERT(is_answered(&c, 5000));
+        CU_ASSERT_EQUAL(rq.rq.outcome, COORD_E_NOT_AVAILABLE);
+        finish(&c);
+        coord_request_fini(&rq.rq);
+        set_stalled(&n.partitions[i], false);
         node_fini(&n);
 }
 
@@ -493,6 +528,29 @@ static void test_led_in_another_epoch(void)
                 usleep(1000); /* it is read anew */
         CU_ASSERT_EQUAL(fetch(&n, "g"), 7);
         CU_ASSERT_EQUAL(commit(&n, "g", 9), COORD_OK);
+        node_fini(&n);
+}
+
+/* Its lease is over: somebody else may lead by now, and have newer offsets. */
+static void test_reads_need_a_lease(void)
+{
+        struct coord_fetch_item item = { .topic = STR_LIT("t"), .partition = 1, .ret_offset = -2 };
+        struct coord_offset_fetch rq = { .items = &item, .items_count = 1 };
+        struct partition *p;
+        struct node n;
+
+        node_init(&n, 5000);
+        CU_ASSERT_EQUAL(commit(&n, "g", 7), COORD_OK);
+        p = &n.partitions[partition_of("g")];
+        for (int i = 0; i < 2; i++) {
+                pthread_mutex_lock(&p->lock);
+                p->unsure = !i;
+                pthread_mutex_unlock(&p->lock);
+                coord_request_init(&rq.rq, COORD_OFFSET_FETCH, STR_LIT("g"));
+                CU_ASSERT_EQUAL(call(&n, &rq.rq), i ? COORD_OK : COORD_E_NOT_COORDINATOR);
+                coord_request_fini(&rq.rq);
+        }
+        CU_ASSERT_EQUAL(item.ret_offset, 7);
         node_fini(&n);
 }
 
@@ -575,7 +633,9 @@ static const struct unit_case cases[] = {
         { "uncommitted is not shown", test_uncommitted_is_not_shown },
         { "commit times out", test_commit_times_out },
         { "failed append is undone", test_failed_append_is_undone },
+        { "too few replicas after the append", test_too_few_replicas_after },
         { "led in another epoch", test_led_in_another_epoch },
+        { "reads need a lease", test_reads_need_a_lease },
         { "lost leadership", test_lost_leadership },
         { "all shards", test_all_shards },
         { "big load", test_big_load },

@@ -157,7 +157,10 @@ static void test_backfill(void)
         for (int i = 0; i < 3; i++)
                 fetch_megabyte(fd, i);
         cold = stats_now().sends_cold - cold;
-        CU_ASSERT(cold >= 1 && cold < 3); /* the others were read ahead */
+        CU_ASSERT(cold >= 1);
+#ifndef TEST_TLS             /* where nothing but the kernel's reading ahead takes time */
+        CU_ASSERT(cold < 3); /* the others were read ahead */
+#endif
         CU_ASSERT_EQUAL(file_is_cached(file_fd, 0, 1 << 20), 0);
         CU_ASSERT_EQUAL(file_is_cached(file_fd, 2 << 20, 1 << 20), 1);
         close(fd);

@@ -161,6 +161,18 @@ static bool is_file(const uint8_t *data)
 }
 
 /* Files in answers, and in calls; several MiB in memory. */
+static void check_bytes(void)
+{
+        struct peer_link_info link = { 0 };
+
+        for (int i = 0; i < 200 && link.bytes_in <= 3 * FILE_LEN; i++) { /* they are noted a few times in a second */
+                usleep(10000);
+                link = info_of(1, 2).links[PEER_CONTROL];
+        }
+        CU_ASSERT(link.bytes_in > 3 * FILE_LEN && link.bytes_in < 3 * FILE_LEN + 10000);
+        CU_ASSERT(link.bytes_out > 30 && link.bytes_out < 10000);
+}
+
 static void test_large(void)
 {
         struct net_piece p = { .fd = -1, .len = FILE_LEN, .release = on_release };
@@ -179,6 +191,7 @@ static void test_large(void)
                 CU_ASSERT(is_file(c[i].body.data + 1));
                 call_fini(&c[i]);
         }
+        check_bytes();
         call_begin(&c[0], 1, 2, "e", 1);
         peer_out_fini(&c[0].out);
         p.fd = file_fd;
@@ -187,6 +200,7 @@ static void test_large(void)
         writer_u8(&c[0].out.w, 'e');
         writer_ext(&c[0].out.w, &p, FILE_LEN);
         peer_call_submit(nodes[1].hub, &c[0]);
+        memset(&p, 0xff, sizeof p); /* it was copied */
         wait_all();
         CU_ASSERT_EQUAL_FATAL(c[0].outcome, PEER_OK);
         CU_ASSERT_EQUAL_FATAL(c[0].body.len, FILE_LEN + 1);
@@ -434,6 +448,7 @@ static void test_bad_clients(void)
                   "'\20\0\0\0\0\0\1",
                   12 }, /* too long */
                 { "GET / HTTP/1.1\r\n\r\n", 18 },
+                { "\0\0\x13\x88", 4 }, /* longer than a hello */
         };
 
         pair_begin();

@@ -2,6 +2,9 @@
  * certificate, one that names nobody or has run out, plaintext on one side; each is refused with words that say so, on
  * the side that called. Certificates are replaced while connections live. Method: hubs on loopback with certificates
  * made for it. */
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
 #include "test-peer-world.h"
 
 static struct tls_pair other_ca;
@@ -67,6 +70,43 @@ static void test_authorities(void)
                 try(trusting, slots[2], PEER_E_REFUSED, "refuses the TLS connection: unknown CA");
         try(slots[1], slots[2], PEER_OK, "");
         tls_slot_free(trusting);
+        end();
+}
+
+/* Who is refused goes on sending until it reads why; its connection must not be reset under it, or it may never read
+ * that. */
+static void test_refusal_is_read(void)
+{
+        struct peer_conf conf;
+        struct tls_slot *slot;
+        char byte;
+        SSL_CTX *ctx;
+        SSL *ssl;
+        int fd;
+
+        begin();
+        tls_issue_files("mine", "chronik://node/1", &other_ca, -HOUR_S, HOUR_S);
+        slot = tls_slot_of("mine", "both.pem", true);
+        conf = conf_of(2);
+        node_start(2, &conf);
+        ctx = SSL_CTX_new(TLS_client_method());
+        CU_ASSERT_EQUAL(SSL_CTX_use_certificate_chain_file(ctx, tls_path("mine.pem")), 1);
+        CU_ASSERT_EQUAL(SSL_CTX_use_PrivateKey_file(ctx, tls_path("mine.key"), SSL_FILETYPE_PEM), 1);
+        fd = dial_raw(nodes[2].port);
+        ssl = SSL_new(ctx);
+        SSL_set_fd(ssl, fd);
+        CU_ASSERT_EQUAL_FATAL(SSL_connect(ssl), 1);
+        for (int i = 0; i < 3; i++) {
+                CU_ASSERT_EQUAL(send(fd, "x", 1, MSG_NOSIGNAL), 1);
+                usleep(50000);
+        }
+        CU_ASSERT(SSL_read(ssl, &byte, 1) < 1);
+        CU_ASSERT_EQUAL(ERR_GET_REASON(ERR_peek_last_error()), SSL_R_TLSV1_ALERT_UNKNOWN_CA);
+        ERR_clear_error();
+        SSL_free(ssl);
+        SSL_CTX_free(ctx);
+        close(fd);
+        tls_slot_free(slot);
         end();
 }
 
@@ -208,6 +248,7 @@ static void test_replacement(void)
 
 static const struct unit_case cases[] = {
         { "authorities", test_authorities },
+        { "a refusal is read", test_refusal_is_read },
         { "ids", test_ids },
         { "the own certificate", test_own_certificate },
         { "a certificate runs out", test_runs_out },

@@ -201,6 +201,26 @@ static void test_deaf_leader(void)
         scene_end();
 }
 
+/* One that stood while it was cut off has a newer term, and takes no message of an older one. It says so, and the group moves on. */
+static void test_newer_term_returns(void)
+{
+        scene_init(3, 3);
+        scene_node(3)->vote.term = 9;
+        scene_start();
+        scene_node(3)->is_cut_off = true;
+        scene_elect(1);
+        scene_propose(1, 3);
+        scene_live(300);
+        CU_ASSERT_FATAL(scene_leads(1));
+        scene_node(3)->is_cut_off = false;
+        scene_live(5000);
+        CU_ASSERT(scene_leads(1) || scene_leads(2)); /* its own log is too old */
+        CU_ASSERT(scene_node(1)->term > 9);
+        CU_ASSERT_EQUAL(scene_node(3)->leader, scene_node(1)->leader);
+        CU_ASSERT_EQUAL(scene_committed(3), scene_node(1)->last);
+        scene_end();
+}
+
 /* A lease ends before anybody else can be elected. */
 static void test_lease(void)
 {
@@ -350,6 +370,7 @@ static const struct unit_case cases[] = {
         { "no vote while a leader is heard", test_no_vote_while_a_leader_is_heard },
         { "a leader without a majority steps down", test_no_majority },
         { "a leader that hears nothing steps down", test_deaf_leader },
+        { "a newer term returns", test_newer_term_returns },
         { "the lease", test_lease },
         { "a split vote", test_split_vote },
         { "another directory", test_other_directory },
