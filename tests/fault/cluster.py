@@ -28,6 +28,7 @@ LIBRARIES = {"disk": ("HOLD_SYNC_LIB", "tests/protocol/libhold-sync.so"),
 SETTINGS = ["groups.initial_rebalance_delay_ms=300", "groups.offsets_partitions=6", "storage.segment_size=4MiB"]
 # What an operator would be told if something durable were gone, or of a fault of the program.
 ALARMS = ("is damaged", "is not served", "Assertion", "AddressSanitizer", "runtime error", "does not follow")
+NO_ROOM = "No space left on device"     # a partition that is not served for want of it comes back, and must
 
 
 class ClusterError(Exception):
@@ -344,5 +345,6 @@ class Cluster:
         for node in self.nodes.values():
             if node.process and not node.alive() and not node.expected_dead:
                 rows.append(f"{node} ended by itself with {node.process.returncode}: {node.tail()}")
-            rows += [f"{node} said: {line}" for line in node.text().splitlines() if any(a in line for a in ALARMS)][:3]
+            rows += [f"{node} said: {line}" for line in node.text().splitlines()
+                     if any(a in line for a in ALARMS) and NO_ROOM not in line][:3]
         return rows
