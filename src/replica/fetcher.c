@@ -352,7 +352,6 @@ static void on_answer(struct peer_call *call)
 {
         struct fetch_call *c = container_of(call, struct fetch_call, call);
         struct fetcher *f = c->fetcher;
-        CLEANUP(iobuf_unrefp) struct iobuf *frame = call->outcome == PEER_OK ? call->frame : NULL;
         struct replica_fetch_response rsp;
         struct arena arena;
         int outcome = call->outcome;
@@ -373,6 +372,8 @@ static void on_answer(struct peer_call *call)
                 }
                 arena_fini(&arena);
         }
+        if (call->outcome == PEER_OK)
+                iobuf_unref(call->frame); /* before the next answer takes its place */
         if (outcome != PEER_OK) {
                 call_failed(f, outcome);
                 fetcher_reset(f);
