@@ -12,7 +12,7 @@
  *   GET /v1/topics          POST /v1/topics {"name", "partitions", "replication_factor", "configs": {}}
  *   GET /v1/topics/NAME     DELETE /v1/topics/NAME
  *   GET /v1/groups          GET /v1/groups/NAME
- *   GET /v1/here/topics, /v1/here/topics/NAME, /v1/here/groups, /v1/here/groups/NAME   of this node only: others ask for it
+ *   GET /v1/here/node, /v1/here/topics, /v1/here/topics/NAME, /v1/here/groups, /v1/here/groups/NAME   of this node only: others ask for it
  *   POST /v1/verify {"topic", "partition", "bytes_per_second"}   GET /v1/verify
  *
  * HEAD goes wherever GET does. Errors: {"error": "what was wrong and what would be right"}. */
@@ -88,6 +88,7 @@ static const struct route routes[] = {
         { "POST", "/v1/elections", false, NEEDS_NOTHING, admin_post_elections },
         { "GET", "/v1/groups", false, NEEDS_READY, admin_get_groups },
         { "GET", "/v1/groups/", true, NEEDS_READY, admin_get_group },
+        { "GET", "/v1/here/node", false, NEEDS_NOTHING, admin_here_node },
         { "GET", "/v1/here/topics", false, NEEDS_INGEST, admin_here_topics },
         { "GET", "/v1/here/topics/", true, NEEDS_INGEST, admin_here_topic },
         { "GET", "/v1/here/groups", false, NEEDS_INGEST, admin_here_groups },

@@ -69,7 +69,8 @@ json_t *quorum_json_member(const struct quorum_view *v, const struct controller_
 /* ---- admin_nodes.c ---- */
 
 /* Every node, brokers and controllers, by rising id; new value, NULL when memory is out. */
-json_t *admin_json_nodes(const struct meta_image *image, const struct tally *t, const struct quorum_view *v);
+json_t *admin_json_nodes(struct node *n, const struct meta_image *image, const struct tally *t,
+                         const struct quorum_view *v);
 
 /* ---- a function for each route, in the file of its noun; @name is what follows its path ---- */
 
@@ -91,6 +92,7 @@ void admin_get_topic(struct node *n, struct http_request *rq, const char *name);
 void admin_post_topics(struct node *n, struct http_request *rq, const char *name);
 void admin_delete_topic(struct node *n, struct http_request *rq, const char *name);
 /* What this node itself has, for another one that was asked: below /v1/here/. */
+void admin_here_node(struct node *n, struct http_request *rq, const char *name);
 void admin_here_topics(struct node *n, struct http_request *rq, const char *name);
 void admin_here_topic(struct node *n, struct http_request *rq, const char *name);
 void admin_here_groups(struct node *n, struct http_request *rq, const char *name);

@@ -5,7 +5,6 @@
 #include "chronikd/admin.h"
 #include "chronikd/ask.h"
 #include "sys/clock.h"
-#include "sys/file.h"
 
 /* ---- the disruption token ---- */
 
@@ -159,10 +158,37 @@ static void judge_quorum(struct judgement *j, const struct quorum_view *v)
                       v->voters);
 }
 
-static void judge_all(struct judgement *j, struct node *n, const struct meta_image *image, const struct tally *t,
-                      const struct quorum_view *v)
+/* What they say of themselves. */
+static void judge_nodes(struct judgement *j, int32_t asked, const json_t *nodes)
 {
-        struct plog_store_stats logs;
+        json_t *node;
+        size_t i;
+
+        json_array_foreach (nodes, i, node) {
+                int id = (int)json_integer_value(json_object_get(node, "id"));
+                int failed = (int)json_integer_value(json_object_get(node, "partitions_read_only"));
+                int damaged = (int)json_integer_value(json_object_get(node, "damaged_ranges"));
+                const char *unanswered = json_string_value(json_object_get(node, "unanswered"));
+
+                if (unanswered)
+                        judge(j, HEALTH_DEGRADED, "node %d does not answer node %d: %s", id, asked, unanswered);
+                if (failed)
+                        judge(j, HEALTH_DEGRADED,
+                              "%d partition%s of node %d read-only since a write failed: check its disk, then restart "
+                              "it",
+                              failed, failed == 1 ? "" : "s", id);
+                if (damaged)
+                        judge(j, HEALTH_DEGRADED,
+                              "%d range%s of offsets damaged on the disk of node %d: 'topic get --detailed' of its "
+                              "topics "
+                              "shows them",
+                              damaged, damaged == 1 ? "" : "s", id);
+        }
+}
+
+static void judge_all(struct judgement *j, const struct meta_image *image, const struct tally *t,
+                      const struct quorum_view *v, int32_t asked, const json_t *nodes)
+{
         const struct meta_broker *b;
 
         judge_quorum(j, v);
@@ -175,45 +201,33 @@ static void judge_all(struct judgement *j, struct node *n, const struct meta_ima
         pmap_for_each (it, b, &image->brokers)
                 if (b->fenced)
                         judge(j, HEALTH_DEGRADED, "node %d is fenced: it does not serve", b->id);
-        if (!n->store)
-                return;
-        plog_store_stats(n->store, &logs);
-        if (logs.logs_failed)
-                judge(j, HEALTH_DEGRADED,
-                      "%u partition%s of node %d read-only since a write failed: check its disk, then restart it",
-                      (unsigned)logs.logs_failed, logs.logs_failed == 1 ? "" : "s", n->led.node_id);
+        judge_nodes(j, asked, nodes);
 }
 
 /* ---- the cluster ---- */
 
-/* What the node that is asked has itself. */
-static void add_own(json_t *out, struct node *n)
+/* Sums over nodes of what they say of themselves. */
+static void add_sum(json_t *out, const json_t *nodes, const char *key)
 {
-        struct plog_store_stats logs = { 0 };
-        struct coord_stats groups = { 0 };
-        uint64_t bytes_free = 0, bytes_total = 0;
+        json_int_t sum = 0;
+        json_t *node;
+        size_t i;
 
-        if (n->coord)
-                coord_stats(n->coord, &groups);
-        if (n->store)
-                plog_store_stats(n->store, &logs);
-        file_space(n->conf->server.data_dir, &bytes_free, &bytes_total);
-        json_object_set_new(out, "node", json_integer(n->led.node_id));
-        json_object_set_new(out, "groups", json_integer((json_int_t)groups.groups));
-        json_object_set_new(out, "group_members", json_integer((json_int_t)groups.members));
-        json_object_set_new(out, "disk_free_bytes", json_integer((json_int_t)bytes_free));
-        json_object_set_new(out, "disk_size_bytes", json_integer((json_int_t)bytes_total));
-        json_object_set_new(out, "partitions_read_only", json_integer((json_int_t)logs.logs_failed));
+        json_array_foreach (nodes, i, node)
+                sum += json_integer_value(json_object_get(node, key));
+        json_object_set_new(out, key, json_integer(sum));
 }
 
 static json_t *json_cluster(struct node *n, const struct meta_image *image, const struct tally *t,
                             const struct quorum_view *v)
 {
         static const char *const healths[] = { "ok", "degraded", "critical" };
+        static const char *const sums[] = { "groups",         "group_members",   "partitions_read_only",
+                                            "damaged_ranges", "disk_free_bytes", "disk_size_bytes" };
         struct judgement j = { .reasons = json_array() };
-        json_t *out;
+        json_t *nodes = admin_json_nodes(n, image, t, v), *out;
 
-        judge_all(&j, n, image, t, v);
+        judge_all(&j, image, t, v, n->led.node_id, nodes);
         out = json_pack("{s:o, s:s, s:s, s:o, s:i, s:i, s:I, s:i, s:I}", "cluster_id",
                         admin_json_str(image->cluster_id), "version", CHRONIK_VERSION, "health", healths[j.health],
                         "reasons", j.reasons, "controller", v->is_known ? v->told.leader_id : v->here.leader_id,
@@ -226,8 +240,10 @@ static json_t *json_cluster(struct node *n, const struct meta_image *image, cons
         json_object_set_new(out, "partitions_reassigning", json_integer(t->reassigning));
         json_object_set_new(out, "quorum", quorum_json(v));
         json_object_set_new(out, "disruption", json_disruption(image->disruption));
-        json_object_set_new(out, "nodes", admin_json_nodes(image, t, v));
-        add_own(out, n);
+        json_object_set_new(out, "node", json_integer(n->led.node_id));
+        for (size_t i = 0; i < ARRAY_LEN(sums); i++)
+                add_sum(out, nodes, sums[i]);
+        json_object_set_new(out, "nodes", nodes);
         return out;
 }
 

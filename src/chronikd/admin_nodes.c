@@ -7,6 +7,8 @@
 
 #include "chronikd/admin.h"
 #include "chronikd/ask.h"
+#include "sys/clock.h"
+#include "sys/file.h"
 
 static const char *duty_name(uint8_t duty)
 {
@@ -47,9 +49,33 @@ static void add_broker(json_t *out, const struct meta_broker *b, const struct ta
         json_object_set_new(out, "replicas_behind", json_integer(t->behind));
 }
 
+/* How this node gets on with another one: what it dialled, and why that failed last. */
+static void add_link(json_t *out, struct node *n, int32_t id)
+{
+        struct peer_info info;
+        json_t *link;
+        bool up = false;
+
+        if (!n->mesh.hub || id == n->led.node_id || !peer_hub_find(n->mesh.hub, id, &info))
+                return;
+        for (size_t i = 0; i < PEER_LANES_COUNT; i++)
+                up |= info.links[i].up;
+        link = json_pack("{s:i, s:b, s:b}", "from", n->led.node_id, "up", up, "connected", up || info.in_count);
+        if (info.error[0]) {
+                json_object_set_new(link, "error", admin_json_str(str_of(info.error)));
+                json_object_set_new(link, "error_ms_ago",
+                                    json_integer(MAX2(clock_wall_ms() - info.error_ms, INT64_C(0))));
+        }
+        if (info.known) {
+                json_object_set_new(out, "program", admin_json_str(str_of(info.peer.program)));
+                json_object_set_new(link, "clock_ahead_ms", json_integer(info.clock_ahead_ms));
+        }
+        json_object_set_new(out, "link", link);
+}
+
 /* @b, @m: either may be NULL, not both. */
-static json_t *json_node(const struct meta_broker *b, const struct tally_node *t, const struct quorum_view *v,
-                         const struct controller_member *m)
+static json_t *json_node(struct node *n, const struct meta_broker *b, const struct tally_node *t,
+                         const struct quorum_view *v, const struct controller_member *m)
 {
         json_t *out = json_object(), *roles = json_array();
         bool controls = m && m->kind != CONTROLLER_OBSERVER;
@@ -64,6 +90,7 @@ static json_t *json_node(const struct meta_broker *b, const struct tally_node *t
                 add_broker(out, b, t);
         else
                 json_object_set_new(out, "state", json_string(quorum_member_is_silent(v, m) ? "silent" : "active"));
+        add_link(out, n, b ? b->id : m->node_id);
         if (!m)
                 return out;
         if (!json_object_get(out, "peer_address"))
@@ -72,18 +99,58 @@ static json_t *json_node(const struct meta_broker *b, const struct tally_node *t
         return out;
 }
 
+/* ---- what a node has itself ---- */
+
+static int count_damage(void *arg, struct partition *p)
+{
+        struct plog_ends ends;
+
+        plog_ends(partition_log(p), &ends);
+        *(json_int_t *)arg += ends.damaged_ranges;
+        return 0;
+}
+
+static json_t *json_here(struct node *n)
+{
+        struct plog_store_stats logs = { 0 };
+        struct coord_stats groups = { 0 };
+        uint64_t bytes_free = 0, bytes_total = 0;
+        json_int_t damaged = 0;
+
+        if (n->coord)
+                coord_stats(n->coord, &groups);
+        if (n->store) {
+                plog_store_stats(n->store, &logs);
+                (void)partition_table_visit(n->table, count_damage, &damaged); /* when memory is out: the next time */
+        }
+        file_space(n->conf->server.data_dir, &bytes_free, &bytes_total);
+        return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "groups", (json_int_t)groups.groups, "group_members",
+                         (json_int_t)groups.members, "disk_free_bytes", (json_int_t)bytes_free, "disk_size_bytes",
+                         (json_int_t)bytes_total, "partitions_read_only", (json_int_t)logs.logs_failed,
+                         "damaged_ranges", damaged);
+}
+
+void admin_here_node(struct node *n, struct http_request *rq, const char *name)
+{
+        (void)name;
+        admin_answer_json(rq, json_here(n));
+}
+
+/* ---- nodes ---- */
+
 /* Does @m follow the metadata without being a broker, or registered? Observers without a registration come and go. */
 static bool is_controller_only(const struct meta_image *image, const struct controller_member *m)
 {
         return m->kind != CONTROLLER_OBSERVER && !meta_image_broker(image, m->node_id);
 }
 
-static json_t *json_one(const struct meta_image *image, const struct tally *t, const struct quorum_view *v, int32_t id)
+static json_t *json_one(struct node *n, const struct meta_image *image, const struct tally *t,
+                        const struct quorum_view *v, int32_t id)
 {
         const struct meta_broker *b = meta_image_broker(image, id);
         const struct controller_member *m = quorum_view_find(v, id);
 
-        return b || (m && is_controller_only(image, m)) ? json_node(b, tally_find(t, id), v, m) : NULL;
+        return b || (m && is_controller_only(image, m)) ? json_node(n, b, tally_find(t, id), v, m) : NULL;
 }
 
 static int compare_ids(const void *a, const void *b)
@@ -93,7 +160,42 @@ static int compare_ids(const void *a, const void *b)
         return (x > y) - (x < y);
 }
 
-json_t *admin_json_nodes(const struct meta_image *image, const struct tally *t, const struct quorum_view *v)
+static void add_said(struct node *n, json_t *node, const struct look_ask *said)
+{
+        struct peer_info info;
+        bool known = peer_hub_find(n->mesh.hub, said->node, &info) && info.error[0];
+
+        if (said->status == 200)
+                json_object_update_missing(node, said->body);
+        else if (!said->status)
+                json_object_set_new(node, "unanswered",
+                                    json_sprintf("%s%s%s", said->why, known ? ": " : "", known ? info.error : ""));
+}
+
+/* What each node says of itself, or why it does not answer. */
+static void add_here(struct node *n, const struct meta_image *image, json_t *nodes)
+{
+        struct look_ask *asks = NULL;
+        size_t count = look_ask_others(n, image, "/v1/here/node", &asks), i;
+        json_t *node, *own;
+
+        json_array_foreach (nodes, i, node) {
+                int32_t id = (int32_t)json_integer_value(json_object_get(node, "id"));
+
+                for (size_t k = 0; k < count; k++)
+                        if (asks[k].node == id)
+                                add_said(n, node, &asks[k]);
+                if (id != n->led.node_id)
+                        continue;
+                own = json_here(n);
+                json_object_update_missing(node, own);
+                json_decref(own);
+        }
+        look_asks_free(asks, count);
+}
+
+json_t *admin_json_nodes(struct node *n, const struct meta_image *image, const struct tally *t,
+                         const struct quorum_view *v)
 {
         size_t members = v->is_known ? (size_t)v->told.members_count : 0, count = 0;
         CLEANUP(freep) int32_t *ids = calloc(t->nodes_count + members + 1, sizeof *ids);
@@ -108,7 +210,8 @@ json_t *admin_json_nodes(const struct meta_image *image, const struct tally *t, 
                 qsort(ids, count, sizeof *ids, compare_ids);
         for (size_t i = 0; i < count; i++)
                 if (!i || ids[i] != ids[i - 1])
-                        json_array_append_new(list, json_one(image, t, v, ids[i]));
+                        json_array_append_new(list, json_one(n, image, t, v, ids[i]));
+        add_here(n, image, list);
         return list;
 }
 
@@ -125,7 +228,7 @@ void admin_get_nodes(struct node *n, struct http_request *rq, const char *name)
         if (tally_take(image, n->conf, &t)) {
                 admin_answer_json(rq, NULL);
         } else {
-                admin_answer_json(rq, json_pack("{s:o, s:o}", "nodes", admin_json_nodes(image, &t, &v), "quorum",
+                admin_answer_json(rq, json_pack("{s:o, s:o}", "nodes", admin_json_nodes(n, image, &t, &v), "quorum",
                                                 quorum_json(&v)));
                 tally_fini(&t);
         }
@@ -180,6 +283,16 @@ static void answer_may_stop(struct node *n, struct http_request *rq, int32_t id,
         arena_fini(&mem);
 }
 
+/* @one with what it says of itself; a new reference. */
+static json_t *with_here(struct node *n, const struct meta_image *image, json_t *one)
+{
+        json_t *list = json_pack("[O]", one);
+
+        add_here(n, image, list);
+        json_decref(list);
+        return json_incref(one);
+}
+
 static void answer_node(struct node *n, struct http_request *rq, int32_t id, bool may_stop)
 {
         struct meta_image *image = controller_image(n->controller);
@@ -191,14 +304,14 @@ static void answer_node(struct node *n, struct http_request *rq, int32_t id, boo
         if (tally_take(image, n->conf, &t)) {
                 admin_answer_json(rq, NULL);
         } else {
-                out = json_one(image, &t, &v, id);
+                out = json_one(n, image, &t, &v, id);
                 tally_fini(&t);
                 if (!out)
                         answer_unknown(rq, id);
                 else if (may_stop)
                         answer_may_stop(n, rq, id, &v);
                 else
-                        admin_answer_json(rq, json_incref(out));
+                        admin_answer_json(rq, with_here(n, image, out));
                 json_decref(out);
         }
         quorum_view_fini(&v);

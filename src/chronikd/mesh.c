@@ -10,29 +10,6 @@
 
 enum { STOP_MS = 3000 };
 
-static int open_tls(struct mesh *m)
-{
-        const struct conf *c = m->conf;
-        CLEANUP(tls_context_unrefp) struct tls_context *x = NULL;
-        char why[TLS_WHY_SIZE];
-        int r;
-
-        if (c->cluster.plaintext)
-                return 0;
-        r = tls_context_load(&(struct tls_files){ .certificate = c->cluster.tls_certificate,
-                                                  .key = c->cluster.tls_key,
-                                                  .ca = c->cluster.tls_ca,
-                                                  .peers = true },
-                             &x, why);
-        if (r)
-                return node_fail("cannot speak with other nodes", why);
-        m->tls = tls_slot_new(x);
-        if (!m->tls)
-                return node_fail("cannot speak with other nodes", strerror(ENOMEM));
-        (void)TAKE_PTR(x);
-        return 0;
-}
-
 int mesh_open(struct mesh *m, const struct conf *conf, struct uuid directory, struct iopool *pool)
 {
         char address[300];
@@ -41,7 +18,8 @@ int mesh_open(struct mesh *m, const struct conf *conf, struct uuid directory, st
         m->conf = conf;
         if (!conf->cluster.listen.host[0])
                 return 0;
-        if (open_tls(m))
+        m->pool = pool;
+        if (mesh_tls_open(m))
                 return 1;
         node_format_address(conf->cluster.listen, address, sizeof address);
         r = peer_hub_new(&(struct peer_conf){ .node = (int32_t)conf->server.node_id,
@@ -146,6 +124,7 @@ int mesh_start(struct mesh *m, struct loop *loop, struct meta_publisher *metadat
         m->subscriber = (struct meta_subscriber){ .loop = loop, .fn = on_delta, .arg = m };
         r = meta_subscribe(metadata, &m->subscriber);
         m->follows = !r;
+        mesh_tls_start(m, loop);
         return r ? 1 : 0;
 }
 
@@ -156,12 +135,15 @@ static void hub_stopped(struct loop *l, struct mail *mail)
         m->stopped(m->arg);
 }
 
+static void tls_is_stopped(struct mesh *m)
+{
+        m->stopped_mail.fn = hub_stopped;
+        peer_hub_stop(m->hub, STOP_MS, m->subscriber.loop, &m->stopped_mail);
+}
+
 static void unsubscribed(struct meta_subscriber *s)
 {
-        struct mesh *m = s->arg;
-
-        m->stopped_mail.fn = hub_stopped;
-        peer_hub_stop(m->hub, STOP_MS, s->loop, &m->stopped_mail);
+        mesh_tls_stop(s->arg, tls_is_stopped);
 }
 
 void mesh_stop(struct mesh *m, struct loop *loop, void (*stopped)(void *arg), void *arg)

@@ -12,14 +12,22 @@
 
 struct mesh {
         struct peer_hub *hub; /* NULL: this node is alone */
-        struct tls_slot *tls;
+        struct tls_slot *tls; /* NULL: plaintext */
         const struct conf *conf;
+        struct iopool *pool;
         uint16_t port;
         bool follows;
         struct meta_subscriber subscriber;
         struct mail stopped_mail;
         void (*stopped)(void *arg);
         void *arg;
+
+        /* mesh_tls.c: the job's while it runs */
+        struct loop_timer tls_timer;
+        struct io_job tls_job;
+        bool tls_busy;
+        int64_t tls_seen, tls_end_ms, tls_warned_ms;
+        void (*tls_stopped)(struct mesh *m);
 };
 
 /* Make the hub, unless the configuration leaves this node alone. Blocks (reads certificates).
@@ -40,3 +48,12 @@ void mesh_controllers(const struct conf *conf, struct mesh_controllers *ret);
 void mesh_stop(struct mesh *m, struct loop *loop, void (*stopped)(void *arg), void *arg);
 /* After the loops that use it have ended. */
 void mesh_close(struct mesh *m);
+
+/* ---- mesh_tls.c ---- */
+
+/* Load and check the certificate, unless nodes speak in plaintext. Return: 0, or 1 after saying why not. */
+int mesh_tls_open(struct mesh *m);
+/* From now on changed files are taken up. */
+void mesh_tls_start(struct mesh *m, struct loop *loop);
+/* No more; @stopped when nothing is on the pool. */
+void mesh_tls_stop(struct mesh *m, void (*stopped)(struct mesh *m));

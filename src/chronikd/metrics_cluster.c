@@ -230,7 +230,38 @@ static void write_peers(struct node *n, struct strbuf *out)
         metrics_counter(out, "chronik_peer_requests_total", "Requests of other nodes.", (double)s.requests);
         metrics_gauge(out, "chronik_peer_connections", "Connections with other nodes, made by either side.",
                       (double)s.net.connections_open);
+        metrics_counter(
+                out, "chronik_peer_network_received_bytes_total",
+                "Bytes from other nodes over all connections, whoever made them; records that this node fetched among "
+                "them.",
+                (double)s.net.bytes_in);
+        metrics_counter(out, "chronik_peer_network_sent_bytes_total",
+                        "Likewise to other nodes; records that followers fetched among them.", (double)s.net.bytes_out);
         metrics_gauge(out, "chronik_peer_memory_bytes", "Memory of other nodes' requests.", (double)s.net.memory_used);
+}
+
+/* ---- replication ---- */
+
+static void write_replication(struct node *n, struct strbuf *out)
+{
+        struct replicator_stats s;
+
+        replicator_stats(n->replication.replicator, &s);
+        metrics_gauge(out, "chronik_replication_following", "Partitions that this node follows.", (double)s.following);
+        metrics_gauge(out, "chronik_replication_sessions", "Followers that fetch from this node.", (double)s.serving);
+        metrics_counter(out, "chronik_replication_fetched_bytes_total",
+                        "Bytes of records that this node got from leaders.", (double)s.bytes_fetched);
+        metrics_counter(out, "chronik_replication_fetches_total", "Fetches that it sent to leaders.",
+                        (double)s.fetches);
+        metrics_counter(out, "chronik_replication_refused_batches_total",
+                        "Batches of leaders that were not as they should be, and were fetched again.",
+                        (double)s.batches_refused);
+        metrics_counter(out, "chronik_replication_truncations_total",
+                        "Times that a log of this node was cut where its leader's parts from it.",
+                        (double)s.truncations);
+        metrics_counter(out, "chronik_replication_restarts_total",
+                        "Times that a log of this node was begun anew, because its leader had nothing of it left.",
+                        (double)s.restarts);
 }
 
 void metrics_cluster(struct node *n, struct strbuf *out)
@@ -239,4 +270,6 @@ void metrics_cluster(struct node *n, struct strbuf *out)
         write_metadata(n, out);
         if (n->mesh.hub)
                 write_peers(n, out);
+        if (n->replication.replicator)
+                write_replication(n, out);
 }

@@ -24,17 +24,20 @@ char *ctl_escape(const char *name)
         return copy;
 }
 
-static int fail_transport(const struct ctl *c, CURLcode r)
+/* Which of the servers is asked: one that has answered is asked again, since what it was asked may need that. */
+static unsigned server_at;
+
+static int fail_transport(const char *server, CURLcode r)
 {
         fprintf(stderr,
                 "chronik-ctl: no answer from %s: %s. Is chronikd running there, and is this its admin address "
                 "(--server HOST:PORT, server.admin)?\n",
-                c->server, curl_easy_strerror(r));
+                server, curl_easy_strerror(r));
         return CTL_UNREACHABLE;
 }
 
 /* @ret_gone: NULL, or set instead of telling that there is no such thing. */
-static int read_answer(const struct ctl *c, long status, const struct strbuf *text, json_t **ret, bool *ret_gone)
+static int read_answer(const char *server, long status, const struct strbuf *text, json_t **ret, bool *ret_gone)
 {
         json_error_t fault;
         json_t *value = json_loadb(text->data ? text->data : "", text->len, 0, &fault);
@@ -56,9 +59,30 @@ static int read_answer(const struct ctl *c, long status, const struct strbuf *te
                 fprintf(stderr,
                         "chronik-ctl: %s answered with HTTP status %ld, which chronikd would not. Is this its admin "
                         "address (--server HOST:PORT)?\n",
-                        c->server, status);
+                        server, status);
         json_decref(value);
         return CTL_FAILED;
+}
+
+/* Nothing was asked yet, so that the next server may be. */
+static bool is_untold(CURLcode r)
+{
+        return r == CURLE_COULDNT_CONNECT || r == CURLE_COULDNT_RESOLVE_HOST;
+}
+
+static CURLcode perform(CURL *curl, const char *server, const char *path, struct strbuf *answer, long *ret_status)
+{
+        char *url;
+        CURLcode r;
+
+        if (asprintf(&url, "http://%s%s", server, path) < 0)
+                abort();
+        curl_easy_setopt(curl, CURLOPT_URL, url);
+        curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
+        r = curl_easy_perform(curl);
+        curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, ret_status);
+        free(url);
+        return r;
 }
 
 static int ask_node(const struct ctl *c, const char *method, const char *path, json_t *body, json_t **ret,
@@ -66,20 +90,19 @@ static int ask_node(const struct ctl *c, const char *method, const char *path, j
 {
         CURL *curl = curl_easy_init();
         struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
-        char *text = body ? json_dumps(body, 0) : NULL, *url;
+        char *text = body ? json_dumps(body, 0) : NULL;
         struct strbuf answer = { 0 };
+        const char *server;
         long status = 0;
         CURLcode r;
         int e;
 
         json_decref(body);
-        if (!curl || !headers || asprintf(&url, "http://%s%s", c->server, path) < 0)
+        if (!curl || !headers)
                 abort();
-        curl_easy_setopt(curl, CURLOPT_URL, url);
         curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L); /* a topic may be asked for as '..' */
         curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
         curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_data);
-        curl_easy_setopt(curl, CURLOPT_WRITEDATA, &answer);
         curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)TIMEOUT_S);
         curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_TIMEOUT_S);
         curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* a node is never behind one */
@@ -87,14 +110,15 @@ static int ask_node(const struct ctl *c, const char *method, const char *path, j
                 curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
                 curl_easy_setopt(curl, CURLOPT_POSTFIELDS, text);
         }
-        r = curl_easy_perform(curl);
-        curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-        e = r == CURLE_OK ? read_answer(c, status, &answer, ret, ret_gone) : fail_transport(c, r);
+        do {
+                server = c->servers[server_at];
+                r = perform(curl, server, path, &answer, &status);
+        } while (is_untold(r) && server_at + 1 < c->servers_count && ++server_at);
+        e = r == CURLE_OK ? read_answer(server, status, &answer, ret, ret_gone) : fail_transport(server, r);
         curl_easy_cleanup(curl);
         curl_slist_free_all(headers);
         strbuf_fini(&answer);
         free(text);
-        free(url);
         return e;
 }
 

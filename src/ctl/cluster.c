@@ -160,10 +160,6 @@ static void print_partitions(const json_t *info)
                " below min ISR, %" JSON_INTEGER_FORMAT " under-replicated, %" JSON_INTEGER_FORMAT " moving\n",
                number_of(info, "partitions_offline"), number_of(info, "partitions_below_min_isr"),
                number_of(info, "partitions_under_replicated"), number_of(info, "partitions_reassigning"));
-        if (number_of(info, "partitions_read_only"))
-                printf("read-only    %" JSON_INTEGER_FORMAT
-                       " partitions since a write failed: check the disk, then restart the node\n",
-                       number_of(info, "partitions_read_only"));
 }
 
 int cluster_info(struct ctl *c, const char *arg)
@@ -180,10 +176,9 @@ int cluster_info(struct ctl *c, const char *arg)
         print_quorum(info);
         print_partitions(info);
         print_disruption(json_object_get(info, "disruption"));
-        printf("\nof node %" JSON_INTEGER_FORMAT ", which was asked:\n", number_of(info, "node"));
         printf("groups       %" JSON_INTEGER_FORMAT " with %" JSON_INTEGER_FORMAT " members\n",
                number_of(info, "groups"), number_of(info, "group_members"));
-        printf("disk         %s free of %s\n\n", table_bytes(number_of(info, "disk_free_bytes"), a),
+        printf("disks        %s free of %s\n\n", table_bytes(number_of(info, "disk_free_bytes"), a),
                table_bytes(number_of(info, "disk_size_bytes"), b));
         node_table(json_object_get(info, "nodes"));
         json_decref(info);

@@ -25,8 +25,9 @@ enum {
 };
 
 struct ctl {
-        const char *server; /* HOST:PORT */
-        bool json;          /* print the answer as it came */
+        const char *servers[16]; /* HOST:PORT; the first that answers is asked */
+        unsigned servers_count;
+        bool json; /* print the answer as it came */
         bool detailed, wait, unclean;
         int partitions, replication_factor; /* -1: the node's default */
         json_t *configs;

@@ -50,9 +50,10 @@ static const char *state_of(const json_t *node)
 
 void node_table(json_t *nodes)
 {
-        static const char *const titles[] = { "NODE>",    "ROLES",     "ADDRESS", "RACK",         "STATE",
-                                              "LEADERS>", "REPLICAS>", "BEHIND>", "METADATA LAG>" };
+        static const char *const titles[] = { "NODE>",    "ROLES",     "ADDRESS", "RACK",       "STATE",
+                                              "LEADERS>", "REPLICAS>", "BEHIND>", "DISK FREE>", "METADATA LAG>" };
         struct table *t = table_new(titles, ARRAY_LEN(titles));
+        char size[32];
         json_t *node;
         size_t i;
 
@@ -65,6 +66,10 @@ void node_table(json_t *nodes)
                 cell_number(t, node, "leaders");
                 cell_number(t, node, "replicas");
                 cell_number(t, node, "replicas_behind");
+                table_cell(t, "%s",
+                           json_object_get(node, "disk_size_bytes")
+                                   ? table_bytes(number_of(node, "disk_free_bytes"), size)
+                                   : "-");
                 cell_number(t, json_object_get(node, "metadata"), "lag");
         }
         table_print(t);
@@ -91,20 +96,45 @@ static void line_number(const json_t *object, const char *key, const char *title
                 printf("%-13s%" JSON_INTEGER_FORMAT "%s\n", title, number_of(object, key), of);
 }
 
+/* From the node that was asked. */
+static void print_link(const json_t *node)
+{
+        json_t *link = json_object_get(node, "link");
+        char ago[32];
+
+        if (!link)
+                return;
+        printf("link         from node %" JSON_INTEGER_FORMAT ": %s\n", number_of(link, "from"),
+               is_true(link, "up")          ? "up"
+               : is_true(link, "connected") ? "made by the other side only"
+                                            : "down");
+        if (json_object_get(link, "error"))
+                printf("             last error, %s ago: %s\n", table_span(number_of(link, "error_ms_ago"), ago),
+                       text_of(link, "error"));
+}
+
 static void print_node(const json_t *node)
 {
         json_t *metadata = json_object_get(node, "metadata");
-        char heard[32];
+        char heard[32], disk_free[32], disk_size[32];
 
         printf("node         %" JSON_INTEGER_FORMAT "\nroles        %s\nstate        %s\naddress      %s\n",
                number_of(node, "id"), roles_of(node), state_of(node), address_of(node));
         printf("peers        %s\nrack         %s\n", text_of(node, "peer_address"), text_of(node, "rack"));
+        if (json_object_get(node, "program"))
+                printf("version      %s\n", text_of(node, "program"));
+        print_link(node);
         line_number(node, "leaders", "leaders", " partitions");
         line_number(node, "leaders_movable", "", " of these could be led by another node at once");
         line_number(node, "leaders_under_replicated", "", " of these have fewer replicas in sync than there should be");
         line_number(node, "leaders_below_min_isr", "", " of these refuse acks=all");
         line_number(node, "replicas", "replicas", " partitions");
         line_number(node, "replicas_behind", "", " of these are not in sync");
+        line_number(node, "partitions_read_only", "", " of these are read-only since a write failed");
+        line_number(node, "damaged_ranges", "", " ranges of offsets are damaged on its disk");
+        if (json_object_get(node, "disk_size_bytes"))
+                printf("disk         %s free of %s\n", table_bytes(number_of(node, "disk_free_bytes"), disk_free),
+                       table_bytes(number_of(node, "disk_size_bytes"), disk_size));
         if (!metadata)
                 return;
         printf("metadata     %s%s\n", text_of(metadata, "kind"),

@@ -97,21 +97,33 @@ json_t *ids_read(const char *text)
         return list;
 }
 
-/* HOST:PORT, or HOST for the usual port. False: something else, such as a URL. */
-static bool take_server(struct ctl *c, const char *text)
+/* HOST:PORT, or HOST for the usual port. NULL: something else, such as a URL. */
+static char *server_read(const char *text)
 {
         const char *colon = strrchr(text, ':'), *bracket = strrchr(text, ']');
-        char *with_port;
+        char *whole;
 
         if (!*text || strpbrk(text, "/?#@ ") || (colon && !colon[1]))
-                return false;
-        c->server = text;
-        if (colon && (!bracket || bracket < colon))
-                return true;
-        if (asprintf(&with_port, "%s:9644", text) < 0)
+                return NULL;
+        if (asprintf(&whole, colon && (!bracket || bracket < colon) ? "%s" : "%s:9644", text) < 0)
                 abort();
-        c->server = with_port;
-        return true;
+        return whole;
+}
+
+static bool take_server(struct ctl *c, const char *text)
+{
+        char *copy = strdup(text), *at = copy, *one;
+
+        c->servers_count = 0;
+        while (copy && (one = strsep(&at, ","))) {
+                if (c->servers_count == ARRAY_LEN(c->servers))
+                        return false;
+                c->servers[c->servers_count] = server_read(one);
+                if (!c->servers[c->servers_count++])
+                        return false;
+        }
+        free(copy);
+        return c->servers_count > 0;
 }
 
 static bool take_config(struct ctl *c, const char *text)
@@ -170,7 +182,8 @@ struct row {
 
 static const struct row rows[] = {
         { "server", "HOST:PORT", 0, take_server, "HOST:PORT is needed, such as 127.0.0.1:9644",
-          "a node's admin address (default 127.0.0.1:9644, or CHRONIK_SERVER)" },
+          "a node's admin address, or several with commas: the first that answers is asked (default 127.0.0.1:9644, or "
+          "CHRONIK_SERVER)" },
         { "json", NULL, 0, take_json, NULL, "print the answer as JSON" },
         { "detailed", NULL, WITH_DETAILED, take_detailed, NULL, "every partition" },
         { "partitions", "N", WITH_TOPIC, take_partitions, "a number from 1 to 10000 is needed",

@@ -28,8 +28,17 @@ int16_t error_of_coord(int outcome)
                 [COORD_E_NO_ROOM] = KERR_COORDINATOR_NOT_AVAILABLE,
         };
 
-        if (outcome < 0)
-                return outcome == -ENOMEM ? KERR_COORDINATOR_NOT_AVAILABLE : KERR_UNKNOWN_SERVER_ERROR;
+        switch (outcome) {
+        case -ENOMEM:
+        case -ENOSPC: /* a full disk gets room again: clients are to go on then */
+        case -EDQUOT:
+        case -EIO:
+        case -EROFS:
+                return KERR_COORDINATOR_NOT_AVAILABLE;
+        default:
+                if (outcome < 0)
+                        return KERR_UNKNOWN_SERVER_ERROR;
+        }
         return outcome < (int)ARRAY_LEN(errors) ? errors[outcome] : KERR_UNKNOWN_SERVER_ERROR;
 }
 

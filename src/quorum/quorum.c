@@ -257,8 +257,8 @@ static void retry_fired(struct loop_timer *t)
         if (q->state == QUORUM_FORMING)
                 quorum_form(q);
         if (quorum_takes_part(q)) {
-                quorum_members_kick(q);
-                quorum_senders_kick(q);
+                q->members_due = q->senders_due = true;
+                quorum_settle(q);
                 quorum_snapshot_clean(q);
                 quorum_feed_report(q);
         }
@@ -450,10 +450,8 @@ void quorum_stop(struct quorum *q, void (*done)(void *arg), void *arg)
         if (q->is_group && q->core && q->role == RAFT_LEADER && !quorum_is_only_voter(q)) {
                 q->state = QUORUM_HANDING;
                 /* Ends with RAFT_ACT_TRANSFER, which goes on to STOPPING; so does losing leadership. */
-                if (quorum_event(q, &ev) == RAFT_OK) {
-                        quorum_settle(q);
+                if (quorum_event(q, &ev) == RAFT_OK)
                         return;
-                }
         }
         q->state = QUORUM_STOPPING;
         quorum_stop_continue(q);

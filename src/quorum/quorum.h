@@ -157,6 +157,7 @@ struct quorum_replica {
 
 enum { QUORUM_OBSERVERS_MAX = 1024 }; /* that are remembered; four times the largest cluster */
 
+/* Some 300 KiB: not for a stack. */
 struct quorum_description {
         int32_t leader_id; /* -1: not known */
         int32_t term;

@@ -169,6 +169,17 @@ void quorum_form(struct quorum *q)
                 form_now(q);
 }
 
+void quorum_join(struct quorum *q, struct uuid directory)
+{
+        if (q->state != QUORUM_FORMING || q->forming || !uuid_equal(directory, q->vote.directory))
+                return;
+        diag(DIAG_NOTICE, "metadata: this node was added to a group that is there; it forms none");
+        q->trouble[0] = 0;
+        for (uint32_t i = 0; i < q->peers_count; i++)
+                q->peers[i].trouble[0] = 0;
+        quorum_begin(q);
+}
+
 /* ---- adding those that are expected ---- */
 
 static void expected_answered(struct quorum *q, struct quorum_peer *p, const struct quorum_hello_response *a)

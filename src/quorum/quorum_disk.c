@@ -129,11 +129,11 @@ static void disk_run(struct io_job *job)
 
 /* ---- the log: on the loop ---- */
 
-static void reads_done(struct quorum *q)
+static void reads_done(struct quorum *q, struct ilist *reads)
 {
         struct ilist *node;
 
-        while ((node = ilist_pop_front(&q->reading))) {
+        while ((node = ilist_pop_front(reads))) {
                 struct quorum_reading *rg = ilist_entry(node, struct quorum_reading, link);
 
                 if (rg->result == -EBADMSG)
@@ -144,15 +144,18 @@ static void reads_done(struct quorum *q)
         }
 }
 
+/* All that the job had is taken from it before anybody is told: what they do begins the next one. */
 static void disk_done(struct io_job *job)
 {
         struct quorum *q = container_of(job, struct quorum, disk_job);
         struct raft_event ev = { .type = RAFT_EV_LOG_PERSISTED, .persisted = { q->group_edition, q->group.last } };
         bool appended = q->group_bytes;
+        struct ilist reads;
 
         if (q->disk_result)
                 quorum_die_io(q->cfg.dir, q->disk_result);
-        q->disk_busy = false;
+        ilist_init(&reads);
+        ilist_splice_back(&reads, &q->reading);
         q->drop_below = 0;
         q->truncate_now = false;
         q->log_first_index = qlog_first_index(q->log);
@@ -161,17 +164,18 @@ static void disk_done(struct io_job *job)
                 q->voters_file_index = q->voters_bytes_index;
                 free(TAKE_PTR(q->voters_bytes));
         }
-        reads_done(q);
         if (appended) {
                 free(TAKE_PTR(q->group_bytes));
                 q->entries_written += (uint64_t)(q->group.last - q->group.first + 1);
                 q->groups_written++;
                 /* Void by now, some of it, when it was overtaken; the core goes by the edition. */
                 q->written_index = MAX2(q->written_index, MIN2(q->group.last, q->disk_next - 1));
-                if (core_goes_on(q))
-                        quorum_event(q, &ev);
-                quorum_trim(q);
         }
+        q->disk_busy = false;
+        if (appended && core_goes_on(q))
+                quorum_event(q, &ev);
+        reads_done(q, &reads);
+        quorum_trim(q);
         quorum_disk_kick(q);
         quorum_stop_continue(q);
 }

@@ -132,6 +132,7 @@ void quorum_snapshot_asked(struct quorum *q, struct peer_request *rq, const stru
         struct snapshot_id id = { m->index, m->snapshot_term };
         struct quorum_receiving *rc;
 
+        quorum_join(q, m->to_directory);
         quorum_peer_said(q, rq->peer->node, m->address);
         if (!quorum_takes_part(q) || !uuid_equal(m->to_directory, q->vote.directory) || m->index < 1 ||
             m->snapshot_term < 1 || !is_welcome(q, rq->peer->node, m) || q->install_due || q->install_busy) {

@@ -29,6 +29,7 @@ enum quorum_fetch_outcome {
 
 /*  CLOSED --quorum_start--> FORMING (asks the others of the list whether they are blank) --voters file--> RUNNING
  *         \-----------------------------------------------------------------------------------------------^
+ *  FORMING --a group has added this node--> RUNNING
  *  FORMING, RUNNING --quorum_stop--> HANDING (a leader of several gives its place away) --> STOPPING --> CLOSED */
 enum quorum_state { QUORUM_CLOSED, QUORUM_FORMING, QUORUM_RUNNING, QUORUM_HANDING, QUORUM_STOPPING };
 
@@ -192,8 +193,9 @@ struct quorum {
         bool store_busy;
         struct meta_image *store_image; /* being written */
         int store_result;
-        int64_t store_bytes; /* of its file */
-        bool store_full;     /* the last attempt found no room */
+        int64_t store_bytes;      /* of its file */
+        int64_t store_bytes_seen; /* the same; the store job's while it runs */
+        bool store_full;          /* the last attempt found no room */
         struct loop_timer store_timer;
         int64_t stored_index;
         int64_t bytes_since_store;
@@ -334,6 +336,8 @@ void quorum_form(struct quorum *q);
 void quorum_add_expected(struct quorum *q);
 void quorum_hello_asked(struct quorum *q, struct peer_request *rq, const struct quorum_hello_request *m);
 bool quorum_is_blank(const struct quorum *q);
+/* Another node's leader knows this folder. Who would form a group waits to be added instead: only an operator can have told it. */
+void quorum_join(struct quorum *q, struct uuid directory);
 /* The members of a group of this node alone, which expects the rest of the list. */
 void quorum_voters_begin(const struct quorum *q, struct voters *ret);
 
@@ -399,7 +403,7 @@ void quorum_snapshot_note(struct quorum *q, struct snapshot_id id, int64_t bytes
 void quorum_snapshot_forget(struct quorum *q, struct snapshot_id id);
 /* Remove what nobody needs. */
 void quorum_snapshot_clean(struct quorum *q);
-/* A moment: senders go on. */
+/* Senders go on. By quorum_settle() only: set senders_due. */
 void quorum_senders_kick(struct quorum *q);
 /* At the end; none is at work. */
 void quorum_senders_free(struct quorum *q);

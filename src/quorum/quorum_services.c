@@ -123,6 +123,7 @@ static int8_t take_message(struct quorum *q, const struct quorum_raft_request *m
         struct incoming in = { 0 };
         int r;
 
+        quorum_join(q, m->to_directory);
         if (!quorum_takes_part(q))
                 return 3;
         quorum_peer_said(q, node, m->address);

@@ -137,8 +137,8 @@ static void making_done(struct io_job *job)
         free(mk);
         q->jobs--;
         q->snapshot_busy = false;
-        quorum_senders_kick(q);
-        quorum_stop_continue(q);
+        q->senders_due = true;
+        quorum_settle(q);
 }
 
 static void make(struct quorum *q)
@@ -323,6 +323,7 @@ void quorum_senders_free(struct quorum *q)
 
 void quorum_senders_kick(struct quorum *q)
 {
+        assert(q->settling); /* or what follows from one could free another, here */
         ilist_for_each (s, &q->senders, struct quorum_sender, link)
                 sender_go_on(s);
 }

@@ -17,7 +17,7 @@ static void store_run(struct io_job *job)
         q->store_result = meta_store_commit(q->store, q->store_image);
         if (!q->store_result)
                 quorum_step(q, "image-stored");
-        q->store_bytes = meta_store_bytes(q->store);
+        q->store_bytes_seen = meta_store_bytes(q->store);
 }
 
 static void store_done(struct io_job *job)
@@ -28,6 +28,7 @@ static void store_done(struct io_job *job)
         if (q->store_result && !q->store_full)
                 quorum_die_io(q->cfg.dir, q->store_result);
         q->store_busy = false;
+        q->store_bytes = q->store_bytes_seen;
         if (q->store_full) { /* the log has it all; it is stored when there is room again */
                 diag_limited(DIAG_ERROR,
                              "metadata: no room for the image in %s; free some. Nothing is lost: the log has it all",

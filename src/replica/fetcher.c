@@ -105,10 +105,8 @@ int follow_new(struct fetcher *f, struct partition *p, int32_t leader_epoch)
 {
         struct follow *w = calloc(1, sizeof *w);
 
-        if (!w || slot_take(f, w)) {
-                free(w);
+        if (!w)
                 return -ENOMEM;
-        }
         w->key.topic_id = partition_topic_id(p);
         w->key.index = partition_index(p);
         w->fetcher = f;
@@ -120,6 +118,13 @@ int follow_new(struct fetcher *f, struct partition *p, int32_t leader_epoch)
         ilist_init(&w->report_link);
         ilist_init(&w->news_link);
         HASH_ADD(hh, f->r->follows, key, sizeof w->key, w);
+        if (!w->hh.tbl || slot_take(f, w)) {
+                if (w->hh.tbl)
+                        HASH_DEL(f->r->follows, w);
+                partition_unref(w->partition);
+                free(w);
+                return -ENOMEM;
+        }
         f->follows_count++;
         atomic_fetch_add(&f->r->following, 1);
         partition_watch(p, &w->watch);
@@ -347,7 +352,6 @@ static void on_answer(struct peer_call *call)
 {
         struct fetch_call *c = container_of(call, struct fetch_call, call);
         struct fetcher *f = c->fetcher;
-        CLEANUP(iobuf_unrefp) struct iobuf *frame = call->outcome == PEER_OK ? call->frame : NULL;
         struct replica_fetch_response rsp;
         struct arena arena;
         int outcome = call->outcome;
@@ -368,6 +372,8 @@ static void on_answer(struct peer_call *call)
                 }
                 arena_fini(&arena);
         }
+        if (call->outcome == PEER_OK)
+                iobuf_unref(call->frame); /* before the next answer takes its place */
         if (outcome != PEER_OK) {
                 call_failed(f, outcome);
                 fetcher_reset(f);

@@ -177,7 +177,7 @@ static void on_tick(struct loop_timer *t)
 
 static void on_begin(struct loop *l, struct mail *m)
 {
-        struct replicator *r = container_of(m, struct replicator, stop_mail);
+        struct replicator *r = container_of(m, struct replicator, begin_mail);
 
         (void)l;
         loop_timer_start(&r->tick, r->cfg.tick_ms);
@@ -218,8 +218,8 @@ int replicator_new(const struct replicator_config *cfg, struct replicator **ret_
                 free(r);
                 return e;
         }
-        r->stop_mail.fn = on_begin;
-        loop_post(r->loop, &r->stop_mail);
+        r->begin_mail.fn = on_begin;
+        loop_post(r->loop, &r->begin_mail);
         *ret_replicator = r;
         return 0;
 }

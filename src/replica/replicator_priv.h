@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 
+#define HASH_NONFATAL_OOM 1 /* what could not be added has no hh.tbl; else uthash ends the process */
 #include "base/hash.h"
 #include "replica/partition_replica.h"
 #include "replica/peer_replica.h"
@@ -106,7 +107,7 @@ struct replicator {
 
         bool stopping;
         atomic_bool hub_stopped;
-        struct mail stop_mail, stopped_mail;
+        struct mail begin_mail, stop_mail, stopped_mail; /* the stop may come before the beginning was delivered */
         struct loop *stop_loop;
         void (*stopped)(void *arg);
         void *stopped_arg;

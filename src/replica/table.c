@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <pthread.h>
 
+#define HASH_NONFATAL_OOM 1 /* what could not be added has no hh.tbl; else uthash ends the process */
 #include "base/hash.h"
 
 enum { SHARDS_COUNT = 64 };
@@ -85,10 +86,10 @@ int partition_table_put(struct partition_table *t, struct partition *p)
         if (!found)
                 HASH_ADD(hh, s->entries, key, sizeof e->key, e);
         pthread_rwlock_unlock(&s->lock);
-        if (!found)
+        if (!found && e->hh.tbl)
                 return 0;
         free(e);
-        return -EEXIST;
+        return found ? -EEXIST : -ENOMEM;
 }
 
 struct partition *partition_table_take(struct partition_table *t, struct uuid topic_id, int32_t index)

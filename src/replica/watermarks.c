@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/crc32c.h"
+#define HASH_NONFATAL_OOM 1 /* what could not be added has no hh.tbl; else uthash ends the process */
 #include "base/hash.h"
 #include "sys/diag.h"
 #include "sys/file.h"
@@ -104,6 +105,10 @@ int watermarks_decode(struct span data, struct watermarks **ret_watermarks)
                 if (found || e->high_watermark < 0)
                         continue;
                 HASH_ADD(hh, w->by_key, key, sizeof e->key, e);
+                if (!e->hh.tbl) {
+                        watermarks_free(w);
+                        return -ENOMEM;
+                }
                 w->count++;
         }
         *ret_watermarks = w;

@@ -184,7 +184,7 @@ class Cluster:
         if self.layout != "1":
             values.update({"cluster.listen": self.hosts.address(number, PEER), "cluster.controllers": self.controllers(),
                            "cluster.plaintext": "true", "replication.factor": self.factor,
-                           "replication.min_insync_replicas": min(2, self.factor)})
+                           "replication.min_insync_replicas": max(1, self.factor - 1)})
         values.update(s.split("=", 1) for s in self.settings)
         values.update({k.replace("_", ".", 1): v for k, v in changed.items()})
         command = [str(self.program), "--data-dir", str(self.folder / f"node-{number}" / "data")]
@@ -271,6 +271,8 @@ class Cluster:
         for node in self.nodes.values():
             if not node.alive() or node.paused:
                 return f"{node} does not run"
+            if not node.ready():
+                return f"{node} is not ready"
         for node in self.serving():
             host, port = self.hosts.address(node.number, KAFKA).rsplit(":", 1)
             try:

@@ -70,7 +70,7 @@ class KafkaCluster(Cluster):
             "listeners": ",".join(listeners[r] for r in roles.split(",")),
             "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
             "offsets.topic.replication.factor": min(3, ingest), "offsets.topic.num.partitions": 6,
-            "min.insync.replicas": min(2, ingest), "group.initial.rebalance.delay.ms": 300,
+            "min.insync.replicas": max(1, min(3, ingest) - 1), "group.initial.rebalance.delay.ms": 300,
             "broker.session.timeout.ms": 1500, "broker.heartbeat.interval.ms": 400, "replica.lag.time.max.ms": 3000,
         }
         path = self.folder / f"node-{number}.properties"

@@ -129,6 +129,28 @@ def rolling(run):
             run.wait(0.5, 1)
 
 
+@scenario("quick", "a bit of everything that needs no root, each once: what `make test` does", seconds=60)
+def quick(run):
+    node, _ = run.leader()
+    run.kill(node, "leader killed")
+    run.wait(2.5)
+    run.start(node)
+    run.healthy()
+    node, led = run.leader()
+    run.fault("leader paused", node, partitions=led)
+    node.pause()
+    run.wait(2.5)
+    node.resume()
+    run.healthy()
+    run.fault("all killed", control=True)
+    for node in run.nodes():
+        node.kill()
+    for node in run.nodes():
+        run.start(node)
+    run.healthy()
+    run.wait(1)
+
+
 # -- the network --
 
 @scenario("cut-off", "a node that leads hears nobody and is heard by nobody", cuts=True)

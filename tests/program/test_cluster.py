@@ -28,7 +28,7 @@ LIMIT_S = 40                    # for what takes a second or two alone
 def free_shift():
     """A number that can be added to every port of tools/cluster."""
     for _ in range(200):
-        shift = random.randrange(5000, 50000)
+        shift = random.randrange(1000, 22000)       # below the ports that the kernel gives to clients
         ports = [base + 100 * i + shift for base in (9092, 9093, 9644) for i in range(6)]
         try:
             for port in ports:
@@ -169,6 +169,9 @@ class Combined(ClusterCase):
             self.assertEqual([(n["id"], n["roles"], n["state"]) for n in info["nodes"]],
                              [(i, ["controller", "ingest"], "active") for i in (1, 2, 3)])
             self.assertEqual((info["quorum"]["voters"], info["quorum"]["voters_heard"]), (3, 3))
+            for node in info["nodes"]:          # each says it of itself
+                self.assertGreater(node["disk_size_bytes"], 0)
+                self.assertEqual((node["partitions_read_only"], node["damaged_ranges"]), (0, 0))
         self.assertEqual([c["kind"] for c in self.json("controller", "list")["controllers"]], ["voter"] * 3)
 
     def test_a_node_is_killed(self):
@@ -189,9 +192,15 @@ class Combined(ClusterCase):
         status, metrics = self.http("/metrics")
         self.assertIn("chronik_cluster_partitions_under_replicated 3\n", metrics)
         self.assertIn('chronik_cluster_brokers{state="fenced"} 1\n', metrics)
+        for name in ("fetched_bytes_total", "fetches_total"):
+            self.assertRegex(metrics, rf"(?m)^chronik_replication_{name} [1-9]")
+        self.assertRegex(metrics, r'(?m)^chronik_peer_up\{node="2",lane="data"\} 1$')
+        self.assertRegex(metrics, r"(?m)^chronik_isr_shrinks_total [1-9]")
         self.bad(5, "node", "may-stop", 2, says=("majority", "acks=all", "kept-"))
         self.bad(1, "cluster", "disruption", "acquire", "--node", 2, "--reason", "x", says=("must not stop now",))
         self.good("node", "may-stop", 3)
+        self.assertRegex(self.good("node", "get", 3), r"(?m)^link         from node 1: down\n +last error, .+ ago: .+$")
+        self.assertIn("link         from node 1: up\n", self.good("node", "get", 2))
         self.assertEqual(self.cluster("start").stdout.splitlines()[0], "3 nodes run (1 started)")
         self.eventually(self.healthy)
         for partition in range(3):

@@ -429,6 +429,14 @@ class Against(CtlCase, NodeCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn("cannot write the answer: No space left on device", done.stderr)
 
+    def test_several_servers(self):
+        """The first that answers is asked; when none does, the last one is named."""
+        self.good("topic", "list", "--server", f"127.0.0.1:1,{self.server}")
+        self.good("topic", "create", self.fresh(), "--server", f"no-such-host.invalid,{self.server},127.0.0.1:1")
+        self.bad(3, "topic", "list", "--server", "127.0.0.1:1,127.0.0.1:2", says=("no answer from 127.0.0.1:2",))
+        for wrong in (f"{self.server},", ",", f"{self.server},http://x", ",".join([self.server] * 17)):
+            self.bad(2, "topic", "list", "--server", wrong, says=("HOST:PORT is needed",))
+
     def test_where_the_server_is(self):
         """--server wins over CHRONIK_SERVER."""
         done = self.ctl("topic", "list", "--server", self.server, env={"CHRONIK_SERVER": "127.0.0.1:1"})

@@ -43,7 +43,10 @@ class Nodes(AloneCase):
         before = self.json("node", "get", "1")
         self.topic(partitions=3)
         node = self.json("node", "get", "1")
-        self.assertEqual(self.json("node", "list")["nodes"], [node])
+        (listed,) = self.json("node", "list")["nodes"]
+        for one in (listed, node):
+            self.assertTrue(0 < one.pop("disk_free_bytes") < one["disk_size_bytes"])    # it moves
+        self.assertEqual(listed, node)
         self.assertEqual((node["id"], node["roles"], node["state"], node["fenced"]), (1, ["controller", "ingest"], "active", False))
         self.assertEqual(f"{node['host']}:{node['port']}", self.node.address)
         self.assertEqual(node["leaders"] - before["leaders"], 3)

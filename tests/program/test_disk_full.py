@@ -185,6 +185,30 @@ class DiskFull(ProgramCase):
         self.connect()
         self.everything_is_there()
 
+    def commit(self, offset):
+        answer = self.client.call("OffsetCommit", 7, group_id="group", generation_id_or_member_epoch=-1, member_id="",
+                                  group_instance_id=None, topics=[{"name": "small", "partitions": [
+                                      {"partition_index": 0, "committed_offset": offset, "committed_leader_epoch": -1,
+                                       "committed_metadata": "x" * 4000}]}])
+        return ERR(answer["topics"][0]["partitions"][0]["error_code"])
+
+    def test_commits(self):
+        """Groups are told in a way that lets their clients try again, and do so with success when there is room."""
+        self.client.call("FindCoordinator", 3, key="group", key_type=0)
+        deadline = time.monotonic() + 10
+        while (error := self.commit(0)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self.assertEqual(error, ERR.NONE)
+        self.ballast()
+        errors = {self.commit(number) for number in range(1, 200)} - {ERR.NONE}
+        self.assertTrue(errors, "200 commits found room where there was none")
+        self.assertLessEqual(errors, {ERR.COORDINATOR_NOT_AVAILABLE, ERR.COORDINATOR_LOAD_IN_PROGRESS, ERR.NOT_COORDINATOR})
+        Path(self.mount.path("ballast")).unlink()
+        deadline = time.monotonic() + 10
+        while (error := self.commit(1000)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self.assertEqual(error, ERR.NONE)
+
     def test_start_without_room(self):
         """A start on a disk without a block to write ends at once, with a line that says what helps; with room it starts."""
         self.assertEqual(self.produce("small", b"before"), ERR.NONE)

@@ -24,7 +24,7 @@ struct client {
 /* What the clients have met with. */
 struct client_counts {
         uint64_t calls, failed, timed_out, produced, produce_errors, fetches, reads_over, commits, joins, rejoins,
-                created, deleted, reinits;
+                created, deleted, reinits, moves;
         uint64_t errors[200]; /* by Kafka's code */
 };
 extern struct client_counts client_counts;
@@ -82,6 +82,7 @@ struct client_reader {
         int64_t at;          /* offset to be read next */
         int64_t high, start; /* as the node said last */
         uint64_t losses;
+        bool at_replica; /* a follower may answer */
 };
 
 /* Read what comes next, wait for it up to @max_wait_ms. Return: Kafka's code; -1: no answer. */
@@ -97,6 +98,7 @@ void client_start_producer(unsigned number, struct history_topic *t);
 void client_start_consumer(unsigned number, struct history_part *p);
 void client_start_group(const char *group, struct history_topic *t, unsigned members);
 void client_start_admin(unsigned number);
+void client_start_mover(void);
 
 /* ---- what the world asks for; on its fiber ---- */
 

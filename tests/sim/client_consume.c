@@ -68,6 +68,8 @@ int client_fetch(struct client_reader *c, int node, int32_t max_wait_ms)
         topic.topic = str_of(c->part->topic->name);
         topic.partitions = &partition;
         topic.partitions_count = 1;
+        if (c->at_replica)
+                rq.rack_id = str_of("any"); /* who says where it stands is served by followers */
         rq.max_wait_ms = max_wait_ms;
         rq.min_bytes = 1;
         rq.topics = &topic;
@@ -188,7 +190,7 @@ void client_start_consumer(unsigned number, struct history_part *p)
 
 bool client_read_all(struct client *client, struct history_part *p, int replica, int64_t until_ns)
 {
-        struct client_reader c = { .client = client, .part = p };
+        struct client_reader c = { .client = client, .part = p, .at_replica = replica >= 0 };
         int64_t start = -1, end = -1;
 
         while (sim_now() < until_ns) {
@@ -216,6 +218,8 @@ bool client_read_all(struct client *client, struct history_part *p, int replica,
                 if (code) {
                         client_forget_leader(client, p);
                         client_pause(client);
+                        if (replica >= 0 && client_leader(client, p) >= 0 && !client_is_replica(client, p, replica))
+                                return true; /* it was moved away */
                 }
         }
         return false;

@@ -9,7 +9,7 @@
 #include "network.h"
 #include "sys/process.h"
 
-enum { SETS_MAX = 48, SET_SIZE = 128 };
+enum { SETS_MAX = 48, SET_SIZE = 128, CONTROLLERS_MAX = 3 };
 
 struct node_host nodes[NODES_MAX];
 unsigned nodes_count;
@@ -62,12 +62,14 @@ static struct conf *conf_for(const struct node_host *h)
         if (nodes_count > 1) {
                 char list[SET_SIZE] = "";
 
-                for (unsigned i = 0; i < nodes_count; i++)
+                for (unsigned i = 0; i < MIN2(nodes_count, (unsigned)CONTROLLERS_MAX); i++)
                         snprintf(list + strlen(list), sizeof list - strlen(list), "%s%d@10.0.0.%d:%d", i ? "," : "",
                                  nodes[i].id, nodes[i].machine->number, PEER_PORT);
                 set(&s, "cluster.listen=10.0.0.%d:%d", h->machine->number, PEER_PORT);
                 set(&s, "cluster.controllers=%s", list);
                 set(&s, "cluster.plaintext=true");
+                if (h->id > CONTROLLERS_MAX)
+                        set(&s, "server.roles=ingest");
         }
         if (conf_parse("sim", STR_NULL, s.list, s.count, &machine, &conf, &errors))
                 world_fail("%s", errors.data ? errors.data : "no memory");

@@ -1,4 +1,4 @@
-/* The nodes of a simulated cluster: each is chronikd's node on a machine. */
+/* The nodes of a simulated cluster: each is chronikd's node on a machine. The first three are controllers, too. */
 #pragma once
 
 #include "machine.h"

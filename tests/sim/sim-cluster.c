@@ -54,6 +54,8 @@ static void start_clients(struct chance *c)
         client_start_group("readers", &history_topics[0], 1 + chance_below(c, 3));
         client_start_group("others", &history_topics[2], 1 + chance_below(c, 2));
         client_start_admin(0);
+        if (nodes_count > 1 && chance_one_in(c, 2))
+                client_start_mover();
 }
 
 static void wait_ready(const char *when)
@@ -162,8 +164,8 @@ static void report(const struct plan *plan)
         printf("  calls %llu, %llu failed, %llu timed out; connections %llu, %llu failed, %llu reset; %llu bytes\n",
                N(c->calls), N(c->failed), N(c->timed_out), N(network_stats.connects), N(network_stats.connects_failed),
                N(network_stats.resets), N(network_stats.bytes));
-        printf("  commits %llu, joins %llu, rejoins %llu; topics %llu created, %llu deleted\n", N(c->commits),
-               N(c->joins), N(c->rejoins), N(c->created), N(c->deleted));
+        printf("  commits %llu, joins %llu, rejoins %llu; topics %llu created, %llu deleted; moves %llu\n",
+               N(c->commits), N(c->joins), N(c->rejoins), N(c->created), N(c->deleted), N(c->moves));
         printf("  nemesis: kills %llu, power %llu, power in a write %llu, stops %llu, pauses %llu, cuts %llu, one way "
                "%llu, "
                "isolations %llu, blackouts %llu, resets %llu, slow networks %llu\n",

@@ -394,6 +394,34 @@ static void test_report_of_a_live_broker(void)
         teardown();
 }
 
+/* A disk that takes no more, with all that was acknowledged on it. */
+static void test_report_of_a_complete_replica(void)
+{
+        struct controller_report_loss l = { .broker_id = 1, .is_complete = true };
+
+        stage(2, r12, 2, "1");
+        l.topic_id = meta_image_topic(image, STR_LIT("t"))->id;
+        l.broker_epoch = meta_image_broker(image, 1)->epoch;
+        ask(CONTROLLER_REPORT_LOSS, &l, 1, false);
+        CU_ASSERT_EQUAL(l.result.outcome, CONTROLLER_OK);
+        LEADER(2, 1); /* somebody else, while there is one */
+        ISR("2");
+        l.broker_id = 2;
+        l.broker_epoch = meta_image_broker(image, 2)->epoch;
+        ask(CONTROLLER_REPORT_LOSS, &l, 1, false);
+        CU_ASSERT_EQUAL(l.result.outcome, CONTROLLER_OK);
+        ISR("2"); /* the last one stays */
+        CU_ASSERT_EQUAL(restart(2, false, false, false), CONTROLLER_OK);
+        come_back(2);
+        ISR("2");
+        CU_ASSERT_EQUAL(t0()->leader, 2);
+        l.is_complete = false;
+        l.broker_epoch = meta_image_broker(image, 2)->epoch;
+        ask(CONTROLLER_REPORT_LOSS, &l, 1, false);
+        ISR(""); /* unless it may miss something */
+        teardown();
+}
+
 /* ---- AlterPartition ---- */
 
 static void test_compare_and_set(void)
@@ -553,6 +581,7 @@ static const struct unit_case cases[] = {
         { "a broker that is relaxed alone", test_relaxed_on_one_broker },
         { "the only replica", test_only_replica },
         { "a loss under the same registration", test_report_of_a_live_broker },
+        { "a disk that takes no more", test_report_of_a_complete_replica },
         { "compare and set", test_compare_and_set },
         { "a stopping leader hands over", test_handing_over },
         { "reassignment", test_reassignment },

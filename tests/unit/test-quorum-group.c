@@ -358,6 +358,31 @@ static void test_wiped_voter(void)
         end();
 }
 
+/* The one with the lowest id would form a group, if it could; it is added to the one that is there. */
+static void test_wiped_lowest(void)
+{
+        struct uuid directory;
+        int32_t leader;
+
+        begin("wiped-lowest", 3);
+        CU_ASSERT_EQUAL_FATAL(form(3), 1);
+        CU_ASSERT_EQUAL(world_propose(1, "x"), QUORUM_OK);
+        world_close(1);
+        file_remove_tree(world_nodes[0].dir);
+        leader = world_leader(5000);
+        CU_ASSERT_FATAL(leader > 1);
+        CU_ASSERT_EQUAL_FATAL(world_open(1, plain()), 0);
+        CU_ASSERT(troubled(1, "belongs to a group already", 5000));
+        directory = quorum_directory(world_nodes[0].q);
+        CU_ASSERT_EQUAL(world_change(leader, false, 1, UUID_ZERO, 5000), QUORUM_OK);
+        CU_ASSERT_EQUAL(world_change(leader, true, 1, directory, 5000), QUORUM_OK);
+        CU_ASSERT_EQUAL(world_voters(3, 3000), leader);
+        CU_ASSERT(world_reaches(1, world_applied_of(leader), 3000));
+        CU_ASSERT(world_has(1, "x"));
+        CU_ASSERT_EQUAL(world_describe(1)->trouble[0], 0);
+        end();
+}
+
 /* Two wiped disks never elect each other behind the back of a third. */
 static void test_two_wiped_disks(void)
 {
@@ -444,6 +469,7 @@ static const struct unit_case cases[] = {
         { "a leader that sleeps and is overtaken", test_overtaken_asleep },
         { "adding and removing voters", test_add_and_remove },
         { "a wiped voter is refused", test_wiped_voter },
+        { "a wiped voter with the lowest id", test_wiped_lowest },
         { "two wiped disks and a third", test_two_wiped_disks },
         { "lists that disagree", test_lists_that_disagree },
         { "transfer", test_transfer },

@@ -32,20 +32,6 @@ int __wrap_fdatasync(int fd)
         return -1;
 }
 
-/* ---- a page cache that has nothing ---- */
-
-static atomic_bool reads_are_cold;
-
-int __real_plog_read(struct plog *pl, const struct plog_read_args *args, bool may_block, struct plog_slice *ret);
-int __wrap_plog_read(struct plog *pl, const struct plog_read_args *args, bool may_block, struct plog_slice *ret);
-
-int __wrap_plog_read(struct plog *pl, const struct plog_read_args *args, bool may_block, struct plog_slice *ret)
-{
-        if (!may_block && atomic_load(&reads_are_cold))
-                return -EAGAIN;
-        return __real_plog_read(pl, args, may_block, ret);
-}
-
 static void set_failing(const char *dir)
 {
         pthread_mutex_lock(&failing_lock);
@@ -53,47 +39,7 @@ static void set_failing(const char *dir)
         pthread_mutex_unlock(&failing_lock);
 }
 
-/* ---- who waits ---- */
-
-struct waiter {
-        struct partition_wait wait;
-        unsigned told;
-};
-
-static void on_told(struct loop *l, struct mail *m)
-{
-        (void)l;
-        container_of(m, struct waiter, wait.mail)->told++;
-}
-
-static void on_last(struct loop *l, struct mail *m)
-{
-        (void)m;
-        loop_stop(l);
-}
-
-static bool told(struct cluster *c, struct waiter *w)
-{
-        struct mail last = { .fn = on_last };
-
-        loop_post(c->loop, &last);
-        loop_run(c->loop);
-        return w->told;
-}
-
-static void wait_ack(struct cluster *c, struct waiter *w, int node, int64_t offset)
-{
-        *w = (struct waiter){ .wait.mail.fn = on_told };
-        partition_wait(c->nodes[node].p, &w->wait, PARTITION_WAIT_ACK, offset, c->loop);
-}
-
-static void append_some(struct cluster *c, int node, int count)
-{
-        for (int i = 0; i < count; i++)
-                CU_ASSERT_EQUAL_FATAL(
-                        cnode_append(&c->nodes[node], 1 + i % 3, 10 + (size_t)i * 37 % 900, (uint8_t)i, false),
-                        PLOG_OK);
-}
+/* ---- cases ---- */
 
 static void test_replicates(void)
 {
@@ -643,196 +589,6 @@ static void test_leader_opens_anew(void)
         cluster_fini(&c);
 }
 
-/* ---- by chance ---- */
-
-static uint32_t chance(uint32_t *seed, uint32_t n)
-{
-        *seed = *seed * 1664525u + 1013904223u;
-        return (*seed >> 8) % n;
-}
-
-struct acked {
-        int64_t offset;
-        uint8_t fill;
-};
-
-/* Somebody in the ISR who is open. -1: nobody. */
-static int candidate(struct cluster *c, uint32_t *seed)
-{
-        int first = (int)chance(seed, NODES);
-
-        for (int i = 0; i < NODES; i++) {
-                int n = (first + i) % NODES;
-
-                if (c->in_isr[n] && c->nodes[n].p)
-                        return n;
-        }
-        return -1;
-}
-
-static unsigned isr_bits(const struct cluster *c)
-{
-        unsigned bits = 0;
-
-        for (int i = 0; i < NODES; i++)
-                bits |= (unsigned)c->in_isr[i] << i;
-        return bits;
-}
-
-static void elect_again(struct cluster *c, uint32_t *seed)
-{
-        int n;
-        unsigned isr;
-
-        pthread_mutex_lock(&c->lock);
-        n = candidate(c, seed);
-        isr = isr_bits(c);
-        pthread_mutex_unlock(&c->lock);
-        cluster_elect(c, n, isr);
-}
-
-/* Append with acks=all and wait: what was acknowledged is remembered. */
-static bool append_acked(struct cluster *c, int n, uint8_t fill, struct acked *ret)
-{
-        struct waiter w;
-
-        if (!c->nodes[n].p || cnode_append(&c->nodes[n], 1, 50 + fill, fill, true))
-                return false;
-        ret->offset = cview(&c->nodes[n]).end_offset - 1; /* nobody else appends */
-        ret->fill = fill;
-        wait_ack(c, &w, n, ret->offset + 1);
-        for (int i = 0; i < 3000 && !told(c, &w); i++)
-                usleep(1000);
-        if (!w.told && partition_unwait(&w.wait))
-                return false;
-        while (!told(c, &w))
-                ;
-        return !w.wait.outcome;
-}
-
-static void check_acked(struct cluster *c, int n, const struct acked *acked, unsigned count)
-{
-        size_t len;
-        uint8_t *bytes = cnode_bytes(&c->nodes[n], 0, &len);
-        struct batch_iter it = batch_iter_of(span_of(bytes, len));
-        struct batch_header h;
-        struct span batch;
-        unsigned i = 0;
-
-        while (i < count && batch_iter_next(&it, &batch, &h) == 0)
-                if (h.base_offset == acked[i].offset) {
-                        /* length and bytes are those that were acknowledged */
-                        CU_ASSERT(memchr(batch.data + BATCH_HEADER_LEN, acked[i].fill, batch.len - BATCH_HEADER_LEN) !=
-                                  NULL);
-                        CU_ASSERT(batch.len >= BATCH_HEADER_LEN + 50u + acked[i].fill);
-                        CU_ASSERT(batch.len < BATCH_HEADER_LEN + 70u + acked[i].fill);
-                        i++;
-                }
-        CU_ASSERT_EQUAL(i, count);
-        free(bytes);
-}
-
-/* The connection from one node to another breaks, if there is one. */
-static void break_connection(struct cluster *c, int from, int to)
-{
-        if (from == to || !c->nodes[from].up || !c->nodes[to].up)
-                return;
-        CU_ASSERT_EQUAL(peer_hub_set_address(c->nodes[from].hub, to, "127.0.0.1:1"), 0);
-        usleep(1000);
-        cnode_addresses(c);
-}
-
-static void restart(struct cluster *c, int n, uint32_t *seed)
-{
-        cnode_close(&c->nodes[n]);
-        if (c->leader == n)
-                elect_again(c, seed);
-        cnode_stop(&c->nodes[n]);
-        cnode_start(&c->nodes[n]);
-        cnode_open(&c->nodes[n]);
-}
-
-static void storm(uint32_t seed, unsigned *acked_sum)
-{
-        struct acked acked[400];
-        unsigned acked_count = 0;
-        struct cluster c;
-
-        cluster_init(&c);
-        cluster_elect(&c, 0, 7);
-        for (int step = 0; step < 120; step++) {
-                int n = (int)chance(&seed, NODES), leader = c.leader;
-
-                switch (chance(&seed, 16)) {
-                case 0:
-                        elect_again(&c, &seed);
-                        break;
-                case 1:
-                        cnode_close(&c.nodes[n]);
-                        if (c.leader == n)
-                                elect_again(&c, &seed);
-                        break;
-                case 2:
-                case 3:
-                        if (!c.nodes[n].p)
-                                cnode_open(&c.nodes[n]);
-                        break;
-                case 4:
-                        usleep(chance(&seed, 50000));
-                        break;
-                case 12:
-                        break_connection(&c, n, (int)chance(&seed, NODES));
-                        break;
-                case 13:
-                        atomic_store(&reads_are_cold, chance(&seed, 2));
-                        break;
-                case 14:
-                        if (chance(&seed, 4) == 0)
-                                restart(&c, n, &seed);
-                        break;
-                case 5: /* records that nobody is promised */
-                        if (leader >= 0 && c.nodes[leader].p)
-                                for (uint32_t k = chance(&seed, 20); k; k--)
-                                        (void)cnode_append(&c.nodes[leader], 1, chance(&seed, 2000), 'r', false);
-                        break;
-                default:
-                        if (leader < 0)
-                                elect_again(&c, &seed);
-                        else if (append_acked(&c, leader, (uint8_t)('A' + chance(&seed, 26)), &acked[acked_count]))
-                                acked_count++;
-                }
-        }
-        atomic_store(&reads_are_cold, false);
-        for (int i = 0; i < NODES; i++)
-                if (!c.nodes[i].p)
-                        cnode_open(&c.nodes[i]);
-        if (c.leader < 0)
-                elect_again(&c, &seed);
-        AWAIT(isr_is(&c, 7));
-        AWAIT(all_have(&c, c.leader));
-        CU_ASSERT(c.alters < 400); /* who has gone does not join and leave all the time */
-        all_same(&c);
-        check_acked(&c, 0, acked, acked_count);
-        *acked_sum += acked_count;
-        cluster_fini(&c);
-}
-
-static void test_storm(void)
-{
-        const char *given = getenv("SEED");
-        uint32_t first = given ? (uint32_t)strtoul(given, NULL, 0) : 1, count = given ? 1 : 6;
-        unsigned acked = 0;
-
-        for (uint32_t seed = first; seed < first + count; seed++) {
-                unsigned failures = CU_get_number_of_failures();
-
-                storm(seed * 2654435761u, &acked);
-                if (CU_get_number_of_failures() != failures)
-                        fprintf(stderr, "    SEED=%u\n", seed);
-        }
-        CU_ASSERT(acked > 10 * count);
-}
-
 static const struct unit_case cases[] = {
         { "replicates", test_replicates },
         { "cold reads", test_cold_reads },
@@ -853,6 +609,5 @@ static const struct unit_case cases[] = {
         { "rotten bytes", test_rotten_bytes },
         { "the leader opens its log anew", test_leader_opens_anew },
         { "throttled", test_throttle },
-        { "by chance", test_storm },
 };
 UNIT_MAIN("replica/cluster", cases)

@@ -32,6 +32,7 @@ CLASSES = {
     "kafka-log-dirs": "org.apache.kafka.tools.LogDirsCommand",
     "kafka-broker-api-versions": "org.apache.kafka.tools.BrokerApiVersionsCommand",
     "kafka-cluster": "org.apache.kafka.tools.ClusterTool",
+    "kafka-metadata-quorum": "org.apache.kafka.tools.MetadataQuorumCommand",
     "kafka-console-producer": "org.apache.kafka.tools.ConsoleProducer",
     "kafka-console-consumer": "org.apache.kafka.tools.consumer.ConsoleConsumer",
     "kafka-verifiable-producer": "org.apache.kafka.tools.VerifiableProducer",
@@ -90,6 +91,19 @@ def cluster():
     got = subprocess.run([*JAVA, CLASSES["kafka-cluster"], "cluster-id", "--bootstrap-server", BOOTSTRAP],
                          capture_output=True, text=True, timeout=60, check=False)
     expect_true(got.stdout + got.stderr, re.search(r"Cluster ID: \S+", got.stdout))
+
+
+@check("metadata-quorum")
+def metadata_quorum():
+    text = run("kafka-metadata-quorum", "describe", "--status")
+    leader = re.search(r"(?m)^LeaderId: +(\d+)$", text)
+    expect_true(text, leader and re.search(r"(?m)^HighWatermark: +[1-9]\d*$", text))
+    voters = json.loads(re.search(r"(?m)^CurrentVoters: +(.*)$", text)[1])
+    expect_true(text, int(leader[1]) in [v["id"] for v in voters])
+    text = run("kafka-metadata-quorum", "describe", "--replication")
+    rows = [line.split() for line in text.splitlines()[1:]]
+    expect("leaders", [r[0] for r in rows if r[-1] == "Leader"], [leader[1]])
+    expect("lag of the leader", [r[3] for r in rows if r[-1] == "Leader"], ["0"])
 
 
 @check("topic-create")
