@@ -73,7 +73,7 @@ test-clients: all ## real Kafka clients against build/chronikd; QUICK=1 for the 
 	@tests/client/run $(if $(QUICK),--quick) --chronikd $(BUILD)/chronikd
 
 ROUNDS ?= 3
-bench: all ## the limits, and the speed beside Apache Kafka and a bare floor (45 minutes); PARTS="produce ...", ROUNDS, JSON=FILE
+bench: all ## the limits, and the speed beside Apache Kafka and a bare floor (55 minutes); PARTS="produce ...", ROUNDS, JSON=FILE
 	@tools/install-deps tools/packages-bench.txt
 	@meson setup --reconfigure $(BUILD) >/dev/null
 	@ninja -C $(BUILD) tests/bench/bench-floor tests/bench/bench-rdkafka tests/bench/bench-cluster

@@ -4,14 +4,18 @@
  * next, so that a busy one starves nobody. What a partition was answered with records or an error is not looked at again
  * until the follower names its position anew. */
 #include <errno.h>
+#include <stdlib.h>
 
 #include "replica/serve_priv.h"
 #include "sys/clock.h"
+#include "sys/file.h"
 
 enum {
         ANSWER_PARTITIONS_MAX = 1000, /* of them each may be a range of a file: see PEER_EXTS_MAX */
         WATERMARK_DELAY_MS = 20,      /* a watermark alone is told so much later: mostly records take it along */
         THROTTLED_MS = 100,           /* a throttled partition is looked at again */
+        COPY_LEN_MAX = 16 << 10,      /* records up to so long are copied: a range of a file is three calls more */
+        COPIES_LEN_MAX = 32 << 10,    /* of all partitions of an answer */
 };
 static_assert((int)ANSWER_PARTITIONS_MAX <= (int)PEER_EXTS_MAX, "an answer's ranges fit into a message");
 
@@ -23,8 +27,10 @@ struct answer {
         said_t *said;
         struct wanted **of; /* beside said */
         int32_t count, max;
-        size_t left; /* bytes of records that still fit */
-        unsigned ranges;
+        size_t left;     /* bytes of records that still fit */
+        unsigned ranges; /* partitions with records, those that were copied too */
+        uint8_t *copies; /* COPIES_LEN_MAX, once there are some */
+        size_t copies_len;
         bool urgent;        /* there are records or errors */
         bool throttled;     /* something was left out for its rate */
         struct ilist later; /* to be looked at for the next answer, in order */
@@ -102,20 +108,40 @@ static int read_records(struct answer *a, struct wanted *w)
                          false, &w->slice);
 }
 
+/* Short records go into the message itself: no look at the page cache, no sendfile(2), and no third piece behind it.
+ * Return: where they are, or NULL: they go as a range. */
+static const uint8_t *copy_short(struct answer *a, const struct plog_slice *s)
+{
+        uint8_t *copy;
+
+        if (s->len > COPY_LEN_MAX || s->len > COPIES_LEN_MAX - a->copies_len)
+                return NULL;
+        if (!a->copies)
+                a->copies = malloc(COPIES_LEN_MAX);
+        copy = a->copies ? a->copies + a->copies_len : NULL;
+        if (!copy || file_pread_nowait(s->fd, copy, s->len, s->pos) != (ssize_t)s->len)
+                return NULL;
+        a->copies_len += s->len;
+        return copy;
+}
+
 static bool say_records(struct answer *a, struct wanted *w)
 {
-        struct net_piece *piece = ARENA_NEW(a->arena, struct net_piece);
-        said_t *p;
+        struct wire_records records = { .data = copy_short(a, &w->slice), .len = w->slice.len };
+        struct net_piece *piece;
 
-        if (!piece)
-                return false;
-        *piece = (struct net_piece){ .fd = w->slice.fd,
-                                     .pos = w->slice.pos,
-                                     .len = w->slice.len,
-                                     .release = release_pin,
-                                     .release_arg = w->slice.pin };
-        p = say(a, w);
-        p->records = (struct wire_records){ .len = w->slice.len, .ext = piece };
+        if (!records.data) {
+                piece = ARENA_NEW(a->arena, struct net_piece);
+                if (!piece)
+                        return false;
+                *piece = (struct net_piece){ .fd = w->slice.fd,
+                                             .pos = w->slice.pos,
+                                             .len = w->slice.len,
+                                             .release = release_pin,
+                                             .release_arg = w->slice.pin };
+                records.ext = piece;
+        }
+        say(a, w)->records = records;
         a->left -= MIN2(a->left, w->slice.len);
         a->ranges++;
         a->urgent = true;
@@ -181,7 +207,7 @@ static bool answer_begin(struct answer *a, struct session *s)
         return a->said && a->of;
 }
 
-/* What was said is said: the slices are the message's now. */
+/* What was said is said: the slices are the message's now, or copied. */
 static void answer_commit(struct answer *a)
 {
         for (int32_t i = 0; i < a->count; i++) {
@@ -192,10 +218,12 @@ static void answer_commit(struct answer *a)
                 w->told_watermark = trouble ? -1 : a->said[i].high_watermark;
                 w->told_start = trouble ? -1 : a->said[i].start_offset;
                 w->tell = false;
-                if (!a->said[i].records.ext)
+                if (!a->said[i].records.len)
                         continue;
                 atomic_fetch_add_explicit(&a->s->serve->bytes, w->slice.len, memory_order_relaxed);
                 throttle_note(a->s->serve->throttle, clock_mono_ms(), (int64_t)w->slice.len);
+                if (!a->said[i].records.ext)
+                        plog_slice_release(&w->slice);
                 w->slice.len = 0;
                 w->hungry = false;
         }
@@ -285,6 +313,7 @@ void session_answer(struct session *s, bool must)
                 ilist_splice_back(&s->ready, &a.later);
                 set_timer(&a);
         }
+        free(a.copies);
         cold_start(s);
 }
 

@@ -131,6 +131,7 @@ void iopool_submit(struct iopool *p, struct io_job *job)
         assert(job->run && job->done);
         pthread_mutex_lock(&p->lock);
         ilist_push_back(&p->jobs, &job->link);
-        pthread_cond_signal(&p->work);
         pthread_mutex_unlock(&p->lock);
+        /* Without the lock, or the thread that wakes would wait for it. */
+        pthread_cond_signal(&p->work);
 }

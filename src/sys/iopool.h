@@ -23,5 +23,6 @@ int iopool_new(unsigned threads_count, struct iopool **ret_pool);
 struct iopool *iopool_free(struct iopool *p);
 DEFINE_FREEP(struct iopool, iopool_free)
 
-/* Queue @job (owned by the pool until done()). Any thread. Jobs may submit jobs. Cannot fail: it allocates nothing. */
+/* Queue @job (owned by the pool until done()). Any thread. Jobs may submit jobs. Cannot fail: it allocates nothing. The job
+ * may be done before this returns, and the pool is freed only after that. */
 void iopool_submit(struct iopool *p, struct io_job *job);

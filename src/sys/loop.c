@@ -13,6 +13,7 @@
 #include "sys/loop.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -83,10 +84,15 @@ void loop_post(struct loop *l, struct mail *m)
         pthread_mutex_lock(&l->lock);
         was_empty = ilist_is_empty(&l->box);
         ilist_push_back(&l->box, &m->link);
-        /* Under the lock: the mail may be what ends and frees the loop, and loop_free() waits for the lock. */
+        /* The mail may be what ends and frees the loop; loop_free() waits for those who wake it. */
         if (was_empty)
-                ev_async_send(l->ev, &l->wake);
+                atomic_fetch_add_explicit(&l->wakers, 1, memory_order_relaxed);
         pthread_mutex_unlock(&l->lock);
+        if (!was_empty)
+                return;
+        /* Without the lock: the loop's thread wants it first thing, and would wait for us, who may not run meanwhile. */
+        ev_async_send(l->ev, &l->wake);
+        atomic_fetch_sub_explicit(&l->wakers, 1, memory_order_release);
 }
 
 /* ---- hooks ---- */
@@ -159,6 +165,8 @@ struct loop *loop_free(struct loop *l)
         assert(!l->has_thread);       /* loop_join() first */
         pthread_mutex_lock(&l->lock); /* a poster may still be inside */
         pthread_mutex_unlock(&l->lock);
+        while (atomic_load_explicit(&l->wakers, memory_order_acquire)) /* or about to write eight bytes */
+                sched_yield();
         pthread_mutex_destroy(&l->lock);
         ev_loop_destroy(l->ev);
         l->magic = 0;

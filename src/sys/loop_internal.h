@@ -21,6 +21,8 @@ struct loop {
         struct ilist mail; /* to deliver, in order; the loop's thread only */
         pthread_mutex_t lock;
         struct ilist box; /* from other threads; guarded by lock */
+        atomic_uint
+                wakers; /* threads that have put mail in the box and are about to wake the loop; counted up under lock */
 
         atomic_bool stop;
         atomic_bool running;

@@ -21,10 +21,11 @@ enum {
         ERROR_MAX = 512,
         SAMPLES_MAX = 1 << 21, /* latencies of one run; beyond, none are kept */
 };
-#define WARM_S 0.4 /* of a run that does not count: connections, the first batches */
+#define WARM_S 0.4 /* after the first record that was acknowledged; it does not count */
 
 struct run {
-        double count_from, count_until; /* seconds on the monotonic clock */
+        double seconds;                 /* that are counted */
+        double count_from, count_until; /* on the monotonic clock */
         size_t bytes;
         long counted, all;
         double last_s, gap_s, gap_at_s; /* the longest time between two deliveries, and when it began */
@@ -232,7 +233,10 @@ static void delivered(rd_kafka_t *rk, const rd_kafka_message_t *m, void *arg)
                 return;
         if (m->err)
                 die("not delivered: %s", rd_kafka_err2str(m->err));
-        run->all++;
+        if (!run->all++) {
+                run->count_from = now + WARM_S;
+                run->count_until = run->count_from + run->seconds;
+        }
         if (now <= run->count_until)
                 gap_until(run, now);
         if (now < run->count_from || now > run->count_until)
@@ -290,7 +294,9 @@ static void send_all(rd_kafka_t *rk, struct run *run, const char *topic, const c
 
 static void produce(int argc, char **argv)
 {
-        struct run run = { .bytes = (size_t)atol(argv[5]), .ms = calloc(SAMPLES_MAX, sizeof(float)) };
+        struct run run = { .bytes = (size_t)atol(argv[5]),
+                           .seconds = atof(argv[4]),
+                           .ms = calloc(SAMPLES_MAX, sizeof(float)) };
         rd_kafka_conf_t *conf = rd_kafka_conf_new();
         char why[ERROR_MAX], *value = malloc(run.bytes);
         unsigned seed = 1;
@@ -314,8 +320,7 @@ static void produce(int argc, char **argv)
         rd_kafka_conf_set_opaque(conf, &run);
         rk = client(argv[2], conf);
         start = now_s();
-        run.count_from = start + WARM_S;
-        run.count_until = run.count_from + atof(argv[4]);
+        run.count_from = run.count_until = start + TIMEOUT_MS / 1000.0;
         send_all(rk, &run, argv[3], value, atof(argv[6]), start);
         rd_kafka_purge(rk, RD_KAFKA_PURGE_F_QUEUE);
         if (rd_kafka_flush(rk, TIMEOUT_MS))
