@@ -110,10 +110,13 @@ static int ask_node(const struct ctl *c, const char *method, const char *path, j
                 curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
                 curl_easy_setopt(curl, CURLOPT_POSTFIELDS, text);
         }
-        do {
+        for (;;) {
                 server = c->servers[server_at];
                 r = perform(curl, server, path, &answer, &status);
-        } while (is_untold(r) && server_at + 1 < c->servers_count && ++server_at);
+                if (!is_untold(r) || server_at + 1 >= c->servers_count)
+                        break;
+                server_at++;
+        }
         e = r == CURLE_OK ? read_answer(server, status, &answer, ret, ret_gone) : fail_transport(server, r);
         curl_easy_cleanup(curl);
         curl_slist_free_all(headers);
