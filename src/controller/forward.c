@@ -3,6 +3,7 @@
  *   WAITING --a leader is known--> SENT --answered--> pending (controller.c) or answered
  *      ^                            |
  *      +--certainly not decided, or harmless to ask twice--+
+ *   SENT to a node that does not lead any more --harmless to ask twice--> a new one is sent, the old one's answer means nothing
  *   either way: the time is up, or the node stops --> answered NOT_ACTIVE, or LOST when it may have been decided
  *
  * A forward that is SENT belongs to the hub until its call is done. */
@@ -104,6 +105,12 @@ static void forward_done(struct peer_call *call)
         int r = call->outcome;
 
         f->sent = false;
+        if (!f->rq) { /* another one was asked meanwhile */
+                if (r == PEER_OK)
+                        iobuf_unref(TAKE_PTR(call->frame));
+                forward_end(f);
+                return;
+        }
         if (r == PEER_OK) {
                 r = marshal_answer_read(call->body, f->rq, call->version);
                 iobuf_unref(TAKE_PTR(call->frame));
@@ -165,20 +172,45 @@ static void forward_try(struct controller_forward *f)
         }
 }
 
-void controller_forward(struct controller *c, struct controller_request *rq)
+static struct controller_forward *forward_new(struct controller *c, struct controller_request *rq, int64_t deadline_ms)
 {
         struct controller_forward *f = calloc(1, sizeof *f);
 
-        if (!f) {
-                controller_answer_whole(rq, CONTROLLER_E_NO_MEMORY, "This node has no memory for the request.");
-                return;
-        }
+        if (!f)
+                return NULL;
         f->c = c;
         f->rq = rq;
-        f->deadline_ms = loop_now_ms(c->loop) + (rq->timeout_ms ? rq->timeout_ms : TIMEOUT_MS);
+        f->deadline_ms = deadline_ms;
         loop_timer_init(&f->timer, c->loop, forward_timer_fired);
         ilist_push_back(&c->forwards, &f->link);
-        forward_try(f);
+        return f;
+}
+
+void controller_forward(struct controller *c, struct controller_request *rq)
+{
+        struct controller_forward *f =
+                forward_new(c, rq, loop_now_ms(c->loop) + (rq->timeout_ms ? rq->timeout_ms : TIMEOUT_MS));
+
+        if (f)
+                forward_try(f);
+        else
+                controller_answer_whole(rq, CONTROLLER_E_NO_MEMORY, "This node has no memory for the request.");
+}
+
+/* @f is on its way to a node that does not lead any more, and may wait for a long time there for a connection. A call cannot be taken
+ * back; the request goes on without it. */
+static void forward_overtake(struct controller_forward *f)
+{
+        struct controller_forward *again;
+
+        if (!f->rq || f->call.node == f->c->leader_id || f->c->stopping || !is_harmless_twice(f->rq))
+                return;
+        again = forward_new(f->c, f->rq, f->deadline_ms);
+        if (!again)
+                return;
+        again->may_be_decided = true;
+        f->rq = NULL;
+        forward_try(again);
 }
 
 void controller_forward_retry(struct controller *c)
@@ -190,8 +222,10 @@ void controller_forward_retry(struct controller *c)
         ilist_for_each (f, &all, struct controller_forward, link) {
                 ilist_unlink(&f->link);
                 ilist_push_back(&c->forwards, &f->link);
-                if (f->sent)
+                if (f->sent) {
+                        forward_overtake(f);
                         continue;
+                }
                 loop_timer_stop(&f->timer);
                 forward_try(f);
         }
