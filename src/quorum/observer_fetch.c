@@ -204,6 +204,8 @@ static void ask_entries(struct observer *o)
         /* The first time it wants to know where it stands. */
         rq.wait_ms = o->role_known ? (int32_t)o->cfg.wait_ms : 0;
         rq.len_max = QUORUM_MESSAGE_BYTES;
+        rq.leader = o->role.leader_id;
+        rq.term = o->role.term;
         if (PEER_ENCODE(&o->call.out, quorum_fetch_request, &rq, 0, 0))
                 try_next(o);
         else

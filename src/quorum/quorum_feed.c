@@ -134,8 +134,13 @@ static bool try_answer(struct quorum *q, struct peer_request *rq, const struct q
                 answer(q, rq, QUORUM_FETCH_REFUSED, SPAN_NULL, text);
                 return true;
         }
-        if (index == commit)
+        if (index == commit && (q->role_told.leader_id < 0 || q->term < m->term ||
+                                (q->role_told.leader_id == m->leader && q->term == m->term)))
                 return false;
+        if (index == commit) {
+                answer(q, rq, QUORUM_FETCH_OK, SPAN_NULL, NULL);
+                return true;
+        }
         give_entries(q, rq, m);
         return true;
 }
