@@ -252,6 +252,26 @@ static void test_follows(void)
         end();
 }
 
+/* When the leader ends, observers hear of the next one without waiting for an entry: brokers' heartbeats go there. */
+static void test_next_leader(void)
+{
+        enum { COUNT = 20 };
+        int32_t leader, next;
+
+        begin("next-leader", 3, (struct quorum_config){ 0 });
+        for (int i = 0; i < COUNT; i++)
+                CU_ASSERT_EQUAL_FATAL(open_one(i, NULL), 0);
+        leader = world_leader(1000);
+        for (int i = 0; i < COUNT; i++)
+                CU_ASSERT(becomes(&followers[i].leader, leader, 5000));
+        world_close(leader);
+        next = world_leader(5000);
+        CU_ASSERT_FATAL(next > 0);
+        for (int i = 0; i < COUNT; i++)
+                CU_ASSERT(becomes(&followers[i].leader, next, 2000)); /* a long poll takes 5 s */
+        end();
+}
+
 static void test_catches_up_by_snapshot(void)
 {
         struct quorum_config small = { .segment_len = 2000,
@@ -374,6 +394,7 @@ static void test_two_hundred(void)
 
 static const struct unit_case cases[] = {
         { "follows, restarts, is known", test_follows },
+        { "the next leader", test_next_leader },
         { "a snapshot when the log is cut", test_catches_up_by_snapshot },
         { "stores that are refused", test_refused },
         { "two hundred of them", test_two_hundred },
