@@ -55,10 +55,46 @@ static bool holds_nothing(const char *dir, const char *name)
         return r == 0 || r == -ENOENT;
 }
 
+/* ---- roles: one digit, the bits of CONF_ROLE_..., and a line feed ---- */
+
+static void roles_path(const char *dir, char path[1300])
+{
+        snprintf(path, 1300, "%s/meta/roles", dir);
+}
+
+/* Roles whose data was kept here once. Nothing was noted: any of them may have been. */
+static unsigned noted_roles(const char *dir)
+{
+        char path[1300];
+        CLEANUP(freep) char *text = NULL;
+        size_t len;
+
+        roles_path(dir, path);
+        if (file_read_whole(path, 2, &text, &len) || len != 2 || text[0] < '1' || text[0] > '3')
+                return CONF_ROLE_CONTROLLER | CONF_ROLE_INGEST;
+        return (unsigned)(text[0] - '0');
+}
+
+int datadir_note_roles(const char *dir, unsigned roles)
+{
+        struct file_info info;
+        char path[1300], text[2] = "0\n";
+
+        roles_path(dir, path);
+        if (!file_info(path, &info)) {
+                if ((noted_roles(dir) & roles) == roles)
+                        return 0;
+                roles |= noted_roles(dir);
+        }
+        text[0] = (char)('0' + roles);
+        return file_replace(path, span_of(text, sizeof text));
+}
+
 bool datadir_is_ours(const char *dir, unsigned roles, char *ret_why, size_t size)
 {
         struct look look = { 0 };
 
+        roles &= noted_roles(dir); /* what is new to this node cannot be missing */
         if (roles & CONF_ROLE_CONTROLLER && exists(dir, "log/cluster") && !exists(dir, "meta/log")) {
                 snprintf(ret_why, size,
                          "data directory %s holds logs, and no metadata in %s/meta: bring the metadata back, or "

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "chronikd/datadir.h"
 #include "chronikd/ingest.h"
 #include "sys/diag.h"
 
@@ -102,7 +103,8 @@ static int node_open(struct node *n)
                 &n->controller, text, sizeof text);
         if (r)
                 return node_fail("cannot open the metadata", text);
-        return 0;
+        r = datadir_note_roles(n->conf->server.data_dir, n->conf->server.roles);
+        return r ? node_fail("cannot write to the data directory", strerror(-r)) : 0;
 }
 
 /* The other nodes are to find every service when they find us. */

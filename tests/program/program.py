@@ -68,8 +68,10 @@ class Started:
             self.kill()
             raise AssertionError(f"no READY line but: {self.line}")
         self.words = dict(w.split("=", 1) for w in self.line.split() if "=" in w)
-        self.host, port = self.words["kafka"].rsplit(":", 1)
-        self.port, self.admin = int(port), self.words["admin"]
+        self.admin = self.words["admin"]
+        if self.words["kafka"] != "none":           # without the role ingest
+            self.host, port = self.words["kafka"].rsplit(":", 1)
+            self.port = int(port)
 
     def end(self, signal):
         """Send @signal; returns (exit status, what was written after the READY line)."""

@@ -274,6 +274,16 @@ class Directories(ProgramCase):
         os.rename(self.folder / "kept", self.data / "log")
         self.assertEqual(self.start().end(SIGTERM), (0, ""))
 
+    def test_another_role(self):
+        """A role that is new to a node has nothing in its directory yet, which is no loss; once it was there, it is."""
+        controller = self.start("--set", "server.roles=controller")
+        self.assertEqual((controller.words["kafka"], controller.end(SIGTERM)), ("none", (0, "")))
+        self.assertEqual(self.start().end(SIGTERM), (0, ""))
+        os.rename(self.data / "log", self.folder / "kept")
+        self.no_start(says=("holds metadata", "no logs", "is the volume mounted?"))
+        os.rename(self.folder / "kept", self.data / "log")
+        self.assertEqual(self.start().end(SIGTERM), (0, ""))
+
     def test_metadata_of_another_cluster(self):
         """The logs of one cluster with the metadata of another: both are named."""
         self.made()
