@@ -97,7 +97,8 @@ static int node_open(struct node *n)
                         .quorum = { .controllers = controllers.at,
                                     .controllers_count = controllers.count,
                                     .advertised = controllers.advertised,
-                                    .election_ms = n->conf->cluster.election_timeout_ms },
+                                    .election_ms = n->conf->cluster.election_timeout_ms,
+                                    .volume_bytes_max = n->conf->cluster.metadata_bytes_max },
                         .session_timeout_ms = session_timeout_ms(n->conf),
                         .cluster_id = *n->conf->server.cluster_id ? str_of(n->conf->server.cluster_id) : STR_NULL },
                 &n->controller, text, sizeof text);
