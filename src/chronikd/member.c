@@ -292,6 +292,8 @@ static void describe(struct member *m)
         b->incarnation = random_uuid();
         b->rack = n->conf->server.rack[0] ? str_of(n->conf->server.rack) : STR_NULL;
         b->endpoints = m->endpoints;
+        b->features = m->features;
+        b->features_count = levels_ranges(m->features);
         b->directories = &m->directory;
         b->directories_count = 1;
         node_format_address(kafka, n->kafka, sizeof n->kafka);

@@ -2,6 +2,7 @@
  * order (KIP-631). For nodes with the role ingest. Everything on the main loop. */
 #pragma once
 
+#include "chronikd/levels.h"
 #include "controller/controller.h"
 #include "meta/publish.h"
 
@@ -27,6 +28,7 @@ struct member {
         struct controller_register_broker registration;
         struct controller_heartbeat heartbeat;
         struct rec_broker_endpoint endpoints[MEMBER_ENDPOINTS_MAX];
+        struct rec_broker_feature features[LEVELS_MAX];
         struct uuid directory;
         struct loop_timer timer;
         int64_t asked_ms;   /* when the heartbeat on its way began */

@@ -7,6 +7,7 @@
 
 #include "chronikd/datadir.h"
 #include "chronikd/ingest.h"
+#include "chronikd/levels.h"
 #include "sys/diag.h"
 
 enum { ALONE_SESSION_MS = 9000, LOOK_MS = 50 };

@@ -1,0 +1,16 @@
+/* (Not features.h, which would hide the system's.)
+ * What this program can do that all nodes of a cluster must be able to do before one does it (KIP-584). */
+#pragma once
+
+#include "controller/decide.h"
+
+/* chronik.version: formats of the metadata and messages between nodes. A level stands for everything that was added with it; nodes
+ * write and send what belongs to a level only once it is finalised, so that a cluster can be upgraded node by node: first every
+ * program, then the level (`kafka-features.sh upgrade --feature chronik.version=N`). 1: what version 0.1 has. */
+extern const struct controller_feature levels_known[];
+extern const size_t levels_count;
+
+enum { LEVELS_MAX = 8 };
+
+/* For a broker's registration. @ret has room for LEVELS_MAX; text is static. Return: how many. */
+int32_t levels_ranges(struct rec_broker_feature ret[LEVELS_MAX]);
