@@ -26,6 +26,7 @@ static inline bool ilist_is_empty(const struct ilist *l)
 
 static inline void ilist_insert_before(struct ilist *at, struct ilist *node)
 {
+        assert(at->prev); /* a list that was not initialised */
         node->prev = at->prev;
         node->next = at;
         at->prev->next = node;
@@ -65,6 +66,7 @@ static inline void ilist_splice_back(struct ilist *to, struct ilist *from)
 {
         if (ilist_is_empty(from))
                 return;
+        assert(from->next && from->prev && to->prev);
         from->next->prev = to->prev;
         to->prev->next = from->next;
         from->prev->next = to;

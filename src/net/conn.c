@@ -50,6 +50,7 @@ void net_conn_close(struct net_conn *c, const char *reason, _Atomic uint64_t *co
 
         if (c->state == CONN_GONE)
                 return;
+        assert(r);
         net_conn_hold(c);
         c->state = CONN_GONE;
         if (counter)

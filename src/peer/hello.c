@@ -73,7 +73,7 @@ int peer_hello_read(struct span body, struct arena *arena, struct peer_side *ret
         side.protocol_max = m.protocol_max;
         *ret = side;
         *ret_to_node = m.to_node;
-        *ret_lane = m.lane;
+        *ret_lane = (uint8_t)m.lane;
         return 0;
 }
 

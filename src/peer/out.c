@@ -4,6 +4,15 @@
 
 #include "peer/peer_internal.h"
 
+/* Behind the pieces of @buf, which malloc() aligned. */
+static struct writer_ext *exts_of(void *buf, unsigned exts_max)
+{
+        struct net_piece *pieces = buf;
+        void *behind = pieces + exts_max;
+
+        return behind;
+}
+
 int peer_out_begin(struct peer_out *o, size_t size, unsigned exts_max)
 {
         size_t exts_len = exts_max * (sizeof(struct net_piece) + sizeof(struct writer_ext));
@@ -14,7 +23,7 @@ int peer_out_begin(struct peer_out *o, size_t size, unsigned exts_max)
                 return -ENOMEM;
         o->w = writer_of(o->buf + exts_len, PEER_REQUEST_HEAD_LEN + size);
         if (exts_max)
-                o->w.exts = (struct writer_ext *)(void *)(o->buf + exts_max * sizeof(struct net_piece));
+                o->w.exts = exts_of(o->buf, exts_max);
         o->w.exts_max = exts_max;
         writer_take(&o->w, PEER_REQUEST_HEAD_LEN);
         return 0;
@@ -22,7 +31,8 @@ int peer_out_begin(struct peer_out *o, size_t size, unsigned exts_max)
 
 void peer_out_seal(struct peer_out *o)
 {
-        struct net_piece *copies = (struct net_piece *)(void *)o->buf;
+        void *start = o->buf; /* malloc's, so it is aligned for them */
+        struct net_piece *copies = start;
 
         for (size_t i = 0; i < o->w.exts_count; i++) {
                 copies[i] = *(const struct net_piece *)o->w.exts[i].ref;

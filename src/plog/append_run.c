@@ -92,6 +92,7 @@ static int write_gathered(struct run *run)
 
         if (!run->count)
                 return 0;
+        assert(s);
         r = file_pwrite_all(s->dirty_fd, run->args->batches.data + run->pos, run->len, pos);
         if (r)
                 return append_failed(pl, s, r);

@@ -357,5 +357,6 @@ void observer_fetch_init(struct observer *o)
         for (uint32_t i = 0; i < o->controllers_count; i++)
                 if (o->controllers[i].node != o->cfg.node_id)
                         (void)peer_hub_set_address(o->hub, o->controllers[i].node, o->controllers[i].address);
+        assert(o->controllers_count);
         o->at = (uint32_t)(random_u64() % o->controllers_count); /* so that many do not all ask the same one */
 }

@@ -29,8 +29,9 @@ int quorum_entries_reserve(struct quorum_entries *es, size_t count)
         at = malloc(size * sizeof(*at));
         if (!at)
                 return -ENOMEM;
+        assert(es->size || !es->count);
         for (size_t i = 0; i < es->count; i++)
-                at[i] = es->at[(es->head + i) % es->size];
+                at[i] = es->at[(es->head + i) % MAX2(es->size, (size_t)1)];
         free(es->at);
         es->at = at;
         es->size = size;

@@ -25,6 +25,8 @@ struct disk_header {
         uint32_t crc; /* of the entries */
 };
 
+enum { HEADER_LEN = sizeof(struct disk_header) };
+
 struct disk_entry {
         uint8_t topic_id[16];
         uint32_t index;
@@ -189,7 +191,7 @@ static int add(void *arg, struct partition *p)
 
 int watermarks_save(const char *path, struct partition_table *t)
 {
-        struct content c = { .data = malloc(sizeof(struct disk_header)) };
+        struct content c = { .data = malloc(HEADER_LEN) };
         struct disk_header h;
         size_t len;
         int r = c.data ? partition_table_visit(t, add, &c) : -ENOMEM;
