@@ -172,7 +172,7 @@ static inline int world_open(int32_t id, struct quorum_config cfg)
 
         *n = (struct world_node){ .id = id, .cfg = cfg };
         snprintf(n->dir, sizeof n->dir, "%s/%d", world_dir, id);
-        snprintf(n->address, sizeof n->address, "%s", world_addresses[id - 1]);
+        snprintf(n->address, sizeof n->address, "%.31s", world_addresses[id - 1]);
         pthread_mutex_init(&n->lock, NULL);
         pthread_cond_init(&n->cond, NULL);
         n->role.leader_id = -1;
