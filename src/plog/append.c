@@ -98,9 +98,7 @@ int append_open(struct plog *pl, struct segment *s)
  * that works the log goes on as soon as there is room again. */
 int append_failed(struct plog *pl, struct segment *s, int error)
 {
-        bool no_room = error == -ENOSPC || error == -EDQUOT || error == -EFBIG;
-
-        if (no_room && !file_truncate(s->dirty_fd, s->size)) {
+        if (plog_is_no_room(error) && !file_truncate(s->dirty_fd, s->size)) {
                 s->reserved_end = s->size;
                 s->cut_back = true; /* or a crash brings the bytes back, behind the end of what may be sealed by then */
                 diag_limited(DIAG_ERROR,

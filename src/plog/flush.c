@@ -46,7 +46,7 @@ static int goal_take(struct plog *pl, struct flush_goal *g)
         int r = 0;
 
         pthread_mutex_lock(&pl->lock);
-        pl->flush_queued = false;
+        pl->flush_queued = pl->flush_again = false;
         *g = (struct flush_goal){ .end = pl->end, .records = pl->unsynced_records };
         if (pl->state != PLOG_OPEN)
                 r = pl->state == PLOG_FAILED ? PLOG_E_FAILED : PLOG_E_CLOSED;
@@ -179,6 +179,8 @@ static int sync_meta(struct plog *pl)
         char path[PLOG_PATH_MAX], *slash;
         int r = plog_write_meta(pl->dir, pl->topic_id, pl->partition, true);
 
+        if (plog_is_no_room(r))
+                return -EAGAIN;
         snprintf(path, sizeof path, "%s", pl->dir);
         slash = strrchr(path, '/');
         if (slash && slash > path)
@@ -210,6 +212,8 @@ static int sync_folder(struct plog *pl)
                 plog_path_of(pl->dir, EPOCHS_NAME, path);
                 r = file_replace(path, span_of(epochs, epochs_len));
         }
+        if (plog_is_no_room(r))
+                r = -EAGAIN; /* the old file stands, and the next try writes all of it again */
         if (!r && names)
                 r = file_sync_dir(pl->dir);
         if (!r && names && !pl->meta_written)
@@ -280,8 +284,35 @@ static bool has_just_failed(struct plog *pl)
         return failed;
 }
 
+/* Nothing was lost: a later flush does what this one could not, for want of memory or of room for a side file. */
+static bool is_for_later(int error)
+{
+        return error == -ENOMEM || error == -EAGAIN;
+}
+
+/* flush_tick() tries again. plog.lock held. */
+static void flush_later(struct plog *pl)
+{
+        struct flusher *f = &pl->store->flusher;
+
+        pl->flush_again = true;
+        pthread_mutex_lock(&f->lock);
+        if (ilist_is_empty(&pl->relaxed_link))
+                ilist_push_back(&f->relaxed, &pl->relaxed_link);
+        pthread_mutex_unlock(&f->lock);
+}
+
 static void flush_failed(struct plog *pl, int error)
 {
+        if (is_for_later(error)) {
+                diag_limited(DIAG_ERROR,
+                             "%s: what was appended to %s cannot be acknowledged yet: no %s; it is tried again",
+                             pl->name, pl->dir, error == -EAGAIN ? "room on its file system" : "memory");
+                pthread_mutex_lock(&pl->lock);
+                flush_later(pl);
+                pthread_mutex_unlock(&pl->lock);
+                return;
+        }
         atomic_fetch_add(&pl->store->flush_errors, 1);
         pthread_mutex_lock(&pl->lock);
         plog_fail(pl, "sync", error);
@@ -298,7 +329,7 @@ int flush_log(struct plog *pl)
         r = goal_take(pl, &g);
         if (!r) {
                 r = sync_all(pl);
-                if (r && r != -ENOMEM) /* without memory nothing was lost: the next flush does it */
+                if (r)
                         flush_failed(pl, r);
         }
         if (has_just_failed(pl))
@@ -457,7 +488,7 @@ void flush_note_dirty(struct plog *pl, int64_t records)
 
 static bool relaxed_is_due(struct plog *pl, int64_t now_mono_ms)
 {
-        return pl->unsynced_since_ms && now_mono_ms - pl->unsynced_since_ms >= pl->conf.flush_ms;
+        return pl->flush_again || (pl->unsynced_since_ms && now_mono_ms - pl->unsynced_since_ms >= pl->conf.flush_ms);
 }
 
 /* The log that has waited longest for a checkpoint, if it must not wait longer. Counted. */

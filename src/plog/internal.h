@@ -5,6 +5,7 @@
  * for short computations and one pwritev. */
 #pragma once
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -143,11 +144,12 @@ struct plog {
 
         /* flusher.lock */
         struct ilist flush_link;   /* in a round, or waiting for one */
-        struct ilist relaxed_link; /* dirty, not to be synced at once */
+        struct ilist relaxed_link; /* not to be synced at once: flush_tick() looks at it */
         struct ilist behind_link;  /* flushed, but not in its checkpoint */
         int64_t behind_since_ms;   /* monotonic; while on that list */
         /* lock */
         bool flush_queued;
+        bool flush_again;          /* the last one found no room or no memory for what goes with the records */
         int64_t unsynced_since_ms; /* monotonic; 0 none */
         int64_t unsynced_records;
 };
@@ -281,6 +283,12 @@ void segment_file_aborted(struct plog *pl, struct segment *s);
 int segment_count_aborted(struct plog *pl, struct segment *s, uint32_t *ret_count);
 /* How many segments below the checkpoint's place have a .txn file. plog.lock held. */
 uint32_t aborted_count_segments(const struct plog *pl, const struct checkpoint *c);
+
+/* The file system has no room, or its owner or the file has no more: not a fault of the disk. */
+static inline bool plog_is_no_room(int error)
+{
+        return error == -ENOSPC || error == -EDQUOT || error == -EFBIG;
+}
 
 /* ---- append.c, for those who append in other ways; plog.lock held ---- */
 

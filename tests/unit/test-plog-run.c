@@ -3,17 +3,24 @@
  * sizes into another one, which is compared at the end and after a new opening; then runs that must be refused, a disk
  * that is full, and crashes after a restart. */
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "plog-fixture.h"
 
-static bool disk_is_full;
+static atomic_bool disk_is_full;
+static atomic_bool no_side_files; /* no room for what is shorter than any batch; threads of the pool write it */
+static atomic_int side_files_refused;
 
 int __real_file_pwrite_all(int fd, const void *data, size_t len, int64_t pos);
 int __wrap_file_pwrite_all(int fd, const void *data, size_t len, int64_t pos);
 
 int __wrap_file_pwrite_all(int fd, const void *data, size_t len, int64_t pos)
 {
+        if (no_side_files && len <= 60) {
+                side_files_refused++;
+                return -ENOSPC;
+        }
         if (!disk_is_full)
                 return __real_file_pwrite_all(fd, data, len, pos);
         (void)__real_file_pwrite_all(fd, data, len / 2, pos);
@@ -244,6 +251,43 @@ static void test_full_disk(void)
         fixture_fini(&f);
 }
 
+/* What goes with the records finds no room: they wait, and nothing has failed. */
+static void test_no_room_for_side_files(void)
+{
+        struct plog_append_result res;
+        struct fixture f;
+        struct plog *pl;
+
+        fixture_init(&f);
+        for (int known = 0; known < 2; known++) { /* a new folder, whose identity is to be written; a new epoch in it */
+                struct batch_want w = { .count = 2, .leader_epoch = known };
+
+                pl = fixture_open(&f, "t-0");
+                diag_set_level(0);
+                side_files_refused = 0;
+                no_side_files = true;
+                CU_ASSERT_EQUAL(append_want(pl, &w, &res), PLOG_OK);
+                while (!side_files_refused)
+                        usleep(500);
+                CU_ASSERT_EQUAL(append_want(pl, &w, &res), PLOG_OK);
+                CU_ASSERT(!ends_of(pl).failed);
+                CU_ASSERT_EQUAL(ends_of(pl).durable_end_offset, known * 4);
+                no_side_files = false;
+                for (int i = 0; i < 20000 && ends_of(pl).durable_end_offset < ends_of(pl).end_offset; i++) {
+                        plog_store_tick(f.store, clock_mono_ms());
+                        usleep(500);
+                }
+                CU_ASSERT_EQUAL(ends_of(pl).durable_end_offset, known * 4 + 4);
+                diag_set_level(DIAG_ERROR);
+                plog_close(pl);
+        }
+        pl = fixture_open(&f, "t-0");
+        CU_ASSERT_EQUAL(plog_epoch_at(pl, 3), 0);
+        CU_ASSERT_EQUAL(plog_epoch_at(pl, 4), 1);
+        plog_close(pl);
+        fixture_fini(&f);
+}
+
 /* A follower that is far behind drops all and goes on where the leader begins. */
 static void test_restart(void)
 {
@@ -338,10 +382,8 @@ static void test_forget_epochs(void)
 }
 
 static const struct unit_case cases[] = {
-        { "the copy is the same", test_copy },
-        { "what is not in order", test_refused },
-        { "a full disk", test_full_disk },
-        { "a new beginning", test_restart },
-        { "an epoch without records", test_forget_epochs },
+        { "the copy is the same", test_copy }, { "what is not in order", test_refused },
+        { "a full disk", test_full_disk },     { "no room for side files", test_no_room_for_side_files },
+        { "a new beginning", test_restart },   { "an epoch without records", test_forget_epochs },
 };
 UNIT_MAIN("plog/append_run", cases)
