@@ -108,13 +108,19 @@ static void count_sync(struct plog_store *st, int64_t ns)
                 ;
 }
 
+/* A sync that finds no room has lost what it should have written, as with any other error: it is none to be tried again. */
+static int sync_outcome(int r)
+{
+        return plog_is_no_room(r) ? -EIO : r;
+}
+
 static int sync_segment(struct plog *pl, struct segment *s, int64_t size)
 {
         int64_t start_ns = clock_mono_ns();
         int r;
 
         assert(s->dirty_fd >= 0); /* only syncing takes it away, and plog.work is held */
-        r = file_sync(s->dirty_fd);
+        r = sync_outcome(file_sync(s->dirty_fd));
         count_sync(pl->store, clock_mono_ns() - start_ns);
         if (r)
                 return r;
@@ -180,13 +186,13 @@ static int sync_meta(struct plog *pl)
         int r = plog_write_meta(pl->dir, pl->topic_id, pl->partition, true);
 
         if (plog_is_no_room(r))
-                return -EAGAIN;
+                return -ENOSPC;
         snprintf(path, sizeof path, "%s", pl->dir);
         slash = strrchr(path, '/');
         if (slash && slash > path)
                 *slash = '\0';
         if (!r)
-                r = file_sync_dir(slash ? path : ".");
+                r = sync_outcome(file_sync_dir(slash ? path : "."));
         pl->meta_written = !r;
         return r;
 }
@@ -213,9 +219,9 @@ static int sync_folder(struct plog *pl)
                 r = file_replace(path, span_of(epochs, epochs_len));
         }
         if (plog_is_no_room(r))
-                r = -EAGAIN; /* the old file stands, and the next try writes all of it again */
+                r = -ENOSPC; /* the old file stands, and the next try writes all of it again */
         if (!r && names)
-                r = file_sync_dir(pl->dir);
+                r = sync_outcome(file_sync_dir(pl->dir));
         if (!r && names && !pl->meta_written)
                 r = sync_meta(pl);
         if (r) { /* for another try, if there is one */
@@ -287,19 +293,7 @@ static bool has_just_failed(struct plog *pl)
 /* Nothing was lost: a later flush does what this one could not, for want of memory or of room for a side file. */
 static bool is_for_later(int error)
 {
-        return error == -ENOMEM || error == -EAGAIN;
-}
-
-/* flush_tick() tries again. plog.lock held. */
-static void flush_later(struct plog *pl)
-{
-        struct flusher *f = &pl->store->flusher;
-
-        pl->flush_again = true;
-        pthread_mutex_lock(&f->lock);
-        if (ilist_is_empty(&pl->relaxed_link))
-                ilist_push_back(&f->relaxed, &pl->relaxed_link);
-        pthread_mutex_unlock(&f->lock);
+        return error == -ENOMEM || error == -ENOSPC;
 }
 
 static void flush_failed(struct plog *pl, int error)
@@ -307,10 +301,7 @@ static void flush_failed(struct plog *pl, int error)
         if (is_for_later(error)) {
                 diag_limited(DIAG_ERROR,
                              "%s: what was appended to %s cannot be acknowledged yet: no %s; it is tried again",
-                             pl->name, pl->dir, error == -EAGAIN ? "room on its file system" : "memory");
-                pthread_mutex_lock(&pl->lock);
-                flush_later(pl);
-                pthread_mutex_unlock(&pl->lock);
+                             pl->name, pl->dir, error == -ENOSPC ? "room on its file system" : "memory");
                 return;
         }
         atomic_fetch_add(&pl->store->flush_errors, 1);
@@ -350,7 +341,7 @@ int flush_log(struct plog *pl)
         if (news && listener.durable)
                 listener.durable(listener.arg, pl);
         pthread_mutex_unlock(&pl->news);
-        return r ? PLOG_E_FAILED : 0;
+        return !r || is_for_later(r) ? r : PLOG_E_FAILED;
 }
 
 /* ---- rounds ---- */
@@ -383,6 +374,27 @@ static void note_behind(struct plog *pl)
         pthread_mutex_unlock(&pl->lock);
 }
 
+/* For flush_tick() to look at. plog.lock held. */
+static void list_relaxed(struct plog *pl)
+{
+        struct flusher *f = &pl->store->flusher;
+
+        pthread_mutex_lock(&f->lock);
+        if (ilist_is_empty(&pl->relaxed_link))
+                ilist_push_back(&f->relaxed, &pl->relaxed_link);
+        pthread_mutex_unlock(&f->lock);
+}
+
+static void flush_later(struct plog *pl)
+{
+        pthread_mutex_lock(&pl->lock);
+        if (pl->state == PLOG_OPEN) {
+                pl->flush_again = true;
+                list_relaxed(pl);
+        }
+        pthread_mutex_unlock(&pl->lock);
+}
+
 static void worker_run(struct io_job *job)
 {
         struct flusher *f = &container_of(job, struct flush_worker, job)->store->flusher;
@@ -398,7 +410,8 @@ static void worker_run(struct io_job *job)
                         return;
                 pl = ilist_entry(node, struct plog, flush_link);
                 pthread_mutex_lock(&pl->work);
-                (void)flush_log(pl); /* a failure is in the log's state, and its listener knows */
+                if (is_for_later(flush_log(pl)))
+                        flush_later(pl); /* any other failure is in the log's state, and its listener knows */
                 if (checkpoint_due(pl, clock_mono_ms()) && !checkpoint_make(pl, false))
                         checkpoint_settle(pl);
                 note_behind(pl);
@@ -465,7 +478,6 @@ void flush_want(struct plog *pl)
 
 void flush_note_dirty(struct plog *pl, int64_t records)
 {
-        struct flusher *f = &pl->store->flusher;
         bool first = !pl->unsynced_since_ms;
 
         pl->unsynced_records += records;
@@ -478,12 +490,8 @@ void flush_note_dirty(struct plog *pl, int64_t records)
                 flush_want(pl);
                 return;
         }
-        if (!first)
-                return;
-        pthread_mutex_lock(&f->lock);
-        if (ilist_is_empty(&pl->relaxed_link))
-                ilist_push_back(&f->relaxed, &pl->relaxed_link);
-        pthread_mutex_unlock(&f->lock);
+        if (first)
+                list_relaxed(pl);
 }
 
 static bool relaxed_is_due(struct plog *pl, int64_t now_mono_ms)
@@ -529,36 +537,48 @@ static void checkpoint_tick(struct plog_store *st, int64_t now_mono_ms)
         }
 }
 
+/* The first of them, off the list. Counted. */
+static struct plog *take_relaxed(struct flusher *f)
+{
+        struct ilist *node;
+        struct plog *pl = NULL;
+
+        pthread_mutex_lock(&f->lock);
+        node = ilist_pop_front(&f->relaxed);
+        if (node) {
+                pl = ilist_entry(node, struct plog, relaxed_link);
+                plog_ref(pl);
+        }
+        pthread_mutex_unlock(&f->lock);
+        return pl;
+}
+
+static size_t count_relaxed(struct flusher *f)
+{
+        size_t count = 0;
+
+        pthread_mutex_lock(&f->lock);
+        ilist_for_each (pl, &f->relaxed, struct plog, relaxed_link)
+                count++;
+        pthread_mutex_unlock(&f->lock);
+        return count;
+}
+
+/* Each is taken off the list, looked at under its own lock (which comes first), and put back when not due. */
 static void relaxed_tick(struct plog_store *st, int64_t now_mono_ms)
 {
         struct flusher *f = &st->flusher;
-        struct ilist look;
 
-        /* Each is taken off the list, looked at under its own lock (which comes first), and put back when not due. */
-        ilist_init(&look);
-        pthread_mutex_lock(&f->lock);
-        ilist_for_each (pl, &f->relaxed, struct plog, relaxed_link)
-                plog_ref(pl);
-        ilist_splice_back(&look, &f->relaxed);
-        pthread_mutex_unlock(&f->lock);
-        for (;;) {
-                struct plog *pl;
+        for (size_t left = count_relaxed(f); left; left--) {
+                struct plog *pl = take_relaxed(f);
 
-                pthread_mutex_lock(&f->lock);
-                pl = ilist_first(&look, struct plog, relaxed_link);
-                if (pl)
-                        ilist_unlink(&pl->relaxed_link);
-                pthread_mutex_unlock(&f->lock);
                 if (!pl)
                         return;
                 pthread_mutex_lock(&pl->lock);
-                if (pl->state == PLOG_OPEN && relaxed_is_due(pl, now_mono_ms)) {
+                if (pl->state == PLOG_OPEN && relaxed_is_due(pl, now_mono_ms))
                         flush_want(pl);
-                } else if (pl->state == PLOG_OPEN && pl->unsynced_since_ms) {
-                        pthread_mutex_lock(&f->lock);
-                        ilist_push_back(&f->relaxed, &pl->relaxed_link);
-                        pthread_mutex_unlock(&f->lock);
-                }
+                else if (pl->state == PLOG_OPEN && pl->unsynced_since_ms)
+                        list_relaxed(pl);
                 pthread_mutex_unlock(&pl->lock);
                 plog_unref(pl);
         }

@@ -324,7 +324,8 @@ void flush_unlist_behind(struct plog *pl);
 void flush_want(struct plog *pl);
 /* Note that data became dirty: asks for a sync at once or puts the log on the list of relaxed ones. plog.lock held. */
 void flush_note_dirty(struct plog *pl, int64_t records);
-/* Sync everything that was appended before the call. plog.work held. Return: 0; PLOG_E_FAILED. */
+/* Sync everything that was appended before the call. plog.work held. Return: 0; PLOG_E_FAILED; -ENOMEM, -ENOSPC: not yet, and
+ * nothing was lost. */
 int flush_log(struct plog *pl);
 /* The log becomes FAILED; says so to the operator once. plog.lock held. */
 void plog_fail(struct plog *pl, const char *what, int error);
