@@ -271,6 +271,8 @@ static void keep_done(struct io_job *job)
                 fail(o, "controller %d has an older snapshot than what this node has", o->call.node);
                 return;
         }
+        diag(DIAG_NOTICE, "metadata: a snapshot of index %lld has taken the place of what this observer had",
+             (long long)image->index);
         observer_advance(o, image, 0);
         if (o->state == OBSERVER_FOLLOWING)
                 observer_fetch(o);

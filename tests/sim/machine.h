@@ -81,6 +81,8 @@ void world_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void world_print_last(void);
 /* A line of the nodes that no run may have. */
 void world_forbid(const char *part);
+/* Called with every line that a node says; may be NULL. */
+extern void (*world_heard)(const char *line);
 /* A number that is a function of everything said so far: two runs of a seed have the same. */
 uint64_t world_hash(void);
 /* The run has failed: says so, how to have it again, and ends the process. */

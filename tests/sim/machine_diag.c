@@ -17,6 +17,7 @@ static const char *forbidden[FORBIDDEN_MAX];
 static unsigned forbidden_count;
 static char command[400];
 static int level_max = DIAG_INFO;
+void (*world_heard)(const char *line);
 
 static bool is_traced(void)
 {
@@ -102,6 +103,8 @@ static void tell(enum diag_level level, const char *fmt, va_list args)
                 return;
         say(who, level <= DIAG_ERROR ? "error: " : level == DIAG_WARN ? "warning: " : "says: ", fmt, args);
         line = lines[(lines_count - 1) % LINES_MAX];
+        if (world_heard)
+                world_heard(line);
         for (unsigned i = 0; i < forbidden_count; i++)
                 if (strstr(line, forbidden[i]))
                         world_fail("no node may say this");

@@ -94,6 +94,11 @@ struct term {
 
 static struct node *node_running[NODES_MAX];
 
+struct node *node_that_runs(unsigned i)
+{
+        return node_running[i];
+}
+
 static void on_left(void *arg)
 {
         node_stop(arg);

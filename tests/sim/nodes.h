@@ -3,6 +3,8 @@
 
 #include "machine.h"
 
+struct node;
+
 enum { NODES_MAX = 7, KAFKA_PORT = 9092, PEER_PORT = 9093 };
 
 struct node_host {
@@ -23,6 +25,8 @@ extern unsigned nodes_count;
 void nodes_new(unsigned count);
 /* On a fiber: wait until the nodes that are wanted are ready. False: it took longer than @ns. */
 bool nodes_wait_ready(int64_t ns);
+/* NULL: it does not run. */
+struct node *node_that_runs(unsigned i);
 /* Say in the trace what every node knows of every partition. On a fiber. */
 void nodes_say(void);
 /* Tell it to stop in good order, as SIGTERM does. It is not wanted any more. */

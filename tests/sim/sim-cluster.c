@@ -2,10 +2,13 @@
  *
  *   SIM_SEED=N sim-cluster       one run; SIM_TRACE=1 tells all, SIM_SECONDS how long (simulated), SIM_NODES how many
  *   SIM_SEEDS=COUNT sim-cluster  so many runs with seeds from SIM_FROM (1) on, in SIM_JOBS (2) processes
- *   SIM_S=SECONDS sim-cluster    new seeds for so long */
+ *   SIM_S=SECONDS sim-cluster    new seeds for so long
+ *
+ * After many runs SIM_COUNT=1 tells how often what happened; with SIM_REQUIRE=1, too, what never did is a failure. */
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -14,6 +17,7 @@
 #include "client.h"
 #include "nemesis.h"
 #include "network.h"
+#include "watch.h"
 
 enum { SECONDS = 300, SEEDS_QUICK = 12, SECONDS_QUICK = 120, GIVE_UP_S = 300, HANG_S = 20 };
 
@@ -115,7 +119,9 @@ static void world_main(void *arg)
         int64_t until_ns;
 
         history_violated = violated;
+        world_heard = watch_line;
         nodes_new(plan->nodes);
+        watch_start();
         for (unsigned i = 0; i < nodes_count; i++)
                 nodes[i].is_wanted = true;
         history_topic_new("safe", PROMISE_SAFE, 3);
@@ -150,37 +156,125 @@ static void world_main(void *arg)
         stop_all();
 }
 
+/* What happened, and how often. "rare": a long series of runs in which it never did shows nothing of the rules for it. */
+static const struct counter {
+        const char *name;
+        const uint64_t *value;
+        bool is_rare;
+} counters[] = {
+#define CLIENT(name) \
+        { \
+#name, &client_counts.name, false \
+        }
+#define HISTORY(name) \
+        { \
+#name, &history_counts.name, false \
+        }
+#define NETWORK(name) \
+        { \
+#name, &network_stats.name, false \
+        }
+#define NEMESIS(name) \
+        { \
+#name, &nemesis_counts.name, true \
+        }
+#define WATCH(name) \
+        { \
+#name, &watch_counts.name, true \
+        }
+        HISTORY(sent),
+        HISTORY(acked),
+        HISTORY(seen),
+        HISTORY(streams),
+        CLIENT(reinits),
+        CLIENT(calls),
+        CLIENT(failed),
+        CLIENT(timed_out),
+        NETWORK(connects),
+        NETWORK(connects_failed),
+        NETWORK(resets),
+        NETWORK(bytes),
+        CLIENT(fetches),
+        CLIENT(commits),
+        CLIENT(joins),
+        CLIENT(rejoins),
+        CLIENT(created),
+        CLIENT(deleted),
+        CLIENT(moves),
+        NEMESIS(kills),
+        NEMESIS(power_cuts),
+        NEMESIS(crashes_in_write),
+        NEMESIS(blackouts),
+        NEMESIS(stops),
+        NEMESIS(pauses),
+        NEMESIS(cuts),
+        NEMESIS(one_way_cuts),
+        NEMESIS(isolations),
+        NEMESIS(resets),
+        NEMESIS(slow_networks),
+        NEMESIS(slow_disks),
+        NEMESIS(sync_fails),
+        NEMESIS(write_fails),
+        NEMESIS(full_disks),
+        NEMESIS(jumps),
+        NEMESIS(drifts),
+        WATCH(elections),
+        WATCH(elections_elr),
+        WATCH(elections_unclean),
+        WATCH(elections_moving),
+        WATCH(left_without),
+        WATCH(isr_shrinks),
+        WATCH(isr_expands),
+        WATCH(elr_joins),
+        WATCH(moves_done),
+        WATCH(moves_cancelled),
+        WATCH(truncations),
+        WATCH(restarts),
+        WATCH(logs_failed),
+        WATCH(coordinators_dropped),
+        WATCH(controller_elections),
+        WATCH(snapshots_controller),
+        WATCH(snapshots_observer),
+        WATCH(fenced),
+        WATCH(refused),
+};
+static uint64_t *sums; /* of all runs; shared with their processes */
+
+static void counters_add(void)
+{
+        for (unsigned i = 0; i < ARRAY_LEN(counters); i++)
+                __atomic_fetch_add(&sums[i], *counters[i].value, __ATOMIC_RELAXED);
+}
+
+/* Return: how many of the rare ones never happened. */
+static unsigned counters_print(void)
+{
+        unsigned missing = 0;
+
+        for (unsigned i = 0; i < ARRAY_LEN(counters); i++) {
+                bool never = counters[i].is_rare && !sums[i];
+
+                printf("%14llu  %s%s\n", (unsigned long long)sums[i], counters[i].name,
+                       never ? "  (never happened)" : "");
+                missing += never;
+        }
+        return missing;
+}
+
 static void report(const struct plan *plan)
 {
-        const struct nemesis_counts *n = &nemesis_counts;
         const struct client_counts *c = &client_counts;
 
-        printf("seed %llu: %.0f s, %llu turns, hash %016llx\n", (unsigned long long)plan->seed, (double)sim_now() / 1e9,
+        printf("seed %llu: %.0f s, %llu turns, hash %016llx", (unsigned long long)plan->seed, (double)sim_now() / 1e9,
                (unsigned long long)sim_turns(), (unsigned long long)world_hash());
-#define N(x) (unsigned long long)(x)
-        printf("  records %llu sent, %llu acknowledged, %llu read in %llu fetches; %llu streams, %llu begun again\n",
-               N(history_counts.sent), N(history_counts.acked), N(history_counts.seen), N(c->fetches),
-               N(history_counts.streams), N(c->reinits));
-        printf("  calls %llu, %llu failed, %llu timed out; connections %llu, %llu failed, %llu reset; %llu bytes\n",
-               N(c->calls), N(c->failed), N(c->timed_out), N(network_stats.connects), N(network_stats.connects_failed),
-               N(network_stats.resets), N(network_stats.bytes));
-        printf("  commits %llu, joins %llu, rejoins %llu; topics %llu created, %llu deleted; moves %llu\n",
-               N(c->commits), N(c->joins), N(c->rejoins), N(c->created), N(c->deleted), N(c->moves));
-        printf("  nemesis: kills %llu, power %llu, power in a write %llu, stops %llu, pauses %llu, cuts %llu, one way "
-               "%llu, "
-               "isolations %llu, blackouts %llu, resets %llu, slow networks %llu\n",
-               N(n->kills), N(n->power_cuts), N(n->crashes_in_write), N(n->stops), N(n->pauses), N(n->cuts),
-               N(n->one_way_cuts), N(n->isolations), N(n->blackouts), N(n->resets), N(n->slow_networks));
-        printf("  nemesis: slow disks %llu, failing syncs %llu, failing writes %llu, full disks %llu, jumps %llu, "
-               "drifts %llu\n",
-               N(n->slow_disks), N(n->sync_fails), N(n->write_fails), N(n->full_disks), N(n->jumps), N(n->drifts));
-        printf("  errors:");
+        for (unsigned i = 0; i < ARRAY_LEN(counters); i++)
+                printf("%s%s %llu", i % 6 ? ", " : "\n  ", counters[i].name, (unsigned long long)*counters[i].value);
+        printf("\n  errors:");
         for (unsigned i = 0; i < ARRAY_LEN(c->errors); i++)
                 if (c->errors[i])
-                        printf(" %u x%llu", i, N(c->errors[i]));
+                        printf(" %u x%llu", i, (unsigned long long)c->errors[i]);
         printf("\n");
         fflush(stdout);
-#undef N
 }
 
 static void on_fatal(int signo)
@@ -228,8 +322,15 @@ static int run_many(struct plan plan, uint64_t count, time_t until)
 {
         unsigned jobs = (unsigned)env("SIM_JOBS", 2), running = 0;
         uint64_t done = 0, failed = 0;
+        unsigned missing;
         time_t begun = time(NULL), shown = begun;
 
+        sums = mmap(NULL, sizeof counters / sizeof counters[0] * sizeof *sums, PROT_READ | PROT_WRITE,
+                    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        if (sums == MAP_FAILED) {
+                perror("mmap");
+                return 1;
+        }
         for (; (count && done < count) || (until && time(NULL) < until); done++, plan.seed++) {
                 pid_t pid;
 
@@ -238,6 +339,7 @@ static int run_many(struct plan plan, uint64_t count, time_t until)
                 pid = fork();
                 if (!pid) {
                         run(&plan, false);
+                        counters_add();
                         _exit(0);
                 }
                 if (pid < 0) {
@@ -255,7 +357,8 @@ static int run_many(struct plan plan, uint64_t count, time_t until)
                 failed += !reap(&running);
         printf("%llu runs of %u nodes, %lld s each: %llu failed\n", (unsigned long long)done, plan.nodes,
                (long long)plan.seconds, (unsigned long long)failed);
-        return failed ? 1 : 0;
+        missing = env("SIM_COUNT", 0) ? counters_print() : 0;
+        return failed || (missing && env("SIM_REQUIRE", 0)) ? 1 : 0;
 }
 
 int main(void)

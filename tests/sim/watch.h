@@ -1,0 +1,21 @@
+/* What became of the cluster, seen from outside: how often the events happened that the rules are for, and who leads what in the
+ * trace. From the metadata that the nodes have applied, and from what they say to people. */
+#pragma once
+
+#include "nodes.h"
+
+struct watch_counts {
+        /* partitions */
+        uint64_t elections, elections_elr, elections_unclean, elections_moving, left_without, isr_shrinks, isr_expands,
+                elr_joins, moves_done, moves_cancelled;
+        /* replicas */
+        uint64_t truncations, restarts, logs_failed, coordinators_dropped;
+        /* the quorum and registration */
+        uint64_t controller_elections, snapshots_controller, snapshots_observer, fenced, refused;
+};
+extern struct watch_counts watch_counts;
+
+/* Begin to look, on a fiber of the world's; until the end of the run. */
+void watch_start(void);
+/* A node says so. */
+void watch_line(const char *line);
