@@ -14,10 +14,12 @@ struct disk_hooks disk_hooks;
 
 void disk_trace(const char *fmt, ...)
 {
-        const char *level = getenv("SIM_TRACE");
+        static int traced = -1;
         va_list args;
 
-        if (!level || *level < '2')
+        if (traced < 0)
+                traced = getenv("SIM_TRACE") && *getenv("SIM_TRACE") >= '2';
+        if (!traced)
                 return;
         fprintf(stderr, "      %llu disk: ", (unsigned long long)disk->changes + 1);
         va_start(args, fmt);

@@ -45,7 +45,8 @@ struct inode {
         struct ilist link; /* disk.nodes */
         uint64_t number;
         bool is_dir, reached;
-        int locked_fd; /* -1 */
+        bool is_unlike; /* without changes, and yet read otherwise than it is on the disk: a sync failed */
+        int locked_fd;  /* -1 */
         int64_t mtime_ms;
         /* A file: as it is read, as it is on the disk, what lies between. */
         struct bytes live, stable;

@@ -26,9 +26,15 @@ static void names_remove(struct names *n, const char *text)
 
 void names_copy(struct names *to, const struct names *from)
 {
-        to->count = 0;
-        for (size_t i = 0; i < from->count; i++)
-                *LIST_ADD(to->list, to->count, to->room) = from->list[i];
+        if (from->count > to->room) {
+                to->room = from->room;
+                free(to->list);
+                to->list = malloc(to->room * sizeof to->list[0]);
+                assert(to->list);
+        }
+        if (from->count)
+                memcpy(to->list, from->list, from->count * sizeof to->list[0]);
+        to->count = from->count;
 }
 
 void naming_apply(struct names *n, const struct naming *what)
@@ -69,7 +75,8 @@ struct inode *path_find(const char *path, struct inode **ret_parent, const char 
 
                 if (end > path) {
                         assert(end - path < NAME_SIZE);
-                        snprintf(text, sizeof text, "%.*s", (int)(end - path), path);
+                        memcpy(text, path, (size_t)(end - path));
+                        text[end - path] = '\0';
                         parent = at && at->is_dir ? at : NULL;
                         at = parent ? names_find(&parent->names, text) : NULL;
                 }

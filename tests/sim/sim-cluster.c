@@ -5,6 +5,7 @@
  *   SIM_S=SECONDS sim-cluster    new seeds for so long
  *
  * After many runs SIM_COUNT=1 tells how often what happened; with SIM_REQUIRE=1, too, what never did is a failure. */
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -366,6 +367,8 @@ int main(void)
         struct plan plan = { .nodes = (unsigned)env("SIM_NODES", 1) };
         int64_t lasts_s = env("SIM_S", 0);
 
+        mallopt(M_TRIM_THRESHOLD, 1 << 30); /* a run is short: what the kernel gave is kept */
+        mallopt(M_MMAP_THRESHOLD, 32 << 20);
         if (plan.nodes < 1 || plan.nodes > NODES_MAX) {
                 fprintf(stderr, "SIM_NODES is 1 to %d\n", NODES_MAX);
                 return 2;
