@@ -58,8 +58,19 @@ static int compare_producers(const void *a, const void *b)
         return (x->id > y->id) - (x->id < y->id);
 }
 
+/* What tells of a producer in the part below @end, which stays: what comes behind it may yet be cut off. */
+static int64_t last_of(const struct producer *p, int64_t end)
+{
+        for (unsigned i = p->batch_count; i--;)
+                if (p->batches[i].last_offset < end)
+                        return p->batches[i].last_offset;
+        if (p->batch_count)
+                return COMPACT_LAST_UNKNOWN;
+        return p->marker_offset < end ? p->marker_offset : -1;
+}
+
 /* What is remembered of producers, so that it can be found again from what is left (Kafka does so too). */
-static int take_producers(struct plog *pl, struct compact_producer **ret_list, size_t *ret_count)
+static int take_producers(struct plog *pl, int64_t end, struct compact_producer **ret_list, size_t *ret_count)
 {
         struct compact_producer *list;
         size_t count = 0;
@@ -70,8 +81,7 @@ static int take_producers(struct plog *pl, struct compact_producer **ret_list, s
                 for (const struct producer *p = pl->producers.buckets[b]; p; p = p->next)
                         list[count++] = (struct compact_producer){
                                 .id = p->id,
-                                .last_offset =
-                                        p->batch_count ? p->batches[p->batch_count - 1].last_offset : p->marker_offset,
+                                .last_offset = last_of(p, end),
                                 .epoch = p->epoch,
                         };
         pthread_mutex_unlock(&pl->lock);
@@ -100,7 +110,8 @@ int plog_compact_begin(struct plog *pl, const struct plog_compact_args *args, st
         if (!r)
                 r = keymap_init(&c->map, args->map_bytes_max);
         if (!r)
-                r = take_producers(pl, &producers, &c->rules.producers_count);
+                r = take_producers(pl, c->todo.segments[c->todo.count - 1]->next_offset, &producers,
+                                   &c->rules.producers_count);
         if (r) {
                 plog_compact_end(c);
                 return r;

@@ -134,6 +134,8 @@ static bool is_last_of_producer(const struct compact_rules *rules, const struct 
         p = &rules->producers[lo];
         if (lo == rules->producers_count || p->id != h->producer_id)
                 return false;
+        if (p->last_offset == COMPACT_LAST_UNKNOWN)
+                return true;
         return p->last_offset >= 0 ? p->last_offset == batch_last_offset(h)
                                    : batch_is_control(h) && p->epoch == h->producer_epoch;
 }

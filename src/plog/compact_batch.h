@@ -6,10 +6,14 @@
 #include "plog/keymap.h"
 #include "wire/batch.h"
 
+enum { COMPACT_LAST_UNKNOWN = -2 };
+
 /* What is remembered of a producer. */
 struct compact_producer {
         int64_t id;
-        int64_t last_offset; /* of its last batch of records, or of its last marker; -1: only markers told of it, long ago */
+        /* Of its last batch of records in what is compacted, or of its last marker; -1: only markers told of it, long ago;
+         * COMPACT_LAST_UNKNOWN: any may be it, because all that are remembered come later. */
+        int64_t last_offset;
         int16_t epoch;
 };
 
@@ -42,8 +46,9 @@ enum {
  *   - a record goes when its key was written again later, when it has no key, or when it was aborted;
  *   - a tombstone gets a horizon once all before it has gone, and goes when that has passed; a marker likewise, once nothing of
  *     its transaction is left;
- *   - the last batch of a producer stays, without records if need be, so that its sequence is known; if only markers told of
- *     it, the last one stays, or all of its epoch when it is not known which is the last.
+ *   - the last batch of a producer stays, without records if need be, so that its sequence is known, also when later ones are
+ *     cut off; all stay when it is not known which is the last; if only markers told of it, the last one stays, or all of its
+ *     epoch.
  * Return: an outcome above; -ENOMEM, -EIO. */
 int compact_batch(const struct compact_rules *rules, enum compact_fate fate, struct span batch,
                   const struct batch_header *h, struct strbuf *out);

@@ -287,14 +287,12 @@ static inline void check_aborted(struct plog *pl, const struct found *f)
         free(list);
 }
 
-static inline struct plog_compact_result compact_with(struct plog *pl, size_t memory, int64_t now_ms, int64_t step_len)
+static inline struct plog_compact_result compact_as(struct plog *pl, const struct plog_compact_args *args,
+                                                    int64_t step_len)
 {
-        struct plog_compact_args args = { .now_ms = now_ms,
-                                          .below_offset = ends_of(pl).durable_end_offset,
-                                          .map_bytes_max = memory };
         struct plog_compact_result res = { 0 };
         struct plog_compaction *c;
-        int r = plog_compact_begin(pl, &args, &c);
+        int r = plog_compact_begin(pl, args, &c);
 
         if (r == PLOG_E_NOT_FOUND)
                 return res;
@@ -305,6 +303,15 @@ static inline struct plog_compact_result compact_with(struct plog *pl, size_t me
         plog_compact_result(c, &res);
         plog_compact_end(c);
         return res;
+}
+
+static inline struct plog_compact_result compact_with(struct plog *pl, size_t memory, int64_t now_ms, int64_t step_len)
+{
+        struct plog_compact_args args = { .now_ms = now_ms,
+                                          .below_offset = ends_of(pl).durable_end_offset,
+                                          .map_bytes_max = memory };
+
+        return compact_as(pl, &args, step_len);
 }
 
 static inline struct plog_compact_result compact(struct plog *pl)

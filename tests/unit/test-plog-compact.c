@@ -72,6 +72,42 @@ static void test_tombstones(void)
         fixture_fini(&f);
 }
 
+/* @later batches of the producer come behind what is compacted, and are cut off: what is left tells of the one before them. */
+static void check_producer_cut(int later)
+{
+        struct plog_append_result res;
+        struct fixture f;
+        struct plog *pl = compact_open(&f);
+        int64_t end;
+
+        for (int i = 0; i < 7; i++)
+                append_puts(pl, &(struct put){ 1, 1 }, 1, 0, 77, i);
+        for (int i = 0; i < 30; i++)
+                put_one(pl, 1, i);
+        end = model.end;
+        for (int i = 0; i < later; i++)
+                append_puts(pl, &(struct put){ 1, 1 }, 1, 0, 77, 7 + i);
+        wait_durable(pl);
+        compact_as(pl, &(struct plog_compact_args){ .now_ms = NOW_MS, .below_offset = end, .map_bytes_max = 1 << 20 },
+                   1 << 20);
+        CU_ASSERT_EQUAL(plog_truncate(pl, end), 0);
+        plog_close(pl);
+        remove_files(&f, "snapshot");
+        pl = fixture_open(&f, "t-0");
+        CU_ASSERT_EQUAL(append_want(pl, &(struct batch_want){ .producer_id = 77, .sequence = 9 }, &res),
+                        PLOG_E_OUT_OF_ORDER_SEQUENCE);
+        CU_ASSERT_EQUAL(append_want(pl, &(struct batch_want){ .producer_id = 77, .sequence = 7 }, &res), 0);
+        plog_close(pl);
+        fixture_fini(&f);
+}
+
+/* What is in flight when a log is compacted may be cut off afterwards: one batch, and as many as are remembered. */
+static void test_producers_cut(void)
+{
+        check_producer_cut(1);
+        check_producer_cut(5);
+}
+
 /* A producer's last batch stays without its records, so that its next sequence is known even when only batches tell. */
 static void test_producers(void)
 {
@@ -102,7 +138,6 @@ static void test_producers(void)
         plog_close(pl);
         fixture_fini(&f);
 }
-
 static void test_lag(void)
 {
         struct fixture f;
@@ -451,6 +486,7 @@ static const struct unit_case cases[] = {
         { "a story of four keys", test_story },
         { "tombstones", test_tombstones },
         { "producers stay known", test_producers },
+        { "producers stay known when what came later is cut off", test_producers_cut },
         { "what is young or not replicated stays", test_lag },
         { "a reader holds what it began with", test_reader },
         { "the log changes meanwhile", test_changed_meanwhile },
