@@ -51,7 +51,7 @@ static void cut_power(struct node_host *h)
 {
         nemesis_counts.power_cuts++;
         world_say("power of %s", h->machine->name);
-        history_loss();
+        node_host_lost(h);
         machine_cut_power(h->machine);
 }
 
@@ -60,9 +60,10 @@ static void cut_power_of_all(struct node_host *h)
         (void)h;
         nemesis_counts.blackouts++;
         world_say("power of all nodes");
-        history_loss();
-        for (unsigned i = 0; i < nodes_count; i++)
+        for (unsigned i = 0; i < nodes_count; i++) {
+                node_host_lost(&nodes[i]);
                 machine_cut_power(nodes[i].machine);
+        }
 }
 
 static void set_crash(void *arg)
@@ -207,6 +208,7 @@ static void failing_disk(struct node_host *h, bool in_sync)
         with_disk(h->machine, in_sync ? fail_sync : fail_write, NULL);
         wait_up_to(SECOND * 10);
         with_disk(h->machine, fail_none, NULL);
+        node_host_lost(h);
         if (chance_one_in(&chance, 2))
                 machine_kill(h->machine);
         else
@@ -242,6 +244,7 @@ static void full_disk(struct node_host *h)
         full = h->machine->store_full = false;
         with_disk(h->machine, fill, &full);
         world_say("room on the disk of %s", h->machine->name);
+        node_host_lost(h);
         machine_kill(h->machine);
         history_unsure(false);
 }

@@ -76,6 +76,30 @@ static struct conf *conf_for(const struct node_host *h)
         return conf;
 }
 
+/* Those who have not heard that it is another one now do not answer any more after this (cluster.session_timeout_ms). */
+#define SURE_NS (SECOND * 2)
+
+static void be_sure(void *arg)
+{
+        struct node_host *h = arg;
+        unsigned lives = h->machine->lives;
+
+        fiber_sleep(SURE_NS);
+        if (h->is_unsure && h->is_ready && h->machine->lives == lives) {
+                h->is_unsure = false;
+                history_unsure(false);
+        }
+}
+
+void node_host_lost(struct node_host *h)
+{
+        if (!h->is_unsure)
+                history_unsure(true);
+        else
+                history_loss();
+        h->is_unsure = true;
+}
+
 static void on_ready(void *arg)
 {
         struct node_host *h = arg;
@@ -83,6 +107,8 @@ static void on_ready(void *arg)
         h->is_ready = true;
         h->ready_count++;
         world_say("%s is ready", h->machine->name);
+        if (h->is_unsure)
+                fiber_start(machine_of(0), "be sure", be_sure, h);
 }
 
 /* ---- SIGTERM ---- */
@@ -163,7 +189,7 @@ static void on_end(struct machine *m)
         if (nodes_count > 1) /* the only one keeps what it told */
                 history_node_ended((int)(h - nodes));
         if (m->lost_power)
-                history_loss();
+                node_host_lost(h);
         world_say("%s is down, %s", m->name,
                   m->lost_power        ? "without power"
                   : m->exit_status < 0 ? "killed"

@@ -16,6 +16,8 @@ struct node_host {
         unsigned ready_count; /* times that it became ready */
         /* To be started again after its end. */
         bool is_wanted;
+        /* What its disk lost may still come to light: see node_host_lost(). */
+        bool is_unsure;
 };
 
 extern struct node_host nodes[NODES_MAX];
@@ -29,5 +31,8 @@ bool nodes_wait_ready(int64_t ns);
 struct node *node_that_runs(unsigned i);
 /* Say in the trace what every node knows of every partition. On a fiber. */
 void nodes_say(void);
+/* Its disk lost, or may have lost, what was not synced. That comes to light only when it is back, and may lead before the others
+ * know: until a little later nothing is promised of what it may have lost. */
+void node_host_lost(struct node_host *h);
 /* Tell it to stop in good order, as SIGTERM does. It is not wanted any more. */
 void node_host_stop(struct node_host *h);
