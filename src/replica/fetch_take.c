@@ -1,6 +1,7 @@
 /* What becomes of a leader's answer for one partition: records are checked and appended, a log that parts from the
  * leader's is cut. Nothing is believed that can be checked: the peer is authenticated, its memory and disks are not. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "replica/replicator_priv.h"
@@ -81,6 +82,20 @@ static int append_all(struct follow *w, struct span records)
 
 /* ---- cutting ---- */
 
+static int begin_with_head(struct follow *w)
+{
+        struct plog_run_result res;
+        int r = partition_follow_restart(w->partition, w->leader_epoch, w->cut_offset);
+
+        if (!r)
+                r = partition_follow_append(w->partition, w->leader_epoch, span_of(w->head, w->head_len), &res);
+        if (!r)
+                r = partition_follow_start(w->partition, w->leader_epoch, w->head_start);
+        if (!r) /* told once */
+                r = partition_follow_watermark(w->partition, w->leader_epoch, w->head_watermark);
+        return r;
+}
+
 static void cut_run(struct io_job *job)
 {
         struct follow *w = container_of(job, struct follow, job);
@@ -95,6 +110,9 @@ static void cut_run(struct io_job *job)
         case CUT_START:
                 w->cut_outcome = partition_follow_start(w->partition, w->leader_epoch, w->cut_offset);
                 break;
+        case CUT_HEAD:
+                w->cut_outcome = begin_with_head(w);
+                break;
         }
 }
 
@@ -104,6 +122,8 @@ static void cut_done(struct io_job *job)
         struct fetcher *f = w->fetcher;
 
         f->r->busy--;
+        free(w->head);
+        w->head = NULL;
         if (w->gone) {
                 partition_unref(w->partition);
                 free(w);
@@ -155,6 +175,38 @@ static void out_of_range(struct follow *w, const struct replica_fetch_response_p
         }
 }
 
+/* Our log is empty where it began anew, and the leader's begins in the middle of a batch (DeleteRecords): ours has to begin with
+ * that batch, of which the records before the start are not served. True: it is settled what becomes of @w. */
+static bool begins_in_batch(struct follow *w, const struct replica_fetch_response_partition *said)
+{
+        struct batch_iter it = batch_iter_of(span_of(said->records.data, said->records.len));
+        struct partition_position pos;
+        struct batch_header h;
+        struct span batch;
+        const char *text;
+
+        if (partition_position(w->partition, &pos) || pos.start_offset != pos.end_offset ||
+            batch_iter_next(&it, &batch, &h) || h.base_offset >= pos.end_offset ||
+            batch_last_offset(&h) < pos.end_offset)
+                return false;
+        if (!check_batches(batch, w->leader_epoch, &text)) {
+                refused(w, text);
+                follow_later(w);
+                return true;
+        }
+        w->head = malloc(batch.len);
+        if (!w->head) {
+                follow_later(w);
+                return true;
+        }
+        memcpy(w->head, batch.data, batch.len);
+        w->head_len = batch.len;
+        w->head_start = said->start_offset;
+        w->head_watermark = said->high_watermark;
+        cut(w, CUT_HEAD, 0, h.base_offset);
+        return true;
+}
+
 static void diverged(struct follow *w, const struct replica_fetch_response_partition *said)
 {
         struct partition_position pos = { 0 };
@@ -188,6 +240,8 @@ void follow_take(struct follow *w, const struct replica_fetch_response_partition
                 diverged(w, said);
                 return;
         }
+        if (records && begins_in_batch(w, said))
+                return;
         if (records && append_all(w, span_of(said->records.data, said->records.len))) {
                 if (w->state != FOLLOW_FAILED)
                         follow_later(w);

@@ -26,7 +26,7 @@ struct follow_key {
         int32_t index;
 };
 
-enum follow_cut { CUT_TRUNCATE, CUT_RESTART, CUT_START };
+enum follow_cut { CUT_TRUNCATE, CUT_RESTART, CUT_START, CUT_HEAD };
 
 struct follow {
         UT_hash_handle hh;
@@ -48,6 +48,9 @@ struct follow {
         enum follow_cut cut;
         int32_t cut_epoch;
         int64_t cut_offset;
+        uint8_t *head; /* CUT_HEAD: the batch to begin with; owned. Its base offset is cut_offset, */
+        size_t head_len;
+        int64_t head_start, head_watermark; /* and this is what the leader said beside it */
         int cut_outcome;
 };
 

@@ -416,6 +416,32 @@ static void test_far_behind(void)
         cluster_fini(&c);
 }
 
+/* The leader's log begins in the middle of a batch: that of a follower that begins anew gets the whole batch, and begins there, too. */
+static void test_far_behind_in_batch(void)
+{
+        struct cluster c;
+        int64_t start;
+
+        cluster_init(&c);
+        cluster_elect(&c, 0, 7);
+        append_some(&c, 0, 30);
+        AWAIT(all_have(&c, 0));
+        cnode_close(&c.nodes[2]);
+        append_some(&c, 0, 200);
+        CU_ASSERT(cnode_append(&c.nodes[0], 10, 20, 'x', true) >= 0);
+        AWAIT(isr_is(&c, 3));
+        AWAIT(cview(&c.nodes[0]).high_watermark == cview(&c.nodes[0]).end_offset);
+        CU_ASSERT_EQUAL(plog_delete_records(c.nodes[0].log, cview(&c.nodes[0]).end_offset - 5, &start), 0);
+        partition_start_moved(c.nodes[0].p);
+        cnode_open(&c.nodes[2]);
+        AWAIT(isr_is(&c, 7));
+        AWAIT(all_have(&c, 0));
+        CU_ASSERT_EQUAL(cview(&c.nodes[2]).start_offset, start);
+        append_some(&c, 0, 10);
+        AWAIT(all_have(&c, 0));
+        cluster_fini(&c);
+}
+
 /* A follower's disk fails: it says so, leaves the ISR at once, and does not come back by itself. */
 static void test_follower_disk_fails(void)
 {
@@ -607,6 +633,7 @@ static const struct unit_case cases[] = {
         { "fenced for a moment, and nothing happens meanwhile", test_fenced_for_a_moment },
         { "nodes start anew", test_nodes_restart },
         { "far behind", test_far_behind },
+        { "a log begins in the middle of a batch", test_far_behind_in_batch },
         { "a follower's disk fails", test_follower_disk_fails },
         { "the leader's disk fails", test_leader_disk_fails },
         { "rotten bytes", test_rotten_bytes },
