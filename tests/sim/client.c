@@ -239,7 +239,12 @@ void client_pause(struct client *c)
 
 int client_any_node(struct client *c)
 {
-        return (int)chance_below(&c->chance, nodes_count);
+        int node;
+
+        do
+                node = (int)chance_below(&c->chance, nodes_count);
+        while (!nodes[node].is_ingest);
+        return node;
 }
 
 /* ---- leaders ---- */

@@ -24,7 +24,8 @@ struct client {
 /* What the clients have met with. */
 struct client_counts {
         uint64_t calls, failed, timed_out, produced, produce_errors, fetches, reads_over, commits, joins, rejoins,
-                created, deleted, reinits, moves;
+                created, deleted, reinits, moves, voters_added, voters_removed, voters_changed_cut, records_deleted,
+                follower_reads, sessions, session_fetches;
         uint64_t errors[200]; /* by Kafka's code */
 };
 extern struct client_counts client_counts;
@@ -82,8 +83,18 @@ struct client_reader {
         int64_t at;          /* offset to be read next */
         int64_t high, start; /* as the node said last */
         uint64_t losses;
-        bool at_replica; /* a follower may answer */
+        char rack[16]; /* where the client says that it stands; empty: not told, so that only the leader answers */
+        int preferred; /* subscript of the node that the leader sent it to; -1: none */
+        /* As it was when the client asked. */
+        struct history_ends before;
+        unsigned lives;
 };
+
+/* The two halves of a fetch of one partition, for who asks for several: what is asked for; what is told. Return: Kafka's code. */
+void client_reader_ask(struct client_reader *c, int node, struct fetch_request_partition *ret);
+int client_reader_take(struct client_reader *c, int node, const struct fetch_response_partition *p);
+/* By time -1 the end, -2 the start. -1: no answer. */
+int64_t client_list_offset(struct client_reader *c, int node, int64_t which);
 
 /* Read what comes next, wait for it up to @max_wait_ms. Return: Kafka's code; -1: no answer. */
 int client_fetch(struct client_reader *c, int node, int32_t max_wait_ms);
@@ -99,6 +110,9 @@ void client_start_consumer(unsigned number, struct history_part *p);
 void client_start_group(const char *group, struct history_topic *t, unsigned members);
 void client_start_admin(unsigned number);
 void client_start_mover(void);
+void client_start_voters(void);
+void client_start_trimmer(struct history_topic *t);
+void client_start_session(unsigned number, struct history_topic *t);
 
 /* ---- what the world asks for; on its fiber ---- */
 

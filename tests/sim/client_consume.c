@@ -47,47 +47,30 @@ static void read_records(struct client_reader *c, struct span bytes)
 
 /* ---- one fetch ---- */
 
-int client_fetch(struct client_reader *c, int node, int32_t max_wait_ms)
+void client_reader_ask(struct client_reader *c, int node, struct fetch_request_partition *ret)
 {
-        struct fetch_request_partition partition;
-        struct fetch_request_topic topic;
-        struct fetch_request rq;
-        struct fetch_response rs;
-        const struct fetch_response_partition *p;
-        struct history_ends before = c->part->ends[node];
-        unsigned lives = nodes[node].machine->lives;
-        CLEANUP(arena_finip) struct arena mem;
-
-        arena_init(&mem, 0);
-        fetch_request_init(&rq);
-        fetch_request_topic_init(&topic);
-        fetch_request_partition_init(&partition);
-        partition.partition = c->part->index;
-        partition.fetch_offset = c->at;
-        partition.partition_max_bytes = (int32_t)(1000 + chance_below(&c->client->chance, 100000));
-        topic.topic = str_of(c->part->topic->name);
-        topic.partitions = &partition;
-        topic.partitions_count = 1;
-        if (c->at_replica)
-                rq.rack_id = str_of("any"); /* who says where it stands is served by followers */
-        rq.max_wait_ms = max_wait_ms;
-        rq.min_bytes = 1;
-        rq.topics = &topic;
-        rq.topics_count = 1;
+        fetch_request_partition_init(ret);
+        ret->partition = c->part->index;
+        ret->fetch_offset = c->at;
+        ret->partition_max_bytes = (int32_t)(1000 + chance_below(&c->client->chance, 100000));
+        c->before = c->part->ends[node];
+        c->lives = nodes[node].machine->lives;
         c->losses = history_counts.losses;
-        client_counts.fetches++;
-        if (client_call(c->client, node, CLIENT_API(fetch, FETCH_REQUEST_KEY, 12), &rq, &rs, &mem))
-                return -1;
-        if (rs.error_code || rs.responses_count != 1 || rs.responses[0].partitions_count != 1)
-                world_fail("%s: fetch is answered with error %d and %d topics", c->client->name, rs.error_code,
-                           rs.responses_count);
-        p = &rs.responses[0].partitions[0];
+}
+
+int client_reader_take(struct client_reader *c, int node, const struct fetch_response_partition *p)
+{
+        bool same = nodes[node].machine->lives == c->lives;
+
         if (history_is_stale(c->part, c->losses))
                 return KERR_NOT_LEADER_OR_FOLLOWER;
         if (p->error_code)
                 return p->error_code;
-        history_watermark(c->part, node, nodes[node].machine->lives == lives ? before : (struct history_ends){ 0, 0 },
-                          (struct history_ends){ p->high_watermark, p->log_start_offset });
+        c->preferred = p->preferred_read_replica - 1;
+        if (c->preferred >= 0)
+                return 0; /* it tells nothing else */
+        history_watermark(c->part, node, same ? c->before : (struct history_ends){ 0 },
+                          (struct history_ends){ .high = p->high_watermark, .start = p->log_start_offset });
         c->high = p->high_watermark;
         c->start = p->log_start_offset;
         if (p->records.data)
@@ -95,7 +78,36 @@ int client_fetch(struct client_reader *c, int node, int32_t max_wait_ms)
         return 0;
 }
 
-static int64_t list_offset(struct client_reader *c, int node, int64_t which)
+int client_fetch(struct client_reader *c, int node, int32_t max_wait_ms)
+{
+        struct fetch_request_partition partition;
+        struct fetch_request_topic topic;
+        struct fetch_request rq;
+        struct fetch_response rs;
+        CLEANUP(arena_finip) struct arena mem;
+
+        arena_init(&mem, 0);
+        fetch_request_init(&rq);
+        fetch_request_topic_init(&topic);
+        client_reader_ask(c, node, &partition);
+        topic.topic = str_of(c->part->topic->name);
+        topic.partitions = &partition;
+        topic.partitions_count = 1;
+        rq.rack_id = str_of(c->rack);
+        rq.max_wait_ms = max_wait_ms;
+        rq.min_bytes = 1;
+        rq.topics = &topic;
+        rq.topics_count = 1;
+        client_counts.fetches++;
+        if (client_call(c->client, node, CLIENT_API(fetch, FETCH_REQUEST_KEY, 12), &rq, &rs, &mem))
+                return -1;
+        if (rs.error_code || rs.responses_count != 1 || rs.responses[0].partitions_count != 1)
+                world_fail("%s: fetch is answered with error %d and %d topics", c->client->name, rs.error_code,
+                           rs.responses_count);
+        return client_reader_take(c, node, &rs.responses[0].partitions[0]);
+}
+
+int64_t client_list_offset(struct client_reader *c, int node, int64_t which)
 {
         struct list_offsets_request_partition partition;
         struct list_offsets_request_topic topic;
@@ -129,11 +141,11 @@ static int64_t list_offset(struct client_reader *c, int node, int64_t which)
 /* Deleted by retention, or lost where that may be. */
 void client_out_of_range(struct client_reader *c, int node)
 {
-        int64_t start = list_offset(c, node, -2);
+        int64_t start = client_list_offset(c, node, -2);
 
         if (start < 0)
                 return;
-        if (c->part->topic->promise == PROMISE_SAFE || c->part->topic->promise == PROMISE_NEWEST)
+        if (history_keeps_all(c->part->topic))
                 world_fail("%s: offset %lld of %s-%d is out of range, and nothing may be lost", c->client->name,
                            (long long)c->at, c->part->topic->name, c->part->index);
         c->at = start;
@@ -156,10 +168,17 @@ static void consume(void *arg)
         struct client_reader *c = arg;
 
         while (!clients_are_done) {
-                int node = client_leader(c->client, c->part);
+                int leader = client_leader(c->client, c->part);
+                int node = c->preferred >= 0 ? c->preferred : leader;
+                bool at_follower = c->preferred >= 0 && node != leader;
                 int code = node >= 0 ? client_fetch(c, node, 500) : -1;
 
-                if (code == KERR_OFFSET_OUT_OF_RANGE) {
+                client_counts.follower_reads += at_follower && !code;
+                if (code)
+                        c->preferred = -1; /* the leader says where to go on */
+                if (code == KERR_OFFSET_OUT_OF_RANGE && at_follower) {
+                        client_error(c->client, "fetch from a follower", code);
+                } else if (code == KERR_OFFSET_OUT_OF_RANGE) {
                         client_out_of_range(c, node);
                 } else if (code) {
                         client_fetch_failed(c, code);
@@ -183,6 +202,9 @@ void client_start_consumer(unsigned number, struct history_part *p)
         snprintf(name, sizeof name, "consumer%u", number);
         c->client = client_new(name);
         c->part = p;
+        c->preferred = -1;
+        if (nodes_count > 1 && chance_one_in(&c->client->chance, 3))
+                snprintf(c->rack, sizeof c->rack, "rack%d", client_any_node(c->client) + 1);
         client_run(c->client, consume, c);
 }
 
@@ -190,14 +212,17 @@ void client_start_consumer(unsigned number, struct history_part *p)
 
 bool client_read_all(struct client *client, struct history_part *p, int replica, int64_t until_ns)
 {
-        struct client_reader c = { .client = client, .part = p, .at_replica = replica >= 0 };
+        struct client_reader c = { .client = client, .part = p, .preferred = -1 };
         int64_t start = -1, end = -1;
+
+        if (replica >= 0) /* who says where it stands is served by followers */
+                snprintf(c.rack, sizeof c.rack, "nowhere");
 
         while (sim_now() < until_ns) {
                 int node = client_leader(client, p);
 
-                start = node >= 0 ? list_offset(&c, node, -2) : -1;
-                end = start >= 0 ? list_offset(&c, node, -1) : -1;
+                start = node >= 0 ? client_list_offset(&c, node, -2) : -1;
+                end = start >= 0 ? client_list_offset(&c, node, -1) : -1;
                 if (end >= 0)
                         break;
                 client_forget_leader(client, p);
@@ -213,8 +238,10 @@ bool client_read_all(struct client *client, struct history_part *p, int replica,
                         return true;
                 }
                 code = node >= 0 ? client_fetch(&c, node, 500) : -1;
-                if (code == KERR_OFFSET_OUT_OF_RANGE)
-                        return client_read_all(client, p, replica, until_ns); /* retention was quicker */
+                if (code == KERR_OFFSET_OUT_OF_RANGE) { /* retention was quicker */
+                        client_pause(client);
+                        return client_read_all(client, p, replica, until_ns);
+                }
                 if (code) {
                         client_forget_leader(client, p);
                         client_pause(client);

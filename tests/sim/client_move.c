@@ -38,11 +38,12 @@ static int move(struct client *c, const char *topic, int32_t index, int32_t *rep
 /* Different nodes, in any order. */
 static int32_t some_nodes(struct client *c, int32_t *ids)
 {
-        int32_t all[NODES_MAX], left = (int32_t)nodes_count;
-        int32_t count = 2 + (int32_t)chance_below(&c->chance, MIN2(left - 1, 3));
+        int32_t all[NODES_MAX], left = 0, count;
 
-        for (int32_t i = 0; i < left; i++)
-                all[i] = i + 1;
+        for (unsigned i = 0; i < nodes_count; i++)
+                if (nodes[i].is_ingest)
+                        all[left++] = (int32_t)i + 1;
+        count = 2 + (int32_t)chance_below(&c->chance, MIN2(left - 1, 3));
         for (int32_t i = 0; i < count; i++) {
                 int32_t at = (int32_t)chance_below(&c->chance, (uint64_t)left);
 

@@ -206,18 +206,35 @@ void history_watermark(struct history_part *p, int node, struct history_ends bef
                 violation(PART_FMT ": the high watermark was %lld and is %lld", PART_ARG(p), (long long)before.high,
                           (long long)ends.high);
         /* What retention deleted may be there again after a crash: nobody was promised that it is gone. */
-        if (ends.start > 0 && (p->topic->promise == PROMISE_SAFE || p->topic->promise == PROMISE_NEWEST))
+        if (ends.start > 0 && history_keeps_all(p->topic))
                 violation(PART_FMT ": the log begins at %lld, and nothing may be deleted", PART_ARG(p),
                           (long long)ends.start);
+        if (p->topic->promise == PROMISE_TRIMMED && ends.start > p->trim_asked)
+                violation(PART_FMT ": the log begins at %lld, and nothing above %lld was to be deleted", PART_ARG(p),
+                          (long long)ends.start, (long long)p->trim_asked);
+        if (p->topic->promise == PROMISE_TRIMMED && ends.start >= 0 && ends.start < before.trimmed)
+                violation(PART_FMT ": the log was told to begin at %lld, and begins at %lld", PART_ARG(p),
+                          (long long)before.trimmed, (long long)ends.start);
         p->ends[node].high = MAX2(p->ends[node].high, ends.high);
         p->ends[node].start = MAX2(p->ends[node].start, ends.start);
+}
+
+void history_trim(struct history_part *p, int64_t offset)
+{
+        p->trim_asked = MAX2(p->trim_asked, offset);
+}
+
+void history_trimmed(struct history_part *p, int node, int64_t start)
+{
+        p->trim_acked = MAX2(p->trim_acked, start);
+        p->ends[node].trimmed = MAX2(p->ends[node].trimmed, start);
 }
 
 void history_node_ended(int node)
 {
         for (unsigned i = 0; i < history_topics_count; i++)
                 for (int32_t k = 0; k < history_topics[i].parts_count; k++)
-                        history_topics[i].parts[k].ends[node] = (struct history_ends){ 0, 0 };
+                        history_topics[i].parts[k].ends[node] = (struct history_ends){ 0 };
 }
 
 void history_loss(void)

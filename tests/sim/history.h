@@ -19,10 +19,13 @@ enum promise {
         PROMISE_RELAXED, /* the same until a machine loses its power or its disk fails: history_loss() */
         PROMISE_NEWEST,  /* compacted: of each key the newest; what else is there is where it was */
         PROMISE_RECENT,  /* with retention: the same as SAFE from the log's start on, which moves on */
+        PROMISE_STRICT,  /* as SAFE, where an acknowledgement needs two replicas */
+        PROMISE_TRIMMED, /* as SAFE, from where clients have asked to delete records below */
 };
 
 struct history_ends {
         int64_t high, start; /* -1: not told */
+        int64_t trimmed;     /* start that DeleteRecords was answered with; a node's own */
 };
 
 struct history_part {
@@ -37,6 +40,8 @@ struct history_part {
         uint8_t *present;                            /* by offset, while everything is read at the end */
         struct history_ends ends[HISTORY_NODES_MAX]; /* highest that each node's process told */
         uint64_t acked, seen;
+        int64_t trim_asked,
+                trim_acked; /* TRIMMED: above the first nothing may be gone, below the second it was told to be */
 };
 
 struct history_topic {
@@ -80,6 +85,15 @@ void history_see(struct history_part *p, int64_t offset, struct span key, struct
  * answers may overtake each other. A leader that is new may have to find out what its predecessor told, so each node is
  * compared with itself only. */
 void history_watermark(struct history_part *p, int node, struct history_ends before, struct history_ends ends);
+/* Does nothing of the topic ever go away? */
+static inline bool history_keeps_all(const struct history_topic *t)
+{
+        return t->promise == PROMISE_SAFE || t->promise == PROMISE_STRICT || t->promise == PROMISE_NEWEST;
+}
+/* TRIMMED: a client asks that all below @offset be deleted; @node says that the log begins at @start now. While its process lives
+ * (of a node alone: ever) it never says less again. A new leader may not have heard of it yet. */
+void history_trim(struct history_part *p, int64_t offset);
+void history_trimmed(struct history_part *p, int node, int64_t start);
 /* The process of this node has ended. */
 void history_node_ended(int node);
 /* What is not promised to survive may be lost: RELAXED partitions know nothing any more. */

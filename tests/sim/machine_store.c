@@ -1,10 +1,15 @@
-/* The metadata store without LMDB: stands in for meta/store.c. It holds an image; a commit that has returned is there after a
+/* The metadata of a machine: the store without LMDB, and a log in small segments on a volume that is nearly full, so that who is
+ * behind for a minute needs a snapshot. The store stands in for meta/store.c. It holds an image; a commit that has returned is there after a
  * crash, one that was going on is there or not. */
 #include <errno.h>
 #include <stdio.h>
 
 #include "machine.h"
 #include "meta/store.h"
+#include "quorum/qlog.h"
+
+/* LOG_LEN: what is left for the log of the smallest cluster.metadata_bytes_max. */
+enum { VOLUME_LEN = 16 << 20, LOG_LEN = 4 << 10, SEGMENT_LEN = 2 << 10 };
 
 struct meta_store {
         struct machine *machine;
@@ -61,5 +66,20 @@ int64_t meta_store_index(const struct meta_store *s)
 
 int64_t meta_store_bytes(const struct meta_store *s)
 {
-        return (int64_t)meta_image_bytes(s->machine->image);
+        return (int64_t)meta_image_bytes(s->machine->image) + VOLUME_LEN - LOG_LEN;
+}
+
+/* ---- the log ---- */
+
+int __real_qlog_open(const struct qlog_config *cfg, int (*fn)(void *arg, const struct qlog_entry *e), void *arg,
+                     struct qlog **ret_log, char *why, size_t why_size);
+int __wrap_qlog_open(const struct qlog_config *cfg, int (*fn)(void *arg, const struct qlog_entry *e), void *arg,
+                     struct qlog **ret_log, char *why, size_t why_size);
+int __wrap_qlog_open(const struct qlog_config *cfg, int (*fn)(void *arg, const struct qlog_entry *e), void *arg,
+                     struct qlog **ret_log, char *why, size_t why_size)
+{
+        struct qlog_config small = *cfg;
+
+        small.segment_len = SEGMENT_LEN;
+        return __real_qlog_open(&small, fn, arg, ret_log, why, why_size);
 }

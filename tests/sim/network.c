@@ -585,6 +585,11 @@ void network_heal_all(void)
         memset(cuts, 0, sizeof cuts);
 }
 
+bool network_is_cut(void)
+{
+        return memchr(cuts, true, sizeof cuts);
+}
+
 void network_set_latency(int64_t ns)
 {
         latency_ns = ns;

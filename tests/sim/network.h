@@ -35,6 +35,8 @@ struct machine *network_machine(const char *host);
 /* Nothing gets from @from to @to, until it is healed. */
 void network_cut(const struct machine *from, const struct machine *to, bool cut);
 void network_heal_all(void);
+/* Is any way cut? */
+bool network_is_cut(void);
 /* Each way between two machines takes from @ns to four times as much. */
 void network_set_latency(int64_t ns);
 /* Reset one connection of the machine's, if it has any. */

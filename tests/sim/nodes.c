@@ -9,7 +9,7 @@
 #include "network.h"
 #include "sys/process.h"
 
-enum { SETS_MAX = 48, SET_SIZE = 128, CONTROLLERS_MAX = 3 };
+enum { SETS_MAX = 48, SET_SIZE = 128, CONTROLLERS_MAX = 3, SPARE_MAX = 5 };
 
 struct node_host nodes[NODES_MAX];
 unsigned nodes_count;
@@ -68,8 +68,13 @@ static struct conf *conf_for(const struct node_host *h)
                 set(&s, "cluster.listen=10.0.0.%d:%d", h->machine->number, PEER_PORT);
                 set(&s, "cluster.controllers=%s", list);
                 set(&s, "cluster.plaintext=true");
-                if (h->id > CONTROLLERS_MAX)
-                        set(&s, "server.roles=ingest");
+                set(&s, "cluster.metadata_bytes_max=16777216");
+                set(&s, "server.rack=rack%d", h->id);
+                set(&s, "replication.read_from_rack=true");
+                set(&s, "server.roles=%s",
+                    !h->is_controller ? "ingest"
+                    : h->is_ingest    ? "controller,ingest"
+                                      : "controller");
         }
         if (conf_parse("sim", STR_NULL, s.list, s.count, &machine, &conf, &errors))
                 world_fail("%s", errors.data ? errors.data : "no memory");
@@ -213,16 +218,21 @@ static void keep_running(void *arg)
         }
 }
 
-void nodes_new(unsigned count)
+void nodes_new(unsigned count, enum layout layout)
 {
         struct machine *world = machine_of(0);
 
         nodes_count = count;
         for (unsigned i = 0; i < count; i++) {
                 char name[MACHINE_NAME_SIZE];
+                bool is_controller = i < (layout == LAYOUT_SPARE ? SPARE_MAX : CONTROLLERS_MAX);
 
                 snprintf(name, sizeof name, "node%u", i + 1);
-                nodes[i] = (struct node_host){ .machine = machine_new(name, true), .id = (int)i + 1 };
+                nodes[i] = (struct node_host){ .machine = machine_new(name, true),
+                                               .id = (int)i + 1,
+                                               .is_controller = is_controller,
+                                               .may_wait = is_controller && layout == LAYOUT_SPARE,
+                                               .is_ingest = !is_controller || layout == LAYOUT_TOGETHER };
                 nodes[i].machine->user = &nodes[i];
                 nodes[i].machine->on_end = on_end;
                 fiber_start(world, name, keep_running, &nodes[i]);
@@ -234,7 +244,7 @@ bool nodes_wait_ready(int64_t ns)
         int64_t until_ns = sim_now() + ns;
 
         for (unsigned i = 0; i < nodes_count; i++)
-                while (nodes[i].is_wanted && !nodes[i].is_ready) {
+                while (nodes[i].is_wanted && !nodes[i].is_ready && !nodes[i].may_wait) {
                         if (sim_now() >= until_ns)
                                 return false;
                         fiber_sleep(10 * MS);

@@ -1,15 +1,24 @@
-/* The nodes of a simulated cluster: each is chronikd's node on a machine. The first three are controllers, too. */
+/* The nodes of a simulated cluster: each is chronikd's node on a machine. */
 #pragma once
 
 #include "machine.h"
 
 struct node;
 
-enum { NODES_MAX = 7, KAFKA_PORT = 9092, PEER_PORT = 9093 };
+enum { NODES_MAX = 8, KAFKA_PORT = 9092, PEER_PORT = 9093 };
+
+enum layout {
+        LAYOUT_TOGETHER, /* all keep records, the first three are controllers, too */
+        LAYOUT_SPLIT,    /* the first three are controllers and nothing else */
+        LAYOUT_SPARE,    /* the first five, of which the first three vote at the beginning */
+        LAYOUTS
+};
 
 struct node_host {
         struct machine *machine;
         int id; /* node.id */
+        bool is_controller, is_ingest;
+        bool may_wait; /* it has nothing to do until it is made a voter */
         /* Of the process that runs. */
         bool is_ready;
         bool is_stopping;
@@ -24,7 +33,7 @@ extern struct node_host nodes[NODES_MAX];
 extern unsigned nodes_count;
 
 /* Machines for @count nodes, which are off, and one fiber each that starts the node whenever it is wanted and does not run. */
-void nodes_new(unsigned count);
+void nodes_new(unsigned count, enum layout layout);
 /* On a fiber: wait until the nodes that are wanted are ready. False: it took longer than @ns. */
 bool nodes_wait_ready(int64_t ns);
 /* NULL: it does not run. */

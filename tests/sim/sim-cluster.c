@@ -4,6 +4,9 @@
  *   SIM_SEEDS=COUNT sim-cluster  so many runs with seeds from SIM_FROM (1) on, in SIM_JOBS (2) processes
  *   SIM_S=SECONDS sim-cluster    new seeds for so long
  *
+ * SIM_LAYOUT: 0 (all nodes alike), 1 (three controllers that are nothing else), 2 (five, of which three to five vote);
+ * SIM_MIX=1 SIM_SEEDS=COUNT: of nodes and layouts each seed has its own.
+ *
  * After many runs SIM_COUNT=1 tells how often what happened; with SIM_REQUIRE=1, too, what never did is a failure. */
 #include <malloc.h>
 #include <signal.h>
@@ -20,11 +23,14 @@
 #include "network.h"
 #include "watch.h"
 
+/* Subscripts of topics; see world_main(). */
+enum { TRIMMED = 5 };
 enum { SECONDS = 300, SEEDS_QUICK = 12, SECONDS_QUICK = 120, GIVE_UP_S = 300, HANG_S = 20 };
 
 struct plan {
         uint64_t seed;
         unsigned nodes;
+        enum layout layout;
         int16_t replicas;
         int64_t seconds;
 };
@@ -44,7 +50,7 @@ static void violated(const char *text)
         world_fail("%s", text);
 }
 
-static void start_clients(struct chance *c)
+static void start_clients(const struct plan *plan, struct chance *c)
 {
         unsigned n = 0;
 
@@ -59,8 +65,13 @@ static void start_clients(struct chance *c)
         client_start_group("readers", &history_topics[0], 1 + chance_below(c, 3));
         client_start_group("others", &history_topics[2], 1 + chance_below(c, 2));
         client_start_admin(0);
+        client_start_trimmer(&history_topics[TRIMMED]);
+        client_start_session(0, &history_topics[0]);
+        client_start_session(1, &history_topics[chance_below(c, history_topics_count)]);
         if (nodes_count > 1 && chance_one_in(c, 2))
                 client_start_mover();
+        if (plan->layout == LAYOUT_SPARE)
+                client_start_voters();
 }
 
 static void wait_ready(const char *when)
@@ -69,7 +80,7 @@ static void wait_ready(const char *when)
                 return;
         nodes_say();
         for (unsigned i = 0; i < nodes_count; i++)
-                if (!nodes[i].is_ready)
+                if (!nodes[i].is_ready && !nodes[i].may_wait)
                         world_fail("%s: %s is not ready", when, nodes[i].machine->name);
 }
 
@@ -121,7 +132,7 @@ static void world_main(void *arg)
 
         history_violated = violated;
         world_heard = watch_line;
-        nodes_new(plan->nodes);
+        nodes_new(plan->nodes, plan->layout);
         watch_start();
         for (unsigned i = 0; i < nodes_count; i++)
                 nodes[i].is_wanted = true;
@@ -129,10 +140,12 @@ static void world_main(void *arg)
         history_topic_new("relaxed", PROMISE_RELAXED, 2);
         history_topic_new("newest", PROMISE_NEWEST, 2);
         history_topic_new("recent", PROMISE_RECENT, 1);
+        history_topic_new("strict", PROMISE_STRICT, 1);
+        history_topic_new("trimmed", PROMISE_TRIMMED, 2);
         wait_ready("at the beginning");
         creator = client_new("creator");
         client_create_topics(creator, plan->replicas);
-        start_clients(&c);
+        start_clients(plan, &c);
         nemesis_start(machine_of(0), chance_seed(plan->seed, 2));
         fiber_sleep(SECOND * plan->seconds);
         nemesis_stop();
@@ -202,6 +215,13 @@ static const struct counter {
         CLIENT(created),
         CLIENT(deleted),
         CLIENT(moves),
+        CLIENT(voters_added),
+        CLIENT(voters_removed),
+        CLIENT(voters_changed_cut),
+        CLIENT(records_deleted),
+        CLIENT(follower_reads),
+        CLIENT(sessions),
+        CLIENT(session_fetches),
         NEMESIS(kills),
         NEMESIS(power_cuts),
         NEMESIS(crashes_in_write),
@@ -290,8 +310,10 @@ static void run(const struct plan *plan, bool tells)
         ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
 
         path[n > 0 ? n : 0] = '\0';
-        snprintf(command, sizeof command, "SIM_SEED=%llu SIM_NODES=%u SIM_REPLICAS=%d SIM_SECONDS=%lld %s",
-                 (unsigned long long)plan->seed, plan->nodes, plan->replicas, (long long)plan->seconds, path);
+        snprintf(command, sizeof command,
+                 "SIM_SEED=%llu SIM_NODES=%u SIM_LAYOUT=%u SIM_REPLICAS=%d SIM_SECONDS=%lld %s",
+                 (unsigned long long)plan->seed, plan->nodes, (unsigned)plan->layout, plan->replicas,
+                 (long long)plan->seconds, path);
         world_set_command(command);
         signal(SIGABRT, on_fatal);
         signal(SIGSEGV, on_fatal);
@@ -319,6 +341,16 @@ static bool reap(unsigned *running)
         return WIFEXITED(status) && !WEXITSTATUS(status);
 }
 
+/* Half of the runs are of three nodes that are all alike. */
+static void mix(struct plan *plan)
+{
+        struct chance c = { chance_seed(plan->seed, 3) };
+
+        plan->layout = chance_one_in(&c, 2) ? LAYOUT_TOGETHER : 1 + chance_below(&c, LAYOUTS - 1);
+        plan->nodes = plan->layout == LAYOUT_TOGETHER ? 3 : plan->layout == LAYOUT_SPLIT ? 6 : 8;
+        plan->replicas = 3;
+}
+
 static int run_many(struct plan plan, uint64_t count, time_t until)
 {
         unsigned jobs = (unsigned)env("SIM_JOBS", 2), running = 0;
@@ -335,6 +367,8 @@ static int run_many(struct plan plan, uint64_t count, time_t until)
         for (; (count && done < count) || (until && time(NULL) < until); done++, plan.seed++) {
                 pid_t pid;
 
+                if (env("SIM_MIX", 0))
+                        mix(&plan);
                 while (running >= jobs)
                         failed += !reap(&running);
                 pid = fork();
@@ -371,6 +405,12 @@ int main(void)
         mallopt(M_MMAP_THRESHOLD, 32 << 20);
         if (plan.nodes < 1 || plan.nodes > NODES_MAX) {
                 fprintf(stderr, "SIM_NODES is 1 to %d\n", NODES_MAX);
+                return 2;
+        }
+        plan.layout = (enum layout)env("SIM_LAYOUT", LAYOUT_TOGETHER);
+        if (plan.layout >= LAYOUTS ||
+            (plan.layout != LAYOUT_TOGETHER && plan.nodes < (plan.layout == LAYOUT_SPLIT ? 4u : 6u))) {
+                fprintf(stderr, "SIM_LAYOUT is 0 to %d, 1 for 4 nodes or more, 2 for 6 or more\n", LAYOUTS - 1);
                 return 2;
         }
         plan.replicas = (int16_t)env("SIM_REPLICAS", MIN2(plan.nodes, 3u));
