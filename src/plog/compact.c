@@ -58,15 +58,22 @@ static int compare_producers(const void *a, const void *b)
         return (x->id > y->id) - (x->id < y->id);
 }
 
-/* What tells of a producer in the part below @end, which stays: what comes behind it may yet be cut off. */
-static int64_t last_of(const struct producer *p, int64_t end)
+/* What tells of a producer in the part below @end, which stays: what comes behind it may yet be cut off. All its batches that are
+ * remembered: any of them may be sent again by a producer that has not heard, to a leader that knows only what is left. */
+static struct compact_producer known_of(const struct producer *p, int64_t end)
 {
-        for (unsigned i = p->batch_count; i--;)
+        struct compact_producer k = { .id = p->id, .epoch = p->epoch, .known = COMPACT_MARKERS };
+
+        for (unsigned i = 0; i < p->batch_count; i++)
                 if (p->batches[i].last_offset < end)
-                        return p->batches[i].last_offset;
-        if (p->batch_count)
-                return COMPACT_LAST_UNKNOWN;
-        return p->marker_offset < end ? p->marker_offset : -1;
+                        k.last_offsets[k.count++] = p->batches[i].last_offset;
+        if (p->batch_count) {
+                k.known = k.count ? COMPACT_BATCHES : COMPACT_UNKNOWN;
+        } else if (p->marker_offset >= 0 && p->marker_offset < end) {
+                k.known = COMPACT_MARKER;
+                k.last_offsets[k.count++] = p->marker_offset;
+        }
+        return k;
 }
 
 /* What is remembered of producers, so that it can be found again from what is left (Kafka does so too). */
@@ -79,11 +86,7 @@ static int take_producers(struct plog *pl, int64_t end, struct compact_producer 
         list = calloc(pl->producers.count + 1, sizeof *list);
         for (uint32_t b = 0; list && b < pl->producers.buckets_count; b++)
                 for (const struct producer *p = pl->producers.buckets[b]; p; p = p->next)
-                        list[count++] = (struct compact_producer){
-                                .id = p->id,
-                                .last_offset = last_of(p, end),
-                                .epoch = p->epoch,
-                        };
+                        list[count++] = known_of(p, end);
         pthread_mutex_unlock(&pl->lock);
         if (!list)
                 return -ENOMEM;

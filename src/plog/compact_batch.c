@@ -116,7 +116,8 @@ static int append_empty(const struct batch_header *h, struct strbuf *out)
         return r ? r : COMPACT_REWRITTEN;
 }
 
-static bool is_last_of_producer(const struct compact_rules *rules, const struct batch_header *h)
+/* Is it needed to know its producer again? */
+static bool tells_of_producer(const struct compact_rules *rules, const struct batch_header *h)
 {
         size_t lo = 0, hi = rules->producers_count;
         const struct compact_producer *p;
@@ -134,10 +135,15 @@ static bool is_last_of_producer(const struct compact_rules *rules, const struct 
         p = &rules->producers[lo];
         if (lo == rules->producers_count || p->id != h->producer_id)
                 return false;
-        if (p->last_offset == COMPACT_LAST_UNKNOWN)
+        if (p->known == COMPACT_UNKNOWN)
                 return true;
-        return p->last_offset >= 0 ? p->last_offset == batch_last_offset(h)
-                                   : batch_is_control(h) && p->epoch == h->producer_epoch;
+        if (p->known == COMPACT_MARKERS)
+                return batch_is_control(h) && p->epoch == h->producer_epoch;
+        /* Of batches in transactions the last one alone: each would keep its marker, too. */
+        for (unsigned i = batch_is_transactional(h) ? p->count - 1u : 0; i < p->count; i++)
+                if (p->last_offsets[i] == batch_last_offset(h))
+                        return true;
+        return false;
 }
 
 static int64_t horizon_of(const struct compact_rules *rules)
@@ -173,16 +179,16 @@ static int compact_records(const struct compact_rules *rules, struct span batch,
         if (r)
                 return r;
         set_horizon = t.tombstones && !batch_has_delete_horizon(h) && batch_last_offset(h) < rules->mapped_to;
-        if (t.left == h->records_count && !set_horizon && (t.left || is_last_of_producer(rules, h)))
+        if (t.left == h->records_count && !set_horizon && (t.left || tells_of_producer(rules, h)))
                 return COMPACT_SAME;
         if (t.left)
                 return rewrite(rules, batch, h, set_horizon, out);
-        return is_last_of_producer(rules, h) ? append_empty(h, out) : COMPACT_GONE;
+        return tells_of_producer(rules, h) ? append_empty(h, out) : COMPACT_GONE;
 }
 
 static int discard(const struct compact_rules *rules, const struct batch_header *h, struct strbuf *out)
 {
-        if (!is_last_of_producer(rules, h))
+        if (!tells_of_producer(rules, h))
                 return COMPACT_GONE;
         return h->records_count ? append_empty(h, out) : COMPACT_SAME;
 }
@@ -191,7 +197,7 @@ static int discard(const struct compact_rules *rules, const struct batch_header 
 static int compact_marker(const struct compact_rules *rules, struct span batch, const struct batch_header *h,
                           struct strbuf *out)
 {
-        if (is_last_of_producer(rules, h))
+        if (tells_of_producer(rules, h))
                 return COMPACT_SAME;
         if (!batch_has_delete_horizon(h))
                 return rewrite(rules, batch, h, true, out);

@@ -3,17 +3,23 @@
 #pragma once
 
 #include "base/strbuf.h"
+#include "plog/format.h"
 #include "plog/keymap.h"
 #include "wire/batch.h"
 
-enum { COMPACT_LAST_UNKNOWN = -2 };
+enum compact_known {
+        COMPACT_BATCHES, /* its last batches of records, those of them that are in what is compacted */
+        COMPACT_UNKNOWN, /* all that are remembered come later: any may be the last one here */
+        COMPACT_MARKER,  /* no batches, and its last marker */
+        COMPACT_MARKERS, /* only that markers told of it, long ago */
+};
 
 /* What is remembered of a producer. */
 struct compact_producer {
         int64_t id;
-        /* Of its last batch of records in what is compacted, or of its last marker; -1: only markers told of it, long ago;
-         * COMPACT_LAST_UNKNOWN: any may be it, because all that are remembered come later. */
-        int64_t last_offset;
+        enum compact_known known;
+        int64_t last_offsets[PRODUCER_BATCHES]; /* of the batches, or of the marker */
+        uint8_t count;
         int16_t epoch;
 };
 
@@ -46,9 +52,10 @@ enum {
  *   - a record goes when its key was written again later, when it has no key, or when it was aborted;
  *   - a tombstone gets a horizon once all before it has gone, and goes when that has passed; a marker likewise, once nothing of
  *     its transaction is left;
- *   - the last batch of a producer stays, without records if need be, so that its sequence is known, also when later ones are
- *     cut off; all stay when it is not known which is the last; if only markers told of it, the last one stays, or all of its
- *     epoch.
+ *   - batches that are remembered of a producer stay (in transactions: the last one), without records if need be, so that its
+ *     sequence is known, also when later ones are cut off, and those are known that are sent again; all stay when it is not
+ *     known which they are; if only markers told of it, the last one stays, or all of its epoch when it is not known which is
+ *     the last.
  * Return: an outcome above; -ENOMEM, -EIO. */
 int compact_batch(const struct compact_rules *rules, enum compact_fate fate, struct span batch,
                   const struct batch_header *h, struct strbuf *out);

@@ -108,7 +108,7 @@ static void test_producers_cut(void)
         check_producer_cut(5);
 }
 
-/* A producer's last batch stays without its records, so that its next sequence is known even when only batches tell. */
+/* A producer's last batches stay without their records, so that its next sequence is known even when only batches tell. */
 static void test_producers(void)
 {
         struct plog_append_result res;
@@ -132,9 +132,11 @@ static void test_producers(void)
         pl = fixture_open(&f, "t-0");
         CU_ASSERT_EQUAL(append_want(pl, &(struct batch_want){ .producer_id = 77, .sequence = 5 }, &res),
                         PLOG_E_OUT_OF_ORDER_SEQUENCE);
-        CU_ASSERT_EQUAL(append_want(pl, &(struct batch_want){ .producer_id = 77, .sequence = 1 }, &res),
-                        PLOG_E_DUPLICATE);
-        CU_ASSERT_EQUAL(res.base_offset, first + 1);
+        for (int i = 0; i < 2; i++) { /* the one before it, too: it may be sent again */
+                CU_ASSERT_EQUAL(append_want(pl, &(struct batch_want){ .producer_id = 77, .sequence = i }, &res),
+                                PLOG_E_DUPLICATE);
+                CU_ASSERT_EQUAL(res.base_offset, first + i);
+        }
         plog_close(pl);
         fixture_fini(&f);
 }
