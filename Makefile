@@ -45,9 +45,10 @@ sim: all ## crash and fail simulated disks and whole nodes for S seconds (600) w
 
 SEEDS ?= 200
 FROM ?= 1
-NODES ?= 1
-sim-cluster: all ## SEEDS (200) runs of NODES (1) whole nodes on simulated machines, under clients and a nemesis, from seed FROM (1) on
-	@SIM_SEEDS=$(SEEDS) SIM_FROM=$(FROM) SIM_NODES=$(NODES) $(BUILD)/tests/sim/sim-cluster
+NODES ?= mix
+sim-cluster: all ## SEEDS (200) runs of NODES (mix: 3, 6 or 8) nodes on simulated machines, under clients and a nemesis, from seed FROM (1)
+	@SIM_SEEDS=$(SEEDS) SIM_FROM=$(FROM) SIM_COUNT=1 $(if $(filter mix,$(NODES)),SIM_MIX=1,SIM_NODES=$(NODES)) \
+		$(BUILD)/tests/sim/sim-cluster
 
 KILLS ?= 200
 kill-loop: all ## SIGKILL the node KILLS (200) times under clients that check every promise; SEED=N does one again

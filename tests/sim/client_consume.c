@@ -228,6 +228,9 @@ bool client_read_all(struct client *client, struct history_part *p, int replica,
                 client_forget_leader(client, p);
                 client_pause(client);
         }
+        if (replica >= 0 && end >= 0 &&
+            p->topic->promise == PROMISE_TRIMMED) /* deleted there, and not at its leader any more */
+                start = MAX2(start, p->trim_asked);
         history_read_begin(p);
         c.at = start;
         while (sim_now() < until_ns && end >= 0) {

@@ -180,6 +180,10 @@ static const struct counter {
         { \
 #name, &client_counts.name, false \
         }
+#define RARE(name) \
+        { \
+#name, &client_counts.name, true \
+        }
 #define HISTORY(name) \
         { \
 #name, &history_counts.name, false \
@@ -191,6 +195,10 @@ static const struct counter {
 #define NEMESIS(name) \
         { \
 #name, &nemesis_counts.name, true \
+        }
+#define TOLD(name, code) \
+        { \
+#name, &client_counts.errors[code], true \
         }
 #define WATCH(name) \
         { \
@@ -215,13 +223,16 @@ static const struct counter {
         CLIENT(created),
         CLIENT(deleted),
         CLIENT(moves),
-        CLIENT(voters_added),
-        CLIENT(voters_removed),
-        CLIENT(voters_changed_cut),
         CLIENT(records_deleted),
         CLIENT(follower_reads),
         CLIENT(sessions),
         CLIENT(session_fetches),
+        RARE(voters_added),
+        RARE(voters_removed),
+        RARE(voters_changed_cut),
+        TOLD(watermark_unknown, KERR_OFFSET_NOT_AVAILABLE),
+        TOLD(too_few_in_sync, KERR_NOT_ENOUGH_REPLICAS),
+        TOLD(too_few_in_sync_after, KERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND),
         NEMESIS(kills),
         NEMESIS(power_cuts),
         NEMESIS(crashes_in_write),
@@ -253,10 +264,12 @@ static const struct counter {
         WATCH(restarts),
         WATCH(logs_failed),
         WATCH(coordinators_dropped),
+        WATCH(coordinator_moves),
         WATCH(controller_elections),
         WATCH(snapshots_controller),
         WATCH(snapshots_observer),
         WATCH(fenced),
+        WATCH(without_lease),
         WATCH(refused),
 };
 static uint64_t *sums; /* of all runs; shared with their processes */
@@ -390,8 +403,11 @@ static int run_many(struct plan plan, uint64_t count, time_t until)
         }
         while (running)
                 failed += !reap(&running);
-        printf("%llu runs of %u nodes, %lld s each: %llu failed\n", (unsigned long long)done, plan.nodes,
-               (long long)plan.seconds, (unsigned long long)failed);
+        if (env("SIM_MIX", 0))
+                printf("%llu runs of mixed nodes", (unsigned long long)done);
+        else
+                printf("%llu runs of %u nodes", (unsigned long long)done, plan.nodes);
+        printf(", %lld s each: %llu failed\n", (long long)plan.seconds, (unsigned long long)failed);
         missing = env("SIM_COUNT", 0) ? counters_print() : 0;
         return failed || (missing && env("SIM_REQUIRE", 0)) ? 1 : 0;
 }

@@ -141,6 +141,22 @@ static void watermarks(void)
         expect("deleted", "nothing may be deleted");
 }
 
+static void trimmed(void)
+{
+        struct history_part *p = begin(PROMISE_TRIMMED);
+
+        history_trim(p, 5);
+        history_trimmed(p, 0, 5);
+        history_watermark(p, 0, p->ends[0], (struct history_ends){ .high = 10, .start = 5 });
+        history_watermark(p, 1, p->ends[1], (struct history_ends){ .high = 10, .start = 3 }); /* has not heard of it */
+        expect("deleted as asked", NULL);
+        history_watermark(p, 0, p->ends[0], (struct history_ends){ .high = 10, .start = 4 });
+        expect("there again", "was told to begin at 5, and begins at 4");
+        said_count = 0;
+        history_watermark(p, 1, p->ends[1], (struct history_ends){ .high = 10, .start = 6 });
+        expect("more than was asked", "nothing above 5 was to be deleted");
+}
+
 static void compacted(void)
 {
         struct history_part *p = begin(PROMISE_NEWEST);
@@ -207,6 +223,7 @@ int main(void)
         acknowledged_without_offset();
         gap();
         watermarks();
+        trimmed();
         compacted();
         losses();
         commits();

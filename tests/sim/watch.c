@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "chronikd/node.h"
+#include "meta/names.h"
 #include "network.h"
 
 enum { LOOKS_MS = 10, SEEN_MAX = 512, IDS_MAX = 8 };
@@ -72,7 +73,7 @@ static struct seen *find(struct uuid topic_id, int32_t index)
 }
 
 /* The elected one is not asked whether it is alive: only of what it was one. */
-static void note_leader(const struct seen *was, const struct seen *is)
+static void note_leader(const struct meta_topic *t, const struct seen *was, const struct seen *is)
 {
         if (is->leader == was->leader)
                 return;
@@ -81,6 +82,7 @@ static void note_leader(const struct seen *was, const struct seen *is)
                 return;
         }
         watch_counts.elections++;
+        watch_counts.coordinator_moves += meta_topic_is_internal(t->name);
         watch_counts.elections_moving += was->is_moving;
         if (has(&was->isr, is->leader))
                 return;
@@ -94,7 +96,7 @@ static void note_change(const struct meta_topic *t, const struct seen *was, cons
 {
         char replicas[80], isr[80], elr[80];
 
-        note_leader(was, is);
+        note_leader(t, was, is);
         watch_counts.isr_shrinks += !covers(&is->isr, &was->isr);
         watch_counts.isr_expands += !covers(&was->isr, &is->isr);
         watch_counts.elr_joins += !covers(&was->elr, &is->elr);
@@ -176,6 +178,18 @@ static void look(void *arg)
 void watch_start(void)
 {
         fiber_start(machine_of(0), "watch", look, NULL);
+}
+
+/* ---- leaders whose lease has run out ---- */
+
+bool __real_partition_has_lease(const struct partition *p, int64_t now_ms);
+bool __wrap_partition_has_lease(const struct partition *p, int64_t now_ms);
+bool __wrap_partition_has_lease(const struct partition *p, int64_t now_ms)
+{
+        bool has = __real_partition_has_lease(p, now_ms);
+
+        watch_counts.without_lease += !has;
+        return has;
 }
 
 /* ---- what nodes say ---- */

@@ -9,9 +9,9 @@ struct watch_counts {
         uint64_t elections, elections_elr, elections_unclean, elections_moving, left_without, isr_shrinks, isr_expands,
                 elr_joins, moves_done, moves_cancelled;
         /* replicas */
-        uint64_t truncations, restarts, logs_failed, coordinators_dropped;
+        uint64_t truncations, restarts, logs_failed, coordinators_dropped, coordinator_moves;
         /* the quorum and registration */
-        uint64_t controller_elections, snapshots_controller, snapshots_observer, fenced, refused;
+        uint64_t controller_elections, snapshots_controller, snapshots_observer, fenced, refused, without_lease;
 };
 extern struct watch_counts watch_counts;
 
