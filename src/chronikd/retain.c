@@ -20,7 +20,9 @@ static bool retain_one(struct partition *p)
         partition_view(p, &view);
         if (view.closed || view.failed)
                 return false;
-        r = plog_retain(log, now_ms, view.high_watermark);
+        r = plog_retain(log, &(struct plog_retain_args){ .now_ms = now_ms,
+                                                         .below_offset = view.high_watermark,
+                                                         .deleted_only = view.role != PARTITION_LEADER });
         if (r > 0)
                 partition_start_moved(p);
         else if (r < 0)

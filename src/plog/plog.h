@@ -249,11 +249,16 @@ int plog_truncate(struct plog *pl, int64_t offset);
 int plog_restart(struct plog *pl, int64_t offset);
 /* New settings from now on. */
 void plog_set_conf(struct plog *pl, const struct plog_conf *conf);
-/* Apply retention by time and size to whole segments below @below_offset (the high watermark), to PLOG_RETAIN_MAX of them at a
- * call, because flushes of this log wait meanwhile. Their files go later, some at each plog_store_tick(). Blocks.
+struct plog_retain_args {
+        int64_t now_ms;       /* wall clock */
+        int64_t below_offset; /* the high watermark: only what lies below */
+        bool deleted_only; /* only what lies below the log's start; no retention: a follower's start is its leader's business */
+};
+/* Apply retention by time and size to whole segments, to PLOG_RETAIN_MAX of them at a call, because flushes of this log wait
+ * meanwhile. Their files go later, some at each plog_store_tick(). Blocks.
  * Return: segments removed (PLOG_RETAIN_MAX: call again, after others have had their turn), or negative errno. */
 enum { PLOG_RETAIN_MAX = 64 };
-int plog_retain(struct plog *pl, int64_t now_ms, int64_t below_offset);
+int plog_retain(struct plog *pl, const struct plog_retain_args *args);
 /* Forget expired producers. */
 void plog_expire_producers(struct plog *pl, int64_t now_ms);
 

@@ -59,9 +59,9 @@ static int expired_by_time(struct plog *pl, struct segment *s, int64_t now_ms, b
 
 /* How many segments at the front may go now. The active one counts only when all before it and itself are expired by time,
  * as in Kafka. */
-static int count_removable(struct plog *pl, int64_t now_ms, int64_t below_offset, size_t *ret_count)
+static int count_removable(struct plog *pl, const struct plog_retain_args *args, size_t *ret_count)
 {
-        int64_t surplus = pl->conf.cleanup_delete && pl->conf.retention_bytes >= 0
+        int64_t surplus = pl->conf.cleanup_delete && pl->conf.retention_bytes >= 0 && !args->deleted_only
                                   ? pl->size_bytes - pl->conf.retention_bytes
                                   : -1;
         size_t i;
@@ -72,9 +72,9 @@ static int count_removable(struct plog *pl, int64_t now_ms, int64_t below_offset
                 bool by_start = s->sealed && s->next_offset <= pl->start;
                 int r;
 
-                if (s->next_offset > below_offset || !s->size)
+                if (s->next_offset > args->below_offset || !s->size)
                         break;
-                r = by_size || by_start ? 0 : expired_by_time(pl, s, now_ms, &by_time);
+                r = by_size || by_start || args->deleted_only ? 0 : expired_by_time(pl, s, args->now_ms, &by_time);
                 if (r)
                         return r;
                 if (!by_size && !by_start && !by_time)
@@ -131,14 +131,14 @@ static int remove_front(struct plog *pl, size_t count)
         return r ? (r < 0 ? r : -EIO) : (int)count;
 }
 
-int plog_retain(struct plog *pl, int64_t now_ms, int64_t below_offset)
+int plog_retain(struct plog *pl, const struct plog_retain_args *args)
 {
         size_t count = 0;
         int r = 0;
 
         pthread_mutex_lock(&pl->work);
         if (pl->state == PLOG_OPEN)
-                r = count_removable(pl, now_ms, below_offset, &count);
+                r = count_removable(pl, args, &count);
         if (!r && count)
                 r = remove_front(pl, count);
         pthread_mutex_unlock(&pl->work);

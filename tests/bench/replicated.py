@@ -44,6 +44,7 @@ class Work:
     record: int
     rate: int = 0               # records/s; 0: as many as it takes
     java: bool = False
+    prepared: bool = False      # batches that are made once and sent again, by bench-load
     contenders: tuple = (PLAIN, KAFKA)
 
     @property
@@ -59,6 +60,8 @@ def workloads():
                 yield Work(f"{record:,} B, {partitions} partition{'s' if partitions > 1 else ''}", mode, partitions, record,
                            contenders=who)
         yield Work("1,024 B, 6 partitions, Java's producer", mode, 6, 1024, java=True)
+        for record in SIZES[:2]:
+            yield Work(f"{record:,} B, 1 partition, prepared", mode, 1, record, prepared=True)
         yield Work(f"1,024 B, 6 partitions, {LATENCY_RATE} records/s", mode, 6, 1024, rate=LATENCY_RATE,
                    contenders=(PLAIN, TLS, KAFKA))
 

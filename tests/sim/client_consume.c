@@ -241,6 +241,12 @@ bool client_read_all(struct client *client, struct history_part *p, int replica,
                         return true;
                 }
                 code = node >= 0 ? client_fetch(&c, node, 500) : -1;
+                if (code == KERR_OFFSET_OUT_OF_RANGE && replica >= 0 && c.at == start &&
+                    p->topic->promise ==
+                            PROMISE_RECENT) { /* deleted there, and its leader did not live to say so to all */
+                        c.at = ++start;
+                        continue;
+                }
                 if (code == KERR_OFFSET_OUT_OF_RANGE) { /* retention was quicker */
                         client_pause(client);
                         return client_read_all(client, p, replica, until_ns);

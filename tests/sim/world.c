@@ -232,7 +232,8 @@ void world_retain(struct sim_log *l, int64_t bytes, int64_t ms)
         conf.retention_ms = ms;
         plog_set_conf(l->pl, &conf);
         l->start_max = MAX2(l->start_max, l->promised_end);
-        r = plog_retain(l->pl, TIME_MS + l->end * 10, l->promised_end);
+        r = plog_retain(l->pl,
+                        &(struct plog_retain_args){ .now_ms = TIME_MS + l->end * 10, .below_offset = l->promised_end });
         plog_set_conf(l->pl, &l->conf);
         plog_ends(l->pl, &e);
         sim_trace(l, "retention: %d, starts at %lld", r, (long long)e.start_offset);

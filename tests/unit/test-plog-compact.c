@@ -207,7 +207,7 @@ static void test_changed_meanwhile(void)
         CU_ASSERT_EQUAL_FATAL(plog_compact_begin(pl, &args, &c), 0);
         CU_ASSERT_EQUAL(plog_compact_step(c, 1), 1);
         CU_ASSERT_EQUAL(plog_delete_records(pl, 12, &start), 0);
-        CU_ASSERT(plog_retain(pl, NOW_MS, 40) > 0);
+        CU_ASSERT(plog_retain(pl, &(struct plog_retain_args){ .now_ms = NOW_MS, .below_offset = 40 }) > 0);
         while ((r = plog_compact_step(c, 1 << 20)) == 1)
                 ;
         CU_ASSERT_EQUAL(r, PLOG_E_NOT_FOUND);
@@ -313,7 +313,8 @@ static void test_crash(void)
                         append_end(pl, &w, i % 20 == 9);
         }
         wait_durable(pl);
-        CU_ASSERT_EQUAL(plog_retain(pl, NOW_MS, 0), 0); /* waits for the checkpoint that a flush makes at its end */
+        CU_ASSERT_EQUAL(plog_retain(pl, &(struct plog_retain_args){ .now_ms = NOW_MS, .below_offset = 0 }),
+                        0); /* waits for the checkpoint that a flush makes at its end */
         CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(dir));
         snprintf(crash.to, sizeof crash.to, "%s", dir);
         crash.count = 0;

@@ -352,7 +352,7 @@ static void test_given_up(void)
         pl = fixture_open(&g, "t-0");
         CU_ASSERT_EQUAL(ends_of(pl).start_offset, s.base[2]);
         CU_ASSERT_EQUAL(read_all(pl, s.base[2], 4000, &next), BATCHES * 2 - s.base[2]);
-        CU_ASSERT(plog_retain(pl, NOW_MS, INT64_MAX) >= 0);
+        CU_ASSERT(plog_retain(pl, &(struct plog_retain_args){ .now_ms = NOW_MS, .below_offset = INT64_MAX }) >= 0);
         plog_close(pl);
         pl = fixture_open(&g, "t-0");
         CU_ASSERT_EQUAL(ends_of(pl).start_offset, s.base[2]);

@@ -67,7 +67,7 @@ static void step_retain(struct fixture *f, struct model *m, struct plog *pl)
 {
         f->conf.retention_bytes = 10000 + pick(60000);
         plog_set_conf(pl, &f->conf);
-        CU_ASSERT_FATAL(plog_retain(pl, NOW_MS, m->end) >= 0);
+        CU_ASSERT_FATAL(plog_retain(pl, &(struct plog_retain_args){ .now_ms = NOW_MS, .below_offset = m->end }) >= 0);
         CU_ASSERT_FATAL(ends_of(pl).start_offset >= m->start);
         CU_ASSERT_FATAL(ends_of(pl).size_bytes >= MIN2(f->conf.retention_bytes - f->conf.segment_bytes, (int64_t)0));
         m->start = ends_of(pl).start_offset;

@@ -196,6 +196,8 @@ static void test_next_start(void)
 static void test_retention(void)
 {
         enum { SEGMENTS = 100 };
+        struct plog_retain_args leader = { .now_ms = NOW_MS, .below_offset = INT64_MAX }, follower = leader;
+        int64_t start;
         struct fixture f;
         struct plog *pl;
 
@@ -206,11 +208,17 @@ static void test_retention(void)
         for (int i = 0; i < SEGMENTS; i++)
                 append_simple(pl, 1, 3000, 'x');
         wait_durable(pl);
-        CU_ASSERT_EQUAL(plog_retain(pl, NOW_MS, INT64_MAX), PLOG_RETAIN_MAX);
-        CU_ASSERT_EQUAL(ends_of(pl).start_offset, PLOG_RETAIN_MAX);
-        CU_ASSERT_EQUAL(plog_retain(pl, NOW_MS, INT64_MAX), SEGMENTS - 1 - PLOG_RETAIN_MAX);
+        /* A follower deletes what its leader has deleted, and nothing of its own. */
+        follower.deleted_only = true;
+        CU_ASSERT_EQUAL(plog_retain(pl, &follower), 0);
+        CU_ASSERT_EQUAL(plog_delete_records(pl, 5, &start), 0);
+        CU_ASSERT_EQUAL(plog_retain(pl, &follower), 5);
+        CU_ASSERT_EQUAL(plog_retain(pl, &follower), 0);
+        CU_ASSERT_EQUAL(plog_retain(pl, &leader), PLOG_RETAIN_MAX);
+        CU_ASSERT_EQUAL(ends_of(pl).start_offset, 5 + PLOG_RETAIN_MAX);
+        CU_ASSERT_EQUAL(plog_retain(pl, &leader), SEGMENTS - 6 - PLOG_RETAIN_MAX);
         CU_ASSERT_EQUAL(ends_of(pl).start_offset, SEGMENTS - 1);
-        CU_ASSERT_EQUAL(plog_retain(pl, NOW_MS, INT64_MAX), 0);
+        CU_ASSERT_EQUAL(plog_retain(pl, &leader), 0);
         plog_close(pl);
         fixture_fini(&f);
 }

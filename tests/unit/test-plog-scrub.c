@@ -635,7 +635,8 @@ static void test_meanwhile(void)
                 append_batch(s.pl, 60 + steps, -1);
                 if (++steps == 2) {
                         CU_ASSERT_EQUAL(plog_delete_records(s.pl, s.names[2], &start), 0);
-                        CU_ASSERT(plog_retain(s.pl, NOW_MS, INT64_MAX) > 0);
+                        CU_ASSERT(plog_retain(s.pl, &(struct plog_retain_args){ .now_ms = NOW_MS,
+                                                                                .below_offset = INT64_MAX }) > 0);
                 }
         }
         CU_ASSERT_EQUAL(r, 0);

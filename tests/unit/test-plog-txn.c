@@ -578,7 +578,8 @@ static void step_remove(struct model *m, struct fixture *f, struct plog *pl)
                 f->conf.retention_bytes = 3000 + pick(20000);
                 plog_set_conf(pl, &f->conf);
         }
-        CU_ASSERT_FATAL(plog_retain(pl, NOW_MS, m->high_watermark) >= 0);
+        CU_ASSERT_FATAL(plog_retain(pl, &(struct plog_retain_args){ .now_ms = NOW_MS,
+                                                                    .below_offset = m->high_watermark }) >= 0);
         m->start = ends_of(pl).start_offset;
 }
 
