@@ -150,8 +150,10 @@ static void drop_machine(struct coord_shard *s, int outcome)
 
 void shard_fail(struct coord_shard *s, int outcome)
 {
-        diag(DIAG_WARN, "%s: coordinator state is dropped and read again in %lld ms (%s %d); its clients try again",
-             s->name, (long long)s->retry_ms, outcome < 0 ? "errno" : "outcome", outcome < 0 ? -outcome : outcome);
+        /* A node without its lease reads it again and again. */
+        diag_limited(
+                DIAG_WARN, "%s: coordinator state is dropped and read again in %lld ms (%s %d); its clients try again",
+                s->name, (long long)s->retry_ms, outcome < 0 ? "errno" : "outcome", outcome < 0 ? -outcome : outcome);
         drop_machine(s, outcome);
         shard_unwait(s);
         shard_set_state(s, SHARD_FAILED);

@@ -250,7 +250,9 @@ static void on_close(void *arg, struct net_conn *c, const char *reason)
         char why[PEER_TEXT_SIZE];
 
         snprintf(why, sizeof why, "%s%s", reason,
-                 l->state == LINK_HELLO && !l->hub->conf.tls ? ", before it answered hello; it may expect TLS" : "");
+                 l->state == LINK_HELLO && !l->refused && !l->hub->conf.tls
+                         ? ", before it answered hello; it may expect TLS"
+                         : "");
         l->conn = c; /* also when net_dial() has not returned yet */
         note_bytes(l);
         if (net_conn_is_refused(c)) {

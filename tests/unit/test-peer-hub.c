@@ -398,7 +398,8 @@ static void test_id_twice(void)
         expect(2, 1, "e", "e");
         CU_ASSERT_EQUAL(ask(3, 1, "e"), PEER_E_REFUSED);
         CU_ASSERT_PTR_NOT_NULL(strstr(info_of(3, 1).error, "node 2 is there already, as another process"));
-        expect(2, 1, "e", "e"); /* the first is not disturbed */
+        CU_ASSERT_PTR_NULL(strstr(info_of(3, 1).error, "TLS")); /* the reason is known */
+        expect(2, 1, "e", "e");                                 /* the first is not disturbed */
         node_stop(2);
         for (int i = 0; i < 100 && ask(3, 1, "e"); i++)
                 usleep(20000);
