@@ -146,9 +146,18 @@ static bool has_caught_up(struct session *s)
         return s->reached == (1u << s->topic->parts_count) - 1;
 }
 
+/* Is all that the session's node leads read to the end? */
+static bool is_through(struct session *s)
+{
+        for (int32_t i = 0; i < s->topic->parts_count; i++)
+                if (!(s->reached & 1u << i) && client_leader(s->client, s->readers[i].part) == s->node)
+                        return false;
+        return true;
+}
+
 static void read_on(struct session *s)
 {
-        if (s->node < 0 || chance_one_in(&s->client->chance, 50)) {
+        if (s->node < 0 || (clients_are_done && is_through(s)) || chance_one_in(&s->client->chance, 50)) {
                 if (s->node >= 0)
                         client_close(s->client, s->node);
                 s->node = some_leader(s);
