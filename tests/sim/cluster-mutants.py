@@ -1,0 +1,179 @@
+#!/usr/bin/env python3
+"""Bugs planted in whole nodes, one for each rule of replication, consensus and the log, to see that sim-cluster finds them.
+
+For each row of MUTANTS one place of src/ is changed in a copy of the tree, sim-cluster is built with it, and run with one seed
+after the other until a run fails or the time is over. Prints what found it. Status 1: one was found by nobody, or a row does not
+fit the source any more.
+
+    tests/sim/cluster-mutants.py [--seconds 90] [--nodes 3] [--length 300] [NAME...]
+"""
+
+import argparse
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+# (name, file, what is there, what is put in its place)
+MUTANTS = [
+    # the log
+    ("a flush does not sync", "plog/flush.c", "r = sync_outcome(file_sync(s->dirty_fd));", "r = 0;"),
+    ("a flush counts what came after it had begun", "plog/flush.c", "pl->durable_end = g.end;", "pl->durable_end = pl->end;"),
+    ("a sync that failed counts", "plog/flush.c", "                if (r)\n                        flush_failed(pl, r);",
+     "                if (r) {\n                        flush_failed(pl, -ENOMEM);\n                        r = 0;\n                }"),
+    ("a torn batch at the end is taken", "plog/walk.c", "        return crc == h->crc;", "        return 1;"),
+    # producers
+    ("batches that are sent again are new", "plog/producers.c", "        if (!producer || producer->epoch < 0)\n                return PLOG_OK; /* 21",
+     "        if (true)\n                return PLOG_OK; /* 21"),
+    ("gaps in a producer's sequence are taken", "plog/producers.c",
+     "if (h->base_sequence != (last < 0 ? 0 : batch_sequence_add(last, 1)))", "if (last >= 0 && h->base_sequence <= last)"),
+    ("followers do not learn of producers", "plog/append_run.c", "                if (g->producer)\n                        producers_note(",
+     "                if (false)\n                        producers_note("),
+    ("followers do not learn of leader epochs", "plog/append_run.c",
+     "if (epochs_assign(&pl->epochs, g->h.leader_epoch, g->h.base_offset))", "if (false)"),
+    # the high watermark and acknowledgements
+    ("acknowledged when it is appended", "replica/partition.c", "waits_end_up_to(&p->acks, p->insync.high_watermark, ret_told);",
+     "waits_end_up_to(&p->acks, ends->end_offset, ret_told);"),
+    ("acknowledged when the leader has it", "replica/partition.c", "waits_end_up_to(&p->acks, p->insync.high_watermark, ret_told);",
+     "waits_end_up_to(&p->acks, held, ret_told);"),
+    ("what is not durable counts as replicated", "replica/insync.h", "return p->durable ? m->durable_end : m->end_offset;",
+     "return m->end_offset;"),
+    ("a follower says that all it has is durable", "replica/fetcher.c", "pos->durable_end = at.durable_end;",
+     "pos->durable_end = at.end_offset;"),
+    ("the high watermark waits for nobody", "replica/insync.c", "if (m->in_isr || m->asked || m->id == p->self)",
+     "if (m->id == p->self)"),
+    ("the high watermark waits for the committed ISR only", "replica/insync.c", "if (m->in_isr || m->asked || m->id == p->self)",
+     "if (m->in_isr || m->id == p->self)"),
+    ("the high watermark moves with too few in sync", "replica/insync.c",
+     "        if (!insync_has_min_isr(p))\n                return false;\n        for", "        for"),
+    ("a new leader tells a high watermark that it does not know", "replica/partition.c",
+     ".watermark_known = p->role == PARTITION_LEADER && p->insync.high_watermark >= p->insync.epoch_start,",
+     ".watermark_known = p->role == PARTITION_LEADER,"),
+    ("readers see what is above the high watermark", "handler/fetch.c",
+     "*ret_below = op->req.isolation_level ? view.stable_offset : view.high_watermark;", "*ret_below = view.end_offset;"),
+    # the ISR
+    ("who lacks records joins the ISR", "replica/insync.c",
+     "insync_replicated_end(p, m) >= MAX2(p->high_watermark, p->epoch_start);", "true;"),
+    ("who has the high watermark of before joins", "replica/insync.c",
+     "insync_replicated_end(p, m) >= MAX2(p->high_watermark, p->epoch_start);", "insync_replicated_end(p, m) >= p->high_watermark;"),
+    ("who lost the beginning of its log joins", "replica/partition_lead.c",
+     "return f->start_offset > start_offset && !m->in_isr && !m->asked;", "return false;"),
+    ("an ISR of an older partition epoch is taken", "controller/partition.c",
+     "        else if (a->partition_epoch < p->partition_epoch)\n", "        else if (false)\n"),
+    ("an ISR of a former leader is taken", "controller/partition.c",
+     "        else if (a->leader_epoch < p->leader_epoch)\n                outcome = CONTROLLER_E_LEADER_EPOCH;\n        else if (a->broker_id != p->leader)\n",
+     "        else if (false)\n"),
+    ("who is fenced stays in sync", "controller/partition.c", "if (b && !b->fenced && (!b->in_shutdown || b->id == a->broker_id) &&",
+     "if (b &&"),
+    ("who registered again stays in sync", "controller/partition.c",
+     "(a->isr[i].broker_epoch == -1 || a->isr[i].broker_epoch == b->epoch))", "true)"),
+    ("a relaxed replica keeps its place after a loss of power", "controller/elect.c",
+     "if (!r->clean && !r->rb->same_boot &&", "if (false &&"),
+    # elections
+    ("anybody alive is elected", "controller/change.c", "if (id_list_has(l, c->replicas.at[i]) && may(c, c->replicas.at[i]))",
+     "if (may(c, c->replicas.at[i]))"),
+    ("who leads on after an unclean stop keeps its epoch", "controller/elect.c", "c.new_epoch |= !r->clean && c.leader == broker_id;", ""),
+    ("a reassignment ends before the new replicas have all", "controller/change.c",
+     "                if (!id_list_has(&c->isr, id) || !is_live(c, id))\n                        return;\n", ""),
+    # divergence
+    ("a log that parts from the leader's is not cut", "replica/partition_lead.c",
+     "} else if (epoch < f->last_epoch || end < f->fetch_offset) {", "} else if (false) {"),
+    ("a log is cut behind the place where it parts", "replica/partition_follow.c",
+     "return MAX2(MIN2(MIN2(our_end, end_offset), ends.end_offset), 0);", "return MAX2(MIN2(our_end, ends.end_offset), 0);"),
+    # coordinators
+    ("a coordinator answers before its record is replicated", "coord/shard_write.c",
+     "while (s->writes_count && s->writes[s->writes_first].end_offset <= v.high_watermark) {", "while (s->writes_count) {"),
+    # consensus
+    ("entries of the metadata log are not synced", "quorum/qlog.c",
+     "                r = file_sync(l->fd);\n        if (r)\n                return r;\n        mark_entries", "                r = 0;\n        if (r)\n                return r;\n        mark_entries"),
+    ("a controller commits what it alone has", "raft/lead.c", "index = raft_lead_majority(r, peer_match, r->log.persisted_index);",
+     "index = r->log.persisted_index;"),
+    ("a lease never ends", "replica/partition.c", "atomic_load(p->lease_until_ms) > now_ms;", "true;"),
+]
+
+
+def text_of(file):
+    return (ROOT / "src" / file).read_text()
+
+
+def fits(mutant):
+    name, file, old, _ = mutant
+    count = text_of(file).count(old)
+    if count != 1:
+        print(f"DOES NOT FIT   {name}: {file} has it {count} times", flush=True)
+    return count == 1
+
+
+class Copy:
+    """The tree without its history, built once and changed in one place at a time."""
+
+    def __init__(self, folder):
+        self.root, self.build = folder / "tree", folder / "build"
+        listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True)
+        for name in listed.stdout.splitlines():
+            (self.root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, self.root / name)
+        self.run(["meson", "setup", "-Dwerror=false", str(self.build)])
+        self.program = self.build / "tests/sim/sim-cluster"
+        self.compile()
+
+    def run(self, command):
+        done = subprocess.run(command, cwd=self.root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        if done.returncode:
+            sys.exit(f"{' '.join(command)}:\n{done.stdout[-3000:]}")
+
+    def compile(self):
+        self.run(["ninja", "-C", str(self.build), "tests/sim/sim-cluster"])
+
+    def put(self, file, text):
+        (self.root / "src" / file).write_text(text)
+
+
+def failure(program, seed, args):
+    """What the run says went wrong; None: nothing."""
+    env = {**os.environ, "SIM_SEED": str(seed), "SIM_NODES": str(args.nodes), "SIM_SECONDS": str(args.length)}
+    done = subprocess.run([str(program)], env=env, capture_output=True, text=True, errors="replace", check=False)
+    if not done.returncode:
+        return None
+    words = [line for line in done.stderr.splitlines() if line.startswith("FAILED") or "Assertion" in line]
+    return words[-1] if words else f"status {done.returncode}"
+
+
+def try_mutant(copy, mutant, args):
+    name, file, old, new = mutant
+    copy.put(file, text_of(file).replace(old, new))
+    copy.compile()
+    copy.put(file, text_of(file))
+    began, seed, found = time.monotonic(), 0, None
+    while not found and time.monotonic() < began + args.seconds:
+        seed += 1
+        found = failure(copy.program, seed, args)
+    where = f"seed {seed}, {time.monotonic() - began:.0f} s: {found}" if found else f"{seed} runs, nothing"
+    print(f"{'found' if found else 'NOT FOUND':9}  {name}\n             {where}", flush=True)
+    return bool(found)
+
+
+def main():
+    args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    args.add_argument("--seconds", type=int, default=90, help="for each (90)")
+    args.add_argument("--nodes", type=int, default=3)
+    args.add_argument("--length", type=int, default=300, help="of a run, simulated seconds (300)")
+    args.add_argument("names", nargs="*", help="parts of names; none: all")
+    args = args.parse_args()
+    chosen = [m for m in MUTANTS if not args.names or any(n in m[0] for n in args.names)]
+    if not all([fits(m) for m in chosen]):
+        sys.exit(1)
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Copy(pathlib.Path(folder))
+        missed = [m[0] for m in chosen if not try_mutant(copy, m, args)]
+    print(f"{len(chosen) - len(missed)} of {len(chosen)} planted bugs found")
+    sys.exit(1 if missed else 0)
+
+
+if __name__ == "__main__":
+    main()
