@@ -210,6 +210,7 @@ static void test_large(void)
         large[0] = 'e';
         large[(20 << 20) - 1] = 'z';
         call_begin(&c[0], 1, 2, large, 20 << 20);
+        c[0].timeout_ms = 60000; /* an emulated processor encrypts some MB in a second */
         peer_call_submit(nodes[1].hub, &c[0]);
         wait_all();
         CU_ASSERT_EQUAL_FATAL(c[0].outcome, PEER_OK);
