@@ -221,17 +221,24 @@ static void know(unsigned from, int32_t id, uint16_t port)
         CU_ASSERT_EQUAL_FATAL(peer_hub_set_address(nodes[from].hub, id, port ? address : NULL), 0);
 }
 
+struct end {
+        struct mail mail;
+        bool has_come;
+};
+
 static void on_end(struct loop *l, struct mail *m)
 {
+        container_of(m, struct end, mail)->has_come = true;
         loop_stop(l);
 }
 
 static void node_stop(unsigned at)
 {
-        struct mail done = { .fn = on_end };
+        struct end end = { .mail.fn = on_end };
 
-        peer_hub_stop(nodes[at].hub, 300, here, &done);
-        loop_run(here);
+        peer_hub_stop(nodes[at].hub, 300, here, &end.mail);
+        while (!end.has_come) /* calls that end meanwhile stop the loop, too */
+                loop_run(here);
         nodes[at].hub = peer_hub_free(nodes[at].hub);
 }
 
