@@ -327,7 +327,7 @@ class Split(ClusterCase):
         self.assertIn("chronik_cluster_partitions 2\n", metrics)
         self.assertNotIn("chronik_leaders", metrics)
         self.assertIn('chronik_peer_up{node="2",lane="control"} 1', metrics)
-        self.eventually(lambda: self.assertEqual({n["metadata"]["lag"] for n in self.json("node", "list")["nodes"]}, {0}))
+        self.eventually(lambda: self.assertEqual({n.get("metadata", {}).get("lag") for n in self.json("node", "list")["nodes"]}, {0}))
         self.groups()
         stopped = self.cluster("stop")
         self.assertEqual((stopped.returncode, stopped.stderr), (0, ""))
