@@ -60,7 +60,9 @@ void client_reader_ask(struct client_reader *c, int node, struct fetch_request_p
 
 int client_reader_take(struct client_reader *c, int node, const struct fetch_response_partition *p)
 {
-        bool same = nodes[node].machine->lives == c->lives;
+        const struct machine *m = nodes[node].machine;
+        /* The only node keeps what it told. What a process on others told does not bind the next one, and says nothing of it. */
+        bool binds = nodes_count == 1 || (m->is_up && m->lives == c->lives);
 
         if (history_is_stale(c->part, c->losses))
                 return KERR_NOT_LEADER_OR_FOLLOWER;
@@ -69,7 +71,7 @@ int client_reader_take(struct client_reader *c, int node, const struct fetch_res
         c->preferred = p->preferred_read_replica - 1;
         if (c->preferred >= 0)
                 return 0; /* it tells nothing else */
-        history_watermark(c->part, node, same ? c->before : (struct history_ends){ 0 },
+        history_watermark(c->part, binds ? node : -1, binds ? c->before : (struct history_ends){ 0 },
                           (struct history_ends){ .high = p->high_watermark, .start = p->log_start_offset });
         c->high = p->high_watermark;
         c->start = p->log_start_offset;

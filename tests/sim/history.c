@@ -215,6 +215,8 @@ void history_watermark(struct history_part *p, int node, struct history_ends bef
         if (p->topic->promise == PROMISE_TRIMMED && ends.start >= 0 && ends.start < before.trimmed)
                 violation(PART_FMT ": the log was told to begin at %lld, and begins at %lld", PART_ARG(p),
                           (long long)before.trimmed, (long long)ends.start);
+        if (node < 0)
+                return;
         p->ends[node].high = MAX2(p->ends[node].high, ends.high);
         p->ends[node].start = MAX2(p->ends[node].start, ends.start);
 }

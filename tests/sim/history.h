@@ -83,7 +83,7 @@ void history_ack(struct history_stream *s, uint32_t first, uint32_t count, int64
 void history_see(struct history_part *p, int64_t offset, struct span key, struct span value);
 /* A node told a client the partition's high watermark and log start. @before: what it had told when the client asked, since
  * answers may overtake each other. A leader that is new may have to find out what its predecessor told, so each node is
- * compared with itself only. */
+ * compared with itself only. @node -1: a process that may have ended since; nobody is held to it. */
 void history_watermark(struct history_part *p, int node, struct history_ends before, struct history_ends ends);
 /* Does nothing of the topic ever go away? */
 static inline bool history_keeps_all(const struct history_topic *t)

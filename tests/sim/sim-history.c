@@ -137,6 +137,10 @@ static void watermarks(void)
         history_watermark(p, 0, p->ends[0], (struct history_ends){ 9, 0 });
         expect("back", "the high watermark was 10 and is 9");
         said_count = 0;
+        history_node_ended(0);
+        history_watermark(p, -1, before, (struct history_ends){ 10, 0 }); /* its last words, heard late */
+        history_watermark(p, 0, p->ends[0], (struct history_ends){ 9, 0 });
+        expect("a new process need not know", NULL);
         history_watermark(p, 0, p->ends[0], (struct history_ends){ 11, 3 });
         expect("deleted", "nothing may be deleted");
 }
