@@ -242,7 +242,8 @@ int64_t plog_checked_ms(struct plog *pl);
  * returns. Blocks. Return: 0 with the start in force; PLOG_E_OUT_OF_RANGE when above the end; negative errno. */
 int plog_delete_records(struct plog *pl, int64_t offset, int64_t *ret_start_offset);
 /* Drop everything at and after @offset, whole batches (a follower's divergence). The caller does not append meanwhile.
- * Blocks. Return: 0; PLOG_E_FAILED, PLOG_E_CLOSED; negative errno, after which the log is FAILED. */
+ * Blocks. Return: 0; PLOG_E_FAILED, PLOG_E_CLOSED; negative errno: the log is FAILED now, or what comes before could not be
+ * flushed for want of memory or room (-ENOMEM, -ENOSPC) and nothing was done. */
 int plog_truncate(struct plog *pl, int64_t offset);
 /* Drop everything and go on at @offset, which may lie anywhere: a follower whose log has nothing in common any more with
  * what the leader still holds. The caller does not append meanwhile. Blocks. Return: as plog_truncate(). */

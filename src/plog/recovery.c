@@ -20,8 +20,9 @@ struct recovery {
         struct plog *pl;
         struct checkpoint c;
         bool have_checkpoint;
-        bool unclean; /* what is read may be in the page cache only: names, too */
-        bool settled; /* the checkpoint is durable */
+        bool was_never_synced; /* the power went before all of its names were on stable storage: nothing was promised */
+        bool unclean;          /* what is read may be in the page cache only: names, too */
+        bool settled;          /* the checkpoint is durable */
         bool epochs_found;
         struct epoch_entry last_epoch; /* in the file; -1: none */
         int64_t now_ms;
@@ -422,6 +423,16 @@ static int leave_out(struct recovery *rc, struct segment *s, int64_t before)
         return r;
 }
 
+/* Where the first segment should begin, whose name says @base. A log begins at 0, and what moves its start is in a checkpoint. Without
+ * one, and without having been synced, the names of the first segments may be lost and that of a later one not: to take that for
+ * the beginning would make a replica that lacks records look as one that has them. */
+static int64_t first_begins_at(const struct recovery *rc, int64_t base)
+{
+        if (rc->have_checkpoint)
+                return MIN2(base, rc->known_end);
+        return rc->was_never_synced ? 0 : base;
+}
+
 /* Where the segment that is looked at should begin. */
 static int64_t end_before(const struct recovery *rc)
 {
@@ -429,7 +440,7 @@ static int64_t end_before(const struct recovery *rc)
 
         if (rc->scan_from)
                 return rc->pl->segments[rc->scan_from - 1]->next_offset;
-        return rc->have_checkpoint ? MIN2(base, rc->known_end) : base;
+        return first_begins_at(rc, base);
 }
 
 static int scan(struct recovery *rc)
@@ -556,7 +567,17 @@ static int64_t find_scan_offset(const struct recovery *rc)
         if (rc->scan_from == rc->pl->segments_count)
                 return rc->known_end;
         base = rc->pl->segments[rc->scan_from]->base_offset;
-        return rc->have_checkpoint || rc->scan_from ? MIN2(base, rc->known_end) : base;
+        return rc->scan_from ? MIN2(base, rc->known_end) : first_begins_at(rc, base);
+}
+
+/* It is made after the first sync of all names; one that cannot be read is another matter. */
+static bool has_checkpoint_file(struct plog *pl)
+{
+        char path[PLOG_PATH_MAX];
+        struct file_info info;
+
+        plog_path_of(pl->dir, CHECKPOINT_NAME, path);
+        return file_info(path, &info) != -ENOENT;
 }
 
 static int recover_inner(struct recovery *rc)
@@ -579,6 +600,7 @@ static int recover_inner(struct recovery *rc)
         if (r && r != -ENOENT)
                 return r;
         rc->have_checkpoint = !r;
+        rc->was_never_synced = rc->unclean && r && !has_checkpoint_file(pl);
         rc->settled = rc->unclean;
         r = check_active(rc);
         if (!r)

@@ -151,14 +151,7 @@ static void cut(struct follow *w, enum follow_cut cut, int32_t epoch, int64_t of
         iopool_submit(r->cfg.pool, &w->job);
 }
 
-static void restart(struct follow *w, int64_t offset)
-{
-        atomic_fetch_add(&w->fetcher->r->restarts, 1);
-        cut(w, CUT_RESTART, 0, offset);
-}
-
-/* Our log ends before the leader's begins, or begins behind its start, or ends behind its end although both agree on what is
- * below. */
+/* Our log ends before the leader's begins, or behind its end although both agree on what is below. */
 static void out_of_range(struct follow *w, const struct replica_fetch_response_partition *said)
 {
         struct replicator *r = w->fetcher->r;
@@ -172,15 +165,8 @@ static void out_of_range(struct follow *w, const struct replica_fetch_response_p
                      "begins anew there",
                      partition_topic_name(w->partition), partition_index(w->partition), (long long)pos.end_offset,
                      w->fetcher->node, (long long)said->start_offset);
-                restart(w, said->start_offset);
-        } else if (pos.start_offset > said->start_offset) {
-                diag(DIAG_NOTICE,
-                     "%s-%d: the log begins at offset %lld, leader %d has records from %lld on, and this node is not "
-                     "in "
-                     "sync: it begins anew there",
-                     partition_topic_name(w->partition), partition_index(w->partition), (long long)pos.start_offset,
-                     w->fetcher->node, (long long)said->start_offset);
-                restart(w, said->start_offset);
+                atomic_fetch_add(&r->restarts, 1);
+                cut(w, CUT_RESTART, 0, said->start_offset);
         } else if (said->end_offset >= 0 && pos.end_offset > said->end_offset) {
                 atomic_fetch_add(&r->truncations, 1);
                 cut(w, CUT_TRUNCATE, INT32_MAX, said->end_offset);

@@ -191,7 +191,6 @@ static bool add_position(struct fetcher *f, struct message *m, struct follow *w)
         }
         replica_fetch_request_position_init(pos);
         pos->slot = w->slot;
-        pos->start_offset = at.start_offset;
         pos->fetch_offset = at.end_offset;
         pos->durable_end = at.durable_end;
         pos->last_epoch = at.last_epoch;

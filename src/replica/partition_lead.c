@@ -105,15 +105,6 @@ static void find_divergence(struct partition *p, const struct partition_fetch *f
         }
 }
 
-/* Does it lack records that we have before its start? One of the ISR has had them, and was told of a later start by a leader
- * before us; any other one may have lost them, and would take their absence with it into the ISR. */
-static bool lacks_beginning(const struct partition *p, const struct partition_fetch *f, int64_t start_offset)
-{
-        const struct insync_member *m = insync_find(&p->insync, f->node);
-
-        return f->start_offset > start_offset && !m->in_isr && !m->asked;
-}
-
 int partition_replica_fetch(struct partition *p, const struct partition_fetch *f, struct partition_fetch_answer *ret)
 {
         struct ilist told = ILIST_INIT(told);
@@ -132,8 +123,7 @@ int partition_replica_fetch(struct partition *p, const struct partition_fetch *f
                                                         .diverging_epoch = -1 };
                 find_divergence(p, f, ret);
                 if (ret->diverging_epoch < 0 &&
-                    (f->fetch_offset < ret->start_offset || f->fetch_offset > ret->end_offset ||
-                     lacks_beginning(p, f, ret->start_offset)))
+                    (f->fetch_offset < ret->start_offset || f->fetch_offset > ret->end_offset))
                         r = PLOG_E_OUT_OF_RANGE;
                 if (!r && ret->diverging_epoch < 0) {
                         (void)insync_fetched(&p->insync, f->node, f->broker_epoch, f->fetch_offset, f->durable_end,

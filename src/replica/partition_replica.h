@@ -36,7 +36,6 @@ struct partition_fetch {
         int32_t node;
         int64_t broker_epoch;
         int32_t leader_epoch; /* that it follows */
-        int64_t start_offset; /* its log's start */
         int64_t fetch_offset; /* its log's end */
         int64_t durable_end;
         int32_t last_epoch; /* of its last batch; -1: it has none */
@@ -51,8 +50,7 @@ struct partition_fetch_answer {
 
 /* Take note of a follower's position (when its log is a prefix of ours) and tell it ours.
  * Return: 0; PARTITION_E_NOT_LEADER, PARTITION_E_FENCED_EPOCH, PARTITION_E_UNKNOWN_EPOCH, PARTITION_E_NOT_REPLICA;
- * PLOG_E_OUT_OF_RANGE with @ret: it ends before our start or behind our end; or it is not in sync and begins behind our start, so
- * that it may have lost what is before. */
+ * PLOG_E_OUT_OF_RANGE with @ret: it ends before our start or behind our end. */
 int partition_replica_fetch(struct partition *p, const struct partition_fetch *f, struct partition_fetch_answer *ret);
 /* A follower cannot go on: out of the ISR with it. Return: as before. */
 int partition_replica_failed(struct partition *p, const struct partition_fetch *f);

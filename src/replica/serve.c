@@ -386,7 +386,6 @@ static void take_positions(struct session *s, const struct replica_fetch_request
                 if (!w)
                         continue;
                 w->at.broker_epoch = req->broker_epoch;
-                w->at.start_offset = pos->start_offset;
                 w->at.durable_end = pos->durable_end;
                 w->at.last_epoch = pos->last_epoch;
                 if (!req->report || !w->hungry)

@@ -47,7 +47,7 @@ static void trim(struct client *c, struct history_part *p)
         if (found->low_watermark < partition.offset)
                 world_fail("%s: %s-%d was to begin at %lld, and begins at %lld", c->name, p->topic->name, p->index,
                            (long long)partition.offset, (long long)found->low_watermark);
-        history_trimmed(p, nodes_count > 1 ? -1 : node, found->low_watermark);
+        history_trimmed(p, node, found->low_watermark);
         client_counts.records_deleted++;
 }
 

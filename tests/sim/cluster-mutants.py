@@ -17,6 +17,8 @@ import sys
 import tempfile
 import time
 
+import mutants
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 # (name, file, what is there, what is put in its place)
@@ -61,8 +63,7 @@ MUTANTS = [
      "insync_replicated_end(p, m) >= MAX2(p->high_watermark, p->epoch_start);", "true;"),
     ("who has the high watermark of before joins", "replica/insync.c",
      "insync_replicated_end(p, m) >= MAX2(p->high_watermark, p->epoch_start);", "insync_replicated_end(p, m) >= p->high_watermark;"),
-    ("who lost the beginning of its log joins", "replica/partition_lead.c",
-     "return f->start_offset > start_offset && !m->in_isr && !m->asked;", "return false;"),
+    ("a log that lost its beginning is taken as it is", "plog/recovery.c", "return rc->was_never_synced ? 0 : base;", "return base;"),
     ("an ISR of an older partition epoch is taken", "controller/partition.c",
      "        else if (a->partition_epoch < p->partition_epoch)\n", "        else if (false)\n"),
     ("an ISR of a former leader is taken", "controller/partition.c",
@@ -99,14 +100,6 @@ MUTANTS = [
 
 def text_of(file):
     return (ROOT / "src" / file).read_text()
-
-
-def fits(mutant):
-    name, file, old, _ = mutant
-    count = text_of(file).count(old)
-    if count != 1:
-        print(f"DOES NOT FIT   {name}: {file} has it {count} times", flush=True)
-    return count == 1
 
 
 class Copy:
@@ -154,8 +147,7 @@ def try_mutant(copy, mutant, args):
         seed += 1
         found = failure(copy.program, seed, args)
     where = f"seed {seed}, {time.monotonic() - began:.0f} s: {found}" if found else f"{seed} runs, nothing"
-    print(f"{'found' if found else 'NOT FOUND':9}  {name}\n             {where}", flush=True)
-    return bool(found)
+    return mutants.told(name, found, where)
 
 
 def main():
@@ -165,14 +157,11 @@ def main():
     args.add_argument("--length", type=int, default=300, help="of a run, simulated seconds (300)")
     args.add_argument("names", nargs="*", help="parts of names; none: all")
     args = args.parse_args()
-    chosen = [m for m in MUTANTS if not args.names or any(n in m[0] for n in args.names)]
-    if not all([fits(m) for m in chosen]):
-        sys.exit(1)
+    chosen = mutants.choose(MUTANTS, args.names, text_of)
     with tempfile.TemporaryDirectory() as folder:
         copy = Copy(pathlib.Path(folder))
-        missed = [m[0] for m in chosen if not try_mutant(copy, m, args)]
-    print(f"{len(chosen) - len(missed)} of {len(chosen)} planted bugs found")
-    sys.exit(1 if missed else 0)
+        found = [try_mutant(copy, m, args) for m in chosen]
+    mutants.end(found)
 
 
 if __name__ == "__main__":

@@ -229,8 +229,7 @@ void history_trim(struct history_part *p, int64_t offset)
 void history_trimmed(struct history_part *p, int node, int64_t start)
 {
         p->trim_acked = MAX2(p->trim_acked, start);
-        if (node >= 0)
-                p->ends[node].trimmed = MAX2(p->ends[node].trimmed, start);
+        p->ends[node].trimmed = MAX2(p->ends[node].trimmed, start);
 }
 
 void history_node_ended(int node)

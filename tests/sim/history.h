@@ -91,8 +91,7 @@ static inline bool history_keeps_all(const struct history_topic *t)
         return t->promise == PROMISE_SAFE || t->promise == PROMISE_STRICT || t->promise == PROMISE_NEWEST;
 }
 /* TRIMMED: a client asks that all below @offset be deleted; @node says that the log begins at @start now. While its process lives
- * (of a node alone: ever) it never says less again. @node -1: nobody is held to it, because a new leader may not have heard of it
- * yet, and who follows that one begins where it does. */
+ * (of a node alone: ever) it never says less again. A new leader may not have heard of it yet. */
 void history_trim(struct history_part *p, int64_t offset);
 void history_trimmed(struct history_part *p, int node, int64_t start);
 /* The process of this node has ended. */

@@ -493,10 +493,6 @@ static void recovered(struct sim_log *l, struct chance *c)
         sim_trace(l, "recovered from %lld to %lld", (long long)e.start_offset, (long long)e.end_offset);
         k.promised = l->promised_end;
         SIM_CHECK(l, !e.failed && e.durable_end_offset == e.end_offset, "it is not durable after recovery");
-        /* Before the first sync of a folder the name of its first segment may be lost and that of the next one not. Nothing
-         * was promised then, and a file without its predecessors is not thrown away. */
-        if (!l->promised_end && !l->start_min)
-                l->start_max = e.end_offset;
         SIM_CHECK(l, e.start_offset >= l->start_min && e.start_offset <= MAX2(l->start_max, l->start_min),
                   "it starts at %lld, which was to be between %lld and %lld", (long long)e.start_offset,
                   (long long)l->start_min, (long long)l->start_max);

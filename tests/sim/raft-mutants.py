@@ -15,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 
+import mutants
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 STORIES = ["log", "elect", "change", "snapshot", "input"]
 SIM = ["sim-raft", "raft-check", "raft-disk", "raft-net", "raft-node", "raft-trouble"]
@@ -233,14 +235,6 @@ class Bench:
 TEXTS = {source.name: source.read_text() for source in (ROOT / "src/raft").glob("*.c")}
 
 
-def fits(mutant):
-    name, file, old, _ = mutant
-    count = TEXTS[file].count(old)
-    if count != 1:
-        print(f"DOES NOT FIT   {name}: {file} has it {count} times", flush=True)
-    return count == 1
-
-
 def try_mutant(bench, mutant, seconds):
     name, file, old, new = mutant
     text = TEXTS[file]
@@ -251,9 +245,7 @@ def try_mutant(bench, mutant, seconds):
     core = {**bench.core, file: target}
     stories = bench.try_stories(core)
     sim = bench.try_sim(core, 5 if stories else seconds)
-    verdict = "found" if stories or sim else "NOT FOUND"
-    print(f"{verdict:9}  {name}\n             stories: {', '.join(stories) or '-'}\n             simulator: {sim or '-'}", flush=True)
-    return bool(stories or sim)
+    return mutants.told(name, stories or sim, f"stories: {', '.join(stories) or '-'}", f"simulator: {sim or '-'}")
 
 
 def main():
@@ -261,14 +253,11 @@ def main():
     args.add_argument("--seconds", type=int, default=20, help="how long the simulator looks with new seeds (20)")
     args.add_argument("names", nargs="*", help="parts of names; none: all")
     args = args.parse_args()
-    chosen = [m for m in MUTANTS if not args.names or any(n in m[0] for n in args.names)]
-    if not all([fits(m) for m in chosen]):
-        sys.exit(1)
+    chosen = mutants.choose(MUTANTS, args.names, TEXTS.get)
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(pathlib.Path(folder))
-        missed = [m[0] for m in chosen if not try_mutant(bench, m, args.seconds)]
-    print(f"{len(chosen) - len(missed)} of {len(chosen)} planted bugs found")
-    sys.exit(1 if missed else 0)
+        found = [try_mutant(bench, m, args.seconds) for m in chosen]
+    mutants.end(found)
 
 
 if __name__ == "__main__":

@@ -316,6 +316,53 @@ static void test_side_files(void)
         fixture_fini(&f);
 }
 
+/* The first segments' names are gone. Where nothing shows that the folder was ever synced, nothing in it was promised, and a log
+ * that begins later would pass for one whose beginning was deleted; else what is left is kept. */
+static void test_lost_beginning(void)
+{
+        static const struct {
+                const char *also;
+                bool is_kept;
+        } cases[] = {
+                { "rm {}/checkpoint {}/epochs {}/*.index", false },
+                { "rm {}/checkpoint {}/*.index", false },
+                { "rm {}/checkpoint", true }, /* a footer is written when all before it is synced */
+                { "rm {}/*.index; echo garbage >{}/checkpoint", true },
+        };
+        char crashed[300], cmd[1600];
+        struct fixture f, g;
+        struct plog *pl;
+        int64_t second;
+
+        fixture_init(&f);
+        f.conf.segment_bytes = 4000;
+        pl = fixture_open(&f, "t-0");
+        append_simple(pl, 2, 1500, 'a');
+        wait_durable(pl);
+        second = ends_of(pl).end_offset;
+        for (int i = 0; i < 3; i++)
+                append_simple(pl, 2, 1500, 'b');
+        plog_close(pl);
+        snprintf(crashed, sizeof crashed, "%.250s.crash", f.dir);
+        for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+                copy_tree(f.dir, crashed);
+                snprintf(cmd, sizeof cmd, "d=%s/t-0; rm $d/%020d.log $d/%020d.index; %s", crashed, 0, 0, cases[i].also);
+                for (char *at; (at = strstr(cmd, "{}"));)
+                        memcpy(at, "$d", 2);
+                CU_ASSERT_EQUAL_FATAL(system(cmd), 0);
+                fixture_init_at(&g, crashed);
+                g.conf = f.conf;
+                diag_set_level(0);
+                pl = fixture_open(&g, "t-0");
+                CU_ASSERT_EQUAL(ends_of(pl).start_offset, cases[i].is_kept ? second : 0);
+                CU_ASSERT_EQUAL(ends_of(pl).end_offset, cases[i].is_kept ? 8 : 0);
+                CU_ASSERT_EQUAL(append_simple(pl, 1, 10, 'c'), cases[i].is_kept ? 8 : 0);
+                plog_close(pl);
+                fixture_fini(&g);
+        }
+        fixture_fini(&f);
+}
+
 /* Bytes that this process has read with system calls. */
 static long long bytes_read(void)
 {
@@ -368,5 +415,6 @@ static const struct unit_case cases[] = {
         { "missing below the checkpoint is not cut", test_below_checkpoint_is_not_cut },
         { "torn behind the checkpoint, torn checkpoint", test_after_checkpoint },
         { "side files missing or damaged", test_side_files },
+        { "the beginning is missing", test_lost_beginning },
 };
 UNIT_MAIN("plog/recovery", cases)

@@ -267,8 +267,9 @@ static void test_no_room_for_side_files(void)
                 side_files_refused = 0;
                 no_side_files = true;
                 CU_ASSERT_EQUAL(append_want(pl, &w, &res), PLOG_OK);
-                while (!side_files_refused)
+                for (int i = 0; i < 20000 && !side_files_refused; i++)
                         usleep(500);
+                CU_ASSERT_FATAL(side_files_refused > 0);
                 CU_ASSERT_EQUAL(append_want(pl, &w, &res), PLOG_OK);
                 CU_ASSERT(!ends_of(pl).failed);
                 CU_ASSERT_EQUAL(ends_of(pl).durable_end_offset, known * 4);

@@ -416,31 +416,6 @@ static void test_far_behind(void)
         cluster_fini(&c);
 }
 
-/* A follower that is not in sync, and whose log has lost its beginning, has less than it seems: it does not join before it
- * has all of it. */
-static void test_lost_beginning(void)
-{
-        struct cluster c;
-        struct plog *log;
-        int64_t start;
-
-        cluster_init(&c);
-        cluster_elect(&c, 0, 7);
-        append_some(&c, 0, 30);
-        AWAIT(all_have(&c, 0));
-        cnode_close(&c.nodes[2]);
-        append_some(&c, 0, 20);
-        AWAIT(isr_is(&c, 3));
-        log = fixture_open(&c.nodes[2].f, "t-0");
-        CU_ASSERT_EQUAL(plog_delete_records(log, 10, &start), 0);
-        plog_close(log);
-        cnode_open(&c.nodes[2]);
-        AWAIT(isr_is(&c, 7));
-        AWAIT(all_have(&c, 0));
-        CU_ASSERT_EQUAL(cview(&c.nodes[2]).start_offset, 0);
-        cluster_fini(&c);
-}
-
 /* The leader's log begins in the middle of a batch: that of a follower that begins anew gets the whole batch, and begins there, too. */
 static void test_far_behind_in_batch(void)
 {
@@ -659,7 +634,6 @@ static const struct unit_case cases[] = {
         { "nodes start anew", test_nodes_restart },
         { "far behind", test_far_behind },
         { "a log begins in the middle of a batch", test_far_behind_in_batch },
-        { "a log has lost its beginning", test_lost_beginning },
         { "a follower's disk fails", test_follower_disk_fails },
         { "the leader's disk fails", test_leader_disk_fails },
         { "rotten bytes", test_rotten_bytes },
