@@ -61,6 +61,10 @@ test-fault: all ## clusters under faults, as root; SCENARIO="leader-killed ..." 
 		$(if $(filter-out environment,$(origin SECONDS)),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(ARGS) \
 		|| { s=$$?; [ $$s = 77 ] || exit $$s; }
 
+test-fault-all: all ## test-fault with TLS between the nodes, and with 3 controllers and 5 ingest nodes; two hours
+	@$(MAKE) test-fault ARGS="$(ARGS) --tls"
+	@$(MAKE) test-fault ARGS="$(ARGS) --tls --layout 3+5"
+
 FUZZ_SECONDS ?= 20
 fuzz: | deps ## run every fuzz target for FUZZ_SECONDS (20) under the sanitizers, with clang
 	@tests/fuzz/run-fuzz $(FUZZ_SECONDS)
@@ -121,4 +125,4 @@ docs: $(BUILD)/build.ninja ## make docs/PARAMETERS.md from the tables of src/con
 	@$(BUILD)/src/conf/gen-params-doc >docs/PARAMETERS.md.new && mv docs/PARAMETERS.md.new docs/PARAMETERS.md
 
 .PHONY: aarch64 all bench bench-backfill bench-limits bench-recovery cluster cluster-split cluster-status cluster-stop demo deps \
-	docs fmt fuzz help kill-loop lint run sim sim-cluster test test-asan test-clients test-fault test-tsan
+	docs fmt fuzz help kill-loop lint run sim sim-cluster test test-asan test-clients test-fault test-fault-all test-tsan

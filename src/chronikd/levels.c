@@ -1,12 +1,19 @@
 /* Features and their levels: see levels.h. */
 #include "chronikd/levels.h"
 
+#include <stdio.h>
+
+/* The newest level of chronik.version. Tests build a second program with another one, for an upgrade of a whole cluster. */
+#ifndef CHRONIK_LEVEL
+#define CHRONIK_LEVEL 1
+#endif
+
 const struct controller_feature levels_known[] = {
-        { .name = "chronik.version", .level_min = 1, .level_max = 1, .level_new = 1 },
+        { .name = "chronik.version", .level_min = 1, .level_max = CHRONIK_LEVEL, .level_new = CHRONIK_LEVEL },
 };
 const size_t levels_count = ARRAY_LEN(levels_known);
 
-static_assert(ARRAY_LEN(levels_known) <= LEVELS_MAX, "a registration has room for all");
+static_assert(ARRAY_LEN(levels_known) <= LEVELS_MAX, "a registration and a hello have room for all");
 
 int32_t levels_ranges(struct rec_broker_feature ret[LEVELS_MAX])
 {
@@ -15,4 +22,14 @@ int32_t levels_ranges(struct rec_broker_feature ret[LEVELS_MAX])
                                                       .level_min = levels_known[i].level_min,
                                                       .level_max = levels_known[i].level_max };
         return (int32_t)levels_count;
+}
+
+unsigned levels_said(struct peer_level ret[LEVELS_MAX])
+{
+        for (size_t i = 0; i < levels_count; i++) {
+                ret[i] = (struct peer_level){ .level_min = levels_known[i].level_min,
+                                              .level_max = levels_known[i].level_max };
+                snprintf(ret[i].name, sizeof ret[i].name, "%s", levels_known[i].name);
+        }
+        return (unsigned)levels_count;
 }

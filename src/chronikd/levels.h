@@ -3,6 +3,7 @@
 #pragma once
 
 #include "controller/decide.h"
+#include "peer/peer.h"
 
 /* chronik.version: formats of the metadata and messages between nodes. A level stands for everything that was added with it; nodes
  * write and send what belongs to a level only once it is finalised, so that a cluster can be upgraded node by node: first every
@@ -10,7 +11,9 @@
 extern const struct controller_feature levels_known[];
 extern const size_t levels_count;
 
-enum { LEVELS_MAX = 8 };
+enum { LEVELS_MAX = PEER_LEVELS_MAX };
 
 /* For a broker's registration. @ret has room for LEVELS_MAX; text is static. Return: how many. */
 int32_t levels_ranges(struct rec_broker_feature ret[LEVELS_MAX]);
+/* The same for the hello between nodes. */
+unsigned levels_said(struct peer_level ret[LEVELS_MAX]);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "chronikd/levels.h"
 #include "chronikd/node.h"
 #include "net/tls.h"
 #include "sys/diag.h"
@@ -12,6 +13,7 @@ enum { STOP_MS = 3000 };
 
 int mesh_open(struct mesh *m, const struct conf *conf, struct uuid directory, struct iopool *pool)
 {
+        struct peer_level levels[LEVELS_MAX];
         char address[300];
         int r;
 
@@ -25,6 +27,8 @@ int mesh_open(struct mesh *m, const struct conf *conf, struct uuid directory, st
         r = peer_hub_new(&(struct peer_conf){ .node = (int32_t)conf->server.node_id,
                                               .directory = directory,
                                               .program = CHRONIK_VERSION,
+                                              .levels = levels,
+                                              .levels_count = levels_said(levels),
                                               .cluster_id = *conf->server.cluster_id ? str_of(conf->server.cluster_id)
                                                                                      : STR_NULL,
                                               .listen = address,

@@ -94,6 +94,8 @@ static int node_open(struct node *n)
                         .node_id = n->led.node_id,
                         .conf = n->conf,
                         .pool = n->pool,
+                        .features = levels_known,
+                        .features_count = levels_count,
                         .follows_only = !(n->conf->server.roles & CONF_ROLE_CONTROLLER),
                         .quorum = { .controllers = controllers.at,
                                     .controllers_count = controllers.count,

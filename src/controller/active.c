@@ -185,7 +185,9 @@ void controller_decide(struct controller *c, struct controller_request *rq)
                 controller_answer_whole(rq, CONTROLLER_E_NO_MEMORY, "The controller has no memory for this request.");
                 return;
         }
-        if (decision_run(&d, rq))
+        if (rq->op == CONTROLLER_UPDATE_FEATURES && controller_abilities(c, &d))
+                controller_answer_whole(rq, CONTROLLER_E_NO_MEMORY, "The controller has no memory for this request.");
+        else if (decision_run(&d, rq))
                 controller_answer(rq);
         else
                 request_propose(c, rq, &d);

@@ -137,7 +137,12 @@ void controller_submit(struct controller *c, struct controller_request *rq)
 static void applied(void *arg, const struct quorum_applied *a)
 {
         struct controller *c = arg;
+        char why[300];
 
+        if (!controller_can(&c->rules, a->after, why, sizeof why)) {
+                diag(DIAG_ERROR, "this node takes no part in the cluster any more: %s", why);
+                process_end(1);
+        }
         meta_publish(&c->publisher, a->after);
         controller_answer_soon(c);
 }
@@ -315,6 +320,8 @@ static int open_metadata(struct controller *c, const struct controller_config *c
                          cfg->dir, STR_FMT(image->cluster_id), c->cluster_id);
                 return QUORUM_E_REFUSED;
         }
+        if (!controller_can(&c->rules, image, why, why_size))
+                return QUORUM_E_REFUSED;
         meta_publisher_init(&c->publisher, c->loop, image);
         c->publisher.acked = subscribers_acked;
         c->publisher.arg = c;
@@ -375,7 +382,6 @@ struct controller *controller_free(struct controller *c)
         observer_close(c->observer);
         loop_free(c->loop);
         controller_memory_fini(&c->memory);
-        controller_abilities_free(c->abilities);
         conf_unref(c->conf);
         pthread_mutex_destroy(&c->lock);
         free(c->cluster_id);

@@ -44,10 +44,6 @@ int controller_serve_peers(struct controller *c, struct peer_hub *hub);
 /* Ask the active controller, which may be another node. Any thread; @rq->done runs once on @rq->reply_loop. Requests of one thread are decided in order of submission. */
 void controller_submit(struct controller *c, struct controller_request *rq);
 
-/* What the other controllers can do, as far as it is known: levels of features are finalised only when all can (KIP-584).
- * The list takes the place of the one before; it is copied. Any thread. Return: 0 or -ENOMEM. */
-int controller_set_abilities(struct controller *c, const struct controller_ability *abilities, size_t count);
-
 /* The committed image; one reference. Any thread, but see meta/publish.h for hot paths. */
 struct meta_image *controller_image(struct controller *c);
 /* For meta_subscribe() and its kin. */

@@ -17,9 +17,10 @@ struct controller_feature {
         int16_t level_safe; /* going down to this or more loses nothing that a higher one has written; 0: whatever the level */
 };
 
-/* What a controller node can do. */
+/* What another controller can do. */
 struct controller_ability {
         int32_t node_id;
+        bool is_known; /* otherwise it is not spoken with just now */
         const struct rec_broker_feature *features;
         int32_t features_count;
 };
@@ -30,8 +31,6 @@ struct controller_rules {
         int32_t node_id;
         const struct controller_feature *features;
         size_t features_count;
-        const struct controller_ability *controllers; /* the other controllers, as far as they are known */
-        size_t controllers_count;
         int64_t session_timeout_ms; /* a broker's lease */
         int32_t imbalance_percent;  /* of a broker's preferred partitions that others may lead before that is changed */
         int32_t balance_max;        /* leaders moved in one round */
@@ -70,6 +69,9 @@ struct decision_part {
         struct meta_image *image; /* as it leaves it; one reference */
 };
 
+/* NULL: this program does not know it. */
+const struct controller_feature *controller_feature(const struct controller_rules *rules, struct str name);
+
 /* One decision while it is made. Records that were emitted are visible to what follows in the same decision. */
 struct decision {
         const struct controller_rules *rules;
@@ -80,6 +82,9 @@ struct decision {
         int32_t term;
         struct random_source *random;
         struct arena *mem;
+        const struct controller_ability
+                *controllers; /* the others of the quorum; only for CONTROLLER_UPDATE_FEATURES */
+        size_t controllers_count;
 
         struct meta_builder builder;
         struct meta_batch batch; /* of the last entry */

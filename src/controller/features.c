@@ -35,7 +35,7 @@ void decide_allocate_ids(struct decision *d, struct controller_allocate_ids *a)
         decision_emit(d, &r);
 }
 
-static const struct controller_feature *known_feature(const struct controller_rules *rules, struct str name)
+const struct controller_feature *controller_feature(const struct controller_rules *rules, struct str name)
 {
         for (size_t i = 0; i < rules->features_count; i++)
                 if (str_equal_c(name, rules->features[i].name))
@@ -61,31 +61,40 @@ static int32_t broker_without(const struct meta_image *image, struct str name, i
         return META_NO_NODE;
 }
 
-/* The same of the other controllers: each may have to read the records, and to lead. */
-static int32_t controller_without(const struct controller_rules *rules, struct str name, int16_t level)
+/* The same of the other controllers: each may have to read the records, and to lead. One that is not there may come back with the
+ * program that it had. */
+static const struct controller_ability *controller_without(const struct decision *d, struct str name, int16_t level)
 {
-        for (size_t i = 0; i < rules->controllers_count; i++) {
-                const struct controller_ability *c = &rules->controllers[i];
+        for (size_t i = 0; i < d->controllers_count; i++) {
+                const struct controller_ability *c = &d->controllers[i];
                 bool can = level == 0;
 
                 for (int32_t k = 0; k < c->features_count; k++)
                         can |= str_equal(c->features[k].name, name) && level >= c->features[k].level_min &&
                                level <= c->features[k].level_max;
                 if (!can)
-                        return c->node_id;
+                        return c;
         }
-        return META_NO_NODE;
+        return NULL;
 }
 
 static bool everyone_can(struct decision *d, struct controller_update_feature *f)
 {
         int32_t broker = broker_without(decision_image(d), f->name, f->level);
-        int32_t controller = controller_without(d->rules, f->name, f->level);
+        const struct controller_ability *other = controller_without(d, f->name, f->level);
 
-        if (broker != META_NO_NODE || controller != META_NO_NODE)
-                decision_refuse(d, &f->result, CONTROLLER_E_FEATURE, "%s %d cannot do %.*s at level %d.",
-                                broker != META_NO_NODE ? "Broker" : "Controller",
-                                broker != META_NO_NODE ? broker : controller, STR_FMT(f->name), f->level);
+        if (broker != META_NO_NODE)
+                decision_refuse(d, &f->result, CONTROLLER_E_FEATURE, "Broker %d cannot do %.*s at level %d.", broker,
+                                STR_FMT(f->name), f->level);
+        else if (other && other->is_known)
+                decision_refuse(d, &f->result, CONTROLLER_E_FEATURE, "Controller %d cannot do %.*s at level %d.",
+                                other->node_id, STR_FMT(f->name), f->level);
+        else if (other)
+                decision_refuse(
+                        d, &f->result, CONTROLLER_E_FEATURE,
+                        "Controller %d is not there, so it is not known whether it can do %.*s at level %d. Start or "
+                        "remove it.",
+                        other->node_id, STR_FMT(f->name), f->level);
         return !f->result.outcome;
 }
 
@@ -108,7 +117,7 @@ static bool may_go_down(struct decision *d, struct controller_update_feature *f,
 
 void decide_update_feature(struct decision *d, struct controller_update_feature *f, bool validate_only)
 {
-        const struct controller_feature *known = known_feature(d->rules, f->name);
+        const struct controller_feature *known = controller_feature(d->rules, f->name);
         int16_t now = meta_image_feature_level(decision_image(d), f->name);
         struct meta_record r;
 

@@ -1,5 +1,5 @@
 /* What the files that host the controller share: controller.c (life, requests in and answers out), active.c (deciding),
- * abilities.c (what other controllers can do), forward.c (asking the active controller of another node), service.c (askers on other nodes). All of it belongs to the
+ * abilities.c (what programs can do), forward.c (asking the active controller of another node), service.c (askers on other nodes). All of it belongs to the
  * controller's loop, but for what says otherwise. */
 #pragma once
 
@@ -8,7 +8,6 @@
 #include "controller/controller.h"
 
 struct controller_forward;
-struct abilities;
 
 #define CONTROLLER_PEER_KEY 10040 /* of the message between nodes that marshal.h describes */
 
@@ -18,10 +17,9 @@ struct controller {
         struct controller_memory memory;
         struct random_source random;
         struct loop *loop;
-        struct quorum *quorum;       /* or */
-        struct observer *observer;   /* exactly one of the two */
-        char *cluster_id;            /* configured, or NULL */
-        struct abilities *abilities; /* what rules.controllers points into */
+        struct quorum *quorum;     /* or */
+        struct observer *observer; /* exactly one of the two */
+        char *cluster_id;          /* configured, or NULL */
         struct meta_publisher publisher;
         struct peer_hub *hub; /* NULL: alone */
 
@@ -80,8 +78,10 @@ bool controller_cluster_is_ours(const struct controller *c, const struct meta_im
 
 /* ---- abilities.c ---- */
 
-/* NULL is fine. Returns NULL. */
-struct abilities *controller_abilities_free(struct abilities *a);
+/* Have @d know what the other controllers can do. Return: 0 or -ENOMEM. */
+int controller_abilities(struct controller *c, struct decision *d);
+/* Can this program do what the cluster has agreed on? False: @why says what it cannot. Any thread. */
+bool controller_can(const struct controller_rules *rules, const struct meta_image *image, char *why, size_t why_size);
 
 /* ---- forward.c ---- */
 

@@ -54,6 +54,36 @@ static bool take_cluster_id(struct peer_identity *id, struct str s)
         return true;
 }
 
+/* One more level of @id. Those that nothing here could ask for are left out. */
+static void take_level(struct peer_identity *id, struct str name, int16_t level_min, int16_t level_max)
+{
+        struct peer_level *l = &id->levels[id->levels_count];
+
+        if (id->levels_count == PEER_LEVELS_MAX || !name.len || name.len >= sizeof l->name ||
+            memchr(name.p, '\0', name.len))
+                return;
+        *l = (struct peer_level){ .level_min = level_min, .level_max = level_max };
+        memcpy(l->name, name.p, name.len);
+        id->levels_count++;
+}
+
+/* Both messages have the same levels, in structs of their own. */
+#define TAKE_LEVELS(id, m) \
+        do { \
+                for (int32_t i_ = 0; i_ < (m)->levels_count; i_++) \
+                        take_level((id), (m)->levels[i_].name, (m)->levels[i_].level_min, (m)->levels[i_].level_max); \
+        } while (0)
+#define GIVE_LEVELS(m, id, room) \
+        do { \
+                (m)->levels = (room); \
+                (m)->levels_count = (int32_t)(id)->levels_count; \
+                for (unsigned i_ = 0; i_ < (id)->levels_count; i_++) { \
+                        (room)[i_].name = str_of((id)->levels[i_].name); \
+                        (room)[i_].level_min = (id)->levels[i_].level_min; \
+                        (room)[i_].level_max = (id)->levels[i_].level_max; \
+                } \
+        } while (0)
+
 int peer_hello_read(struct span body, struct arena *arena, struct peer_side *ret, int32_t *ret_to_node, int *ret_lane)
 {
         struct peer_hello_request m;
@@ -68,6 +98,7 @@ int peer_hello_read(struct span body, struct arena *arena, struct peer_side *ret
         side.id.directory = m.directory;
         side.id.incarnation = m.incarnation;
         peer_text_copy(side.id.program, sizeof side.id.program, m.program);
+        TAKE_LEVELS(&side.id, &m);
         side.wall_ms = m.wall_ms;
         side.protocol_min = m.protocol_min;
         side.protocol_max = m.protocol_max;
@@ -92,6 +123,7 @@ int peer_hello_read_answer(struct span body, struct arena *arena, struct peer_si
         side.id.directory = m.directory;
         side.id.incarnation = m.incarnation;
         peer_text_copy(side.id.program, sizeof side.id.program, m.program);
+        TAKE_LEVELS(&side.id, &m);
         side.wall_ms = m.wall_ms;
         side.protocol_min = side.protocol_max = m.protocol;
         peer_text_copy(ret_refusal, PEER_TEXT_SIZE, m.refusal);
@@ -101,9 +133,11 @@ int peer_hello_read_answer(struct span body, struct arena *arena, struct peer_si
 
 int peer_hello_write(struct peer_out *o, const struct peer_side *us, int32_t to_node, int lane)
 {
+        struct peer_hello_request_level levels[PEER_LEVELS_MAX] = { 0 };
         struct peer_hello_request m;
 
         peer_hello_request_init(&m);
+        GIVE_LEVELS(&m, &us->id, levels);
         m.protocol_min = us->protocol_min;
         m.protocol_max = us->protocol_max;
         m.cluster_id = str_of(us->id.cluster_id);
@@ -119,9 +153,11 @@ int peer_hello_write(struct peer_out *o, const struct peer_side *us, int32_t to_
 
 int peer_hello_write_answer(struct peer_out *o, const struct peer_side *us, const char *refusal)
 {
+        struct peer_hello_response_level levels[PEER_LEVELS_MAX] = { 0 };
         struct peer_hello_response m;
 
         peer_hello_response_init(&m);
+        GIVE_LEVELS(&m, &us->id, levels);
         m.refusal = str_of(refusal);
         m.protocol = us->protocol_max;
         m.cluster_id = str_of(us->id.cluster_id);

@@ -94,7 +94,7 @@ int peer_hub_new(const struct peer_conf *conf, struct peer_hub **ret_hub)
         CLEANUP(peer_hub_freep) struct peer_hub *h = calloc(1, sizeof *h + reactors_count * sizeof h->reactors[0]);
         int r;
 
-        assert(conf->node >= 0);
+        assert(conf->node >= 0 && conf->levels_count <= PEER_LEVELS_MAX);
         if (!h)
                 return -ENOMEM;
         h->conf = *conf;
@@ -111,6 +111,9 @@ int peer_hub_new(const struct peer_conf *conf, struct peer_hub **ret_hub)
         h->conf.listen = h->listen;
         h->conf.program = h->program;
         h->conf.cluster_id = STR_NULL;
+        for (unsigned i = 0; i < conf->levels_count; i++)
+                h->levels[i] = conf->levels[i];
+        h->conf.levels = h->levels;
         if (!h->program || (conf->listen && !h->listen))
                 return -ENOMEM;
         if (conf->cluster_id.len >= sizeof h->cluster_id)
@@ -237,6 +240,8 @@ void peer_hub_self(struct peer_hub *h, struct peer_side *ret)
                 .protocol_max = PEER_PROTOCOL_MAX
         };
         peer_text_copy(ret->id.program, sizeof ret->id.program, str_of(h->program));
+        ret->id.levels_count = h->conf.levels_count;
+        memcpy(ret->id.levels, h->levels, sizeof h->levels);
         pthread_mutex_lock(&h->lock);
         memcpy(ret->id.cluster_id, h->cluster_id, sizeof h->cluster_id);
         pthread_mutex_unlock(&h->lock);

@@ -32,12 +32,20 @@ enum {
         PEER_PROGRAM_SIZE = 64,     /* a program's version, likewise; longer ones are cut */
         PEER_TEXT_SIZE = 512,       /* of an error for people, likewise */
         PEER_ADDRESS_SIZE = SOCK_HOST_SIZE + 8,
+        PEER_LEVELS_MAX = 8,       /* features of which a node says what it can do; further ones are not noted */
+        PEER_LEVEL_NAME_SIZE = 32, /* likewise, with its NUL; those with longer names are not noted either */
         PEER_EXTS_MAX =
                 2000, /* pieces between the bytes of one message: net_reply() takes them and the bytes around them */
 };
 
 /* Each lane is a connection of its own to each node, so that bulk never delays what must be quick. */
 enum peer_lane { PEER_CONTROL, PEER_DATA, PEER_LANES_COUNT };
+
+/* A feature, and the levels of it that a program can do (KIP-584). What they stand for is not the hub's business. */
+struct peer_level {
+        char name[PEER_LEVEL_NAME_SIZE];
+        int16_t level_min, level_max;
+};
 
 /* Who a node said to be in its hello. With TLS @node is also what its certificate says. */
 struct peer_identity {
@@ -46,6 +54,8 @@ struct peer_identity {
         struct uuid incarnation;               /* of its process: another one after each start */
         char cluster_id[PEER_CLUSTER_ID_SIZE]; /* empty: it knows none yet */
         char program[PEER_PROGRAM_SIZE];       /* its version, for people */
+        unsigned levels_count;
+        struct peer_level levels[PEER_LEVELS_MAX]; /* what its program can do */
 };
 
 /* ---- messages that leave ---- */
@@ -207,9 +217,11 @@ void peer_request_set_user(struct peer_request *rq, void *user);
 struct peer_conf {
         int32_t node; /* the own id, 0.. */
         struct uuid directory;
-        const char *program;   /* version; copied */
-        struct str cluster_id; /* null: not known yet; copied */
-        const char *listen;    /* "HOST:PORT" to listen on; NULL: calls only; copied */
+        const char *program;             /* version; copied */
+        const struct peer_level *levels; /* what this program can do; copied */
+        unsigned levels_count;           /* 0..PEER_LEVELS_MAX */
+        struct str cluster_id;           /* null: not known yet; copied */
+        const char *listen;              /* "HOST:PORT" to listen on; NULL: calls only; copied */
         /* borrowed for the hub's life; NULL: plaintext, for tests and closed networks. The node id is then what hello
          * claims */
         struct tls_slot *tls;

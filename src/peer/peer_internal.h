@@ -153,6 +153,7 @@ struct peer_reactor {
 struct peer_hub {
         struct peer_conf conf;
         char *listen, *program;
+        struct peer_level levels[PEER_LEVELS_MAX];
         struct uuid incarnation;
         struct net_server *server;
         struct iopool *names; /* one thread: a name service that does not answer must not hold up what syncs a disk */

@@ -256,6 +256,8 @@ static void retry_fired(struct loop_timer *t)
 
         if (q->state == QUORUM_FORMING)
                 quorum_form(q);
+        if (q->state == QUORUM_RUNNING && q->is_group && quorum_is_blank(q))
+                quorum_wait_to_be_added(q);
         if (quorum_takes_part(q)) {
                 q->members_due = q->senders_due = true;
                 quorum_settle(q);

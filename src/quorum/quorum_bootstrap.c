@@ -220,6 +220,32 @@ void quorum_add_expected(struct quorum *q)
         }
 }
 
+/* ---- waiting to be added ---- */
+
+/* Who waits is called by those that add it. Its own calls are for what they would refuse it for, such as an id that another node
+ * has: nobody would ever tell it. */
+void quorum_wait_to_be_added(struct quorum *q)
+{
+        for (size_t i = 0; i < q->cfg.controllers_count; i++) {
+                struct quorum_peer *p = q->cfg.controllers[i].node == q->cfg.node_id
+                                                ? NULL
+                                                : quorum_peer(q, q->cfg.controllers[i].node);
+
+                if (p && !p->saying_hello)
+                        say_hello(q, p);
+        }
+}
+
+static void waiting_answered(struct quorum *q, struct quorum_peer *p, int outcome)
+{
+        if (outcome == PEER_E_REFUSED)
+                say_unreachable(q, p, outcome);
+        else if (outcome == PEER_OK && p->trouble[0])
+                quorum_peer_trouble(q, p->node, NULL);
+}
+
+/* ---- what they said ---- */
+
 static void hello_done(struct quorum_call *c)
 {
         struct quorum_peer *p = c->arg;
@@ -229,7 +255,9 @@ static void hello_done(struct quorum_call *c)
 
         p->saying_hello = false;
         arena_init(&mem, 4096);
-        if (c->call.outcome != PEER_OK)
+        if (q->state == QUORUM_RUNNING && quorum_is_blank(q))
+                waiting_answered(q, p, c->call.outcome);
+        else if (c->call.outcome != PEER_OK)
                 say_unreachable(q, p, c->call.outcome);
         else if (!PEER_DECODE(quorum_hello_response, &a, c->call.body, c->call.version, &mem)) {
                 if (q->state == QUORUM_FORMING)

@@ -332,6 +332,8 @@ bool quorum_is_only_voter(const struct quorum *q);
 
 /* Go on forming the group. */
 void quorum_form(struct quorum *q);
+/* Blank, and not the one that forms it: learn why nobody adds this node. */
+void quorum_wait_to_be_added(struct quorum *q);
 /* A leader: see to the nodes of the bootstrap list that are not yet added. */
 void quorum_add_expected(struct quorum *q);
 void quorum_hello_asked(struct quorum *q, struct peer_request *rq, const struct quorum_hello_request *m);

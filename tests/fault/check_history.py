@@ -40,6 +40,7 @@ class Figures:
         self.counts = collections.Counter()
         self.windows = {}                   # (topic, partition) -> (longest time without an ack, when it began)
         self.control_window = (0.0, 0.0)
+        self.flood = None                   # the event of that name
         self.faults = []                    # (time, what, window of the partitions that it touched or None)
 
 
@@ -126,6 +127,9 @@ class Checker:
     def on_final(self, e, p):
         p.finals.append((e["start"], e["end"], p.reading))
         p.reading = set()
+
+    def on_flood(self, e, p):
+        self.figures.flood = e
 
     def on_commit_try(self, e, p):
         self.tried[(e["group"], *e["of"])].add(e["offset"])

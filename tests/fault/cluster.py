@@ -142,9 +142,10 @@ class Node:
 
 class Cluster:
     """Use with 'with'. @layers: of "disk" and "clock", the libraries that stand before every node (orders in order(),
-    clock()). @disks: {node: what}, see hosts.Disk."""
+    clock()). @disk: for each ingest node, see hosts.Disk. @tls: nodes speak with each other over TLS."""
 
-    def __init__(self, layout, where=hosts.Loopback, program=None, settings=(), layers=(), disks=None, wires=False, folder=None):
+    def __init__(self, layout, where=hosts.Loopback, program=None, settings=(), layers=(), disk=None, wires=False, folder=None,
+                 tls=False):
         self.program = Path(program or os.environ.get("CHRONIKD", ROOT / "build/chronikd"))
         self.layout, self.roles = layout, ids_of(layout)
         self.folder = Path(folder or tempfile.mkdtemp(prefix="chronik-test-fault-"))
@@ -153,8 +154,12 @@ class Cluster:
         for setting in self.settings:
             if setting.startswith("replication.factor="):
                 self.factor = int(setting.split("=")[1])
+        self.tls = self.folder / "tls" if tls else None
+        if tls:
+            subprocess.run([self.program.with_name("chronik-ctl"), "tls", "init", self.tls, "--nodes",
+                            ",".join(str(n) for n in self.roles)], check=True, stdout=subprocess.DEVNULL)
         self.hosts = where(self.roles, wires)
-        self.nodes = {n: self.node(n, roles, (disks or {}).get(n)) for n, roles in self.roles.items()}
+        self.nodes = {n: self.node(n, roles, disk if "ingest" in roles else None) for n, roles in self.roles.items()}
 
     def __enter__(self):
         return self
@@ -184,8 +189,10 @@ class Cluster:
                   "server.kafka": self.hosts.address(number, KAFKA)}
         if self.layout != "1":
             values.update({"cluster.listen": self.hosts.address(number, PEER), "cluster.controllers": self.controllers(),
-                           "cluster.plaintext": "true", "replication.factor": self.factor,
+                           "replication.factor": self.factor,
                            "replication.min_insync_replicas": max(1, self.factor - 1)})
+            values.update({"cluster.tls_ca": self.tls / "ca.pem", "cluster.tls_certificate": self.tls / f"node-{number}.pem",
+                           "cluster.tls_key": self.tls / f"node-{number}.key"} if self.tls else {"cluster.plaintext": "true"})
         values.update(s.split("=", 1) for s in self.settings)
         values.update({k.replace("_", ".", 1): v for k, v in changed.items()})
         command = [str(self.program), "--data-dir", str(self.folder / f"node-{number}" / "data")]
@@ -240,9 +247,13 @@ class Cluster:
     def controlling(self):
         return [n for n in self.nodes.values() if n.controls]
 
+    def kafka(self, number):
+        """(host, port) where clients find the node."""
+        host, port = self.hosts.address(number, KAFKA).rsplit(":", 1)
+        return host, int(port)
+
     def bootstrap(self):
-        rows = (self.hosts.address(n.number, KAFKA).rsplit(":", 1) for n in self.serving())
-        return [(host, int(port)) for host, port in rows]
+        return [self.kafka(n.number) for n in self.serving()]
 
     def route(self, **options):
         return Route(self.bootstrap(), **options)
@@ -275,9 +286,8 @@ class Cluster:
             if not node.ready():
                 return f"{node} is not ready"
         for node in self.serving():
-            host, port = self.hosts.address(node.number, KAFKA).rsplit(":", 1)
             try:
-                answer = route.ask((host, int(port)), "Metadata", 12, topics=None)
+                answer = route.ask(self.kafka(node.number), "Metadata", 12, topics=None)
             except Again as why:
                 return f"{node}: {why}"
             if len(answer["brokers"]) != len(self.serving()):

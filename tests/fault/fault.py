@@ -21,6 +21,7 @@ def arguments():
     p.add_argument("--seconds", type=float, help="length of each scenario's faults; default: its own")
     p.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32), help="for all that is random")
     p.add_argument("--layout", help="1: a node alone; 3: three nodes; 3+2: three controllers and two ingest nodes")
+    p.add_argument("--tls", action="store_true", help="nodes speak with each other over TLS")
     p.add_argument("--loopback", action="store_true", help="ports of the loopback instead of namespaces; no root, no cuts")
     p.add_argument("--clients", default="", help="foreign clients beside our own: confluent, java, franz")
     p.add_argument("--chronikd", help="the program (build/chronikd, or CHRONIKD)")
@@ -39,7 +40,7 @@ def chosen(args):
     """Scenarios that were named, or those that fit."""
     if args.scenario:
         return [ALL[name] for name in args.scenario]
-    rows = [s for s in ALL.values() if s.name != "quick" and not (args.loopback and (s.cuts or s.disks))]
+    rows = [s for s in ALL.values() if s.name != "quick" and not (args.loopback and (s.cuts or s.disk))]
     return [s for s in rows if s.alone] if args.layout == "1" else rows
 
 
@@ -55,6 +56,10 @@ def report(run):
         if rows:
             times = sorted(seconds for _, seconds in rows)
             print(f"  {name} after a fault: median {times[len(times) // 2]:.2f} s, longest {times[-1]:.2f} s of {len(times)}")
+    if run.checker.figures.flood:
+        f = run.checker.figures.flood
+        print(f"  full load: {f['delivered']:,} records of 1,000 B in {f['seconds']} s, {f['failed']} deliveries failed, "
+              f"{f['read']:,} read")
     for words, seconds in run.notes.items():
         print(f"  {words}: {seconds:.1f} s")
     if c["lower ends in fetches"]:

@@ -13,6 +13,7 @@ Every event has `t`, when it was over (CLOCK_MONOTONIC, one clock for all proces
 | commit | committer | of, group, offset, since: acknowledged |
 | committed | committer | of, group, offset, since: found, -1 for none |
 | changed | control | since: a change of metadata was acknowledged |
+| flood | flood | delivered, failed, read: records under full load; seconds |
 | refused | anybody | what, error: an answer that no fault excuses |
 | fault | nemesis | what; node and of where they have a meaning |
 | healed | nemesis | what |

@@ -18,7 +18,7 @@ from kafka_cluster import KafkaCluster
 from route import Again, judge
 
 HERE = Path(__file__).resolve().parent
-TOPIC, PARTITIONS = "records", 3
+TOPIC, PARTITIONS, FLOOD_TOPIC = "records", 3, "flood"
 CALM_S = 3.0                            # of load after the last fault
 CLIENT_END_S = 75                       # for a client to end after SIGTERM
 FIRST_ACK_S = 40                        # for the load to get going
@@ -59,7 +59,8 @@ class Run:
         self.args, self.foreign = args, foreign
         make = functools.partial(KafkaCluster, args.kafka) if args.kafka else Cluster
         self.cluster = make(args.layout or scenario.layout, hosts.Loopback if args.loopback else hosts.Namespaces, args.chronikd,
-                            [*scenario.settings, *args.set], scenario.layers, scenario.disks, scenario.wires)
+                            [*scenario.settings, *args.set], scenario.layers, scenario.disk, scenario.wires,
+                            **({"tls": True} if args.tls else {}))
         self.folder = self.cluster.folder
         self.log = history.Writer(self.folder / "nemesis.jsonl", "nemesis")
         self.clients, self.trouble, self.deadline = [], [], 0
@@ -140,7 +141,17 @@ class Run:
         for f in self.foreign:
             for kind, name, command in f.commands(self, bootstrap, TOPIC, PARTITIONS):
                 self.clients.append(Client(self, name, command, kind))
+        if self.scenario.flood:
+            self.start_flood(bootstrap)
         self.wait_first_acks()
+
+    def start_flood(self, bootstrap):
+        python = next((f.command[0] for f in self.foreign if f.name == "confluent"), None)
+        if not python:
+            raise Failed("full load needs the foreign client confluent (--clients confluent)")
+        self.cluster.create(FLOOD_TOPIC, 6, retention_bytes=256 << 20, segment_bytes=64 << 20)
+        self.clients.append(Client(self, "flood", [python, HERE / "load_flood.py", self.folder / "flood.jsonl", bootstrap,
+                                                   FLOOD_TOPIC], "both"))
 
     def wait_first_acks(self):
         deadline = time.monotonic() + FIRST_ACK_S

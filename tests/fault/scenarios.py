@@ -12,11 +12,12 @@ class Scenario:
     seconds: int = 30
     settings: list = field(default_factory=list)
     layers: tuple = ()                  # "disk", "clock": libraries before every node
-    disks: dict = None                  # {node: hosts.Disk's kind:size}
+    disk: str = None                    # of each ingest node: hosts.Disk's kind:size
     wires: bool = False
     configs: dict = field(default_factory=dict)     # of the topic
     cuts: bool = False                  # needs namespaces
     alone: bool = False                 # also makes sense for a node alone
+    flood: bool = False                 # beside the others, a client that produces as fast as it can
     walk: bool = True                   # in the end every node is stopped once, and all is read from the others
 
 
@@ -119,6 +120,15 @@ def paused(run):
 
 @scenario("rolling", "SIGTERM of one node after the other, each when all are in sync again", alone=True, seconds=40)
 def rolling(run):
+    roll(run)
+
+
+@scenario("rolling-full", "the same under full load, of which not one delivery may fail", seconds=60, flood=True)
+def rolling_full(run):
+    roll(run)
+
+
+def roll(run):
     while run.going():
         for node in run.nodes():
             run.fault("stopped", node, partitions=run.cluster.led_by(node, "records") if node.serves else (),
@@ -270,6 +280,20 @@ def stuck_disk(run):
         run.wait(0.5, 1)
 
 
+@scenario("hung-disk", "syncs of a leader's records hang for longer than a follower may lag", layers=("disk",),
+          settings=("replication.lag_time_max_ms=3000",))
+def hung_disk(run):
+    while run.going():
+        node, led = run.leader()
+        run.fault("hung disk", node, partitions=led)
+        run.cluster.order(node, "hold /records-")
+        run.wait(8, 12)
+        run.cluster.order(node, "")
+        run.healed("disk goes on", node)
+        run.healthy()
+        run.wait(0.5, 1)
+
+
 @scenario("failing-disk", "syncs of one node's records fail; it is started again", layers=("disk",))
 def failing_disk(run):
     while run.going():
@@ -286,7 +310,7 @@ def failing_disk(run):
 
 
 @scenario("full-disk", "a node's disk is full for some seconds; then there is room, and it is started again",
-          disks={n: "ext4:160m" for n in (1, 2, 3)}, cuts=True)
+          disk="ext4:160m", cuts=True)
 def full_disk(run):
     while run.going():
         node, led = run.leader()

@@ -5,15 +5,18 @@ Method: three nodes with both roles on ports of the loopback. Each test does one
 about it, in the output of one of the nodes that are named, and sees that the rest takes records and keeps all that it had.
 """
 
+import os
 import re
 import shutil
 import time
 import unittest
 
 from cluster import Cluster, ClusterError, Node
+from hosts import ROOT
 from route import Again, judge
 
 import records
+from kafka import ERR, Client
 
 TOPIC = "records"
 WORDS_LIMIT_S = 30
@@ -153,18 +156,13 @@ class Folders(Refusals):
         self.kept()
 
     def test_node_id_twice(self):
-        """An empty folder under the number of a node that is there: it waits to be called, and nobody calls it."""
-        node = self.begin(self.stranger(2))
-        time.sleep(3)
+        """An empty folder under the number of a node that is there."""
+        marks, node = self.marks(), self.begin(self.stranger(2))
+        self.said(r"two nodes have the id 2", node, marks=marks)
         self.take(b"after")
         self.cluster.wait_healthy()
         self.not_served(node)
         self.kept()
-
-    @unittest.expectedFailure           # it calls nobody, so nobody can tell it
-    def test_node_id_twice_is_told(self):
-        marks, node = self.marks(), self.begin(self.stranger(2))
-        self.said(r"id 2", node, marks=marks, limit_s=5)
 
     def test_wiped(self):
         """A controller whose disk is empty does not vote, and is told what to do."""
@@ -191,6 +189,69 @@ class Folders(Refusals):
         self.not_taken()
         for node in self.cluster.nodes.values():
             node.end()
+
+
+class Upgrade(Refusals):
+    """Another program, node by node, and then its level (KIP-584)."""
+
+    NEXT = os.environ.get("CHRONIKD_NEXT", str(ROOT / "build/tests/fault/chronikd-next"))
+
+    def change(self, node, program):
+        """The node goes on with another program."""
+        node.stop()
+        node.command[0] = program
+        node.start()
+        self.cluster.wait_healthy()
+
+    def raise_level(self, level, kind=1, validate_only=False):
+        """Return: the answer's error and text."""
+        with Client(*self.cluster.kafka(1)) as client:
+            answer = client.call("UpdateFeatures", 1, timeout_ms=5000, validate_only=validate_only, feature_updates=[
+                {"feature": "chronik.version", "max_version_level": level, "upgrade_type": kind}])
+        row = answer["results"][0] if answer["results"] else answer
+        return ERR(row["error_code"]), row["error_message"]
+
+    def levels(self):
+        """What each node says is finalised."""
+        found = []
+        for number in self.cluster.nodes:
+            with Client(*self.cluster.kafka(number)) as client:
+                answer = client.call("ApiVersions", 3, client_software_name="test", client_software_version="1")
+            found += [f["max_version_level"] for f in answer["finalized_features"] if f["name"] == "chronik.version"]
+        return found
+
+    def test_rolling_upgrade(self):
+        old = self.cluster.nodes[1].command[0]
+        self.assertEqual(self.levels(), [1, 1, 1])
+        for number, node in self.cluster.nodes.items():
+            error, text = self.raise_level(2)
+            self.assertEqual(error, ERR.INVALID_UPDATE_VERSION)
+            self.assertRegex(text, r"can have level 1 to 1, not 2|\d cannot do chronik.version at level 2")
+            self.change(node, self.NEXT)
+            self.take(b"with %d" % number)
+        self.assertEqual(self.raise_level(2), (ERR.NONE, None))
+        self.take(b"at the new level")
+        self.assertEqual(self.levels(), [2, 2, 2])
+
+        node = self.cluster.nodes[3]                            # an older program comes back
+        node.stop()
+        deadline = time.monotonic() + WORDS_LIMIT_S
+        while (answer := self.raise_level(1, kind=2, validate_only=True))[0] == ERR.NONE:    # its connections' end is noticed soon
+            self.assertLess(time.monotonic(), deadline)
+        self.assertEqual(answer[0], ERR.INVALID_UPDATE_VERSION)
+        self.assertIn("Controller 3 is not there", answer[1])
+        node.command[0] = old
+        marks = self.marks()
+        self.begin(node)
+        self.said(r"works with chronik.version at level 2, and this program can do 1 to 1", node, marks=marks)
+        self.assertEqual(node.process.wait(10), 1)
+        self.take(b"without it")
+        node.command[0] = self.NEXT
+        node.start()
+        self.cluster.wait_healthy()
+        self.assertEqual(self.raise_level(1, kind=2), (ERR.NONE, None))
+        self.assertEqual(self.levels(), [1, 1, 1])
+        self.kept()
 
 
 class Clocks(Refusals):

@@ -54,6 +54,9 @@ static inline void teardown(void)
         controller_memory_fini(&memory);
 }
 
+static const struct controller_ability *others; /* that decisions know of */
+static size_t others_count;
+
 static inline void start(struct decision *d)
 {
         *d = (struct decision){ .rules = &rules,
@@ -63,7 +66,9 @@ static inline void start(struct decision *d)
                                 .index = image->index + 1,
                                 .term = 1,
                                 .random = &source,
-                                .mem = &mem };
+                                .mem = &mem,
+                                .controllers = others,
+                                .controllers_count = others_count };
         assert(!decision_init(d, image));
 }
 

@@ -201,38 +201,7 @@ static void test_ten_thousand_partitions(void)
         file_remove_tree(h.dir);
 }
 
-/* What another controller cannot do is not finalised, for as long as it is known to be there. */
-static void test_abilities(void)
-{
-        struct rec_broker_feature features[] = { { STR_LIT("metadata.version"), 1, 20 },
-                                                 { STR_LIT("transaction.version"), 0, 1 } };
-        struct controller_ability other = { 2, features, ARRAY_LEN(features) };
-        struct controller_update_feature up[] = {
-                { .name = STR_LIT("transaction.version"), .level = 0, .change = CONTROLLER_FEATURE_SAFE_DOWNGRADE },
-                { .name = STR_LIT("transaction.version"), .level = 2 },
-                { .name = STR_LIT("transaction.version"), .level = 1 },
-        };
-        struct controller_request rq[ARRAY_LEN(up)];
-
-        host_dir(&h, "abilities");
-        CU_ASSERT_EQUAL_FATAL(host_open(&h, (struct quorum_config){ 0 }, why, sizeof why), 0);
-        host_add_broker(&h, 1, -1);
-        CU_ASSERT_EQUAL(controller_set_abilities(h.c, &other, 1), 0);
-        other = (struct controller_ability){ 0 }; /* it was copied */
-        for (size_t i = 0; i < ARRAY_LEN(up); i++) {
-                rq[i] = (struct controller_request){ .op = CONTROLLER_UPDATE_FEATURES, .update_features = &up[i] };
-                CU_ASSERT_EQUAL(host_ask(&h, &rq[i]), CONTROLLER_OK);
-                CU_ASSERT_EQUAL(up[i].result.outcome, i == 1 ? CONTROLLER_E_FEATURE : CONTROLLER_OK);
-        }
-        CU_ASSERT_EQUAL(controller_set_abilities(h.c, NULL, 0), 0);
-        CU_ASSERT_EQUAL(host_ask(&h, &rq[1]), CONTROLLER_OK);
-        CU_ASSERT_EQUAL(up[1].result.outcome, CONTROLLER_OK);
-        host_close(&h);
-        file_remove_tree(h.dir);
-}
-
 static const struct unit_case cases[] = {
-        { "what other controllers can do", test_abilities },
         { "a topic is created, refused twice, deleted", test_life_of_a_topic },
         { "restarts keep everything, epochs as promised", test_restart_keeps_everything },
         { "an answer waits for subscribers that ack", test_wait_for_subscriber },

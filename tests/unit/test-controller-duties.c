@@ -446,7 +446,7 @@ static void test_features(void)
                                             { STR_LIT("transaction.version"), 0, 2 } };
         struct rec_broker_feature new[] = { { STR_LIT("metadata.version"), 1, 21 },
                                             { STR_LIT("transaction.version"), 0, 2 } };
-        struct controller_ability other = { 2, old, 2 };
+        struct controller_ability other = { 2, true, old, 2 };
         struct controller_register_broker r;
         struct controller_update_feature two[2] = {
                 { .name = STR_LIT("transaction.version"), .level = 1, .change = CONTROLLER_FEATURE_SAFE_DOWNGRADE },
@@ -455,8 +455,8 @@ static void test_features(void)
 
         setup();
         rules.features = known;
-        rules.controllers = &other;
-        rules.controllers_count = 1;
+        others = &other;
+        others_count = 1;
         brokers(1);
         CU_ASSERT_EQUAL(feature("metadata.version", 21, CONTROLLER_FEATURE_UPGRADE).outcome, CONTROLLER_E_FEATURE);
         r = registration(1, 5, NULL); /* the broker is upgraded */
@@ -466,7 +466,11 @@ static void test_features(void)
         CU_ASSERT_EQUAL(r.result.outcome, CONTROLLER_OK);
         CU_ASSERT(strstr(feature("metadata.version", 21, CONTROLLER_FEATURE_UPGRADE).message.p, "Controller 2") !=
                   NULL);
-        other.features = new;
+        other.is_known = false;
+        other.features_count = 0;
+        CU_ASSERT(strstr(feature("metadata.version", 21, CONTROLLER_FEATURE_UPGRADE).message.p,
+                         "Controller 2 is not") != NULL);
+        other = (struct controller_ability){ 2, true, new, 2 };
         CU_ASSERT_EQUAL(feature("metadata.version", 21, CONTROLLER_FEATURE_SAFE_DOWNGRADE).outcome,
                         CONTROLLER_E_FEATURE);
         CU_ASSERT_EQUAL(feature("metadata.version", 21, CONTROLLER_FEATURE_UPGRADE).outcome, CONTROLLER_OK);

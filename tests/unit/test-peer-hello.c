@@ -124,6 +124,9 @@ static void test_bytes(void)
         int lane;
 
         begin();
+        us.id.levels_count = 2;
+        us.id.levels[0] = (struct peer_level){ "chronik.version", 1, 7 };
+        us.id.levels[1] = (struct peer_level){ "other", 0, 2 };
         arena_init(&arena, 0);
         CU_ASSERT_EQUAL_FATAL(peer_hello_write(&o, &us, 7, PEER_DATA), 0);
         CU_ASSERT_EQUAL(peer_hello_read(span_of(o.w.start + 8, writer_pos(&o.w) - 8), &arena, &side, &to, &lane), 0);
@@ -135,6 +138,7 @@ static void test_bytes(void)
         CU_ASSERT_EQUAL(peer_hello_read_answer(span_of(o.w.start + 8, writer_pos(&o.w) - 8), &arena, &side, refusal),
                         0);
         CU_ASSERT_STRING_EQUAL(refusal, "no?");
+        CU_ASSERT(!memcmp(&side.id, &us.id, sizeof us.id));
         peer_out_fini(&o);
         arena_fini(&arena);
         peer_text_copy(text, sizeof text, STR_LIT("\x1b[2Jabcdef"));
