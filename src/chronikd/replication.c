@@ -150,7 +150,7 @@ static void loss_done(struct controller_request *rq)
         free(l);
 }
 
-/* What was flushed before it was acknowledged is there, whatever became of later writes. */
+/* What was flushed before it was acknowledged is there, whatever became of later writes; a log that did not fail has all. */
 static bool is_complete(struct partition *p)
 {
         struct partition_conf conf;
@@ -158,15 +158,21 @@ static bool is_complete(struct partition *p)
 
         partition_get_conf(p, &conf);
         plog_ends(partition_log(p), &ends);
-        return conf.flush_before_ack && !ends.damaged_ranges;
+        return (conf.flush_before_ack || !ends.failed) && !ends.damaged_ranges;
 }
 
-/* The replica takes no more: others must lead, and not count on it. */
+/* The replica takes no more, for good or just now: others must lead. */
 static void failed(void *arg, struct partition *p)
 {
         struct replication *r = arg;
         struct loss *l = malloc(sizeof *l);
+        struct plog_ends ends;
 
+        plog_ends(partition_log(p), &ends);
+        if (!ends.failed)
+                diag(DIAG_WARN,
+                     "%s-%d: this node's disk has no room, or makes nothing durable: another replica is asked to lead",
+                     partition_topic_name(p), partition_index(p));
         if (!l) {
                 diag(DIAG_ERROR, "out of memory: the controller does not learn that %s-%d failed here",
                      partition_topic_name(p), partition_index(p));

@@ -1,20 +1,35 @@
-/* DeleteRecords (key 21): move the start of partitions up. Each move is made durable, so the work is the pool's.
+/* DeleteRecords (key 21): move the start of partitions up. Each move is made durable, so the work is the pool's. Then the request
+ * is parked until the log of every replica in sync begins there, so that no leader to come has the records again.
  * Source: KIP-107. */
 #include "handler/internal.h"
 #include "wire/messages.h"
 
 enum { TO_HIGH_WATERMARK = -1 };
 
+/* A partition whose start was moved here. */
+struct delete_wait {
+        struct partition_wait wait;
+        struct partition *partition; /* held */
+        struct delete_records_response_partition *rsp;
+        struct delete_records_op *op;
+};
+
 struct delete_records_op {
         struct rq *rq;
         struct delete_records_request req;
         struct delete_records_response rsp;
+        struct delete_wait *waits;
+        size_t waits_total; /* set up */
+        size_t waits_count; /* mails that will still come */
+        struct loop_timer timer;
         struct io_job job;
 };
 
-static int16_t delete_one(struct rq *rq, struct str topic, const struct delete_records_request_partition *in,
-                          int64_t *ret_low_watermark)
+static int16_t delete_one(struct delete_records_op *op, struct str topic,
+                          const struct delete_records_request_partition *in,
+                          struct delete_records_response_partition *ret)
 {
+        struct rq *rq = op->rq;
         CLEANUP(partition_unrefp) struct partition *p = NULL;
         struct partition_view view;
         int64_t offset = in->offset;
@@ -36,10 +51,13 @@ static int16_t delete_one(struct rq *rq, struct str topic, const struct delete_r
                 offset = view.high_watermark;
         if (offset < 0 || offset > view.high_watermark)
                 return KERR_OFFSET_OUT_OF_RANGE;
-        r = plog_delete_records(partition_log(p), offset, ret_low_watermark);
-        if (r == 0)
-                partition_start_moved(p);
-        return error_of_log(r);
+        r = plog_delete_records(partition_log(p), offset, &ret->low_watermark);
+        if (r)
+                return error_of_log(r);
+        partition_start_moved(p);
+        op->waits[op->waits_total++] =
+                (struct delete_wait){ .partition = TAKE_PTR(p), .rsp = ret, .op = op, .wait.offset = offset };
+        return 0;
 }
 
 static void job_run(struct io_job *job)
@@ -50,15 +68,17 @@ static void job_run(struct io_job *job)
                 for (int32_t k = 0; k < op->req.topics[i].partitions_count; k++) {
                         struct delete_records_response_partition *p = &op->rsp.topics[i].partitions[k];
 
-                        p->error_code = delete_one(op->rq, op->req.topics[i].name, &op->req.topics[i].partitions[k],
-                                                   &p->low_watermark);
+                        p->error_code = delete_one(op, op->req.topics[i].name, &op->req.topics[i].partitions[k], p);
                 }
 }
 
-static void job_done(struct io_job *job)
-{
-        struct delete_records_op *op = container_of(job, struct delete_records_op, job);
+/* ---- waiting for the followers ---- */
 
+static void op_answer(struct delete_records_op *op)
+{
+        loop_timer_stop(&op->timer);
+        for (size_t i = 0; i < op->waits_total; i++)
+                partition_unref(op->waits[i].partition);
         for (int32_t i = 0; i < op->rsp.topics_count; i++)
                 for (int32_t k = 0; k < op->rsp.topics[i].partitions_count; k++)
                         if (op->rsp.topics[i].partitions[k].error_code)
@@ -66,13 +86,75 @@ static void job_done(struct io_job *job)
         RQ_REPLY(op->rq, delete_records_response, &op->rsp);
 }
 
+/* It is deleted here, and perhaps not for good. */
+static void wait_failed(struct delete_wait *w, int16_t error)
+{
+        w->rsp->error_code = error;
+        w->rsp->low_watermark = -1;
+}
+
+static void on_wait(struct loop *l, struct mail *m)
+{
+        struct delete_wait *w = container_of(m, struct delete_wait, wait.mail);
+        struct delete_records_op *op = w->op;
+
+        (void)l;
+        if (w->wait.outcome)
+                wait_failed(w, error_of_log(w->wait.outcome));
+        if (--op->waits_count == 0)
+                op_answer(op);
+}
+
+static void on_timer(struct loop_timer *t)
+{
+        struct delete_records_op *op = container_of(t, struct delete_records_op, timer);
+
+        for (size_t i = 0; i < op->waits_total; i++) {
+                struct delete_wait *w = &op->waits[i];
+
+                if (w->wait.partition && partition_unwait(&w->wait)) {
+                        wait_failed(w, KERR_REQUEST_TIMED_OUT);
+                        op->waits_count--;
+                }
+        }
+        if (op->waits_count == 0)
+                op_answer(op);
+}
+
+static void job_done(struct io_job *job)
+{
+        struct delete_records_op *op = container_of(job, struct delete_records_op, job);
+        struct loop *loop = rq_loop(op->rq);
+        int64_t timeout_ms =
+                MIN2((int64_t)MAX2(op->req.timeout_ms, 0), op->rq->h->deps.conf->replication.ack_timeout_ms);
+        size_t total = op->waits_total;
+
+        loop_timer_init(&op->timer, loop, on_timer);
+        if (!total) {
+                op_answer(op);
+                return;
+        }
+        op->waits_count = total;
+        loop_timer_start(&op->timer, timeout_ms);
+        for (size_t i = 0; i < total; i++) {
+                struct delete_wait *w = &op->waits[i];
+
+                w->wait.mail.fn = on_wait;
+                partition_wait(w->partition, &w->wait, PARTITION_WAIT_START, w->wait.offset, loop);
+        }
+}
+
 static bool op_prepare(struct delete_records_op *op)
 {
         struct arena *a = &op->rq->arena;
+        size_t partitions_count = 0;
 
+        for (int32_t i = 0; i < op->req.topics_count; i++)
+                partitions_count += (size_t)op->req.topics[i].partitions_count;
         delete_records_response_init(&op->rsp);
+        op->waits = ARENA_NEW_ARRAY(a, struct delete_wait, partitions_count);
         op->rsp.topics = ARENA_NEW_ARRAY(a, struct delete_records_response_topic, op->req.topics_count);
-        if (!op->rsp.topics)
+        if (!op->rsp.topics || !op->waits)
                 return false;
         op->rsp.topics_count = op->req.topics_count;
         for (int32_t i = 0; i < op->req.topics_count; i++) {

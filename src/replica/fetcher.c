@@ -195,6 +195,8 @@ static bool add_position(struct fetcher *f, struct message *m, struct follow *w)
         pos->durable_end = at.durable_end;
         pos->last_epoch = at.last_epoch;
         pos->failed = at.failed;
+        if (at.start_offset != w->said_start)
+                pos->start_offset = w->said_start = at.start_offset;
         m->req.positions_count++;
         if (at.failed)
                 w->state = FOLLOW_FAILED;
@@ -276,6 +278,8 @@ static void send_fetch(struct fetcher *f, struct fetch_call *c)
                 bool add = !w->added;
 
                 w->state = FOLLOW_WAITING;
+                if (add)
+                        w->said_start = -1;
                 if (!add_position(f, &m, w))
                         continue;
                 ilist_unlink(&w->report_link); /* this says it */

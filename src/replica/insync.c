@@ -69,6 +69,7 @@ static int members_set(struct insync *p, const struct replica_state *s, bool kee
                                              .broker_epoch = -1,
                                              .end_offset = -1,
                                              .durable_end = -1,
+                                             .start_offset = -1,
                                              /* It has so long to come: nobody can have caught up with a new leader. */
                                              .caught_up_ms = now_ms,
                                              .mark_end = INT64_MAX,
@@ -173,6 +174,30 @@ bool insync_fetched(struct insync *p, int32_t id, int64_t broker_epoch, int64_t 
         return true;
 }
 
+void insync_begins(struct insync *p, int32_t id, int64_t start_offset)
+{
+        struct insync_member *m = find(p, id);
+
+        if (m)
+                m->start_offset = start_offset;
+}
+
+int64_t insync_low_start(const struct insync *p)
+{
+        int64_t start_offset = INT64_MAX;
+
+        /* Fewer than that: who left is remembered as one that has everything (ELR, KIP-966). */
+        if (!insync_has_min_isr(p))
+                return -1;
+        for (int32_t i = 0; i < p->count; i++) {
+                const struct insync_member *m = &p->members[i];
+
+                if (m->in_isr || m->asked || m->id == p->self)
+                        start_offset = MIN2(start_offset, m->start_offset);
+        }
+        return start_offset == INT64_MAX ? -1 : start_offset;
+}
+
 bool insync_failed(struct insync *p, int32_t id, int64_t broker_epoch)
 {
         struct insync_member *m = find(p, id);
@@ -225,10 +250,10 @@ static bool must_leave(const struct insync *p, const struct insync_member *m, in
 }
 
 /* Who joins must have all that may have been acknowledged, in this leader's epoch: the watermark may still be the one
- * of a leader before, which is why the epoch's start counts, too (KAFKA-7128). */
+ * of a leader before, which is why the epoch's start counts, too (KAFKA-7128). And nothing that may have been told to be deleted. */
 static bool may_join(const struct insync *p, const struct insync_member *m)
 {
-        return !m->in_isr && !m->failed && m->alive &&
+        return !m->in_isr && !m->failed && m->alive && m->start_offset >= find(p, p->self)->start_offset &&
                insync_replicated_end(p, m) >= MAX2(p->high_watermark, p->epoch_start);
 }
 

@@ -45,6 +45,7 @@ struct insync_member {
         int64_t broker_epoch; /* of its last fetch; -1: did not fetch in this leader epoch */
         int64_t end_offset;   /* of its log; -1 likewise */
         int64_t durable_end;
+        int64_t start_offset;      /* where its log begins; -1: not known */
         int64_t caught_up_ms;      /* when it last had all that the leader had then */
         int64_t mark_end, mark_ms; /* the leader's end at some time since: passing it means caught up as of then */
 };
@@ -99,6 +100,11 @@ void insync_self(struct insync *p, int64_t end_offset, int64_t durable_end, int6
  * broker epoch is older than one that it had (a message from before its restart): nothing is taken from it then. */
 bool insync_fetched(struct insync *p, int32_t id, int64_t broker_epoch, int64_t end_offset, int64_t durable_end,
                     int64_t now_ms);
+/* Where the log of replica @id begins, by the same message, or as the leader sees its own. */
+void insync_begins(struct insync *p, int32_t id, int64_t start_offset);
+/* Nobody who can be elected has a log that begins below it: neither one of the maximal ISR, nor one that left it while it was as
+ * large as it must be. -1: that is not known. */
+int64_t insync_low_start(const struct insync *p);
 /* Follower @id cannot go on: it leaves the ISR without waiting. A later fetch takes it back. */
 bool insync_failed(struct insync *p, int32_t id, int64_t broker_epoch);
 

@@ -60,10 +60,13 @@ static void lead_on(struct partition *p, const struct plog_ends *ends, struct il
         /* What a failed log has not flushed is gone (plog/flush.c). */
         insync_self(&p->insync, ends->failed ? ends->durable_end_offset : ends->end_offset, ends->durable_end_offset,
                     now_ms);
+        insync_begins(&p->insync, p->node_id, ends->start_offset);
         if (partition_has_lease(p, now_ms))
                 (void)insync_advance(&p->insync);
         waits_end_up_to(&p->acks, p->insync.high_watermark, ret_told);
         waits_end_up_to(&p->locals, held, ret_told);
+        if (!ilist_is_empty(&p->starts))
+                waits_end_up_to(&p->starts, insync_low_start(&p->insync), ret_told);
         /* The watermark stands still until there are enough again, and whoever waits would wait for that. */
         if (!insync_has_min_isr(&p->insync))
                 waits_end_all(&p->acks, PARTITION_E_NOT_ENOUGH_AFTER, ret_told);
@@ -84,6 +87,7 @@ void partition_advance(struct partition *p, struct ilist *ret_told)
                 return;
         waits_end_all(&p->acks, PLOG_E_FAILED, ret_told);
         waits_end_all(&p->locals, PLOG_E_FAILED, ret_told);
+        waits_end_all(&p->starts, PLOG_E_FAILED, ret_told);
         if (p->told_failed)
                 return;
         p->told_failed = true;
@@ -121,6 +125,7 @@ static struct partition *allocate(const struct partition_open_args *args)
         pthread_mutex_init(&p->lock, NULL);
         ilist_init(&p->acks);
         ilist_init(&p->locals);
+        ilist_init(&p->starts);
         ilist_init(&p->datas);
         ilist_init(&p->watches);
         p->topic_id = args->topic_id;
@@ -187,7 +192,7 @@ struct partition *partition_unref(struct partition *p)
                 return NULL;
         assert(p->closed);
         assert(ilist_is_empty(&p->acks) && ilist_is_empty(&p->locals) && ilist_is_empty(&p->datas));
-        assert(ilist_is_empty(&p->watches) && !p->cutting);
+        assert(ilist_is_empty(&p->starts) && ilist_is_empty(&p->watches) && !p->cutting);
         plog_unref(p->log);
         deallocate(p);
         return NULL;
@@ -203,6 +208,7 @@ void partition_close(struct partition *p)
         p->closed = true;
         waits_end_all(&p->acks, PARTITION_E_NOT_LEADER, &told);
         waits_end_all(&p->locals, PARTITION_E_NOT_LEADER, &told);
+        waits_end_all(&p->starts, PARTITION_E_NOT_LEADER, &told);
         waits_end_all(&p->datas, PARTITION_E_NOT_LEADER, &told);
         partition_tell(p, PARTITION_NEWS_ROLE);
         pthread_mutex_unlock(&p->lock);
@@ -362,6 +368,8 @@ int partition_append_in(struct partition *p, int32_t leader_epoch, struct plog_a
                 args->leader_epoch = p->leader_epoch;
                 args->keep_base_offset = -1;
                 r = plog_append(p->log, args, ret);
+                if (r == -ENOSPC || p->no_room_ms)
+                        partition_note_room(p, r);
                 /* A flush tells of the rest. Followers do not wait for ours. */
                 if ((r == PLOG_OK && (!p->conf.flush_before_ack || p->insync.count > 1)) || r == PLOG_E_FAILED)
                         partition_advance(p, &told);

@@ -55,7 +55,8 @@ struct partition_events {
         void (*role)(void *arg, struct partition *p);
         /* There is a question to the controller: partition_take_ask(). Called with the partition's lock held: posts mail. */
         void (*ask)(void *arg, struct partition *p);
-        /* The log has failed. Likewise, and once. */
+        /* The log has failed: likewise, and once. Or this node should not go on leading: its disk has had no room for records, or
+         * has made nothing durable, for too long, and others could; now and then for as long as that lasts. */
         void (*failed)(void *arg, struct partition *p);
         void *arg;
 };
@@ -165,6 +166,7 @@ struct partition_wait {
 
 enum partition_wait_kind {
         PARTITION_WAIT_ACK,   /* acks=all: until high watermark >= offset */
+        PARTITION_WAIT_START, /* until no log of a replica that may be elected begins below offset */
         PARTITION_WAIT_LOCAL, /* acks=1: until this node holds everything below offset as the topic promises it */
         /* until high watermark > offset, or start offset > offset: something new to read. Of a follower, too */
         PARTITION_WAIT_DATA,

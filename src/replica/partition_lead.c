@@ -1,8 +1,11 @@
 /* The leader's side of replication: what followers say of themselves, questions about the ISR, who else may be read. */
+#include <errno.h>
 #include <string.h>
 
 #include "replica/partition_priv.h"
 #include "sys/clock.h"
+
+enum { NO_ROOM_MS_MAX = 3000 }; /* a leader's disk may be full for so long while others are in sync */
 
 /* ---- news ---- */
 
@@ -60,12 +63,53 @@ void partition_ask_answered(struct partition *p, const struct insync_ask *ask, e
         waits_post(&told);
 }
 
+/* ---- when this node cannot go on, and others could ---- */
+
+/* With the lock. It goes on leading until the metadata names another one, which may be never: then it is the best there is. */
+static void give_up(struct partition *p)
+{
+        if (p->insync.isr_count > 1 && p->events.failed)
+                p->events.failed(p->events.arg, p);
+}
+
+void partition_note_room(struct partition *p, int append_outcome)
+{
+        int64_t now_ms = clock_mono_ms();
+
+        if (append_outcome != -ENOSPC) {
+                p->no_room_ms = 0;
+        } else if (!p->no_room_ms) {
+                p->no_room_ms = now_ms;
+        } else if (now_ms - p->no_room_ms >= MIN2(p->lag_max_ms, (int64_t)NO_ROOM_MS_MAX)) {
+                p->no_room_ms = now_ms;
+                give_up(p);
+        }
+}
+
+/* With the lock. A disk that hangs: followers that make nothing durable leave the ISR after the same time. */
+static void note_stall(struct partition *p, int64_t now_ms)
+{
+        struct plog_ends ends;
+
+        plog_ends(p->log, &ends);
+        if (!p->conf.flush_before_ack || ends.failed || ends.durable_end_offset == ends.end_offset) {
+                p->stall_ms = 0;
+        } else if (!p->stall_ms || ends.durable_end_offset != p->stall_end) {
+                p->stall_ms = now_ms;
+                p->stall_end = ends.durable_end_offset;
+        } else if (now_ms - p->stall_ms >= p->lag_max_ms) {
+                p->stall_ms = now_ms;
+                give_up(p);
+        }
+}
+
 void partition_tick(struct partition *p)
 {
         struct ilist told = ILIST_INIT(told);
 
         pthread_mutex_lock(&p->lock);
         if (!p->closed && p->role == PARTITION_LEADER && p->insync.count > 1) {
+                note_stall(p, clock_mono_ms());
                 partition_advance(p, &told);
                 partition_ask(p, clock_mono_ms());
         }
@@ -126,8 +170,9 @@ int partition_replica_fetch(struct partition *p, const struct partition_fetch *f
                     (f->fetch_offset < ret->start_offset || f->fetch_offset > ret->end_offset))
                         r = PLOG_E_OUT_OF_RANGE;
                 if (!r && ret->diverging_epoch < 0) {
-                        (void)insync_fetched(&p->insync, f->node, f->broker_epoch, f->fetch_offset, f->durable_end,
-                                             now_ms);
+                        if (insync_fetched(&p->insync, f->node, f->broker_epoch, f->fetch_offset, f->durable_end,
+                                           now_ms))
+                                insync_begins(&p->insync, f->node, f->start_offset);
                         partition_advance(p, &told);
                         partition_ask(p, now_ms);
                 }

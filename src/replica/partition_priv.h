@@ -25,13 +25,16 @@ struct partition {
         bool in_isr;          /* this node is, says the metadata */
         bool closed;
         bool told_failed;
-        bool cutting;               /* a job on the pool cuts the log: no other role until it is done */
-        struct replica_state *next; /* the state that waits for it; NULL: none */
-        bool ask_waits;             /* partition_take_ask() */
-        struct insync_ask ask;      /* while it waits */
+        int64_t no_room_ms;          /* since when appends find no room on the disk; 0: they do */
+        int64_t stall_ms, stall_end; /* since when nothing became durable behind that end; 0: nothing waits for that */
+        bool cutting;                /* a job on the pool cuts the log: no other role until it is done */
+        struct replica_state *next;  /* the state that waits for it; NULL: none */
+        bool ask_waits;              /* partition_take_ask() */
+        struct insync_ask ask;       /* while it waits */
         int64_t told_end, told_durable, told_start, told_watermark; /* to those who watch */
         struct ilist acks;                                          /* PARTITION_WAIT_ACK by offset, smallest first */
         struct ilist locals;                                        /* PARTITION_WAIT_LOCAL likewise */
+        struct ilist starts;                                        /* PARTITION_WAIT_START likewise */
         struct ilist datas;   /* PARTITION_WAIT_DATA and _STABLE, no order: nearly all wait at the end */
         struct ilist watches; /* struct partition_watch */
 };
@@ -67,6 +70,9 @@ bool partition_apply_next(struct partition *p, struct ilist *ret_told);
 void partition_tell_role(struct partition *p);
 
 /* ---- partition_lead.c ---- */
+
+/* With the lock, as a leader: what an append came to. */
+void partition_note_room(struct partition *p, int append_outcome);
 
 /* With the lock: ask the controller for a change of the ISR when there is one. */
 void partition_ask(struct partition *p, int64_t now_ms);

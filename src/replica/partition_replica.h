@@ -38,7 +38,8 @@ struct partition_fetch {
         int32_t leader_epoch; /* that it follows */
         int64_t fetch_offset; /* its log's end */
         int64_t durable_end;
-        int32_t last_epoch; /* of its last batch; -1: it has none */
+        int32_t last_epoch;   /* of its last batch; -1: it has none */
+        int64_t start_offset; /* -1: not known */
 };
 
 struct partition_fetch_answer {

@@ -58,6 +58,8 @@ static int apply(struct partition *p, const struct replica_state *s, struct ilis
                 p->ask_waits = false;
         }
         *ret_news = p->role != role || p->leader != s->leader || p->leader_epoch != s->leader_epoch;
+        if (*ret_news)
+                p->no_room_ms = p->stall_ms = 0;
         p->role = role;
         p->leader = s->leader;
         p->leader_epoch = s->leader_epoch;
@@ -66,6 +68,7 @@ static int apply(struct partition *p, const struct replica_state *s, struct ilis
         if (role != PARTITION_LEADER) {
                 waits_end_all(&p->acks, PARTITION_E_NOT_LEADER, ret_told);
                 waits_end_all(&p->locals, PARTITION_E_NOT_LEADER, ret_told);
+                waits_end_all(&p->starts, PARTITION_E_NOT_LEADER, ret_told);
         }
         if (*ret_news) {
                 waits_end_all(&p->datas, PARTITION_E_NOT_LEADER, ret_told);

@@ -69,6 +69,19 @@ void waits_end_datas(struct partition *p, int64_t stable_offset, int64_t start_o
         }
 }
 
+/* The list of those who wait for an offset to be passed. */
+static struct ilist *waits_of(struct partition *p, enum partition_wait_kind kind)
+{
+        switch (kind) {
+        case PARTITION_WAIT_ACK:
+                return &p->acks;
+        case PARTITION_WAIT_LOCAL:
+                return &p->locals;
+        default:
+                return &p->starts;
+        }
+}
+
 static void acks_insert(struct ilist *waits, struct partition_wait *w)
 {
         struct ilist *at = waits;
@@ -105,7 +118,7 @@ void partition_wait(struct partition *p, struct partition_wait *w, enum partitio
         if (kind == PARTITION_WAIT_DATA || kind == PARTITION_WAIT_STABLE)
                 ilist_push_back(&p->datas, &w->link);
         else
-                acks_insert(kind == PARTITION_WAIT_ACK ? &p->acks : &p->locals, w);
+                acks_insert(waits_of(p, kind), w);
         if (!role_allows(p, kind))
                 wait_end(w, PARTITION_E_NOT_LEADER, &told);
         else

@@ -36,8 +36,9 @@ struct follow {
         struct partition *partition; /* held */
         int32_t leader_epoch;
         int32_t slot;
-        bool added; /* the leader's session knows the slot */
-        bool gone;  /* freed when its job is done */
+        bool added;         /* the leader's session knows the slot */
+        int64_t said_start; /* where our log begins, as the leader was told; -1: it was not */
+        bool gone;          /* freed when its job is done */
         enum follow_state state;
         int32_t tries;            /* in a row, that came to nothing */
         int64_t later_ms;         /* LATER: until then */

@@ -126,14 +126,15 @@ static int wanted_new(struct session *s, const struct replica_fetch_request_add 
         w = calloc(1, sizeof *w);
         if (!w)
                 return -ENOMEM;
-        *w = (struct wanted){
-                .session = s,
-                .slot = add->slot,
-                .watch.fn = on_news,
-                .at = { .node = s->node, .broker_epoch = broker_epoch, .leader_epoch = add->leader_epoch },
-                .told_watermark = -1,
-                .told_start = -1
-        };
+        *w = (struct wanted){ .session = s,
+                              .slot = add->slot,
+                              .watch.fn = on_news,
+                              .at = { .node = s->node,
+                                      .broker_epoch = broker_epoch,
+                                      .leader_epoch = add->leader_epoch,
+                                      .start_offset = -1 },
+                              .told_watermark = -1,
+                              .told_start = -1 };
         ilist_init(&w->watch.link);
         ilist_init(&w->news_link);
         ilist_init(&w->ready_link);
@@ -388,6 +389,8 @@ static void take_positions(struct session *s, const struct replica_fetch_request
                 w->at.broker_epoch = req->broker_epoch;
                 w->at.durable_end = pos->durable_end;
                 w->at.last_epoch = pos->last_epoch;
+                if (pos->start_offset >= 0)
+                        w->at.start_offset = pos->start_offset;
                 if (!req->report || !w->hungry)
                         w->at.fetch_offset = pos->fetch_offset;
                 if (pos->failed) {

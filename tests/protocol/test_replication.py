@@ -135,9 +135,7 @@ class Replication(ClusterCase):
         answer = self.client(1).call("DeleteRecords", 2, **ask)["topics"][0]["partitions"][0]
         self.assertError(answer["error_code"], ERR.NONE)
         for node in (2, 3):
-            self.wait_until(lambda node=node: self.read_at(node, topic, offset=8)["log_start_offset"] == 6,
-                            f"node {node}: its log does not begin at 6")
-
+            self.assertEqual(self.read_at(node, topic, offset=8)["log_start_offset"], 6, f"node {node}")
 
     def test_moved_to_another_node(self):
         """KIP-455: a replica that is moved is copied to the new node, and its folder goes from the old one."""

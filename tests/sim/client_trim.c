@@ -3,6 +3,17 @@
 
 #include "client.h"
 
+/* What was told to be deleted is gone, whoever leads. */
+static void look(struct client *c, struct history_part *p, int node)
+{
+        struct client_reader reader = { .client = c, .part = p, .preferred = -1 };
+        int64_t start = client_list_offset(&reader, node, -2);
+
+        if (start >= 0 && start < p->trim_acked)
+                world_fail("%s: %s-%d was told to begin at %lld, and begins at %lld", c->name, p->topic->name, p->index,
+                           (long long)p->trim_acked, (long long)start);
+}
+
 static void trim(struct client *c, struct history_part *p)
 {
         struct delete_records_request_partition partition;
@@ -14,7 +25,9 @@ static void trim(struct client *c, struct history_part *p)
         CLEANUP(arena_finip) struct arena mem;
 
         arena_init(&mem, 0);
-        if (node < 0 || p->ends[node].high <= p->trim_acked)
+        if (node >= 0)
+                look(c, p, node);
+        if (node < 0 || p->ends[node].high <= p->trim_acked) /* or it has ended meanwhile */
                 return;
         delete_records_request_init(&rq);
         delete_records_request_topic_init(&topic);

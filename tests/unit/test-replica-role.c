@@ -3,7 +3,9 @@
  * a disk that is held up in the midst of a truncation. */
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 
 #include "replica-scene.h"
 #include "replica/partition_replica.h"
@@ -296,6 +298,76 @@ static void test_no_role_while_cut(void)
         scene_fini(&s);
 }
 
+static void count_failed(void *arg, struct partition *p)
+{
+        (void)p;
+        ++*(int *)arg;
+}
+
+/* A leader whose disk hangs, or is full, has it told that others should lead: while there are others, and not at once. */
+static void test_gives_up(void)
+{
+        struct partition_conf conf = conf_durable();
+        struct rlimit before, full = { 0 };
+        struct partition_fetch_answer a;
+        struct plog_append_result res;
+        struct scene s;
+        int told = 0;
+
+        scene_init(&s);
+        partition_close(s.p);
+        partition_unref(s.p);
+        CU_ASSERT_EQUAL_FATAL(
+                partition_new(&(struct partition_open_args){ .topic_name = "t",
+                                                             .topic_id = topic_id,
+                                                             .leader_epoch = -1,
+                                                             .log = plog_ref(s.log),
+                                                             .conf = conf,
+                                                             .lag_max_ms = 30,
+                                                             .events = { .failed = count_failed, .arg = &told } },
+                              &s.p),
+                0);
+        say(s.p, 0, 6, 1, 3, 3);
+        CU_ASSERT_EQUAL(append_two(s.p), 2);
+        atomic_store(&sync_waits, true);
+        CU_ASSERT_EQUAL(append_two(s.p), 4);
+        partition_tick(s.p);
+        partition_tick(s.p);
+        CU_ASSERT_EQUAL(told, 0);
+        usleep(35000);
+        partition_tick(s.p);
+        CU_ASSERT_EQUAL(told, 1);
+        partition_tick(s.p); /* again only when it has lasted as long again */
+        CU_ASSERT_EQUAL(told, 1);
+        say(s.p, 0, 6, 2, 3, 1); /* nobody else is in sync */
+        usleep(35000);
+        partition_tick(s.p);
+        CU_ASSERT_EQUAL(told, 1);
+        atomic_store(&sync_waits, false);
+        while (view_of(s.p).high_watermark < 4)
+                usleep(1000);
+        usleep(35000);
+        partition_tick(s.p);
+        CU_ASSERT_EQUAL(told, 1);
+
+        signal(SIGXFSZ, SIG_IGN);
+        getrlimit(RLIMIT_FSIZE, &before);
+        full = (struct rlimit){ 1, before.rlim_max };
+        setrlimit(RLIMIT_FSIZE, &full);
+        CU_ASSERT_EQUAL(append_need(s.p, false, &res), -ENOSPC);
+        usleep(35000);
+        CU_ASSERT_EQUAL(append_need(s.p, false, &res), -ENOSPC);
+        CU_ASSERT_EQUAL(told, 1);
+        say(s.p, 0, 6, 3, 3, 3);
+        CU_ASSERT_EQUAL(fetch(&s, 1, 6, 4, 6, &a), 0);
+        usleep(35000);
+        CU_ASSERT_EQUAL(append_need(s.p, false, &res), -ENOSPC);
+        CU_ASSERT_EQUAL(told, 2);
+        setrlimit(RLIMIT_FSIZE, &before);
+        CU_ASSERT_EQUAL(append_two(s.p), 6);
+        scene_fini(&s);
+}
+
 struct watcher {
         struct partition_watch watch;
         unsigned data, watermark, durable, role;
@@ -347,6 +419,7 @@ static const struct unit_case cases[] = {
         { "only prefixes count", test_only_prefixes_count },
         { "truncation by epoch", test_truncation_by_epoch },
         { "no role while the log is cut", test_no_role_while_cut },
+        { "it gives up when its disk does not serve", test_gives_up },
         { "news", test_news },
 };
 UNIT_MAIN("replica/role", cases)
