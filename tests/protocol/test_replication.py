@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Partitions with several replicas, as clients see them: who is asked, who answers, and what survives a node."""
 
+import signal
 import time
 import unittest
 
@@ -136,6 +137,25 @@ class Replication(ClusterCase):
         self.assertError(answer["error_code"], ERR.NONE)
         for node in (2, 3):
             self.assertEqual(self.read_at(node, topic, offset=8)["log_start_offset"], 6, f"node {node}")
+
+    def test_delete_records_waits_for_followers(self):
+        """KIP-107: while one in sync does not do it, the answer is REQUEST_TIMED_OUT; asked again, it is done."""
+        topic = self.replicated((1, 2, 3))
+        for i in range(4):
+            self.produce(self.client(), topic, [b"value"])
+        self.wait_isr(topic, {1, 2, 3})
+        ask = {"timeout_ms": 300, "topics": [{"name": topic, "partitions": [{"partition_index": 0, "offset": 2}]}]}
+        client = self.client(1)
+        self.nodes[2].process.send_signal(signal.SIGSTOP)
+        try:
+            answer = client.call("DeleteRecords", 2, **ask)["topics"][0]["partitions"][0]
+        finally:
+            self.nodes[2].process.send_signal(signal.SIGCONT)
+        self.assertError(answer["error_code"], ERR.REQUEST_TIMED_OUT)
+        self.assertEqual(answer["low_watermark"], -1)
+        ask["timeout_ms"] = 20000
+        answer = client.call("DeleteRecords", 2, **ask)["topics"][0]["partitions"][0]
+        self.assertEqual((answer["error_code"], answer["low_watermark"]), (ERR.NONE, 2))
 
     def test_moved_to_another_node(self):
         """KIP-455: a replica that is moved is copied to the new node, and its folder goes from the old one."""
