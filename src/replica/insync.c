@@ -174,6 +174,12 @@ bool insync_fetched(struct insync *p, int32_t id, int64_t broker_epoch, int64_t 
         return true;
 }
 
+/* Is it one of the maximal ISR? The leader is whatever the ISR says: it is never without itself while it leads. */
+static bool counts(const struct insync *p, const struct insync_member *m)
+{
+        return m->in_isr || m->asked || m->id == p->self;
+}
+
 void insync_begins(struct insync *p, int32_t id, int64_t start_offset)
 {
         struct insync_member *m = find(p, id);
@@ -192,7 +198,7 @@ int64_t insync_low_start(const struct insync *p)
         for (int32_t i = 0; i < p->count; i++) {
                 const struct insync_member *m = &p->members[i];
 
-                if (m->in_isr || m->asked || m->id == p->self)
+                if (counts(p, m))
                         start_offset = MIN2(start_offset, m->start_offset);
         }
         return start_offset == INT64_MAX ? -1 : start_offset;
@@ -229,8 +235,7 @@ bool insync_advance(struct insync *p)
         for (int32_t i = 0; i < p->count; i++) {
                 const struct insync_member *m = &p->members[i];
 
-                /* The leader counts whatever the ISR says: it is never without itself while it leads. */
-                if (m->in_isr || m->asked || m->id == p->self)
+                if (counts(p, m))
                         end = MIN2(end, insync_replicated_end(p, m));
         }
         if (end == INT64_MAX || end <= p->high_watermark)
