@@ -58,7 +58,7 @@ CLIENTS ?= all
 test-fault: all ## clusters under faults, as root; SCENARIO="leader-killed ..." (all), SECONDS of faults in each, SEED, CLIENTS=
 	@tools/install-deps tools/packages-fault.txt
 	@CHRONIKD=$(abspath $(BUILD)/chronikd) /usr/bin/python3 tests/fault/fault.py $(SCENARIO) --clients "$(CLIENTS)" \
-		$(if $(filter-out environment,$(origin SECONDS)),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(ARGS) \
+		$(if $(filter command,$(origin SECONDS)),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(ARGS) \
 		|| { s=$$?; [ $$s = 77 ] || exit $$s; }
 
 test-fault-all: all ## test-fault with TLS between the nodes, and with 3 controllers and 5 ingest nodes; two hours

@@ -75,7 +75,7 @@ int controller_remove(struct ctl *c, const char *id)
         if (!ask(c, "DELETE", path, NULL, NULL, &answer, &status))
                 return status;
         printf("node %lld is no controller any more; take it out of cluster.controllers of the nodes' configuration "
-               "too, and start it without the role controller\n",
+               "too, and start it without the role controller: until then it serves no clients\n",
                node);
         json_decref(answer);
         return CTL_OK;

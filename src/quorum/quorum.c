@@ -258,6 +258,8 @@ static void retry_fired(struct loop_timer *t)
                 quorum_form(q);
         if (q->state == QUORUM_RUNNING && q->is_group && quorum_is_blank(q))
                 quorum_wait_to_be_added(q);
+        else if (quorum_takes_part(q) && q->is_group)
+                quorum_look_for_removal(q);
         if (quorum_takes_part(q)) {
                 q->members_due = q->senders_due = true;
                 quorum_settle(q);

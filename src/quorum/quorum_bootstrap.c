@@ -8,6 +8,8 @@
 #include "quorum/quorum_internal.h"
 #include "sys/diag.h"
 
+enum { LEADERLESS_LOOKS = 6 }; /* 3 s: longer than elections take */
+
 bool quorum_is_blank(const struct quorum *q)
 {
         return !q->vote.term && !q->last_index && !q->stored_index && ilist_is_empty(&q->voters);
@@ -222,7 +224,7 @@ void quorum_add_expected(struct quorum *q)
 
 /* ---- waiting to be added ---- */
 
-/* Who waits is called by those that add it. Its own calls are for what they would refuse it for, such as an id that another node
+/* Ask each of the list, unless that is under way. Who waits is called by those that add it. Its own calls are for what they would refuse it for, such as an id that another node
  * has: nobody would ever tell it. */
 void quorum_wait_to_be_added(struct quorum *q)
 {
@@ -244,6 +246,34 @@ static void waiting_answered(struct quorum *q, struct quorum_peer *p, int outcom
                 quorum_peer_trouble(q, p->node, NULL);
 }
 
+/* ---- removed, perhaps ---- */
+
+#define IS_REMOVED \
+        "this node is none of the controllers any more: start it without the role controller (server.roles), or add " \
+        "it again. " \
+        "Until then it serves no clients"
+
+void quorum_look_for_removal(struct quorum *q)
+{
+        q->leaderless = q->leader == META_NO_NODE ? q->leaderless + 1 : 0;
+        if (!q->leaderless && !strcmp(q->trouble, IS_REMOVED)) {
+                diag(DIAG_NOTICE, "metadata: this node is one of the controllers again");
+                q->trouble[0] = 0;
+        }
+        if (q->leaderless >= LEADERLESS_LOOKS)
+                quorum_wait_to_be_added(q);
+}
+
+/* A member that was removed is not told by those that are left: they do not speak with it. */
+static void removal_answered(struct quorum *q, const struct quorum_hello_response *a)
+{
+        if (q->leaderless < LEADERLESS_LOOKS || a->member || a->leader == META_NO_NODE ||
+            !strcmp(q->trouble, IS_REMOVED))
+                return;
+        snprintf(q->trouble, sizeof q->trouble, "%s", IS_REMOVED);
+        diag(DIAG_ERROR, "metadata: %s", IS_REMOVED);
+}
+
 /* ---- what they said ---- */
 
 static void hello_done(struct quorum_call *c)
@@ -255,15 +285,17 @@ static void hello_done(struct quorum_call *c)
 
         p->saying_hello = false;
         arena_init(&mem, 4096);
-        if (q->state == QUORUM_RUNNING && quorum_is_blank(q))
+        if (q->state == QUORUM_RUNNING && (quorum_is_blank(q) || (q->leaderless && c->call.outcome != PEER_OK)))
                 waiting_answered(q, p, c->call.outcome);
         else if (c->call.outcome != PEER_OK)
                 say_unreachable(q, p, c->call.outcome);
         else if (!PEER_DECODE(quorum_hello_response, &a, c->call.body, c->call.version, &mem)) {
                 if (q->state == QUORUM_FORMING)
                         form_answered(q, p, &a);
-                else if (quorum_takes_part(q))
+                else if (quorum_takes_part(q) && q->active)
                         expected_answered(q, p, &a);
+                else if (quorum_takes_part(q))
+                        removal_answered(q, &a);
         }
         arena_fini(&mem);
         quorum_call_free(c);
@@ -273,6 +305,14 @@ static void hello_done(struct quorum_call *c)
 }
 
 /* ---- answering ---- */
+
+static bool is_member(const struct quorum *q, struct raft_id id)
+{
+        const struct voters *v = quorum_voters(q);
+        const struct voters_member *m = v ? voters_find(v, id.node) : NULL;
+
+        return m && raft_id_equal(m->raft.id, id);
+}
 
 void quorum_hello_asked(struct quorum *q, struct peer_request *rq, const struct quorum_hello_request *m)
 {
@@ -285,6 +325,7 @@ void quorum_hello_asked(struct quorum *q, struct peer_request *rq, const struct 
         a.blank = blank && !q->forming;
         a.waiting = blank && q->state == QUORUM_RUNNING;
         a.leader = q->core ? q->leader : META_NO_NODE;
+        a.member = is_member(q, (struct raft_id){ rq->peer->node, m->directory });
         a.cluster_id = str_is_null(q->image->cluster_id) ? STR_LIT("") : q->image->cluster_id;
         if (blank && !str_equal_c(m->controllers, q->controllers_text))
                 quorum_peer_trouble(q, rq->peer->node,

@@ -212,7 +212,8 @@ struct quorum {
         char *controllers_text; /* the bootstrap list, as it is compared */
         bool restate_due;
         struct loop_timer retry_timer;
-        bool forming; /* all agree; the file is being written */
+        bool forming;        /* all agree; the file is being written */
+        unsigned leaderless; /* looks of the retry timer in a row that found no leader known */
         char trouble[256];
         struct ilist calls; /* on their way. What is left of them when the hub has stopped goes with quorum_close() */
         unsigned jobs;      /* on the pool, beside those that have a flag */
@@ -334,6 +335,8 @@ bool quorum_is_only_voter(const struct quorum *q);
 void quorum_form(struct quorum *q);
 /* Blank, and not the one that forms it: learn why nobody adds this node. */
 void quorum_wait_to_be_added(struct quorum *q);
+/* Nobody leads, or nobody says so to this node: learn whether it was removed. */
+void quorum_look_for_removal(struct quorum *q);
 /* A leader: see to the nodes of the bootstrap list that are not yet added. */
 void quorum_add_expected(struct quorum *q);
 void quorum_hello_asked(struct quorum *q, struct peer_request *rq, const struct quorum_hello_request *m);

@@ -19,7 +19,7 @@ from pathlib import Path
 from report import machine_line, median, table
 from servers import Chronikd, Load
 
-sys.path.append(str(Path(__file__).resolve().parent.parent / "protocol"))
+sys.path.insert(1, str(Path(__file__).resolve().parent.parent / "protocol"))
 from kafka import Client  # noqa: E402
 
 MEMORY_MB, OLD_MB, RATE_MB = 512, 3072, 20

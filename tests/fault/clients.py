@@ -8,7 +8,7 @@ import time
 from collections import deque
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).resolve().parent.parent / "protocol"))
+sys.path.insert(1, str(Path(__file__).resolve().parent.parent / "protocol"))
 
 import records  # noqa: E402
 from book import Broken  # noqa: E402

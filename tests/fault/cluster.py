@@ -15,7 +15,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).resolve().parent.parent / "protocol"))
+sys.path.insert(1, str(Path(__file__).resolve().parent.parent / "protocol"))
 
 import hosts  # noqa: E402
 from hosts import ADMIN, KAFKA, PEER, ROOT  # noqa: E402

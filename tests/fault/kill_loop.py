@@ -8,7 +8,7 @@ import threading
 import time
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).resolve().parent.parent / "protocol"))
+sys.path.insert(1, str(Path(__file__).resolve().parent.parent / "protocol"))
 
 import records  # noqa: E402
 from book import Book, Broken  # noqa: E402

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).resolve().parent.parent / "protocol"))
+sys.path.insert(1, str(Path(__file__).resolve().parent.parent / "protocol"))
 
 from kafka import ERR, Client, ClientError  # noqa: E402
 

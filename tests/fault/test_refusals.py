@@ -8,11 +8,12 @@ about it, in the output of one of the nodes that are named, and sees that the re
 import os
 import re
 import shutil
+import subprocess
 import time
 import unittest
 
 from cluster import Cluster, ClusterError, Node
-from hosts import ROOT
+from hosts import ADMIN, PEER, ROOT
 from route import Again, judge
 
 import records
@@ -189,6 +190,24 @@ class Folders(Refusals):
         self.not_taken()
         for node in self.cluster.nodes.values():
             node.end()
+
+
+class Removal(Refusals):
+    def ctl(self, *args):
+        subprocess.run([self.cluster.program.with_name("chronik-ctl"), "--server", self.cluster.hosts.address(1, ADMIN), *args],
+                       check=True, stdout=subprocess.DEVNULL)
+
+    def test_removed_controller(self):
+        """A node that is removed as a controller, and goes on with that role, is told; added again, it is as before."""
+        node, marks = self.cluster.nodes[3], self.marks()
+        self.ctl("controller", "remove", "3")
+        self.said(r"none of the controllers any more: start it without the role controller", node, marks=marks)
+        self.take(b"without it")
+        self.ctl("controller", "add", f"3@{self.cluster.hosts.address(3, PEER)}")
+        self.said(r"one of the controllers again", node, marks=marks)
+        self.cluster.wait_healthy()
+        self.take(b"with it")
+        self.kept()
 
 
 class Upgrade(Refusals):

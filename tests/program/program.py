@@ -12,7 +12,7 @@ import time
 import unittest
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).resolve().parent.parent / "protocol"))
+sys.path.insert(1, str(Path(__file__).resolve().parent.parent / "protocol"))
 
 from node import ROOT, Node, NodeError  # noqa: E402, F401
 

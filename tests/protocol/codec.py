@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-sys.path.append(str(ROOT / "src/wire/gen"))
+sys.path.insert(1, str(ROOT / "src/wire/gen"))
 
 import schema  # noqa: E402
 
