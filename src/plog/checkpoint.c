@@ -78,7 +78,9 @@ int checkpoint_write(struct plog *pl, struct checkpoint *c, bool sync)
         pl->checkpoint_dirty = !sync;
         pl->checkpoint_sequence++;
         pl->checkpoint_end = c->end_offset;
+        pthread_mutex_lock(&pl->lock);
         pl->checkpoint_start = c->start_offset;
+        pthread_mutex_unlock(&pl->lock);
         pl->checkpoint_ms = clock_mono_ms();
         return 0;
 }

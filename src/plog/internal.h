@@ -128,9 +128,9 @@ struct plog {
 
         /* plog.work */
         uint64_t checkpoint_sequence;
-        bool checkpoint_dirty;  /* the last one was written and not synced */
-        int64_t checkpoint_end; /* durable end that it says */
-        int64_t checkpoint_start;
+        bool checkpoint_dirty;       /* the last one was written and not synced */
+        int64_t checkpoint_end;      /* durable end that it says */
+        int64_t checkpoint_start;    /* start on stable storage; changed with the lock, too */
         int64_t checkpoint_ms;       /* monotonic */
         int64_t checkpoint_snapshot; /* offset of the snapshot it names; -1 */
         int64_t previous_snapshot;   /* that of the one before, while it is not synced; -1 */

@@ -305,6 +305,7 @@ void plog_ends(struct plog *pl, struct plog_ends *ret)
 {
         pthread_mutex_lock(&pl->lock);
         *ret = (struct plog_ends){ .start_offset = pl->start,
+                                   .durable_start_offset = MIN2(pl->start, pl->checkpoint_start),
                                    .durable_end_offset = pl->durable_end,
                                    .end_offset = pl->end,
                                    .size_bytes = pl->size_bytes,

@@ -174,6 +174,7 @@ int plog_slice_copy(const struct plog_slice *s, void *buf);
 
 struct plog_ends {
         int64_t start_offset;
+        int64_t durable_start_offset; /* a loss of power does not take the start back below this */
         int64_t durable_end_offset;
         int64_t end_offset;
         int64_t size_bytes;
@@ -233,6 +234,11 @@ struct plog_damaged_range {
 };
 /* The first @max of them, rising. Return: how many there are. */
 size_t plog_damaged(struct plog *pl, size_t max, struct plog_damaged_range *ret);
+/* Write @batches, as another replica has them, over the bytes of a range that plog_damaged() told: on stable storage, and served
+ * again, when it returns 0. Blocks. Return: 0; -EINVAL, and nothing was done: they are not the range's offsets, not right, or not as
+ * long as the range's bytes (a log that is cleaned differs from replica to replica), or the bytes are missing; PLOG_E_NOT_FOUND:
+ * the range is not as it was; other negative errno: it stays damaged. */
+int plog_mend(struct plog *pl, const struct plog_damaged_range *range, struct span batches);
 /* When a check last went through the whole log (scrub.h), ms since 1970; 0: never. */
 int64_t plog_checked_ms(struct plog *pl);
 

@@ -661,7 +661,8 @@ int plog_recover(struct plog *pl)
                 return r;
         pl->checkpoint_ms = clock_mono_ms();
         pl->checkpoint_end = rc.have_checkpoint ? rc.c.end_offset : 0;
-        pl->checkpoint_start = rc.have_checkpoint ? rc.c.start_offset : 0;
+        /* A process that ended may have written it and not synced it. */
+        pl->checkpoint_start = rc.have_checkpoint && !rc.unclean ? rc.c.start_offset : 0;
         pl->meta_written = rc.have_checkpoint; /* it was made after the first sync of all names */
         /* With a checkpoint the folder was synced before. */
         pl->dir_dirty = rc.changed || (rc.unclean && !rc.have_checkpoint && pl->segments_count);

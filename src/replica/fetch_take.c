@@ -250,7 +250,7 @@ void follow_take(struct follow *w, const struct replica_fetch_response_partition
         (void)partition_follow_watermark(w->partition, w->leader_epoch, said->high_watermark);
         if (records)
                 w->tries = 0;
-        if (!partition_position(w->partition, &pos) && said->start_offset > pos.start_offset &&
+        if (!partition_position(w->partition, &pos) && said->start_offset > pos.durable_start &&
             said->start_offset <= pos.end_offset)
                 cut(w, CUT_START, 0, said->start_offset);
         else if (records)

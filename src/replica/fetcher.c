@@ -69,6 +69,13 @@ void follow_changed(struct follow *w)
         ilist_push_back(&w->fetcher->changed, &w->link);
 }
 
+void follow_report(struct follow *w)
+{
+        ilist_unlink(&w->report_link);
+        ilist_push_back(&w->fetcher->reports, &w->report_link);
+        fetcher_run(w->fetcher);
+}
+
 static void wait_until(struct follow *w, int64_t at_ms)
 {
         w->state = FOLLOW_LATER;
@@ -195,8 +202,9 @@ static bool add_position(struct fetcher *f, struct message *m, struct follow *w)
         pos->durable_end = at.durable_end;
         pos->last_epoch = at.last_epoch;
         pos->failed = at.failed;
-        if (at.start_offset != w->said_start)
-                pos->start_offset = w->said_start = at.start_offset;
+        pos->damaged = w->said_damaged = at.damaged;
+        if (at.durable_start != w->said_start)
+                pos->start_offset = w->said_start = at.durable_start;
         m->req.positions_count++;
         if (at.failed)
                 w->state = FOLLOW_FAILED;

@@ -188,6 +188,25 @@ void insync_begins(struct insync *p, int32_t id, int64_t start_offset)
                 m->start_offset = start_offset;
 }
 
+void insync_damaged(struct insync *p, int32_t id, bool damaged)
+{
+        struct insync_member *m = find(p, id);
+
+        if (m)
+                m->damaged = damaged;
+}
+
+bool insync_has_sound(const struct insync *p)
+{
+        for (int32_t i = 0; i < p->count; i++) {
+                const struct insync_member *m = &p->members[i];
+
+                if (m->in_isr && m->id != p->self && !m->damaged && !m->failed)
+                        return true;
+        }
+        return false;
+}
+
 int64_t insync_low_start(const struct insync *p)
 {
         int64_t start_offset = INT64_MAX;
@@ -246,19 +265,31 @@ bool insync_advance(struct insync *p)
 
 /* ---- the ISR ---- */
 
+/* Damaged ones leave as long as there are enough without them. */
+static bool is_spared(const struct insync *p, const struct insync_member *m)
+{
+        int32_t spare = p->isr_count - insync_min_isr(p);
+
+        for (int32_t i = 0; i < p->count && &p->members[i] != m; i++)
+                spare -= p->members[i].in_isr && p->members[i].damaged && p->members[i].id != p->self;
+        return spare > 0;
+}
+
 static bool must_leave(const struct insync *p, const struct insync_member *m, int64_t leader_end, int64_t now_ms,
                        int64_t lag_max_ms)
 {
         if (!m->in_isr || m->id == p->self)
                 return false;
-        return m->failed || (insync_replicated_end(p, m) < leader_end && now_ms - m->caught_up_ms > lag_max_ms);
+        return m->failed || (m->damaged && is_spared(p, m)) ||
+               (insync_replicated_end(p, m) < leader_end && now_ms - m->caught_up_ms > lag_max_ms);
 }
 
 /* Who joins must have all that may have been acknowledged, in this leader's epoch: the watermark may still be the one
  * of a leader before, which is why the epoch's start counts, too (KAFKA-7128). And nothing that may have been told to be deleted. */
 static bool may_join(const struct insync *p, const struct insync_member *m)
 {
-        return !m->in_isr && !m->failed && m->alive && m->start_offset >= find(p, p->self)->start_offset &&
+        return !m->in_isr && !m->failed && (!m->damaged || !insync_has_min_isr(p)) && m->alive &&
+               m->start_offset >= find(p, p->self)->start_offset &&
                insync_replicated_end(p, m) >= MAX2(p->high_watermark, p->epoch_start);
 }
 

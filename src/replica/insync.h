@@ -41,11 +41,12 @@ struct insync_member {
         bool in_isr;          /* committed */
         bool asked;           /* in the ISR that is asked for */
         bool failed;          /* said that its log cannot take more */
+        bool damaged;         /* said that there are records it cannot serve */
         bool alive;           /* has fetched since it left the ISR, or since this epoch began */
         int64_t broker_epoch; /* of its last fetch; -1: did not fetch in this leader epoch */
         int64_t end_offset;   /* of its log; -1 likewise */
         int64_t durable_end;
-        int64_t start_offset;      /* where its log begins; -1: not known */
+        int64_t start_offset;      /* where its log begins, durably; -1: not known */
         int64_t caught_up_ms;      /* when it last had all that the leader had then */
         int64_t mark_end, mark_ms; /* the leader's end at some time since: passing it means caught up as of then */
 };
@@ -105,6 +106,11 @@ void insync_begins(struct insync *p, int32_t id, int64_t start_offset);
 /* Nobody who can be elected has a log that begins below it: neither one of the maximal ISR, nor one that left it while it was as
  * large as it must be. -1: that is not known. */
 int64_t insync_low_start(const struct insync *p);
+/* Has replica @id records that it cannot serve? Such a one is in sync only while it is needed for the minimum: it would be elected,
+ * and what others have could not be read. */
+void insync_damaged(struct insync *p, int32_t id, bool damaged);
+/* Is there another member of the ISR that can serve everything, as far as is known? */
+bool insync_has_sound(const struct insync *p);
 /* Follower @id cannot go on: it leaves the ISR without waiting. A later fetch takes it back. */
 bool insync_failed(struct insync *p, int32_t id, int64_t broker_epoch);
 

@@ -56,7 +56,7 @@ struct partition_events {
         /* There is a question to the controller: partition_take_ask(). Called with the partition's lock held: posts mail. */
         void (*ask)(void *arg, struct partition *p);
         /* The log has failed: likewise, and once. Or this node should not go on leading: its disk has had no room for records, or
-         * has made nothing durable, for too long, and others could; now and then for as long as that lasts. */
+         * has made nothing durable, for too long, or some of its records are damaged; and others could; now and then for as long as that lasts. */
         void (*failed)(void *arg, struct partition *p);
         void *arg;
 };

@@ -24,11 +24,13 @@ int partition_position(struct partition *p, struct partition_position *ret)
                         .leader = p->leader,
                         .leader_epoch = p->leader_epoch,
                         .start_offset = ends.start_offset,
+                        .durable_start = ends.durable_start_offset,
                         .durable_end = ends.durable_end_offset,
                         .end_offset = ends.end_offset,
                         .last_epoch =
                                 ends.end_offset > ends.start_offset ? plog_epoch_at(p->log, ends.end_offset - 1) : -1,
                         .failed = ends.failed,
+                        .damaged = ends.damaged_ranges > 0,
                         .throttled = p->conf.follower_throttled && !p->in_isr,
                 };
         }

@@ -5,7 +5,10 @@
 #include "replica/partition_priv.h"
 #include "sys/clock.h"
 
-enum { NO_ROOM_MS_MAX = 3000 }; /* a leader's disk may be full for so long while others are in sync */
+enum {
+        NO_ROOM_MS_MAX = 3000,  /* a leader's disk may be full for so long while others are in sync */
+        DAMAGE_TOLD_MS = 10000, /* between two attempts to have a damaged leader replaced */
+};
 
 /* ---- news ---- */
 
@@ -86,12 +89,17 @@ void partition_note_room(struct partition *p, int append_outcome)
         }
 }
 
-/* With the lock. A disk that hangs: followers that make nothing durable leave the ISR after the same time. */
-static void note_stall(struct partition *p, int64_t now_ms)
+/* With the lock. Records that cannot be served here can be had from others, and are then fetched from them (mend.c). A disk that
+ * hangs: followers that make nothing durable leave the ISR after the same time. */
+static void look_at_log(struct partition *p, int64_t now_ms)
 {
         struct plog_ends ends;
 
         plog_ends(p->log, &ends);
+        if (ends.damaged_ranges && insync_has_sound(&p->insync) && now_ms >= p->damage_told_ms + DAMAGE_TOLD_MS) {
+                p->damage_told_ms = now_ms;
+                give_up(p);
+        }
         if (!p->conf.flush_before_ack || ends.failed || ends.durable_end_offset == ends.end_offset) {
                 p->stall_ms = 0;
         } else if (!p->stall_ms || ends.durable_end_offset != p->stall_end) {
@@ -109,7 +117,7 @@ void partition_tick(struct partition *p)
 
         pthread_mutex_lock(&p->lock);
         if (!p->closed && p->role == PARTITION_LEADER && p->insync.count > 1) {
-                note_stall(p, clock_mono_ms());
+                look_at_log(p, clock_mono_ms());
                 partition_advance(p, &told);
                 partition_ask(p, clock_mono_ms());
         }
@@ -149,6 +157,12 @@ static void find_divergence(struct partition *p, const struct partition_fetch *f
         }
 }
 
+static void note_log(struct partition *p, const struct partition_fetch *f)
+{
+        insync_begins(&p->insync, f->node, f->start_offset);
+        insync_damaged(&p->insync, f->node, f->damaged);
+}
+
 int partition_replica_fetch(struct partition *p, const struct partition_fetch *f, struct partition_fetch_answer *ret)
 {
         struct ilist told = ILIST_INIT(told);
@@ -172,7 +186,7 @@ int partition_replica_fetch(struct partition *p, const struct partition_fetch *f
                 if (!r && ret->diverging_epoch < 0) {
                         if (insync_fetched(&p->insync, f->node, f->broker_epoch, f->fetch_offset, f->durable_end,
                                            now_ms))
-                                insync_begins(&p->insync, f->node, f->start_offset);
+                                note_log(p, f);
                         partition_advance(p, &told);
                         partition_ask(p, now_ms);
                 }
@@ -180,6 +194,17 @@ int partition_replica_fetch(struct partition *p, const struct partition_fetch *f
         }
         pthread_mutex_unlock(&p->lock);
         waits_post(&told);
+        return r;
+}
+
+int partition_check_replica(struct partition *p, int32_t node, int64_t broker_epoch, int32_t leader_epoch)
+{
+        int r;
+
+        pthread_mutex_lock(&p->lock);
+        r = check_fetch(p, &(struct partition_fetch){
+                                   .node = node, .broker_epoch = broker_epoch, .leader_epoch = leader_epoch });
+        pthread_mutex_unlock(&p->lock);
         return r;
 }
 

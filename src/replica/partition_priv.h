@@ -27,10 +27,11 @@ struct partition {
         bool told_failed;
         int64_t no_room_ms;          /* since when appends find no room on the disk; 0: they do */
         int64_t stall_ms, stall_end; /* since when nothing became durable behind that end; 0: nothing waits for that */
-        bool cutting;                /* a job on the pool cuts the log: no other role until it is done */
-        struct replica_state *next;  /* the state that waits for it; NULL: none */
-        bool ask_waits;              /* partition_take_ask() */
-        struct insync_ask ask;       /* while it waits */
+        int64_t damage_told_ms;
+        bool cutting;               /* a job on the pool cuts the log: no other role until it is done */
+        struct replica_state *next; /* the state that waits for it; NULL: none */
+        bool ask_waits;             /* partition_take_ask() */
+        struct insync_ask ask;      /* while it waits */
         int64_t told_end, told_durable, told_start, told_watermark; /* to those who watch */
         struct ilist acks;                                          /* PARTITION_WAIT_ACK by offset, smallest first */
         struct ilist locals;                                        /* PARTITION_WAIT_LOCAL likewise */

@@ -40,6 +40,7 @@ struct partition_fetch {
         int64_t durable_end;
         int32_t last_epoch;   /* of its last batch; -1: it has none */
         int64_t start_offset; /* -1: not known */
+        bool damaged;         /* there are records that it cannot serve */
 };
 
 struct partition_fetch_answer {
@@ -53,6 +54,8 @@ struct partition_fetch_answer {
  * Return: 0; PARTITION_E_NOT_LEADER, PARTITION_E_FENCED_EPOCH, PARTITION_E_UNKNOWN_EPOCH, PARTITION_E_NOT_REPLICA;
  * PLOG_E_OUT_OF_RANGE with @ret: it ends before our start or behind our end. */
 int partition_replica_fetch(struct partition *p, const struct partition_fetch *f, struct partition_fetch_answer *ret);
+/* May a replica on @node have records of this leader in this epoch? Return: as before, but for PLOG_E_OUT_OF_RANGE. */
+int partition_check_replica(struct partition *p, int32_t node, int64_t broker_epoch, int32_t leader_epoch);
 /* A follower cannot go on: out of the ISR with it. Return: as before. */
 int partition_replica_failed(struct partition *p, const struct partition_fetch *f);
 /* Is the follower one of the ISR? What is not is caught up at a bounded rate. */
@@ -68,9 +71,9 @@ void partition_tick(struct partition *p);
 
 struct partition_position {
         int32_t leader, leader_epoch;
-        int64_t start_offset, durable_end, end_offset;
+        int64_t start_offset, durable_start, durable_end, end_offset;
         int32_t last_epoch; /* of the last batch; -1: it has none */
-        bool failed;
+        bool failed, damaged;
         bool throttled; /* it is not in sync, and catches up at the throttled rate */
 };
 /* Where the next fetch goes on. Return: 0 or PARTITION_E_NOT_FOLLOWER. */

@@ -3,7 +3,7 @@
 
 #include <stdint.h>
 
-enum { REPLICA_FETCH_KEY = 10030, REPLICA_FETCH_VERSION = 0 };
+enum { REPLICA_FETCH_KEY = 10030, REPLICA_READ_KEY = 10031, REPLICA_FETCH_VERSION = 0 };
 
 enum {
         /* Slots of one session. A node has no more partitions of one leader than this; each costs the leader about 250

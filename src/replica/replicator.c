@@ -170,6 +170,7 @@ static void on_tick(struct loop_timer *t)
         (void)partition_table_visit(r->cfg.table, tick_one, r);
         if (__atomic_exchange_n(&r->rescan, false, __ATOMIC_RELAXED))
                 (void)partition_table_visit(r->cfg.table, rescan_one, r);
+        mend_look(r);
         loop_timer_start(&r->tick, r->cfg.tick_ms);
 }
 

@@ -36,7 +36,8 @@ struct follow {
         struct partition *partition; /* held */
         int32_t leader_epoch;
         int32_t slot;
-        bool added;         /* the leader's session knows the slot */
+        bool added; /* the leader's session knows the slot */
+        bool said_damaged;
         int64_t said_start; /* where our log begins, as the leader was told; -1: it was not */
         bool gone;          /* freed when its job is done */
         enum follow_state state;
@@ -87,6 +88,23 @@ struct fetcher {
         bool mail_posted;
 };
 
+/* The damaged range that is mended (mend.c). */
+struct mend {
+        struct partition *partition; /* held; NULL: none */
+        int32_t leader, leader_epoch;
+        struct plog_damaged_range range;
+        uint8_t *bytes; /* as the leader has them, so far */
+        size_t len, size;
+        int64_t next_offset;
+        struct peer_call call;
+        struct io_job job;
+        int outcome;
+        int64_t not_before_ms;
+        unsigned fails;         /* in a row */
+        struct follow_key last; /* that was tried last */
+        int64_t last_offset;
+};
+
 struct replicator {
         struct replicator_config cfg;
         struct loop *loop;
@@ -98,6 +116,8 @@ struct replicator {
         unsigned busy; /* calls in flight and jobs on the pool */
         struct loop_timer tick;
         bool rescan; /* news of a partition was lost for want of memory */
+
+        struct mend mend;
 
         struct io_job saving; /* watermarks */
         bool saves, save_failed;
@@ -131,6 +151,8 @@ void follow_remove(struct follow *w);
 void follow_changed(struct follow *w);
 /* Its position is to be named in a while, the later the more often it came to nothing. */
 void follow_later(struct follow *w);
+/* Its position is to be named in a report, beside the fetch that waits. */
+void follow_report(struct follow *w);
 /* Send what there is to send. */
 void fetcher_run(struct fetcher *f);
 /* The session is over. */
@@ -147,3 +169,8 @@ void asks_init(struct replicator *r);
 void asks_fini(struct replicator *r);
 /* Its question goes with the next that are asked. */
 void asks_add(struct replicator *r, struct partition *p);
+
+/* ---- mend.c ---- */
+
+/* Now and then: go on mending. */
+void mend_look(struct replicator *r);

@@ -14,7 +14,7 @@
 
 /* ---- one partition ---- */
 
-static enum replica_fetch_error error_of(int outcome)
+enum replica_fetch_error serve_error_of(int outcome)
 {
         switch (outcome) {
         case 0:
@@ -44,7 +44,7 @@ void wanted_ask(struct wanted *w)
 {
         int r = w->partition ? partition_replica_fetch(w->partition, &w->at, &w->answer) : 0;
 
-        w->error = w->partition ? error_of(r) : REPLICA_FETCH_E_UNKNOWN;
+        w->error = w->partition ? serve_error_of(r) : REPLICA_FETCH_E_UNKNOWN;
         if (w->error && w->error != REPLICA_FETCH_E_OUT_OF_RANGE)
                 w->answer = (struct partition_fetch_answer){ .leader_epoch = w->at.leader_epoch,
                                                              .high_watermark = -1,
@@ -389,6 +389,7 @@ static void take_positions(struct session *s, const struct replica_fetch_request
                 w->at.broker_epoch = req->broker_epoch;
                 w->at.durable_end = pos->durable_end;
                 w->at.last_epoch = pos->last_epoch;
+                w->at.damaged = pos->damaged;
                 if (pos->start_offset >= 0)
                         w->at.start_offset = pos->start_offset;
                 if (!req->report || !w->hungry)
@@ -492,15 +493,18 @@ static void on_closed(void *arg, const struct peer_identity *peer, void *user)
 
 int serve_register(struct serve *s, struct peer_hub *hub)
 {
-        return peer_hub_register(hub, &(struct peer_service){ .key = REPLICA_FETCH_KEY,
-                                                              .version_min = REPLICA_FETCH_VERSION,
-                                                              .version_max = REPLICA_FETCH_VERSION,
-                                                              .request = on_request,
-                                                              .closed = on_closed,
-                                                              .arg = s });
+        int r = serve_read_register(s, hub);
+
+        return r ? r
+                 : peer_hub_register(hub, &(struct peer_service){ .key = REPLICA_FETCH_KEY,
+                                                                  .version_min = REPLICA_FETCH_VERSION,
+                                                                  .version_max = REPLICA_FETCH_VERSION,
+                                                                  .request = on_request,
+                                                                  .closed = on_closed,
+                                                                  .arg = s });
 }
 
 bool serve_is_busy(struct serve *s)
 {
-        return atomic_load(&s->sessions) > 0;
+        return atomic_load(&s->sessions) > 0 || atomic_load(&s->reads) > 0;
 }

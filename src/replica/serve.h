@@ -20,6 +20,7 @@ struct serve {
         struct iopool *pool;       /* for reads that need the disk */
         struct throttle *throttle; /* of this node as a leader */
         atomic_uint sessions;      /* alive */
+        atomic_uint reads;         /* for followers that mend their logs, in work */
         atomic_ullong bytes;       /* of records that were sent, since the start */
 };
 

@@ -74,6 +74,8 @@ struct session {
 
 /* ---- serve.c ---- */
 
+/* Of an outcome of partition_replica_fetch(), partition_check_replica() or plog_read(). */
+enum replica_fetch_error serve_error_of(int outcome);
 /* Ask the partition about the follower's position, noting it there, and note the outcome in @w. */
 void wanted_ask(struct wanted *w);
 /* Have it looked at for the next answer. */
@@ -91,3 +93,8 @@ void session_answer(struct session *s, bool must);
 void session_answer_report(struct session *s, struct peer_request *rq, const struct replica_fetch_request *req);
 /* Answer with an error of the whole. */
 void serve_answer_error(struct peer_request *rq, enum replica_fetch_error error);
+
+/* ---- serve_read.c ---- */
+
+/* Return: as peer_hub_register(). */
+int serve_read_register(struct serve *s, struct peer_hub *hub);

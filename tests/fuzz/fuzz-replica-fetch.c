@@ -41,9 +41,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         if (!size)
                 return 0;
-        if (data[0] & 1)
-                AGAIN(replica_fetch_response);
-        else
+        switch (data[0] & 3) {
+        case 0:
                 AGAIN(replica_fetch_request);
+                break;
+        case 1:
+                AGAIN(replica_fetch_response);
+                break;
+        case 2:
+                AGAIN(replica_read_request);
+                break;
+        default:
+                AGAIN(replica_read_response);
+        }
         return 0;
 }

@@ -376,6 +376,61 @@ static void test_random(void)
         }
 }
 
+/* Some flips in random batches. */
+static void flip(const struct scene *s, int count)
+{
+        for (int i = 0; i < count; i++) {
+                const struct at *b = &s->batches[random() % BATCHES];
+
+                xor_at(s, b->file, ".log", b->pos + BATCH_LENGTH_AT + random() % (b->len - BATCH_LENGTH_AT),
+                       (uint8_t)(1 + random() % 255));
+        }
+}
+
+static void mend_first(struct scene *s)
+{
+        struct plog_damaged_range range;
+        struct span right;
+        char *wrong;
+        int file = 0;
+
+        CU_ASSERT_FATAL(plog_damaged(s->pl, 1, &range) > 0);
+        while (s->names[file] != range.segment_base)
+                file++;
+        right = span_of(s->content[file] + range.pos, (size_t)(range.end_pos - range.pos));
+        wrong = malloc(right.len);
+        memcpy(wrong, right.data, right.len);
+        wrong[right.len - 1] ^= 1;
+        CU_ASSERT_EQUAL(plog_mend(s->pl, &range, span_of(wrong, right.len)), -EINVAL);
+        CU_ASSERT_EQUAL(plog_mend(s->pl, &range, span_of(right.data, right.len - 1)), -EINVAL);
+        free(wrong);
+        CU_ASSERT_EQUAL_FATAL(plog_mend(s->pl, &range, right), 0);
+        CU_ASSERT_EQUAL(plog_mend(s->pl, &range, right), PLOG_E_NOT_FOUND);
+}
+
+/* What another replica has is written over what is rotten: then nothing is damaged any more, also for the next start. */
+static void test_mend(void)
+{
+        for (unsigned seed = 1; seed <= 12; seed++) {
+                struct scene s;
+
+                srandom(seed);
+                scene_init(&s, (int)(seed % 3));
+                flip(&s, 1 + (int)(random() % 6));
+                scrub(s.pl, 1 << 20);
+                if (seed % 2)
+                        reopen(&s);
+                while (ends_of(s.pl).damaged_ranges)
+                        mend_first(&s);
+                expect_whole(&s);
+                CU_ASSERT_EQUAL(scrub(s.pl, 1 << 20).batches, BATCHES);
+                expect_whole(&s);
+                reopen(&s);
+                expect_whole(&s);
+                scene_fini(&s);
+        }
+}
+
 static void test_index(void)
 {
         static const int64_t places[] = { 0, 10, 22, -1, -30, -54 };
@@ -706,6 +761,7 @@ static const struct unit_case cases[] = {
         { "gaps are no damage", test_gaps },
         { "each byte", test_each_byte },
         { "many bytes at random", test_random },
+        { "another replica's bytes", test_mend },
         { "an index that is wrong", test_index },
         { "an index that lies", test_lying_index },
         { "a file cut short, a file gone", test_cut_and_gone },

@@ -106,6 +106,36 @@ static void test_low_start(void)
         insync_fini(&p);
 }
 
+/* Who cannot serve everything is in sync only while it is needed. */
+static void test_damaged(void)
+{
+        static const int32_t both[] = { 1, 2 };
+        struct replica_state s = state_of(5, 8, both, 2);
+        struct insync_ask ask;
+        struct insync p;
+
+        lead(&p, 3, 2);
+        CU_ASSERT(insync_fetched(&p, 2, 100, 10, 10, 1) && insync_fetched(&p, 3, 100, 10, 10, 1));
+        CU_ASSERT(insync_has_sound(&p));
+        insync_damaged(&p, 2, true);
+        insync_damaged(&p, 3, true);
+        CU_ASSERT(!insync_has_sound(&p));
+        CU_ASSERT_FATAL(insync_ask(&p, 2, LAG_MS, &ask)); /* one of them is one too many */
+        CU_ASSERT(ask.isr_count == 2 && ask.isr[0] == 1 && ask.isr[1] == 3);
+        CU_ASSERT_EQUAL_FATAL(insync_change(&p, &s, 3), 0);
+        CU_ASSERT(insync_fetched(&p, 3, 100, 10, 10, 3));
+        CU_ASSERT(!insync_ask(&p, 3, LAG_MS, &ask)); /* 2 is needed, 3 is not */
+        insync_damaged(&p, 3, false);
+        CU_ASSERT_FATAL(insync_ask(&p, 4, LAG_MS, &ask));
+        CU_ASSERT_EQUAL(ask.isr_count, 3);
+        s = state_of(5, 9, both, 1);
+        CU_ASSERT_EQUAL_FATAL(insync_change(&p, &s, 5), 0);
+        CU_ASSERT(insync_fetched(&p, 2, 100, 10, 10, 6));
+        CU_ASSERT_FATAL(insync_ask(&p, 6, LAG_MS, &ask)); /* too few: a damaged one holds new records as well as any */
+        CU_ASSERT_EQUAL(ask.isr_count, 3);
+        insync_fini(&p);
+}
+
 static void test_expand(void)
 {
         static const int32_t both[] = { 1, 2 };
@@ -336,6 +366,7 @@ static const struct unit_case cases[] = {
         { "it stays below the minimum in sync", test_min_isr },
         { "who has caught up joins", test_expand },
         { "low start", test_low_start },
+        { "damaged ones", test_damaged },
         { "a refusal is taken back", test_refused },
         { "a refusal keeps nobody else out", test_refused_for_another },
         { "who is heard of again is asked for", test_heard_again },
