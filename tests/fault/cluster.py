@@ -147,6 +147,7 @@ class Cluster:
     def __init__(self, layout, where=hosts.Loopback, program=None, settings=(), layers=(), disk=None, wires=False, folder=None,
                  tls=False):
         self.program = Path(program or os.environ.get("CHRONIKD", ROOT / "build/chronikd"))
+        self.ctl = Path(os.environ.get("CHRONIK_CTL", self.program.with_name("chronik-ctl")))
         self.layout, self.roles = layout, ids_of(layout)
         self.folder = Path(folder or tempfile.mkdtemp(prefix="chronik-test-fault-"))
         self.settings, self.layers = [*SETTINGS, *settings], layers
@@ -156,7 +157,7 @@ class Cluster:
                 self.factor = int(setting.split("=")[1])
         self.tls = self.folder / "tls" if tls else None
         if tls:
-            subprocess.run([self.program.with_name("chronik-ctl"), "tls", "init", self.tls, "--nodes",
+            subprocess.run([self.ctl, "tls", "init", self.tls, "--nodes",
                             ",".join(str(n) for n in self.roles)], check=True, stdout=subprocess.DEVNULL)
         self.hosts = where(self.roles, wires)
         self.nodes = {n: self.node(n, roles, disk if "ingest" in roles else None) for n, roles in self.roles.items()}

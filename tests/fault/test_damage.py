@@ -44,7 +44,7 @@ class Damage(unittest.TestCase):
             route.close()
 
     def ctl(self, node, *args):
-        command = [self.cluster.program.with_name("chronik-ctl"), "--server", self.cluster.hosts.address(node.number, ADMIN), "--json"]
+        command = [self.cluster.ctl, "--server", self.cluster.hosts.address(node.number, ADMIN), "--json"]
         done = subprocess.run([*command, *args], capture_output=True, text=True, check=False)
         return done.returncode, json.loads(done.stdout)
 
@@ -108,7 +108,7 @@ class Damage(unittest.TestCase):
         self.rot(node)
         self.cluster.wait_healthy()
         if self.leader() is not node:
-            subprocess.run([self.cluster.program.with_name("chronik-ctl"), "--server",
+            subprocess.run([self.cluster.ctl, "--server",
                             self.cluster.hosts.address(node.number, ADMIN), "topic", "elect", TOPIC, "0"], check=True,
                            stdout=subprocess.DEVNULL)
         self.until(f"{node} leads", lambda: self.leader() is node)

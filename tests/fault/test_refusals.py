@@ -194,7 +194,7 @@ class Folders(Refusals):
 
 class Removal(Refusals):
     def ctl(self, *args):
-        subprocess.run([self.cluster.program.with_name("chronik-ctl"), "--server", self.cluster.hosts.address(1, ADMIN), *args],
+        subprocess.run([self.cluster.ctl, "--server", self.cluster.hosts.address(1, ADMIN), *args],
                        check=True, stdout=subprocess.DEVNULL)
 
     def test_removed_controller(self):
