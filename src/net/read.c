@@ -266,6 +266,10 @@ void net_read_socket(struct net_conn *c)
                                sock_is_peer_error((int)n) ? NULL : &c->reactor->counters.closed_error);
                 return;
         }
+        if (!n && c->reactor->server->cfg.end_closes) {
+                net_conn_close(c, "closed by the peer", NULL);
+                return;
+        }
         if (!n) { /* it may have closed its sending side only, and still wait for answers */
                 net_conn_drain(c, "closed by the peer");
                 return;

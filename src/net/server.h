@@ -58,6 +58,8 @@ struct net_config {
 
         /* Answers leave as they are given, not in the order of the requests: the protocol has numbers for them. */
         bool unordered;
+        /* Who ends its side reads no answers any more: the connection is closed at once, not when its requests are answered. */
+        bool end_closes;
         /* For outgoing connections only; 0 where there are none. */
         size_t dial_memory_max; /* bytes of their frames being read or not given back, over all of them */
         int64_t open_ms_max;    /* a connection that is not open by then is given up; also accepted ones with TLS */

@@ -56,6 +56,7 @@ static int server_new(struct peer_hub *h)
                 .stall_ms_max = STALL_MS_MAX,
                 .hurry_ms_max = HURRY_MS_MAX,
                 .unordered = true,
+                .end_closes = true, /* a process that has ended does not keep the place of the next one */
                 .dial_memory_max = h->conf.memory_max,
                 .open_ms_max = h->conf.connect_ms_max,
         };
