@@ -23,7 +23,7 @@ def arguments():
     p.add_argument("--layout", help="1: a node alone; 3: three nodes; 3+2: three controllers and two ingest nodes")
     p.add_argument("--tls", action="store_true", help="nodes speak with each other over TLS")
     p.add_argument("--loopback", action="store_true", help="ports of the loopback instead of namespaces; no root, no cuts")
-    p.add_argument("--clients", default="", help="foreign clients beside our own: confluent, java, franz")
+    p.add_argument("--clients", default="", help="foreign clients beside our own: confluent-debian, java, franz (all: these), confluent")
     p.add_argument("--chronikd", help="the program (build/chronikd, or CHRONIKD)")
     p.add_argument("--kafka", metavar="JARS", help="the folder of Apache Kafka's jars, to run that in place of chronikd")
     p.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="a parameter of all nodes")

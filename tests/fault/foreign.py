@@ -24,6 +24,10 @@ def confluent(table, cache):
     return [table._venv_python("confluent.py")(cache)[0], HERE / "load_confluent.py"]
 
 
+def confluent_debian(_table, _cache):
+    return ["/usr/bin/python3", HERE / "load_confluent.py"]
+
+
 def java(table, cache):
     return [*table._java("kafka-clients-4")(cache)[:-1], "HistoryLoad"]
 
@@ -32,7 +36,11 @@ def franz(table, cache):
     return table._go("history")(cache)
 
 
-NAMES = {"confluent": confluent, "java": java, "franz": franz}
+NAMES = {"confluent-debian": confluent_debian, "java": java, "franz": franz, "confluent": confluent}
+# The newest librdkafka (2.16) forgets nodes that the metadata names no more while they are away. When that was a group's coordinator
+# its consumer now and then never connects to one again, and commit() and close() do not return (as in its issue 5511): seen
+# three times in some twenty runs in which nodes start again. Such a run fails, for a client that hangs may as well be waiting for us.
+ALL = [name for name in NAMES if name != "confluent"]
 
 
 class Foreign:
@@ -45,8 +53,8 @@ class Foreign:
 
 
 def chosen(names):
-    """@names: with commas between them; "all" is every one."""
-    wanted = list(NAMES) if names == "all" else [n for n in names.split(",") if n]
+    """@names: with commas between them; "all" is every one of ALL."""
+    wanted = ALL if names == "all" else [n for n in names.split(",") if n]
     table, found = tests_client() if wanted else None, []
     cache = Path(os.environ.get("CHRONIK_CLIENT_CACHE", ROOT / "build/clients")).absolute()
     cache.mkdir(parents=True, exist_ok=True)

@@ -146,9 +146,9 @@ class Run:
         self.wait_first_acks()
 
     def start_flood(self, bootstrap):
-        python = next((f.command[0] for f in self.foreign if f.name == "confluent"), None)
+        python = next((f.command[0] for f in self.foreign if f.name.startswith("confluent")), None)
         if not python:
-            raise Failed("full load needs the foreign client confluent (--clients confluent)")
+            raise Failed("full load needs the foreign client confluent (--clients confluent-debian)")
         self.cluster.create(FLOOD_TOPIC, 6, retention_bytes=256 << 20, segment_bytes=64 << 20)
         self.clients.append(Client(self, "flood", [python, HERE / "load_flood.py", self.folder / "flood.jsonl", bootstrap,
                                                    FLOOD_TOPIC], "both"))
