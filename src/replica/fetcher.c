@@ -205,6 +205,8 @@ static bool add_position(struct fetcher *f, struct message *m, struct follow *w)
         pos->damaged = w->said_damaged = at.damaged;
         if (at.durable_start != w->said_start)
                 pos->start_offset = w->said_start = at.durable_start;
+        if (!m->req.report)
+                w->named = at.end_offset;
         m->req.positions_count++;
         if (at.failed)
                 w->state = FOLLOW_FAILED;
@@ -340,7 +342,9 @@ static void take_answer(struct fetcher *f, const struct fetch_call *c, const str
 
                 if (!w || !w->added)
                         continue;
-                if (w->state == FOLLOW_WAITING && !c->is_report)
+                /* A position that was named twice is answered twice. */
+                if (w->state == FOLLOW_WAITING && !c->is_report &&
+                    (said->fetch_offset < 0 || said->fetch_offset == w->named))
                         follow_take(w, said);
                 else if (!said->error && said->leader_epoch == w->leader_epoch && said->diverging_epoch < 0)
                         (void)partition_follow_watermark(w->partition, w->leader_epoch, said->high_watermark);

@@ -306,6 +306,7 @@ static bool joins_now(const struct insync *p, const struct insync_member *m)
                         place = candidates;
                 candidates += may_join(p, &p->members[i]);
         }
+        assert(candidates > 0); /* it is one itself */
         return !p->refusals || place == p->turn % candidates;
 }
 

@@ -36,7 +36,8 @@ struct follow {
         struct partition *partition; /* held */
         int32_t leader_epoch;
         int32_t slot;
-        bool added; /* the leader's session knows the slot */
+        bool added;    /* the leader's session knows the slot */
+        int64_t named; /* the last position in a fetch */
         bool said_damaged;
         int64_t said_start; /* where our log begins, as the leader was told; -1: it was not */
         bool gone;          /* freed when its job is done */

@@ -61,6 +61,7 @@ static void say_trouble(struct answer *a, struct wanted *w)
 {
         said_t *p = say(a, w);
 
+        p->fetch_offset = w->at.fetch_offset;
         if (w->error == REPLICA_FETCH_E_OUT_OF_RANGE) {
                 p->end_offset = w->answer.end_offset;
         } else if (!w->error) {
@@ -129,6 +130,7 @@ static bool say_records(struct answer *a, struct wanted *w)
 {
         struct wire_records records = { .data = copy_short(a, &w->slice), .len = w->slice.len };
         struct net_piece *piece;
+        said_t *p;
 
         if (!records.data) {
                 piece = ARENA_NEW(a->arena, struct net_piece);
@@ -141,7 +143,9 @@ static bool say_records(struct answer *a, struct wanted *w)
                                              .release_arg = w->slice.pin };
                 records.ext = piece;
         }
-        say(a, w)->records = records;
+        p = say(a, w);
+        p->records = records;
+        p->fetch_offset = w->at.fetch_offset;
         a->left -= MIN2(a->left, w->slice.len);
         a->ranges++;
         a->urgent = true;
@@ -185,7 +189,8 @@ static void look(struct answer *a, struct wanted *w)
                 ilist_unlink(&w->ready_link);
                 ilist_push_back(&a->later, &w->ready_link);
         }
-        if (a->count != before || !w->tell || w->error || !w->partition)
+        /* Who has to cut its log takes no watermark: what it has below may be another's. */
+        if (a->count != before || !w->tell || w->error || w->answer.diverging_epoch >= 0 || !w->partition)
                 return;
         if (!w->hungry)
                 refresh(w);
@@ -207,14 +212,18 @@ static bool answer_begin(struct answer *a, struct session *s)
         return a->said && a->of;
 }
 
+static bool is_trouble(const said_t *said)
+{
+        return said->error || said->diverging_epoch >= 0;
+}
+
 /* What was said is said: the slices are the message's now, or copied. */
 static void answer_commit(struct answer *a)
 {
         for (int32_t i = 0; i < a->count; i++) {
                 struct wanted *w = a->of[i];
-                bool trouble = a->said[i].error || a->said[i].diverging_epoch >= 0;
+                bool trouble = is_trouble(&a->said[i]);
 
-                /* Who has to cut its log takes no watermark. */
                 w->told_watermark = trouble ? -1 : a->said[i].high_watermark;
                 w->told_start = trouble ? -1 : a->said[i].start_offset;
                 w->tell = false;
@@ -235,7 +244,7 @@ static void answer_take_back(struct answer *a)
         for (int32_t i = 0; i < a->count; i++) {
                 struct wanted *w = a->of[i];
 
-                if (w->error || w->answer.diverging_epoch >= 0)
+                if (is_trouble(&a->said[i]))
                         w->hungry = true;
                 if (ilist_is_empty(&w->ready_link))
                         ilist_push_back(&a->later, &w->ready_link);

@@ -213,4 +213,7 @@ void watch_line(const char *line)
         for (size_t i = 0; i < ARRAY_LEN(parts); i++)
                 if (strstr(line, parts[i].part))
                         ++*parts[i].count;
+        /* Every batch is right here, so one that does not fit was sent twice, or asked for twice. */
+        if (strstr(line, "it is not taken, and fetched again"))
+                world_fail("%s", line);
 }
