@@ -327,7 +327,8 @@ int flush_log(struct plog *pl)
                 discard_unsynced(pl);
         pthread_mutex_lock(&pl->news);
         pthread_mutex_lock(&pl->lock);
-        news = !r && g.end > pl->durable_end;
+        /* Where a log that failed ends has been told: followers have cut theirs there, so it does not move any more. */
+        news = !r && g.end > pl->durable_end && pl->state != PLOG_FAILED;
         if (news)
                 pl->durable_end = g.end;
         if (!r) {
