@@ -327,8 +327,7 @@ int flush_log(struct plog *pl)
                 discard_unsynced(pl);
         pthread_mutex_lock(&pl->news);
         pthread_mutex_lock(&pl->lock);
-        /* Where a log that failed ends has been told: followers have cut theirs there, so it does not move any more. */
-        news = !r && g.end > pl->durable_end && pl->state != PLOG_FAILED;
+        news = !r && g.end > pl->durable_end;
         if (news)
                 pl->durable_end = g.end;
         if (!r) {

@@ -312,7 +312,8 @@ void plog_ends(struct plog *pl, struct plog_ends *ret)
                                    .damaged_offsets = damage_offsets(&pl->damage),
                                    .damaged_ranges = pl->damage.count,
                                    .unstable_offset = producers_unstable(&pl->producers),
-                                   .failed = pl->state == PLOG_FAILED };
+                                   .failed = pl->state == PLOG_FAILED,
+                                   .settled = pl->state != PLOG_FAILED || pl->failed_durably };
         pthread_mutex_unlock(&pl->lock);
 }
 

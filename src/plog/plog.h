@@ -184,6 +184,7 @@ struct plog_ends {
          * watermark; INT64_MAX: none, everything below the high watermark is stable. */
         int64_t unstable_offset;
         bool failed;
+        bool settled; /* false: it has failed, and a sync that is under way may yet move the durable end, which is then the end */
 };
 void plog_ends(struct plog *pl, struct plog_ends *ret);
 

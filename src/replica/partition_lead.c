@@ -175,8 +175,9 @@ int partition_replica_fetch(struct partition *p, const struct partition_fetch *f
         if (!r) {
                 plog_ends(p->log, &ends);
                 *ret = (struct partition_fetch_answer){ .start_offset = ends.start_offset,
-                                                        .end_offset =
-                                                                ends.failed ? ends.durable_end_offset : ends.end_offset,
+                                                        .end_offset = ends.failed && ends.settled
+                                                                              ? ends.durable_end_offset
+                                                                              : ends.end_offset,
                                                         .leader_epoch = p->leader_epoch,
                                                         .diverging_epoch = -1 };
                 find_divergence(p, f, ret);
