@@ -170,9 +170,10 @@ static void failed(void *arg, struct partition *p)
 
         plog_ends(partition_log(p), &ends);
         if (!ends.failed)
-                diag(DIAG_WARN,
-                     "%s-%d: this node's disk has no room, or makes nothing durable: another replica is asked to lead",
-                     partition_topic_name(p), partition_index(p));
+                diag(DIAG_WARN, "%s-%d: %s: another replica is asked to lead", partition_topic_name(p),
+                     partition_index(p),
+                     ends.damaged_ranges ? "records here are damaged"
+                                         : "this node's disk has no room, or makes nothing durable");
         if (!l) {
                 diag(DIAG_ERROR, "out of memory: the controller does not learn that %s-%d failed here",
                      partition_topic_name(p), partition_index(p));

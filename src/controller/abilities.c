@@ -59,9 +59,8 @@ bool controller_can(const struct controller_rules *rules, const struct meta_imag
                 if (known && f->level >= known->level_min && f->level <= known->level_max)
                         continue;
                 snprintf(why, why_size,
-                         "the cluster works with %.*s at level %d, and this program can do %d to %d. Start one that "
-                         "can do level "
-                         "%d",
+                         "the cluster works with %.*s at level %d, and this program can do %d to %d. Start one "
+                         "that can do level %d",
                          STR_FMT(f->name), f->level, known ? known->level_min : 0, known ? known->level_max : 0,
                          f->level);
                 return false;

@@ -224,9 +224,8 @@ void quorum_add_expected(struct quorum *q)
 
 /* ---- waiting to be added ---- */
 
-/* Ask each of the list, unless that is under way. Who waits is called by those that add it. Its own calls are for what they would refuse it for, such as an id that another node
- * has: nobody would ever tell it. */
-void quorum_wait_to_be_added(struct quorum *q)
+/* Say hello to each of the list, unless that is under way. */
+static void say_hello_to_all(struct quorum *q)
 {
         for (size_t i = 0; i < q->cfg.controllers_count; i++) {
                 struct quorum_peer *p = q->cfg.controllers[i].node == q->cfg.node_id
@@ -238,20 +237,30 @@ void quorum_wait_to_be_added(struct quorum *q)
         }
 }
 
-static void waiting_answered(struct quorum *q, struct quorum_peer *p, int outcome)
+/* Who waits is called by those that add it. Its own calls are for what they would refuse it for, such as an id that another node has:
+ * nobody would ever tell it. */
+void quorum_wait_to_be_added(struct quorum *q)
+{
+        say_hello_to_all(q);
+}
+
+static void waiting_refused(struct quorum *q, struct quorum_peer *p, int outcome)
 {
         if (outcome == PEER_E_REFUSED)
                 say_unreachable(q, p, outcome);
-        else if (outcome == PEER_OK && p->trouble[0])
+}
+
+static void waiting_answered(struct quorum *q, struct quorum_peer *p, const struct quorum_hello_response *a)
+{
+        if (lists_agree(q, p, a) && p->trouble[0])
                 quorum_peer_trouble(q, p->node, NULL);
 }
 
 /* ---- removed, perhaps ---- */
 
 #define IS_REMOVED \
-        "this node is none of the controllers any more: start it without the role controller (server.roles), or add " \
-        "it again. " \
-        "Until then it serves no clients"
+        "this node is none of the controllers any more: start it without the role controller (server.roles), or " \
+        "add it again. Until then it serves no clients"
 
 void quorum_look_for_removal(struct quorum *q)
 {
@@ -261,7 +270,7 @@ void quorum_look_for_removal(struct quorum *q)
                 q->trouble[0] = 0;
         }
         if (q->leaderless >= LEADERLESS_LOOKS)
-                quorum_wait_to_be_added(q);
+                say_hello_to_all(q);
 }
 
 /* A member that was removed is not told by those that are left: they do not speak with it. */
@@ -285,13 +294,15 @@ static void hello_done(struct quorum_call *c)
 
         p->saying_hello = false;
         arena_init(&mem, 4096);
-        if (q->state == QUORUM_RUNNING && (quorum_is_blank(q) || (q->leaderless && c->call.outcome != PEER_OK)))
-                waiting_answered(q, p, c->call.outcome);
+        if (c->call.outcome != PEER_OK && q->state == QUORUM_RUNNING && (quorum_is_blank(q) || q->leaderless))
+                waiting_refused(q, p, c->call.outcome);
         else if (c->call.outcome != PEER_OK)
                 say_unreachable(q, p, c->call.outcome);
         else if (!PEER_DECODE(quorum_hello_response, &a, c->call.body, c->call.version, &mem)) {
                 if (q->state == QUORUM_FORMING)
                         form_answered(q, p, &a);
+                else if (q->state == QUORUM_RUNNING && quorum_is_blank(q))
+                        waiting_answered(q, p, &a);
                 else if (quorum_takes_part(q) && q->active)
                         expected_answered(q, p, &a);
                 else if (quorum_takes_part(q))
