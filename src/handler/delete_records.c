@@ -1,27 +1,16 @@
 /* DeleteRecords (key 21): move the start of partitions up. Each move is made durable, so the work is the pool's. Then the request
  * is parked until the log of every replica in sync begins there, so that no leader to come has the records again.
  * Source: KIP-107. */
-#include "handler/internal.h"
+#include "handler/park.h"
 #include "wire/messages.h"
 
 enum { TO_HIGH_WATERMARK = -1 };
-
-/* A partition whose start was moved here. */
-struct delete_wait {
-        struct partition_wait wait;
-        struct partition *partition; /* held */
-        struct delete_records_response_partition *rsp;
-        struct delete_records_op *op;
-};
 
 struct delete_records_op {
         struct rq *rq;
         struct delete_records_request req;
         struct delete_records_response rsp;
-        struct delete_wait *waits;
-        size_t waits_total; /* set up */
-        size_t waits_count; /* mails that will still come */
-        struct loop_timer timer;
+        struct park park;
         struct io_job job;
 };
 
@@ -55,8 +44,7 @@ static int16_t delete_one(struct delete_records_op *op, struct str topic,
         if (r)
                 return error_of_log(r);
         partition_start_moved(p);
-        op->waits[op->waits_total++] =
-                (struct delete_wait){ .partition = TAKE_PTR(p), .rsp = ret, .op = op, .wait.offset = offset };
+        park_add(&op->park, TAKE_PTR(p), offset, ret);
         return 0;
 }
 
@@ -76,9 +64,7 @@ static void job_run(struct io_job *job)
 
 static void op_answer(struct delete_records_op *op)
 {
-        loop_timer_stop(&op->timer);
-        for (size_t i = 0; i < op->waits_total; i++)
-                partition_unref(op->waits[i].partition);
+        park_fini(&op->park);
         for (int32_t i = 0; i < op->rsp.topics_count; i++)
                 for (int32_t k = 0; k < op->rsp.topics[i].partitions_count; k++)
                         if (op->rsp.topics[i].partitions[k].error_code)
@@ -87,61 +73,31 @@ static void op_answer(struct delete_records_op *op)
 }
 
 /* It is deleted here, and perhaps not for good. */
-static void wait_failed(struct delete_wait *w, int16_t error)
+static void wait_failed(struct park *p, void *row, int16_t error)
 {
-        w->rsp->error_code = error;
-        w->rsp->low_watermark = -1;
+        struct delete_records_response_partition *ret = row;
+
+        (void)p;
+        ret->error_code = error;
+        ret->low_watermark = -1;
 }
 
-static void on_wait(struct loop *l, struct mail *m)
+static void waits_done(struct park *p)
 {
-        struct delete_wait *w = container_of(m, struct delete_wait, wait.mail);
-        struct delete_records_op *op = w->op;
-
-        (void)l;
-        if (w->wait.outcome)
-                wait_failed(w, error_of_log(w->wait.outcome));
-        if (--op->waits_count == 0)
-                op_answer(op);
-}
-
-static void on_timer(struct loop_timer *t)
-{
-        struct delete_records_op *op = container_of(t, struct delete_records_op, timer);
-
-        for (size_t i = 0; i < op->waits_total; i++) {
-                struct delete_wait *w = &op->waits[i];
-
-                if (w->wait.partition && partition_unwait(&w->wait)) {
-                        wait_failed(w, KERR_REQUEST_TIMED_OUT);
-                        op->waits_count--;
-                }
-        }
-        if (op->waits_count == 0)
-                op_answer(op);
+        op_answer(container_of(p, struct delete_records_op, park));
 }
 
 static void job_done(struct io_job *job)
 {
         struct delete_records_op *op = container_of(job, struct delete_records_op, job);
-        struct loop *loop = rq_loop(op->rq);
-        int64_t timeout_ms =
-                MIN2((int64_t)MAX2(op->req.timeout_ms, 0), op->rq->h->deps.conf->replication.ack_timeout_ms);
-        size_t total = op->waits_total;
 
-        loop_timer_init(&op->timer, loop, on_timer);
-        if (!total) {
+        if (!op->park.count) {
                 op_answer(op);
                 return;
         }
-        op->waits_count = total;
-        loop_timer_start(&op->timer, timeout_ms);
-        for (size_t i = 0; i < total; i++) {
-                struct delete_wait *w = &op->waits[i];
-
-                w->wait.mail.fn = on_wait;
-                partition_wait(w->partition, &w->wait, PARTITION_WAIT_START, w->wait.offset, loop);
-        }
+        op->park.failed = wait_failed;
+        op->park.done = waits_done;
+        park_begin(&op->park, op->rq, PARTITION_WAIT_START, op->req.timeout_ms);
 }
 
 static bool op_prepare(struct delete_records_op *op)
@@ -152,9 +108,8 @@ static bool op_prepare(struct delete_records_op *op)
         for (int32_t i = 0; i < op->req.topics_count; i++)
                 partitions_count += (size_t)op->req.topics[i].partitions_count;
         delete_records_response_init(&op->rsp);
-        op->waits = ARENA_NEW_ARRAY(a, struct delete_wait, partitions_count);
         op->rsp.topics = ARENA_NEW_ARRAY(a, struct delete_records_response_topic, op->req.topics_count);
-        if (!op->rsp.topics || !op->waits)
+        if (!park_init(&op->park, op->rq, partitions_count) || !op->rsp.topics)
                 return false;
         op->rsp.topics_count = op->req.topics_count;
         for (int32_t i = 0; i < op->req.topics_count; i++) {

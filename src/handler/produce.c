@@ -13,30 +13,20 @@
 #include "base/err.h"
 #include "base/strbuf.h"
 #include "handler/leader_hint.h"
+#include "handler/park.h"
 #include "wire/batch_records.h"
 #include "wire/messages.h"
-
-struct produce_wait {
-        struct partition_wait wait;
-        struct partition *partition;
-        struct produce_response_partition *rsp;
-        struct produce_op *op;
-};
 
 struct produce_op {
         struct rq *rq;
         struct produce_request req;
         struct produce_response rsp;
-        struct produce_wait *waits;
-        size_t waits_total;       /* set up */
-        size_t waits_count;       /* mails that will still come */
+        struct park park;
         int32_t topic, partition; /* how far it is */
         bool on_pool, failed;
         struct io_job job;
         uint64_t appended_records, appended_bytes;
         bool has_error;
-        bool late;
-        struct loop_timer timer;
 };
 
 enum { LATER = INT16_MAX }; /* no code of Kafka's: not on this thread */
@@ -185,7 +175,6 @@ static int16_t produce_partition(struct produce_op *op, const struct produce_req
                                  const struct produce_request_partition *in, struct produce_response_partition *ret)
 {
         CLEANUP(partition_unrefp) struct partition *p = NULL;
-        struct produce_wait *w = &op->waits[op->waits_total];
         struct partition_conf conf;
         struct batch_header h;
         struct span batch;
@@ -208,8 +197,7 @@ static int16_t produce_partition(struct produce_op *op, const struct produce_req
         error = append_batch(op, p, &conf, batch, ret, &end_offset);
         if (error || op->req.acks == 0)
                 return error;
-        *w = (struct produce_wait){ .partition = TAKE_PTR(p), .rsp = ret, .op = op, .wait.offset = end_offset };
-        op->waits_total++;
+        park_add(&op->park, TAKE_PTR(p), end_offset, ret);
         return 0;
 }
 
@@ -255,49 +243,27 @@ static void op_answer(struct produce_op *op)
 {
         struct rq *rq = op->rq;
 
-        loop_timer_stop(&op->timer);
+        park_fini(&op->park);
         if (op->has_error && rq->version >= 10)
                 tell_leaders(op);
-        for (size_t i = 0; i < op->waits_total; i++)
-                partition_unref(op->waits[i].partition);
         RQ_REPLY(rq, produce_response, &op->rsp);
 }
 
 /* An append that cannot be confirmed: the client must not take its offset for granted. */
-static void wait_failed(struct produce_wait *w, int16_t error)
+static void wait_failed(struct park *p, void *row, int16_t error)
 {
-        w->op->has_error = true;
-        w->rsp->error_code = error;
-        w->rsp->base_offset = w->rsp->log_append_time_ms = w->rsp->log_start_offset = -1;
-        handler_count_error(w->op->rq, error);
+        struct produce_op *op = container_of(p, struct produce_op, park);
+        struct produce_response_partition *ret = row;
+
+        op->has_error = true;
+        ret->error_code = error;
+        ret->base_offset = ret->log_append_time_ms = ret->log_start_offset = -1;
+        handler_count_error(op->rq, error);
 }
 
-static void on_wait(struct loop *l, struct mail *m)
+static void waits_done(struct park *p)
 {
-        struct produce_wait *w = container_of(m, struct produce_wait, wait.mail);
-        struct produce_op *op = w->op;
-
-        (void)l;
-        if (w->wait.outcome)
-                wait_failed(w, error_of_log(w->wait.outcome));
-        if (--op->waits_count == 0)
-                op_answer(op);
-}
-
-static void on_timer(struct loop_timer *t)
-{
-        struct produce_op *op = container_of(t, struct produce_op, timer);
-
-        for (size_t i = 0; i < op->waits_total; i++) {
-                struct produce_wait *w = &op->waits[i];
-
-                if (w->wait.partition && partition_unwait(&w->wait)) {
-                        wait_failed(w, KERR_REQUEST_TIMED_OUT);
-                        op->waits_count--;
-                }
-        }
-        if (op->waits_count == 0)
-                op_answer(op);
+        op_answer(container_of(p, struct produce_op, park));
 }
 
 /* Copy what the response still needs out of the frame and give the frame back. False: out of memory. */
@@ -319,27 +285,15 @@ static bool frame_release(struct produce_op *op)
 
 static void op_park(struct produce_op *op)
 {
-        struct rq *rq = op->rq;
-        struct loop *loop = rq_loop(rq);
-        int64_t timeout_ms = MIN2((int64_t)MAX2(op->req.timeout_ms, 0), rq->h->deps.conf->replication.ack_timeout_ms);
-        size_t total = op->waits_total;
-        enum partition_wait_kind kind = op->req.acks == 1 ? PARTITION_WAIT_LOCAL : PARTITION_WAIT_ACK;
-
         if (!frame_release(op)) {
-                for (size_t i = 0; i < total; i++)
-                        partition_unref(op->waits[i].partition);
-                rq_close_nomem(rq);
+                park_fini(&op->park);
+                rq_close_nomem(op->rq);
                 return;
         }
-        op->waits_count = total;
-        loop_timer_init(&op->timer, loop, on_timer);
-        loop_timer_start(&op->timer, timeout_ms);
-        for (size_t i = 0; i < total; i++) {
-                struct produce_wait *w = &op->waits[i];
-
-                w->wait.mail.fn = on_wait;
-                partition_wait(w->partition, &w->wait, kind, w->wait.offset, loop);
-        }
+        op->park.failed = wait_failed;
+        op->park.done = waits_done;
+        park_begin(&op->park, op->rq, op->req.acks == 1 ? PARTITION_WAIT_LOCAL : PARTITION_WAIT_ACK,
+                   op->req.timeout_ms);
 }
 
 static void op_finish(struct produce_op *op)
@@ -349,7 +303,7 @@ static void op_finish(struct produce_op *op)
                         rq_close(op->rq, "an error where acks=0 allows no answer");
                 else
                         rq_reply_none(op->rq);
-        } else if (op->waits_total) {
+        } else if (op->park.count) {
                 op_park(op);
         } else {
                 op_answer(op);
@@ -368,8 +322,7 @@ static bool op_prepare(struct produce_op *op)
         produce_response_init(&op->rsp);
         op->rsp.responses = ARENA_NEW_ARRAY(a, struct produce_response_topic, op->req.topic_data_count);
         op->rsp.responses_count = op->req.topic_data_count;
-        op->waits = ARENA_NEW_ARRAY(a, struct produce_wait, partitions_count);
-        return op->rsp.responses && op->waits;
+        return park_init(&op->park, op->rq, partitions_count) && op->rsp.responses;
 }
 
 static bool topic_prepare(struct produce_op *op, const struct produce_request_topic *in,
@@ -436,8 +389,7 @@ static void op_appended(struct produce_op *op)
                 return;
         }
         /* Closing is honest: nothing that was appended has been acknowledged. */
-        for (size_t k = 0; k < op->waits_total; k++)
-                partition_unref(op->waits[k].partition);
+        park_fini(&op->park);
         rq_close_nomem(op->rq);
 }
 
@@ -466,7 +418,6 @@ void handler_produce(struct rq *rq)
                 return;
         }
         op->rq = rq;
-        loop_timer_init(&op->timer, rq_loop(rq), on_timer);
         if (!RQ_DECODE(rq, produce_request, &op->req))
                 return;
         if (!op_prepare(op)) {
