@@ -6,12 +6,12 @@
 Written down as history.py says. SIGTERM: everything in flight is delivered, then it ends with 0.
 """
 
-import signal
 import sys
 import threading
 import time
 
 import history
+import load_main
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 FINISH_S = 60
@@ -19,16 +19,11 @@ PER_TURN, PAUSE_S = 5, 0.05
 COMMIT_EVERY_S = 0.5
 
 
-class Load:
+class Load(load_main.Load):
     def __init__(self, path, bootstrap, topic, partitions, name):
+        super().__init__()
         self.log, self.bootstrap, self.topic, self.name = history.Writer(path, name), bootstrap, topic, name
-        self.next, self.finish, self.done, self.failed = [0] * int(partitions), threading.Event(), threading.Event(), None
-
-    def guard(self, function):
-        try:
-            function()
-        except Exception as why:            # whatever it is: it must not go unseen
-            self.failed = self.failed or f"{type(why).__name__}: {why}"
+        self.next, self.done = [0] * int(partitions), threading.Event()
 
     # -- producing --
 
@@ -102,10 +97,7 @@ class Load:
                 self.log.write("commit", by=by, of=[self.topic, row.partition], group=group, offset=row.offset, since=since)
 
     def run(self):
-        threads = [threading.Thread(target=self.guard, args=(f,), daemon=True) for f in
-                   (self.produce, lambda: self.consume(1), lambda: self.consume(2))]
-        for t in threads:
-            t.start()
+        threads = self.threads(self.produce, lambda: self.consume(1), lambda: self.consume(2))
         while threads[0].is_alive() and not self.failed:
             time.sleep(0.05)
         self.done.set()
@@ -114,17 +106,7 @@ class Load:
             if t.is_alive():
                 self.failed = self.failed or "a consumer did not close in 30 s"
         self.log.close()
-        return self.failed
-
-
-def main():
-    load = Load(*sys.argv[1:6])
-    signal.signal(signal.SIGTERM, lambda *_: load.finish.set())
-    why = load.run()
-    if why:
-        print(why, file=sys.stderr)
-    return 1 if why else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(load_main.main(Load(*sys.argv[1:6])))

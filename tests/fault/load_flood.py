@@ -7,12 +7,11 @@ A delivery that failed, and records that were not read in order, are written dow
 SIGTERM: everything in flight is delivered and read, then it ends with 0.
 """
 
-import signal
 import sys
-import threading
 import time
 
 import history
+import load_main
 from confluent_kafka import Consumer, KafkaError, Producer
 
 FINISH_S = 60
@@ -20,11 +19,11 @@ VALUE = bytes(1000)
 QUEUE_MESSAGES = 50000
 
 
-class Flood:
+class Flood(load_main.Load):
     def __init__(self, path, bootstrap, topic):
+        super().__init__()
         self.log, self.bootstrap, self.topic = history.Writer(path, "flood"), bootstrap, topic
-        self.finish, self.sent, self.delivered, self.refused, self.read = threading.Event(), 0, 0, 0, 0
-        self.failed = None
+        self.sent, self.delivered, self.refused, self.read = 0, 0, 0, 0
 
     def told(self, error, message):
         if not error:
@@ -71,35 +70,15 @@ class Flood:
                     raise TimeoutError(f"{self.read} of {self.delivered} records were read {FINISH_S} s after the end")
         consumer.close()
 
-    def guard(self, function):
-        try:
-            function()
-        except Exception as why:            # whatever it is: it must not go unseen
-            self.failed = self.failed or f"{type(why).__name__}: {why}"
-            self.finish.set()
-
     def run(self):
         began = time.monotonic()
-        threads = [threading.Thread(target=self.guard, args=(f,), daemon=True) for f in (self.produce, self.consume)]
-        for t in threads:
-            t.start()
-        for t in threads:
+        for t in self.threads(self.produce, self.consume):
             while t.is_alive():
                 t.join(0.1)
         self.log.write("flood", delivered=self.delivered, failed=self.refused, read=self.read,
                        seconds=round(time.monotonic() - began, 1))
         self.log.close()
-        return self.failed
-
-
-def main():
-    flood = Flood(*sys.argv[1:4])
-    signal.signal(signal.SIGTERM, lambda *_: flood.finish.set())
-    why = flood.run()
-    if why:
-        print(why, file=sys.stderr)
-    return 1 if why else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(load_main.main(Flood(*sys.argv[1:4])))

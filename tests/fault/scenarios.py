@@ -254,44 +254,33 @@ def delay(run):
 
 # -- disks --
 
-@scenario("slow-disk", "every sync of one node takes a third of a second", layers=("disk",), alone=True)
-def slow_disk(run):
-    while run.going():
-        node, _ = run.leader()
-        run.fault("slow disk", node)
-        run.cluster.order(node, "slow /")
-        run.wait(3, 6)
-        run.cluster.order(node, "")
-        run.healed("disk is quick", node)
-        run.healthy()
-        run.wait(0.5, 1)
-
-
-@scenario("stuck-disk", "syncs of one node wait for seconds", layers=("disk",), alone=True)
-def stuck_disk(run):
+def trouble_syncs(run, what, order, low, high, outage=True):
+    """Syncs of a node that leads get @order (hold-sync.c) for @low to @high seconds, again and again."""
     while run.going():
         node, led = run.leader()
-        run.fault("stuck disk", node, partitions=led)
-        run.cluster.order(node, "hold /")
-        run.wait(1, 6)
+        run.fault(what, node, partitions=led if outage else ())
+        run.cluster.order(node, order)
+        run.wait(low, high)
         run.cluster.order(node, "")
         run.healed("disk goes on", node)
         run.healthy()
         run.wait(0.5, 1)
+
+
+@scenario("slow-disk", "every sync of one node takes a third of a second", layers=("disk",), alone=True)
+def slow_disk(run):
+    trouble_syncs(run, "slow disk", "slow /", 3, 6, outage=False)
+
+
+@scenario("stuck-disk", "syncs of one node wait for seconds", layers=("disk",), alone=True)
+def stuck_disk(run):
+    trouble_syncs(run, "stuck disk", "hold /", 1, 6)
 
 
 @scenario("hung-disk", "syncs of a leader's records hang for longer than a follower may lag", layers=("disk",),
           settings=("replication.lag_time_max_ms=3000",))
 def hung_disk(run):
-    while run.going():
-        node, led = run.leader()
-        run.fault("hung disk", node, partitions=led)
-        run.cluster.order(node, "hold /records-")
-        run.wait(8, 12)
-        run.cluster.order(node, "")
-        run.healed("disk goes on", node)
-        run.healthy()
-        run.wait(0.5, 1)
+    trouble_syncs(run, "hung disk", "hold /records-", 8, 12)
 
 
 @scenario("failing-disk", "syncs of one node's records fail; it is started again", layers=("disk",))

@@ -18,14 +18,14 @@ class Disk:
     """The node's disk when hold-sync.c stands before it: syncs of chosen files wait, or fail."""
 
     def __init__(self):
-        self.library = Path(os.environ.get("HOLD_SYNC_LIB", ROOT / "build/tests/protocol/libhold-sync.so"))
+        self.preload = Path(os.environ.get("HOLD_SYNC_LIB", ROOT / "build/tests/protocol/libhold-sync.so"))
         self.folder = tempfile.TemporaryDirectory(prefix="chronik-disk-")
         self.file = Path(self.folder.name) / "order"
 
     def env(self):
-        if not self.library.exists():
-            raise FileNotFoundError(f"{self.library} is not there; build it with 'make'")
-        return {"LD_PRELOAD": str(self.library), "HOLD_SYNC": str(self.file),
+        if not self.preload.exists():
+            raise FileNotFoundError(f"{self.preload} is not there; build it with 'make'")
+        return {"LD_PRELOAD": str(self.preload), "HOLD_SYNC": str(self.file),
                 "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
 
     def _order(self, text):
