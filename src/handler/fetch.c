@@ -145,6 +145,12 @@ static int32_t find_reader(const struct fetch_op *op, struct partition *p, int64
         return best ? best->node : -1;
 }
 
+/* A leader whose log has failed is replaced, and may be the last one to learn it: what is beyond its end may well be there. */
+static bool is_left_behind(const struct partition_view *view, const struct fetch_item *item)
+{
+        return view->failed && item->fetch_offset > view->end_offset;
+}
+
 /* What the answer says of the partition, and from where it may be read. What the client read last is judged first: one
  * that is ahead of us must be told where our logs part, which out of range would not say. */
 static int16_t view_item(struct fetch_op *op, struct fetch_item *item, int64_t *ret_below)
@@ -161,7 +167,7 @@ static int16_t view_item(struct fetch_op *op, struct fetch_item *item, int64_t *
                 return error;
         if (item->diverging_epoch < 0 &&
             (item->fetch_offset < view.start_offset || item->fetch_offset > view.end_offset))
-                return KERR_OFFSET_OUT_OF_RANGE;
+                return is_left_behind(&view, item) ? KERR_NOT_LEADER_OR_FOLLOWER : KERR_OFFSET_OUT_OF_RANGE;
         /* A new leader knows of a watermark that others may have told to be higher. It serves what is below and says -1, which
          * clients take for "not told", so that nobody sees the end go back (as KIP-207 for ListOffsets). */
         if (view.role != PARTITION_LEADER || view.watermark_known) {

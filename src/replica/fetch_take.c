@@ -175,8 +175,9 @@ static void out_of_range(struct follow *w, const struct replica_fetch_response_p
         }
 }
 
-/* Our log is empty where it began anew, and the leader's begins in the middle of a batch (DeleteRecords): ours has to begin with
- * that batch, of which the records before the start are not served. True: it is settled what becomes of @w. */
+/* All that our log has lies below where the leader's begins, or it is empty, and that is in the middle of a batch (DeleteRecords): ours
+ * has to begin with that batch, of which the records before the start are not served. What we have in its place may be of another
+ * past: epochs do not tell where those parted that ended below the leader's start. True: it is settled what becomes of @w. */
 static bool begins_in_batch(struct follow *w, const struct replica_fetch_response_partition *said)
 {
         struct batch_iter it = batch_iter_of(span_of(said->records.data, said->records.len));
@@ -185,7 +186,8 @@ static bool begins_in_batch(struct follow *w, const struct replica_fetch_respons
         struct span batch;
         const char *text;
 
-        if (partition_position(w->partition, &pos) || pos.start_offset != pos.end_offset ||
+        if (partition_position(w->partition, &pos) ||
+            (pos.start_offset != pos.end_offset && pos.end_offset > said->start_offset) ||
             batch_iter_next(&it, &batch, &h) || h.base_offset >= pos.end_offset ||
             batch_last_offset(&h) < pos.end_offset)
                 return false;

@@ -336,8 +336,9 @@ bool partition_leads_surely(struct partition *p)
         bool surely;
 
         pthread_mutex_lock(&p->lock);
+        /* Who has said that its log failed is replaced at once, lease or not. */
         surely = !p->closed && p->role == PARTITION_LEADER &&
-                 (p->insync.count <= 1 || partition_has_lease(p, clock_mono_ms()));
+                 (p->insync.count <= 1 || (partition_has_lease(p, clock_mono_ms()) && !p->told_failed));
         pthread_mutex_unlock(&p->lock);
         return surely;
 }

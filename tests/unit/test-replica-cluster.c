@@ -442,6 +442,39 @@ static void test_far_behind_in_batch(void)
         cluster_fini(&c);
 }
 
+/* The same, and the follower has records up to where the leader's log begins: of another past, and below that start. */
+static void test_other_past_in_batch(void)
+{
+        struct cluster c;
+        int64_t start, end;
+
+        cluster_init(&c);
+        cluster_elect(&c, 0, 7);
+        append_some(&c, 0, 30);
+        AWAIT(all_have(&c, 0));
+        end = cview(&c.nodes[0]).end_offset;
+        cnode_close(&c.nodes[0]);
+        cnode_close(&c.nodes[1]);
+        cluster_elect(&c, 2, 4);
+        for (int i = 0; i < 6; i++)
+                CU_ASSERT(cnode_append(&c.nodes[2], 1, 20, 'y', false) >= 0);
+        cnode_close(&c.nodes[2]);
+        cnode_open(&c.nodes[0]);
+        cnode_open(&c.nodes[1]);
+        cluster_elect(&c, 0, 3); /* an unclean election */
+        CU_ASSERT(cnode_append(&c.nodes[0], 10, 20, 'x', true) >= 0);
+        AWAIT(cview(&c.nodes[0]).high_watermark == end + 10);
+        CU_ASSERT_EQUAL(plog_delete_records(c.nodes[0].log, end + 5, &start), 0);
+        partition_start_moved(c.nodes[0].p);
+        cnode_open(&c.nodes[2]);
+        AWAIT(isr_is(&c, 7));
+        AWAIT(all_have(&c, 0));
+        CU_ASSERT_EQUAL(cview(&c.nodes[2]).start_offset, end + 5);
+        append_some(&c, 0, 10);
+        AWAIT(all_have(&c, 0));
+        cluster_fini(&c);
+}
+
 /* A follower's disk fails: it says so, leaves the ISR at once, and does not come back by itself. */
 static void test_follower_disk_fails(void)
 {
@@ -491,6 +524,7 @@ static void test_leader_disk_fails(void)
         AWAIT(told(&c, &ack));
         CU_ASSERT_EQUAL(ack.wait.outcome, PLOG_E_FAILED);
         AWAIT(c.nodes[0].failed == 1);
+        CU_ASSERT(!partition_leads_surely(c.nodes[0].p)); /* another one may lead by now, whatever its lease */
         cluster_elect(&c, 1, 6);
         AWAIT(cview(&c.nodes[1]).role == PARTITION_LEADER); /* it may be cutting what the old leader had cut */
         append_some(&c, 1, 2);
@@ -634,6 +668,7 @@ static const struct unit_case cases[] = {
         { "nodes start anew", test_nodes_restart },
         { "far behind", test_far_behind },
         { "a log begins in the middle of a batch", test_far_behind_in_batch },
+        { "a log begins in the middle of a batch that another past ends in", test_other_past_in_batch },
         { "a follower's disk fails", test_follower_disk_fails },
         { "the leader's disk fails", test_leader_disk_fails },
         { "rotten bytes", test_rotten_bytes },
