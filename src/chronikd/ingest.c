@@ -8,6 +8,8 @@
 #include "sys/clock.h"
 #include "sys/diag.h"
 
+enum { COMMIT_MS = 5000 }; /* an answer waits so long for its write */
+
 enum { TICK_MS = 100, RETRY_MS = 60000, STOP_MS = 10000, STALL_MS = 60000, HURRY_MS = 5000, OVERLAP_MAX = 64 };
 
 static void on_tick(struct loop_timer *t)
@@ -85,13 +87,20 @@ static void net_is_stopped(struct loop *l, struct mail *m)
 }
 
 /* Members that were waiting for a rebalance have been answered; now the answers may leave. */
-static void coord_is_stopped(void *arg)
+static void txns_are_stopped(void *arg)
 {
         struct node *n = arg;
 
         handler_drain(n->handler);
         n->net_stopped.fn = net_is_stopped;
         net_server_stop(n->net, STOP_MS, n->loop, &n->net_stopped);
+}
+
+static void coord_is_stopped(void *arg)
+{
+        struct node *n = arg;
+
+        coord_stop(n->txns, n->loop, txns_are_stopped, n);
 }
 
 void ingest_stop(struct node *n, void (*stopped)(struct node *n))
@@ -123,6 +132,7 @@ int ingest_open(struct node *n)
 int ingest_join(struct node *n)
 {
         struct replication *r = &n->replication;
+        int e;
 
         r->controller = n->controller;
         r->loop = n->loop;
@@ -131,7 +141,8 @@ int ingest_join(struct node *n)
         r->fetch_wait_ms = (int32_t)n->conf->replication.fetch_wait_ms;
         r->fetch_bytes = (int32_t)n->conf->replication.fetch_response_bytes;
         snprintf(r->watermarks_path, sizeof r->watermarks_path, "%s/high-watermarks", n->log_dir);
-        return replication_open(r, n->mesh.hub, n->pool);
+        e = transactions_join(n);
+        return e ? e : replication_open(r, n->mesh.hub, n->pool);
 }
 
 static bool topic_exists(void *arg, struct str name)
@@ -144,31 +155,44 @@ static bool topic_exists(void *arg, struct str name)
         return found;
 }
 
-/* The group coordinator lives on the reactors. */
+static struct uuid new_uuid(void *arg)
+{
+        return random_uuid();
+}
+
+/* The coordinators live on the reactors. */
 static int node_coordinate(struct node *n)
 {
         const struct conf *c = n->conf;
-        struct coord_config cfg;
+        struct groups_conf *g = &n->groups_conf;
+        struct coord_config cfg = { .loops = n->reactors,
+                                    .loops_count = net_server_reactors_count(n->net),
+                                    .pool = n->pool,
+                                    .ops = &groups_ops,
+                                    .machine_arg = g,
+                                    .commit_timeout_ms = COMMIT_MS };
         int r;
 
-        coord_config_init(&cfg);
-        cfg.loops = n->reactors;
-        cfg.loops_count = net_server_reactors_count(n->net);
         for (unsigned i = 0; i < cfg.loops_count; i++)
                 n->reactors[i] = net_server_loop(n->net, i);
-        cfg.pool = n->pool;
-        cfg.groups.session_timeout_min_ms = (int32_t)c->groups.min_session_timeout_ms;
-        cfg.groups.session_timeout_max_ms = (int32_t)c->groups.max_session_timeout_ms;
-        cfg.groups.initial_rebalance_delay_ms = (int32_t)c->groups.initial_rebalance_delay_ms;
-        cfg.groups.group_size_max = (uint32_t)MIN2(c->groups.max_size, (int64_t)cfg.groups.group_size_max);
-        cfg.groups.offset_metadata_len_max = (uint32_t)c->groups.offset_metadata_max_bytes;
-        cfg.groups.offsets_retention_ms = c->groups.offsets_retention_minutes * 60000;
-        cfg.groups.offsets_check_interval_ms = c->groups.offsets_retention_check_interval_ms;
-        cfg.groups.topic_exists = topic_exists;
-        cfg.groups.topics_arg = n;
+        groups_conf_init(g);
+        g->hash_seed = random_u64();
+        g->new_uuid = new_uuid;
+        g->session_timeout_min_ms = (int32_t)c->groups.min_session_timeout_ms;
+        g->session_timeout_max_ms = (int32_t)c->groups.max_session_timeout_ms;
+        g->initial_rebalance_delay_ms = (int32_t)c->groups.initial_rebalance_delay_ms;
+        g->group_size_max = (uint32_t)MIN2(c->groups.max_size, (int64_t)g->group_size_max);
+        g->offset_metadata_len_max = (uint32_t)c->groups.offset_metadata_max_bytes;
+        g->offsets_retention_ms = c->groups.offsets_retention_minutes * 60000;
+        g->offsets_check_interval_ms = c->groups.offsets_retention_check_interval_ms;
+        g->topic_exists = topic_exists;
+        g->topics_arg = n;
         r = coord_new(&cfg, &n->coord);
+        if (!r)
+                r = transactions_open(n);
         n->led.coord = n->coord;
-        handler_set_coord(n->handler, n->coord);
+        n->led.txns = n->txns;
+        handler_set_coord(n->handler, n->coord, n->txns, &n->txn_link);
         return r;
 }
 
@@ -273,6 +297,7 @@ void ingest_free_serving(struct node *n)
         scrub_fini(&n->scrub);
         led_fini(&n->led);
         n->coord = coord_free(n->coord);
+        n->txns = coord_free(n->txns);
         n->handler = handler_free(n->handler);
 }
 

@@ -21,9 +21,12 @@ void led_fini(struct led *led)
         led->watermarks = watermarks_free(led->watermarks);
 }
 
-static bool is_offsets_topic(struct str name)
+/* Who coordinates with the partitions of this topic; NULL: it is one of records. */
+static struct coord *coord_of(const struct led *led, struct str topic)
 {
-        return str_equal_c(name, "__consumer_offsets");
+        if (str_equal_c(topic, "__consumer_offsets"))
+                return led->coord;
+        return str_equal_c(topic, "__transaction_state") ? led->txns : NULL;
 }
 
 /* ---- one partition ---- */
@@ -51,7 +54,7 @@ static void take_role(struct led *led, struct partition *p, const struct meta_pa
 /* Coordinators come and go with leadership. Led in another epoch, a partition is read anew: somebody else may have written
  * in between. Two threads may be here for one partition; what was said last must be what is true, so each looks again after it
  * has spoken. */
-static void coordinate(struct led *led, struct partition *p)
+static void coordinate(struct coord *c, struct partition *p)
 {
         struct partition_view said, now;
 
@@ -59,9 +62,9 @@ static void coordinate(struct led *led, struct partition *p)
         do {
                 said = now;
                 if (said.role == PARTITION_LEADER && !said.closed)
-                        coord_partition_open(led->coord, partition_index(p), p);
+                        coord_partition_open(c, partition_index(p), p);
                 else
-                        coord_partition_close(led->coord, partition_index(p));
+                        coord_partition_close(c, partition_index(p));
                 partition_view(p, &now);
         } while (now.role != said.role || now.leader_epoch != said.leader_epoch || now.closed != said.closed);
 }
@@ -70,9 +73,10 @@ static void coordinate(struct led *led, struct partition *p)
 static void on_role(void *arg, struct partition *p)
 {
         struct led *led = arg;
+        struct coord *c = coord_of(led, str_of(partition_topic_name(p)));
 
-        if (is_offsets_topic(str_of(partition_topic_name(p))))
-                coordinate(led, p);
+        if (c)
+                coordinate(c, p);
         if (led->replicator)
                 replicator_role(led->replicator, p);
 }
@@ -117,9 +121,10 @@ static void partition_update(struct led *led, struct partition *p, const struct 
 static struct partition *partition_withdraw(struct led *led, struct uuid topic_id, int32_t index)
 {
         struct partition *p = partition_table_take(led->table, topic_id, index);
+        struct coord *c = coord_of(led, str_of(partition_topic_name(p)));
 
-        if (is_offsets_topic(str_of(partition_topic_name(p))))
-                coord_partition_close(led->coord, index);
+        if (c)
+                coord_partition_close(c, index);
         partition_close(p);
         if (led->replicator)
                 replicator_role(led->replicator, p);
@@ -172,19 +177,23 @@ void led_opened(struct led *led, struct partition *p)
 
 static void topic_apply(struct led *led, const struct meta_topic *t)
 {
-        if (is_offsets_topic(t->name))
-                coord_set_partitions(led->coord, (int32_t)t->partitions_count);
+        struct coord *c = coord_of(led, t->name);
+
+        if (c)
+                coord_set_partitions(c, (int32_t)t->partitions_count);
         for (uint32_t i = 0; i < t->partitions_count; i++)
                 led_reconcile(led, t->name, t->id, (int32_t)i);
 }
 
 static void topic_gone(struct led *led, const struct meta_topic *t)
 {
+        struct coord *c = coord_of(led, t->name);
+
         for (uint32_t i = 0; i < t->partitions_count; i++)
                 led_reconcile(led, t->name, t->id, (int32_t)i);
         coord_topic_deleted(led->coord, t->name);
-        if (is_offsets_topic(t->name))
-                coord_set_partitions(led->coord, 0);
+        if (c)
+                coord_set_partitions(c, 0);
 }
 
 static bool brokers_changed(const struct meta_delta *d)

@@ -22,6 +22,7 @@ struct led {
         struct plog_store *store;
         struct partition_table *table;
         struct coord *coord; /* told of the partitions of __consumer_offsets, and of deleted topics */
+        struct coord *txns;  /* likewise of __transaction_state */
         struct iopool *pool;
         struct loop *loop;
         const char *dir; /* folder of the logs */

@@ -7,7 +7,10 @@
 
 /* chronik.version: formats of the metadata and messages between nodes. A level stands for everything that was added with it; nodes
  * write and send what belongs to a level only once it is finalised, so that a cluster can be upgraded node by node: first every
- * program, then the level (`kafka-features.sh upgrade --feature chronik.version=N`). 1: what version 0.1 has. */
+ * program, then the level (`kafka-features.sh upgrade --feature chronik.version=N`). 1: what version 0.1 has.
+ *
+ * transaction.version: Kafka's, for clients alone. With 2 they use transactions version 2 (KIP-890); below they add partitions themselves,
+ * which is served at any level. */
 extern const struct controller_feature levels_known[];
 extern const size_t levels_count;
 

@@ -172,6 +172,23 @@ static void write_groups(struct node *n, struct strbuf *out)
                         (double)s.offsets_committed);
 }
 
+static void write_transactions(struct node *n, struct strbuf *out)
+{
+        struct coord_stats s;
+
+        coord_stats(n->txns, &s);
+        metrics_gauge(out, "chronik_transactional_ids", "Transactional ids that this node coordinates.",
+                      (double)s.txns);
+        metrics_gauge(out, "chronik_transactions_open", "Transactions of these that are open, or not ended everywhere.",
+                      (double)s.txns_open);
+        metrics_counter(out, "chronik_transactions_committed_total", "Transactions that were committed.",
+                        (double)s.txns_committed);
+        metrics_counter(out, "chronik_transactions_aborted_total",
+                        "Transactions that were aborted, for whatever reason.", (double)s.txns_aborted);
+        metrics_counter(out, "chronik_transactions_timed_out_total",
+                        "Transactions that were aborted because their time was up.", (double)s.txns_timed_out);
+}
+
 /* How far a committed offset is behind the end that consumers can read to; -1 when the partition is not led here. */
 static int64_t lag_of(struct node *n, const struct meta_image *image, const struct coord_snapshot_item *item)
 {
@@ -269,6 +286,7 @@ static void write_ingest(struct node *n, struct strbuf *out)
         write_compaction(n, out);
         write_scrub(n, out);
         write_groups(n, out);
+        write_transactions(n, out);
         if (atomic_load(&n->ready) && !atomic_load(&n->stopping))
                 write_lag(n, out);
 }

@@ -21,11 +21,18 @@ static void replication_stopped(void *arg)
         loop_stop(n->loop);
 }
 
-static void mesh_stopped(void *arg)
+static void link_stopped(void *arg)
 {
         struct node *n = arg;
 
         replication_hub_stopped(&n->replication, replication_stopped, n);
+}
+
+static void mesh_stopped(void *arg)
+{
+        struct node *n = arg;
+
+        txn_link_stop(&n->txn_link, n->loop, link_stopped, n);
 }
 
 static void controller_stopped(void *arg)
@@ -84,6 +91,7 @@ static int node_open(struct node *n)
                 r = partition_table_new(&n->table);
         if (r)
                 return node_fail("cannot start", strerror(-r));
+        transactions_init(n);
         snprintf(n->meta_dir, sizeof n->meta_dir, "%s/meta", n->conf->server.data_dir);
         if (n->conf->server.roles & CONF_ROLE_INGEST && ingest_open(n))
                 return 1;

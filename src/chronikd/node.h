@@ -14,7 +14,11 @@
 #include "chronikd/replication.h"
 #include "chronikd/retain.h"
 #include "chronikd/scrub.h"
+#include "chronikd/transactions.h"
 #include "controller/controller.h"
+#include "coord/groups.h"
+#include "coord/txn_link.h"
+#include "coord/txns.h"
 #include "handler/handler.h"
 #include "meta/publish.h"
 #include "obs/http.h"
@@ -28,7 +32,10 @@ struct node {
         struct controller *controller;
         struct partition_table *table;
         struct handler *handler;
-        struct coord *coord;
+        struct coord *coord, *txns; /* of groups, of transactions */
+        struct groups_conf groups_conf;
+        struct txns_conf txns_conf;
+        struct txn_link txn_link;
         struct loop *reactors[256];
         struct net_server *net;
         struct led led;

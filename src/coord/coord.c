@@ -48,17 +48,6 @@ struct note {
 
 /* ---- life ---- */
 
-void coord_config_init(struct coord_config *cfg)
-{
-        *cfg = (struct coord_config){ .commit_timeout_ms = 5000 };
-        groups_conf_init(&cfg->groups);
-}
-
-static struct uuid new_uuid(void *arg)
-{
-        return random_uuid();
-}
-
 int coord_new(const struct coord_config *cfg, struct coord **ret_coord)
 {
         struct coord *c = calloc(1, sizeof *c + cfg->loops_count * sizeof c->homes[0]);
@@ -66,8 +55,6 @@ int coord_new(const struct coord_config *cfg, struct coord **ret_coord)
         if (!c)
                 return -ENOMEM;
         c->cfg = *cfg;
-        c->cfg.groups.hash_seed = random_u64();
-        c->cfg.groups.new_uuid = new_uuid;
         for (unsigned i = 0; i < cfg->loops_count; i++)
                 c->homes[i] = (struct coord_home){ .coord = c, .loop = cfg->loops[i], .index = i };
         *ret_coord = c;
@@ -202,8 +189,10 @@ static void open_shard(struct coord_home *h, struct note *n)
                                                                 .loop = h->loop,
                                                                 .pool = c->cfg.pool,
                                                                 .partition = n->partition,
-                                                                .ops = &groups_ops,
-                                                                .machine_arg = &c->cfg.groups,
+                                                                .ops = c->cfg.ops,
+                                                                .machine_arg = c->cfg.machine_arg,
+                                                                .send = c->cfg.send,
+                                                                .send_arg = c->cfg.send_arg,
                                                                 .commit_timeout_ms = c->cfg.commit_timeout_ms,
                                                                 .stats = c->stats,
                                                                 .gone = on_shard_gone,
@@ -211,7 +200,8 @@ static void open_shard(struct coord_home *h, struct note *n)
                                     &s);
         }
         if (r) {
-                diag(DIAG_ERROR, "%s: no memory to load it: its groups are not served here; restart with more memory",
+                diag(DIAG_ERROR,
+                     "%s: no memory to load it: what it coordinates is not served here; restart with more memory",
                      name);
                 return;
         }
@@ -339,7 +329,7 @@ void coord_submit(struct coord *c, struct coord_request *rq)
         rq->coord = c;
         rq->outcome = COORD_OK;
         rq->hop = 0;
-        if (rq->op == COORD_LIST || rq->op == COORD_SNAPSHOT) {
+        if (coord_op_visits(rq->op)) {
                 rq->mail.fn = on_visit;
                 loop_post(c->homes[0].loop, &rq->mail);
                 return;
@@ -348,7 +338,8 @@ void coord_submit(struct coord *c, struct coord_request *rq)
                 refuse(rq);
                 return;
         }
-        rq->hop = (unsigned)coord_partition_of(rq->group_id, partitions);
+        rq->hop = (unsigned)(rq->op == COORD_TXN_MARKER ? container_of(rq, struct coord_txn_marker, rq)->partition
+                                                        : coord_partition_of(rq->id, partitions));
         rq->mail.fn = on_request;
         loop_post(home_of(c, (int32_t)rq->hop)->loop, &rq->mail);
 }

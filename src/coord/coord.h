@@ -1,11 +1,12 @@
-/* The coordinators of one node: one shard for each partition of __consumer_offsets that is led here, spread over the
- * loops (partition i on loop i % n), reached by mail from any thread.
+/* The coordinators of one kind on one node, of groups or of transactions: one shard for each partition of their topic
+ * (__consumer_offsets, __transaction_state) that is led here, spread over the loops (partition i on loop i % n), reached by mail
+ * from any thread.
  *
  * The owner says how many partitions the topic has, which of them are led here and which topics were deleted; it makes
  * the topic when a client first asks for a coordinator. */
 #pragma once
 
-#include "coord/groups.h"
+#include "coord/machine.h"
 #include "coord/place.h"
 #include "replica/partition.h"
 #include "sys/iopool.h"
@@ -16,12 +17,13 @@ struct coord_config {
         struct loop **loops; /* borrowed for the coordinator's life */
         unsigned loops_count;
         struct iopool *pool;
-        struct groups_conf groups; /* groups_conf_init(); hash_seed and new_uuid are set by coord_new() */
+        const struct coord_machine_ops *ops;
+        const void *machine_arg;   /* for ops->new; borrowed for the coordinator's life */
         int64_t commit_timeout_ms; /* Kafka: offsets.commit.timeout.ms, 5000 */
+        /* As of a shard (shard.h); NULL: the machine hands out no markers. */
+        void (*send)(void *arg, struct coord_marks *m);
+        void *send_arg;
 };
-
-/* Kafka's defaults. @loops and @pool are the caller's to set. */
-void coord_config_init(struct coord_config *cfg);
 
 /* Return: 0 or -ENOMEM. */
 int coord_new(const struct coord_config *cfg, struct coord **ret_coord);
@@ -35,7 +37,7 @@ DEFINE_FREEP(struct coord, coord_free)
 
 /* ---- news from the owner; any thread; taken in order per calling thread ---- */
 
-/* How many partitions __consumer_offsets has; 0: there is no such topic (yet). */
+/* How many partitions the topic has; 0: there is no such topic (yet). */
 void coord_set_partitions(struct coord *c, int32_t count);
 int32_t coord_partitions(const struct coord *c);
 /* Partition @index is led here: its state is read, then served. A reference of its own is taken.
@@ -49,8 +51,8 @@ int coord_topic_deleted(struct coord *c, struct str topic);
 /* ---- requests ---- */
 
 /* Ask. @rq: coord_request_init() and its input fields, reply_loop and done. Owned by the coordinator until done() runs
- * on the reply loop, once, whatever happens. Any thread. COORD_LIST and COORD_SNAPSHOT visit every shard of this
- * node, others the one that their group lives in. */
+ * on the reply loop, once, whatever happens. Any thread. COORD_LIST, COORD_SNAPSHOT and COORD_TXN_LIST visit every shard of
+ * this node, COORD_TXN_MARKER that of its partition, others the one that their id lives in. */
 void coord_submit(struct coord *c, struct coord_request *rq);
 
 /* Sums over all shards, as of now. Any thread. */

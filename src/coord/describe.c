@@ -35,7 +35,7 @@ static void describe_member(struct coord_describe *rq, const struct group_member
 
 void groups_describe(struct groups *gs, struct coord_describe *rq)
 {
-        struct group *g = groups_find(gs, rq->rq.group_id);
+        struct group *g = groups_find(gs, rq->rq.id);
         bool failed = false;
         int32_t i = 0;
 
@@ -164,7 +164,7 @@ void groups_snapshot(struct groups *gs, struct coord_snapshot *rq)
 
 void groups_delete(struct groups *gs, struct coord_delete *rq)
 {
-        struct group *g = groups_find(gs, rq->rq.group_id);
+        struct group *g = groups_find(gs, rq->rq.id);
 
         if (!g || g->state == COORD_GROUP_DEAD) {
                 group_reply(gs, g, &rq->rq, COORD_E_GROUP_NOT_FOUND);
@@ -176,7 +176,7 @@ void groups_delete(struct groups *gs, struct coord_delete *rq)
         }
         ilist_for_each (t, &g->topics_list, struct group_topic, link)
                 for (size_t i = 0; i < t->offsets_count; i++)
-                        if (offset_latest(t->offsets[i]))
+                        if (offset_is_held(t->offsets[i]))
                                 group_remove_offset(g, t->offsets[i]);
         if (gs->err) { /* some removal found no memory: the machine is dropped, nothing may be buried half */
                 group_reply(gs, g, &rq->rq, gs->err);

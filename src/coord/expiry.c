@@ -31,7 +31,7 @@ static bool is_expired(const struct group *g, const struct offset_version *v)
         return now_ms - since_ms >= g->owner->conf.offsets_retention_ms;
 }
 
-/* Return: true when no offset is left. */
+/* Return: true when no offset is left, nor may come from an open transaction. */
 bool group_expire_offsets(struct group *g)
 {
         ilist_for_each (t, &g->topics_list, struct group_topic, link) {
@@ -40,13 +40,13 @@ bool group_expire_offsets(struct group *g)
                 for (size_t i = 0; i < t->offsets_count; i++) {
                         const struct offset_version *v = offset_latest(t->offsets[i]);
 
-                        if (v && is_expired(g, v)) {
+                        if (v && ilist_is_empty(&t->offsets[i]->staged) && is_expired(g, v)) {
                                 group_remove_offset(g, t->offsets[i]);
                                 g->owner->stats.offsets_expired++;
                         }
                 }
         }
-        return g->offsets_count == 0;
+        return !g->offsets_count && !g->staged_count;
 }
 
 static void scan_group(struct group *g)

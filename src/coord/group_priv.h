@@ -45,7 +45,9 @@ struct group_protocol {
 struct offset_version {
         struct offset_version *older;
         uint64_t seq;
+        uint64_t order; /* of its record among all of the log: the later one counts */
         bool removed;
+        bool of_txn; /* it came with a marker */
         int64_t offset;
         int64_t commit_ms;
         int64_t expire_ms; /* -1: by the node's retention */
@@ -58,7 +60,23 @@ struct group_offset {
         struct group_topic *topic;
         struct ilist doomed; /* groups.doomed while the newest version is a removal */
         int32_t partition;
-        struct offset_version *newest;
+        struct offset_version *newest; /* NULL: there is none yet, but staged ones */
+        struct ilist staged;           /* struct staged_offset.of_offset */
+};
+
+/* What a transaction that is open would commit. */
+struct staged_offset {
+        struct ilist of_offset, of_txn;
+        struct group_offset *offset;
+        struct groups_txn *txn;
+        struct offset_version *version;
+};
+
+/* A producer that has staged something. */
+struct groups_txn {
+        struct map_node node;
+        int64_t producer_id;
+        struct ilist staged; /* struct staged_offset.of_txn, in order */
 };
 
 struct group_topic {
@@ -96,7 +114,8 @@ struct group {
         struct map topics;
         struct ilist topics_list;
         size_t offsets_count; /* not removed */
-        uint64_t state_seq;   /* last write of its metadata */
+        size_t staged_count;
+        uint64_t state_seq; /* last write of its metadata */
 };
 
 struct subscribed_topic {
@@ -110,6 +129,8 @@ struct groups {
         struct ilist all;
         struct ilist dead;
         struct ilist doomed;
+        struct map txns; /* struct groups_txn, by producer id */
+        uint64_t order;  /* of the newest record of an offset */
         struct timer_heap timers;
         struct timer expiry;
         size_t expiry_left; /* groups of the running scan */
@@ -218,14 +239,36 @@ struct offset_value {
         struct str metadata;
 };
 int group_put_offset(struct group *g, struct str topic, int32_t partition, const struct offset_value *v, uint64_t seq);
-/* Removal by this event's write, with its tombstone. */
+/* For txn_offsets.c. Find or add; NULL: no memory. A version on the heap, and away again. In front of the others, owned from here. */
+struct group_offset *group_get_offset(struct group *g, struct str topic, int32_t partition);
+struct offset_version *offset_version_new(struct groups *gs, const struct offset_value *v);
+void offset_version_free(struct groups *gs, struct offset_version *v);
+void offset_push_version(struct group_offset *o, struct offset_version *v, uint64_t seq);
+/* Drop an offset that holds nothing. */
+void group_collect_offset(struct group_offset *o);
+/* Removal by this event's write, with its tombstone; of what is staged, too. */
 void group_remove_offset(struct group *g, struct group_offset *o);
+/* The removal is committed. */
+void group_offset_removed(struct group_offset *o);
+/* Something is committed, or may be by a transaction that is open. */
+bool offset_is_held(const struct group_offset *o);
+/* A transaction may yet make it another one, or has and that is not committed (KIP-447). */
+bool offset_is_unstable(const struct group_offset *o);
 void group_drop_offset(struct group_offset *o);
 void group_drop_offsets(struct group *g);
 /* What a reader may see: the newest committed version; NULL when there is none or it is a removal. */
 const struct offset_version *offset_committed(struct group_offset *o);
 /* The newest version, committed or not; NULL when it is a removal. */
 const struct offset_version *offset_latest(const struct group_offset *o);
+
+/* ---- txn_offsets.c: what open transactions would commit (KIP-98, KIP-447) ---- */
+int group_stage_offset(struct group *g, int64_t producer_id, struct str topic, int32_t partition,
+                       const struct offset_value *v);
+/* Forget what is staged for @o. */
+void offset_unstage(struct group_offset *o);
+/* The producer's transaction ended, by this event's write @seq (0: before the log was read). */
+void groups_end_txn(struct groups *gs, int64_t producer_id, bool commit, uint64_t seq);
+void groups_free_txns(struct groups *gs);
 
 /* ---- expiry.c ---- */
 void groups_expiry_due(void *arg, struct timer *t);

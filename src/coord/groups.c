@@ -35,6 +35,7 @@ int groups_new(const struct groups_conf *conf, struct groups **ret_groups)
         ilist_init(&gs->all);
         ilist_init(&gs->dead);
         ilist_init(&gs->doomed);
+        map_init(&gs->txns, conf->hash_seed);
         timer_heap_init(&gs->timers);
         gs->expiry.fn = groups_expiry_due;
         *ret_groups = gs;
@@ -48,6 +49,7 @@ struct groups *groups_free(struct groups *gs)
         ilist_for_each (g, &gs->all, struct group, link)
                 groups_remove(gs, g);
         timer_heap_fini(&gs->timers);
+        groups_free_txns(gs);
         map_fini(&gs->by_id);
         free(gs);
         return NULL;
@@ -159,11 +161,6 @@ void groups_record(struct groups *gs, struct span key, struct span value)
 
 /* ---- events ---- */
 
-static bool is_about_one_group(enum coord_op op)
-{
-        return op != COORD_LIST && op != COORD_SNAPSHOT;
-}
-
 #define AS(rq, type) container_of(rq, struct type, rq)
 
 static void dispatch(struct groups *gs, struct coord_request *rq)
@@ -182,6 +179,7 @@ static void dispatch(struct groups *gs, struct coord_request *rq)
                 groups_leave(gs, AS(rq, coord_leave));
                 break;
         case COORD_OFFSET_COMMIT:
+        case COORD_TXN_OFFSET_COMMIT:
                 groups_offset_commit(gs, AS(rq, coord_offset_commit));
                 break;
         case COORD_OFFSET_FETCH:
@@ -202,6 +200,13 @@ static void dispatch(struct groups *gs, struct coord_request *rq)
         case COORD_SNAPSHOT:
                 groups_snapshot(gs, AS(rq, coord_snapshot));
                 break;
+        case COORD_TXN_MARKER:
+        case COORD_TXN_INIT:
+        case COORD_TXN_ADD:
+        case COORD_TXN_END:
+        case COORD_TXN_DESCRIBE:
+        case COORD_TXN_LIST:
+                assert(!"asked of a coordinator of groups");
         }
 }
 
@@ -216,10 +221,9 @@ static bool allows_empty_id(enum coord_op op)
 int groups_request(struct groups *gs, struct coord_request *rq, struct coord_time now, struct coord_actions *acts)
 {
         begin(gs, now, acts);
-        if (!is_about_one_group(rq->op))
+        if (coord_op_visits(rq->op))
                 dispatch(gs, rq);
-        else if (str_is_null(rq->group_id) || (!rq->group_id.len && !allows_empty_id(rq->op)) ||
-                 rq->group_id.len > TEXT_LEN_MAX)
+        else if (str_is_null(rq->id) || (!rq->id.len && !allows_empty_id(rq->op)) || rq->id.len > TEXT_LEN_MAX)
                 groups_reply(gs, rq, COORD_E_INVALID_GROUP_ID, 0);
         else
                 dispatch(gs, rq);
@@ -239,7 +243,7 @@ int groups_tick(struct groups *gs, struct coord_time now, struct coord_actions *
 static void remove_topic(struct group *g, struct group_topic *t)
 {
         for (size_t i = 0; t && i < t->offsets_count; i++)
-                if (offset_latest(t->offsets[i]))
+                if (offset_is_held(t->offsets[i]))
                         group_remove_offset(g, t->offsets[i]);
 }
 
@@ -248,6 +252,15 @@ int groups_topic_deleted(struct groups *gs, struct str topic, struct coord_time 
         begin(gs, now, acts);
         ilist_for_each (g, &gs->all, struct group, link)
                 remove_topic(g, group_find_topic(g, topic));
+        return finish(gs);
+}
+
+int groups_marker(struct groups *gs, int64_t producer_id, bool commit, struct coord_time now,
+                  struct coord_actions *acts)
+{
+        begin(gs, now, acts);
+        gs->write_seq = acts->seq;
+        groups_end_txn(gs, producer_id, commit, acts->seq);
         return finish(gs);
 }
 
@@ -286,7 +299,7 @@ void groups_committed(struct groups *gs, uint64_t seq)
         gs->committed_seq = MAX2(gs->committed_seq, seq);
         /* Both lists are in order of their writes: a member that was written anew has left its place. */
         while ((o = ilist_first(&gs->doomed, struct group_offset, doomed)) && o->newest->seq <= gs->committed_seq)
-                group_drop_offset(o);
+                group_offset_removed(o);
         while ((g = ilist_first(&gs->dead, struct group, dead)) && g->state_seq <= gs->committed_seq)
                 groups_remove(gs, g);
 }
@@ -334,9 +347,15 @@ static void machine_free(void *m)
         groups_free(m);
 }
 
-static int machine_replay(void *m, struct span key, struct span value)
+static int machine_replay(void *m, int64_t producer_id, struct span key, struct span value)
 {
-        return groups_replay(m, key, value);
+        return groups_replay(m, producer_id, key, value);
+}
+
+static int machine_replay_marker(void *m, int64_t producer_id, bool commit)
+{
+        groups_end_txn(m, producer_id, commit, 0);
+        return 0;
 }
 
 static int machine_loaded(void *m, struct coord_time now, struct coord_actions *acts)
@@ -359,9 +378,17 @@ static int machine_topic_deleted(void *m, struct str topic, struct coord_time no
         return groups_topic_deleted(m, topic, now, acts);
 }
 
-static void machine_committed(void *m, uint64_t seq)
+static int machine_marker(void *m, int64_t producer_id, bool commit, struct coord_time now, struct coord_actions *acts)
 {
+        return groups_marker(m, producer_id, commit, now, acts);
+}
+
+static int machine_committed(void *m, uint64_t seq, struct coord_time now, struct coord_actions *acts)
+{
+        (void)now;
+        (void)acts;
         groups_committed(m, seq);
+        return 0;
 }
 
 static void machine_abort(void *m, int outcome, struct coord_actions *acts)
@@ -383,10 +410,12 @@ const struct coord_machine_ops groups_ops = {
         .new = machine_new,
         .free = machine_free,
         .replay = machine_replay,
+        .replay_marker = machine_replay_marker,
         .loaded = machine_loaded,
         .request = machine_request,
         .tick = machine_tick,
         .topic_deleted = machine_topic_deleted,
+        .marker = machine_marker,
         .committed = machine_committed,
         .abort = machine_abort,
         .next_ms = machine_next_ms,

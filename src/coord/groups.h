@@ -7,7 +7,7 @@
  * it again from the log.
  *
  * It is not: the host (shard.c), and knows no Kafka error codes. Source: KIP-62, KIP-134, KIP-211, KIP-345, KIP-394,
- * KIP-496, KIP-518, KIP-800, KIP-814 and the behaviour of Kafka 4.x. */
+ * KIP-447, KIP-496, KIP-518, KIP-800, KIP-814 and the behaviour of Kafka 4.x. */
 #pragma once
 
 #include "base/uuid.h"
@@ -47,9 +47,9 @@ DEFINE_FREEP(struct groups, groups_free)
 
 /* ---- loading ---- */
 
-/* Apply one record of the log, in order. @value null: a tombstone. Bytes are borrowed.
- * Return: 0 (also for a record of a kind that is not ours: skipped and counted), -ENOMEM. */
-int groups_replay(struct groups *gs, struct span key, struct span value);
+/* Apply one record of the log, in order. @producer_id: whose transaction it belongs to; -1: nobody's. @value null: a tombstone. Bytes
+ * are borrowed. Return: 0 (also for a record of a kind that is not ours: skipped and counted), -ENOMEM. */
+int groups_replay(struct groups *gs, int64_t producer_id, struct span key, struct span value);
 /* The end of the log is reached: sessions start, expiry is planned. Return: 0 or negative errno. */
 int groups_loaded(struct groups *gs, struct coord_time now, struct coord_actions *acts);
 
@@ -60,6 +60,9 @@ int groups_request(struct groups *gs, struct coord_request *rq, struct coord_tim
 /* Fire what is due; bounded work, so ask groups_next_ms() again. */
 int groups_tick(struct groups *gs, struct coord_time now, struct coord_actions *acts);
 int groups_topic_deleted(struct groups *gs, struct str topic, struct coord_time now, struct coord_actions *acts);
+/* The end of a producer's transaction was written as acts->seq. */
+int groups_marker(struct groups *gs, int64_t producer_id, bool commit, struct coord_time now,
+                  struct coord_actions *acts);
 
 /* Every write up to @seq is committed. */
 void groups_committed(struct groups *gs, uint64_t seq);

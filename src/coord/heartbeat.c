@@ -17,7 +17,7 @@ static int check(const struct group *g, const struct coord_heartbeat *rq)
 
 void groups_heartbeat(struct groups *gs, struct coord_heartbeat *rq)
 {
-        struct group *g = groups_find(gs, rq->rq.group_id);
+        struct group *g = groups_find(gs, rq->rq.id);
         int outcome = check(g, rq);
 
         if (!outcome) {

@@ -329,7 +329,7 @@ static void refuse_full(struct group *g, struct coord_join *rq)
 
 void groups_join(struct groups *gs, struct coord_join *rq)
 {
-        struct group *g = groups_find(gs, rq->rq.group_id);
+        struct group *g = groups_find(gs, rq->rq.id);
         bool is_new = !rq->member_id.len;
         int outcome;
 
@@ -340,7 +340,7 @@ void groups_join(struct groups *gs, struct coord_join *rq)
         else if (!outcome && !g && !is_new)
                 outcome = COORD_E_UNKNOWN_MEMBER;
         if (!outcome && !g) {
-                g = groups_add(gs, rq->rq.group_id);
+                g = groups_add(gs, rq->rq.id);
                 outcome = g ? COORD_OK : -ENOMEM;
         }
         if (!outcome && g->state == COORD_GROUP_DEAD)

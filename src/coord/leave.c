@@ -26,7 +26,7 @@ static int leave_one(struct group *g, const struct coord_leave_member *who, bool
 
 void groups_leave(struct groups *gs, struct coord_leave *rq)
 {
-        struct group *g = groups_find(gs, rq->rq.group_id);
+        struct group *g = groups_find(gs, rq->rq.id);
         bool joined_left = false;
 
         if (!g) { /* each of its members is unknown; the request itself is right */

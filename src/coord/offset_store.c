@@ -93,6 +93,7 @@ static struct group_offset *add_offset(struct group_topic *t, int32_t partition)
         o->topic = t;
         o->partition = partition;
         ilist_init(&o->doomed);
+        ilist_init(&o->staged);
         memmove(&t->offsets[i + 1], &t->offsets[i], (t->offsets_count - i) * sizeof(struct group_offset *));
         t->offsets[i] = o;
         t->offsets_count++;
@@ -136,15 +137,14 @@ const struct offset_version *offset_committed(struct group_offset *o)
         return v->removed ? NULL : v;
 }
 
-/* Put @v (owned from here) in front and keep the counts. */
-static void push_version(struct group_offset *o, struct offset_version *v)
+void offset_push_version(struct group_offset *o, struct offset_version *v, uint64_t seq)
 {
         struct group *g = o->topic->group;
         bool was = offset_latest(o) != NULL, is = !v->removed;
 
+        v->seq = seq;
         v->older = o->newest;
         o->newest = v;
-        g->owner->stats.memory += version_size(v);
         g->offsets_count += (size_t)is - (size_t)was;
         g->owner->stats.offsets += (size_t)is - (size_t)was;
         ilist_unlink(&o->doomed);
@@ -153,27 +153,14 @@ static void push_version(struct group_offset *o, struct offset_version *v)
         (void)offset_committed(o); /* drops what nobody can see any more */
 }
 
-int group_put_offset(struct group *g, struct str topic, int32_t partition, const struct offset_value *value,
-                     uint64_t seq)
+struct offset_version *offset_version_new(struct groups *gs, const struct offset_value *value)
 {
-        struct group_topic *t = group_find_topic(g, topic);
-        struct group_offset *o = t ? find_in(t, partition) : NULL;
         struct offset_version *v = malloc(sizeof *v + value->metadata.len);
 
         if (!v)
-                return -ENOMEM;
-        if (!t)
-                t = add_topic(g, topic);
-        if (t && !o)
-                o = add_offset(t, partition);
-        if (!o) {
-                free(v);
-                if (t && !t->offsets_count)
-                        drop_topic(t);
-                return -ENOMEM;
-        }
+                return NULL;
         *v = (struct offset_version){
-                .seq = seq,
+                .order = ++gs->order,
                 .offset = value->offset,
                 .commit_ms = value->commit_ms,
                 .expire_ms = value->expire_ms,
@@ -182,14 +169,49 @@ int group_put_offset(struct group *g, struct str topic, int32_t partition, const
         };
         if (v->metadata_len)
                 memcpy(v->metadata, value->metadata.p, v->metadata_len);
-        push_version(o, v);
+        gs->stats.memory += version_size(v);
+        return v;
+}
+
+void offset_version_free(struct groups *gs, struct offset_version *v)
+{
+        if (v)
+                v->older = NULL;
+        free_versions(gs, v);
+}
+
+struct group_offset *group_get_offset(struct group *g, struct str topic, int32_t partition)
+{
+        struct group_topic *t = group_find_topic(g, topic);
+        struct group_offset *o = t ? find_in(t, partition) : NULL;
+
+        if (!t)
+                t = add_topic(g, topic);
+        if (t && !o)
+                o = add_offset(t, partition);
+        if (!o && t && !t->offsets_count)
+                drop_topic(t);
+        return o;
+}
+
+int group_put_offset(struct group *g, struct str topic, int32_t partition, const struct offset_value *value,
+                     uint64_t seq)
+{
+        struct offset_version *v = offset_version_new(g->owner, value);
+        struct group_offset *o = v ? group_get_offset(g, topic, partition) : NULL;
+
+        if (!o) {
+                offset_version_free(g->owner, v);
+                return -ENOMEM;
+        }
+        offset_push_version(o, v, seq);
         return 0;
 }
 
 void group_remove_offset(struct group *g, struct group_offset *o)
 {
         struct groups *gs = g->owner;
-        struct offset_version *v = calloc(1, sizeof *v);
+        struct offset_version *v = offset_version_new(gs, &(struct offset_value){ .metadata = STR_LIT("") });
         struct span key = SPAN_NULL;
 
         if (!v) {
@@ -198,9 +220,24 @@ void group_remove_offset(struct group *g, struct group_offset *o)
         }
         (void)records_encode_offset_key(g->id, o->topic->name, o->partition, &gs->acts->arena, &key);
         groups_record(gs, key, SPAN_NULL); /* a null key latches the failure */
-        v->seq = groups_seq(gs);
         v->removed = true;
-        push_version(o, v);
+        offset_unstage(o);
+        offset_push_version(o, v, groups_seq(gs));
+}
+
+bool offset_is_unstable(const struct group_offset *o)
+{
+        uint64_t committed_seq = o->topic->group->owner->committed_seq;
+
+        for (const struct offset_version *v = o->newest; v && v->seq > committed_seq; v = v->older)
+                if (v->of_txn)
+                        return true;
+        return !ilist_is_empty(&o->staged);
+}
+
+bool offset_is_held(const struct group_offset *o)
+{
+        return offset_latest(o) || !ilist_is_empty(&o->staged);
 }
 
 /* ---- forgetting ---- */
@@ -214,6 +251,7 @@ static void free_offset(struct group_offset *o)
                 g->owner->stats.offsets--;
         }
         ilist_unlink(&o->doomed);
+        offset_unstage(o);
         free_versions(g->owner, o->newest);
         g->owner->stats.memory -= sizeof *o;
         free(o);
@@ -234,6 +272,19 @@ void group_drop_offset(struct group_offset *o)
                 drop_topic(t);
                 group_collect(g);
         }
+}
+
+void group_collect_offset(struct group_offset *o)
+{
+        if (!o->newest && ilist_is_empty(&o->staged))
+                group_drop_offset(o);
+}
+
+void group_offset_removed(struct group_offset *o)
+{
+        ilist_unlink(&o->doomed);
+        free_versions(o->topic->group->owner, TAKE_PTR(o->newest));
+        group_collect_offset(o);
 }
 
 void group_drop_offsets(struct group *g)

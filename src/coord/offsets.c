@@ -1,4 +1,4 @@
-/* OffsetCommit, OffsetFetch, OffsetDelete (KIP-211, KIP-447's rules for plain commits, KIP-496). */
+/* OffsetCommit, TxnOffsetCommit, OffsetFetch, OffsetDelete (KIP-211, KIP-447, KIP-496). */
 #include <errno.h>
 
 #include "coord/group_priv.h"
@@ -6,6 +6,11 @@
 #include "coord/utf16.h"
 
 /* ---- commit ---- */
+
+static bool is_txn(const struct coord_offset_commit *rq)
+{
+        return rq->rq.op == COORD_TXN_OFFSET_COMMIT;
+}
 
 static int check_committer(const struct group *g, const struct coord_offset_commit *rq)
 {
@@ -20,8 +25,9 @@ static int check_committer(const struct group *g, const struct coord_offset_comm
                 return COORD_E_NOT_AVAILABLE;
         if (rq->generation < 0 && g->state == COORD_GROUP_EMPTY)
                 return COORD_OK;
+        /* Transactional producers could not always say who consumes for them (KIP-447). */
         if (!is_member)
-                return g->state == COORD_GROUP_EMPTY ? COORD_OK : COORD_E_UNKNOWN_MEMBER;
+                return g->state == COORD_GROUP_EMPTY || is_txn(rq) ? COORD_OK : COORD_E_UNKNOWN_MEMBER;
         outcome = group_check_member(g, rq->member_id, rq->instance_id);
         if (outcome)
                 return outcome;
@@ -29,7 +35,7 @@ static int check_committer(const struct group *g, const struct coord_offset_comm
                 return COORD_E_ILLEGAL_GENERATION;
         /* While members are being joined the last generation may still say how far it came; once the next one is
          * decided they no longer own what they would commit. */
-        return g->state == COORD_GROUP_COMPLETING ? COORD_E_REBALANCING : COORD_OK;
+        return g->state == COORD_GROUP_COMPLETING && !is_txn(rq) ? COORD_E_REBALANCING : COORD_OK;
 }
 
 static int check_item(const struct groups *gs, const struct coord_commit_item *item)
@@ -46,9 +52,11 @@ static int check_item(const struct groups *gs, const struct coord_commit_item *i
                        : COORD_E_NO_ROOM;
 }
 
-static int commit_one(struct group *g, const struct coord_commit_item *item, int64_t expire_ms)
+static int commit_one(struct group *g, const struct coord_offset_commit *rq, const struct coord_commit_item *item,
+                      int64_t expire_ms)
 {
         struct groups *gs = g->owner;
+        int r;
         struct offset_value stored = {
                 .offset = item->offset,
                 .commit_ms = gs->now.wall_ms,
@@ -66,9 +74,12 @@ static int commit_one(struct group *g, const struct coord_commit_item *item, int
         v.commit_timestamp = stored.commit_ms;
         v.expire_timestamp = expire_ms;
         if (records_encode_offset(&v, &gs->acts->arena, &value) ||
-            records_encode_offset_key(g->id, item->topic, item->partition, &gs->acts->arena, &key) ||
-            group_put_offset(g, item->topic, item->partition, &stored, groups_seq(gs)))
+            records_encode_offset_key(g->id, item->topic, item->partition, &gs->acts->arena, &key))
                 return -ENOMEM;
+        r = is_txn(rq) ? group_stage_offset(g, rq->producer_id, item->topic, item->partition, &stored)
+                       : group_put_offset(g, item->topic, item->partition, &stored, groups_seq(gs));
+        if (r)
+                return r;
         groups_record(gs, key, value);
         gs->stats.offsets_committed++;
         return COORD_OK;
@@ -80,13 +91,17 @@ static void commit_all(struct group *g, struct coord_offset_commit *rq)
         int64_t expire_ms = rq->retention_ms < 0 ? -1 : gs->now.wall_ms + rq->retention_ms;
         uint64_t need_seq = g->state_seq;
 
+        if (is_txn(rq)) {
+                gs->acts->producer_id = rq->producer_id;
+                gs->acts->producer_epoch = rq->producer_epoch;
+        }
         for (int32_t i = 0; i < rq->items_count; i++) {
                 struct coord_commit_item *item = &rq->items[i];
 
                 item->ret_outcome = check_item(gs, item);
                 if (item->ret_outcome)
                         continue;
-                item->ret_outcome = commit_one(g, item, expire_ms);
+                item->ret_outcome = commit_one(g, rq, item, expire_ms);
                 if (item->ret_outcome)
                         groups_fail(gs, item->ret_outcome);
                 need_seq = groups_seq(gs);
@@ -97,12 +112,12 @@ static void commit_all(struct group *g, struct coord_offset_commit *rq)
 
 void groups_offset_commit(struct groups *gs, struct coord_offset_commit *rq)
 {
-        struct group *g = groups_find(gs, rq->rq.group_id);
+        struct group *g = groups_find(gs, rq->rq.id);
         int outcome = check_committer(g, rq);
         struct group_member *m;
 
         if (!outcome && !g) {
-                g = groups_has_room(gs, sizeof *g) ? groups_add(gs, rq->rq.group_id) : NULL;
+                g = groups_has_room(gs, sizeof *g) ? groups_add(gs, rq->rq.id) : NULL;
                 outcome = g ? COORD_OK : COORD_E_NO_ROOM;
         }
         if (outcome) {
@@ -122,6 +137,10 @@ static int fill_item(struct coord_offset_fetch *rq, struct coord_fetch_item *ite
         const struct offset_version *v = o ? offset_committed(o) : NULL;
 
         item->ret_outcome = COORD_OK;
+        if (rq->require_stable && o && offset_is_unstable(o)) {
+                item->ret_outcome = COORD_E_UNSTABLE_OFFSET;
+                v = NULL;
+        }
         item->ret_offset = v ? v->offset : -1;
         item->ret_leader_epoch = v ? v->leader_epoch : -1;
         item->ret_metadata = STR_LIT("");
@@ -174,7 +193,7 @@ static int fetch_all(struct coord_offset_fetch *rq, struct group *g)
 
 void groups_offset_fetch(struct groups *gs, struct coord_offset_fetch *rq)
 {
-        struct group *g = groups_find(gs, rq->rq.group_id);
+        struct group *g = groups_find(gs, rq->rq.id);
         int r = 0;
 
         if (rq->all)
@@ -199,7 +218,7 @@ static int check_deleter(const struct group *g)
 
 void groups_offset_delete(struct groups *gs, struct coord_offset_delete *rq)
 {
-        struct group *g = groups_find(gs, rq->rq.group_id);
+        struct group *g = groups_find(gs, rq->rq.id);
         int outcome = check_deleter(g);
         uint64_t need_seq = g ? g->state_seq : 0;
 
@@ -210,7 +229,7 @@ void groups_offset_delete(struct groups *gs, struct coord_offset_delete *rq)
                 item->ret_outcome = COORD_OK; /* also when nothing was committed for it */
                 if (group_is_subscribed(g, item->topic)) {
                         item->ret_outcome = COORD_E_SUBSCRIBED;
-                } else if (o && offset_latest(o)) {
+                } else if (o && offset_is_held(o)) {
                         group_remove_offset(g, o);
                         need_seq = groups_seq(gs);
                 }

@@ -4,6 +4,7 @@
 
 enum { KEY_OFFSET_0 = 0, KEY_OFFSET = 1, KEY_GROUP = 2 };
 enum { OFFSET_VALUE = 3, OFFSET_VALUE_EXPIRES = 1, GROUP_VALUE = 3 };
+enum { TXN_KEY = 0, TXN_VALUE = 1 };
 enum { TEXT_MAX = INT16_MAX };
 
 static bool too_long(struct str s)
@@ -147,5 +148,61 @@ int records_encode_group(const struct group_metadata_value *v, struct arena *a, 
         r = start(a, group_metadata_value_size(v, GROUP_VALUE), GROUP_VALUE, &w, ret);
         if (!r)
                 group_metadata_value_encode(v, &w, GROUP_VALUE);
+        return r;
+}
+
+/* ---- __transaction_state ---- */
+
+int records_decode_txn_key(struct span key, struct arena *a, struct str *ret_id)
+{
+        struct cursor c = cursor_of(key);
+        struct transaction_log_key k;
+        int16_t version = cursor_be16s(&c);
+        int r;
+
+        if (!cursor_ok(&c))
+                return RECORDS_E_MALFORMED;
+        if (version != TXN_KEY)
+                return RECORDS_E_OTHER;
+        r = transaction_log_key_decode(&k, &c, version, a);
+        *ret_id = k.transactional_id;
+        return r > 0 ? RECORDS_E_MALFORMED : r;
+}
+
+int records_decode_txn(struct span value, struct arena *a, struct transaction_log_value *ret)
+{
+        struct cursor c = cursor_of(value);
+        int16_t version = cursor_be16s(&c);
+        int r;
+
+        if (!cursor_ok(&c))
+                return RECORDS_E_MALFORMED;
+        if (version < TRANSACTION_LOG_VALUE_VERSION_MIN || version > TRANSACTION_LOG_VALUE_VERSION_MAX)
+                return RECORDS_E_OTHER;
+        r = transaction_log_value_decode(ret, &c, version, a);
+        return r > 0 ? RECORDS_E_MALFORMED : r;
+}
+
+int records_encode_txn_key(struct str id, struct arena *a, struct span *ret)
+{
+        struct transaction_log_key key = { .transactional_id = id };
+        struct writer w;
+        int r;
+
+        if (too_long(id))
+                return RECORDS_E_TOO_LARGE;
+        r = start(a, transaction_log_key_size(&key, TXN_KEY), TXN_KEY, &w, ret);
+        if (!r)
+                transaction_log_key_encode(&key, &w, TXN_KEY);
+        return r;
+}
+
+int records_encode_txn(const struct transaction_log_value *v, struct arena *a, struct span *ret)
+{
+        struct writer w;
+        int r = start(a, transaction_log_value_size(v, TXN_VALUE), TXN_VALUE, &w, ret);
+
+        if (!r)
+                transaction_log_value_encode(v, &w, TXN_VALUE);
         return r;
 }

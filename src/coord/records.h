@@ -1,4 +1,4 @@
-/* Keys and values of __consumer_offsets, byte for byte as Kafka writes them, because clients (Burrow, kafka-ui, the
+/* Keys and values of __consumer_offsets and __transaction_state, byte for byte as Kafka writes them, because clients (Burrow, kafka-ui, the
  * console consumer's formatter) read that topic. Layouts: wire/schema/stored.wire; FORMAT.md says which versions.
  * Pure. Encoded bytes come from the caller's arena, decoded text is borrowed from the bytes. */
 #pragma once
@@ -35,5 +35,12 @@ int records_encode_offset_key(struct str group, struct str topic, int32_t partit
 int records_encode_group_key(struct str group, struct arena *a, struct span *ret);
 /* Version 3, or 1 when an expiry time is given (only OffsetCommit versions 2 to 4 have one). */
 int records_encode_offset(const struct offset_commit_value *v, struct arena *a, struct span *ret);
+/* Of __transaction_state. Return: as those above. */
+int records_decode_txn_key(struct span key, struct arena *a, struct str *ret_id);
+int records_decode_txn(struct span value, struct arena *a, struct transaction_log_value *ret);
+int records_encode_txn_key(struct str id, struct arena *a, struct span *ret);
+/* Version 1. */
+int records_encode_txn(const struct transaction_log_value *v, struct arena *a, struct span *ret);
+
 /* Version 3. */
 int records_encode_group(const struct group_metadata_value *v, struct arena *a, struct span *ret);

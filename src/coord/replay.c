@@ -4,7 +4,8 @@
 #include "coord/group_priv.h"
 #include "coord/records.h"
 
-static int replay_offset(struct groups *gs, const struct records_key *key, const struct offset_commit_value *v)
+static int replay_offset(struct groups *gs, int64_t producer_id, const struct records_key *key,
+                         const struct offset_commit_value *v)
 {
         struct group *g = groups_find(gs, key->group);
         struct offset_value value = {
@@ -17,7 +18,10 @@ static int replay_offset(struct groups *gs, const struct records_key *key, const
 
         if (!g)
                 g = groups_add(gs, key->group);
-        return g ? group_put_offset(g, key->topic, key->partition, &value, 0) : -ENOMEM;
+        if (!g)
+                return -ENOMEM;
+        return producer_id < 0 ? group_put_offset(g, key->topic, key->partition, &value, 0)
+                               : group_stage_offset(g, producer_id, key->topic, key->partition, &value);
 }
 
 static void forget_offset(struct groups *gs, const struct records_key *key)
@@ -114,7 +118,7 @@ static void forget_group(struct groups *gs, struct str id)
         group_collect(g);
 }
 
-static int apply(struct groups *gs, struct arena *a, struct span key_bytes, struct span value)
+static int apply(struct groups *gs, int64_t producer_id, struct arena *a, struct span key_bytes, struct span value)
 {
         struct offset_commit_value offset;
         struct group_metadata_value group;
@@ -128,19 +132,19 @@ static int apply(struct groups *gs, struct arena *a, struct span key_bytes, stru
         else if (!value.data)
                 forget_group(gs, key.group);
         else if (key.kind == RECORDS_OFFSET)
-                r = records_decode_offset(value, a, &offset) ?: replay_offset(gs, &key, &offset);
+                r = records_decode_offset(value, a, &offset) ?: replay_offset(gs, producer_id, &key, &offset);
         else
                 r = records_decode_group(value, a, &group) ?: replay_group(gs, key.group, &group);
         return r;
 }
 
-int groups_replay(struct groups *gs, struct span key, struct span value)
+int groups_replay(struct groups *gs, int64_t producer_id, struct span key, struct span value)
 {
         CLEANUP(arena_finip) struct arena a;
         int r;
 
         arena_init(&a, 0);
-        r = apply(gs, &a, key, value);
+        r = apply(gs, producer_id, &a, key, value);
         if (r > 0) { /* of a kind, or in a version, that is not ours; or no record at all */
                 gs->stats.records_skipped++;
                 return 0;

@@ -16,6 +16,18 @@ static void refuse_sync(struct coord_sync *rq)
         rq->ret_assignment = span_of("", 0);
 }
 
+static void refuse_init(struct coord_txn_init *rq)
+{
+        rq->ret_producer_id = -1;
+        rq->ret_producer_epoch = -1;
+}
+
+static void refuse_end(struct coord_txn_end *rq)
+{
+        rq->ret_producer_id = -1;
+        rq->ret_producer_epoch = -1;
+}
+
 void coord_request_refuse(struct coord_request *rq, int outcome)
 {
         assert(rq->magic == COORD_REQUEST_MAGIC);
@@ -23,5 +35,30 @@ void coord_request_refuse(struct coord_request *rq, int outcome)
                 refuse_join(container_of(rq, struct coord_join, rq));
         else if (rq->op == COORD_SYNC)
                 refuse_sync(container_of(rq, struct coord_sync, rq));
+        else if (rq->op == COORD_TXN_INIT)
+                refuse_init(container_of(rq, struct coord_txn_init, rq));
+        else if (rq->op == COORD_TXN_END)
+                refuse_end(container_of(rq, struct coord_txn_end, rq));
         rq->outcome = outcome;
+}
+
+int coord_outcome_of_log(int r)
+{
+        switch (r) {
+        case 0:
+                return 0;
+        case PLOG_E_INVALID_PRODUCER_EPOCH:
+                return COORD_E_INVALID_PRODUCER_EPOCH;
+        case PLOG_E_COORDINATOR_FENCED:
+                return COORD_E_COORDINATOR_FENCED;
+        case PLOG_E_INVALID_TXN_STATE:
+                return COORD_E_INVALID_TXN_STATE;
+        case PARTITION_E_NOT_ENOUGH_REPLICAS:
+        case PARTITION_E_NOT_ENOUGH_AFTER:
+                return COORD_E_NOT_AVAILABLE;
+        case PLOG_E_SEGMENT_LIMIT:
+                return COORD_E_TOO_LARGE;
+        default: /* closed, failed, or led by somebody else */
+                return r < 0 ? r : COORD_E_NOT_COORDINATOR;
+        }
 }

@@ -9,9 +9,11 @@
 #include "base/arena.h"
 #include "base/list.h"
 #include "base/span.h"
+#include "replica/partition.h"
 #include "sys/loop.h"
 
-/* Outcomes of requests and of their items. A negative errno means that this node failed (memory). */
+/* Outcomes of requests and of their items. A negative errno means that this node failed (memory). Nodes tell them to each other
+ * (schema/peer_txn.wire): new ones come at the end. */
 enum coord_outcome {
         COORD_OK,
         COORD_E_NOT_COORDINATOR, /* this node does not lead the group's partition (any more) */
@@ -32,6 +34,19 @@ enum coord_outcome {
         COORD_E_SUBSCRIBED,         /* offsets of a topic that the group is subscribed to are not deleted */
         COORD_E_TOO_LARGE,          /* a text, a subscription or the record that would hold it passes our limits */
         COORD_E_NO_ROOM,            /* the node's bound for group state is reached */
+        COORD_E_UNSTABLE_OFFSET,    /* a transaction that is open may yet commit another one (KIP-447) */
+        /* Of transactions: */
+        COORD_E_INVALID_TXN_ID,
+        COORD_E_TXN_NOT_FOUND,          /* whom an operator asks for */
+        COORD_E_UNKNOWN_PRODUCER,       /* the transactional id is not known, or belongs to another producer id */
+        COORD_E_PRODUCER_FENCED,        /* another epoch of the producer is in force */
+        COORD_E_INVALID_PRODUCER_EPOCH, /* likewise, as a log knows it */
+        COORD_E_CONCURRENT_TXN,         /* the transaction before is not ended everywhere: try again */
+        COORD_E_INVALID_TXN_STATE,
+        COORD_E_NEED_PRODUCER_ID, /* ask again with a producer id that nobody has */
+        COORD_E_UNKNOWN_PARTITION,
+        COORD_E_NOT_ATTEMPTED,      /* the item alone would do, but not all others */
+        COORD_E_COORDINATOR_FENCED, /* a newer coordinator of the transaction is known to the log */
 };
 
 enum coord_op {
@@ -44,10 +59,23 @@ enum coord_op {
         COORD_OFFSET_DELETE,
         COORD_DESCRIBE,
         COORD_DELETE,
+        COORD_TXN_OFFSET_COMMIT, /* a struct coord_offset_commit whose offsets count when their transaction is committed */
+        COORD_TXN_MARKER,        /* of the host itself: the end of a transaction in one coordinator partition */
         /* Asked of every coordinator partition of this node: */
         COORD_LIST,
         COORD_SNAPSHOT,
+        /* Of the transaction coordinator: */
+        COORD_TXN_INIT,
+        COORD_TXN_ADD,
+        COORD_TXN_END,
+        COORD_TXN_DESCRIBE,
+        COORD_TXN_LIST, /* every partition, too */
 };
+
+static inline bool coord_op_visits(enum coord_op op)
+{
+        return op == COORD_LIST || op == COORD_SNAPSHOT || op == COORD_TXN_LIST;
+}
 
 enum coord_group_state {
         COORD_GROUP_EMPTY,
@@ -75,7 +103,8 @@ struct coord;
 struct coord_request {
         uint32_t magic;
         enum coord_op op;
-        struct str group_id; /* not used by COORD_LIST and COORD_SNAPSHOT */
+        struct str
+                id; /* of the group, or the transactional id: where it lives. Not used by those that are asked of every partition */
         struct loop *reply_loop;
         /* On @reply_loop's thread. May free the request. */
         void (*done)(struct coord_request *rq);
@@ -90,9 +119,9 @@ struct coord_request {
         unsigned hop; /* the partition, or the loop that is visited */
 };
 
-static inline void coord_request_init(struct coord_request *rq, enum coord_op op, struct str group_id)
+static inline void coord_request_init(struct coord_request *rq, enum coord_op op, struct str id)
 {
-        *rq = (struct coord_request){ .magic = COORD_REQUEST_MAGIC, .op = op, .group_id = group_id };
+        *rq = (struct coord_request){ .magic = COORD_REQUEST_MAGIC, .op = op, .id = id };
         ilist_init(&rq->link);
         arena_init(&rq->arena, 0);
 }
@@ -189,6 +218,22 @@ struct coord_offset_commit {
         int64_t retention_ms; /* -1: the node's */
         struct coord_commit_item *items;
         int32_t items_count;
+        /* COORD_TXN_OFFSET_COMMIT: */
+        int64_t producer_id;
+        int16_t producer_epoch;
+        struct partition_txn_guard
+                txn_guard; /* taken before the transaction's coordinator was asked about the partition */
+};
+
+/* The end of a producer's transaction goes into the log of one coordinator partition of this node, and what it has staged there
+ * counts from now on, or goes. */
+struct coord_txn_marker {
+        struct coord_request rq;
+        int32_t partition;
+        int64_t producer_id;
+        int16_t producer_epoch;
+        int32_t coordinator_epoch; /* of the transaction's coordinator */
+        bool commit, bumped;       /* see struct plog_marker_args */
 };
 
 struct coord_fetch_item {
@@ -202,7 +247,8 @@ struct coord_fetch_item {
 
 struct coord_offset_fetch {
         struct coord_request rq;
-        bool all; /* every committed offset: @items is filled by the answer, grouped by topic */
+        bool all;            /* every committed offset: @items is filled by the answer, grouped by topic */
+        bool require_stable; /* offsets that an open transaction may change are COORD_E_UNSTABLE_OFFSET (KIP-447) */
         struct coord_fetch_item *items;
         int32_t items_count;
 };
@@ -268,6 +314,97 @@ struct coord_snapshot {
         struct coord_snapshot_item *ret_items;
         size_t ret_items_count, items_size;
 };
+
+/* ---- transactions ---- */
+
+/* As they are on disk. */
+enum coord_txn_state {
+        COORD_TXN_EMPTY,
+        COORD_TXN_ONGOING,
+        COORD_TXN_PREPARE_COMMIT, /* it will be committed, and not every log says so yet */
+        COORD_TXN_PREPARE_ABORT,
+        COORD_TXN_COMPLETE_COMMIT,
+        COORD_TXN_COMPLETE_ABORT,
+        COORD_TXN_DEAD,                /* Kafka's; never written */
+        COORD_TXN_PREPARE_EPOCH_FENCE, /* likewise */
+        COORD_TXN_STATES_COUNT,
+};
+
+/* As Kafka writes them ("PrepareCommit"). */
+const char *coord_txn_state_name(enum coord_txn_state s);
+/* Return: true when @name is a state. */
+bool coord_txn_state_parse(struct str name, enum coord_txn_state *ret_state);
+
+/* What a client can do: with 2 its epoch grows with every transaction (KIP-890). */
+enum { COORD_TXN_VERSION_1 = 1, COORD_TXN_VERSION_2 = 2 };
+
+struct coord_txn_init {
+        struct coord_request rq;
+        int32_t timeout_ms;
+        int64_t producer_id; /* what the producer had, to be found in force; -1: it is a new one, and fences the one before */
+        int16_t producer_epoch;
+        int64_t new_producer_id; /* one that nobody has, should it be needed; -1: none, and COORD_E_NEED_PRODUCER_ID */
+        int64_t ret_producer_id;
+        int16_t ret_producer_epoch;
+};
+
+struct coord_txn_item {
+        struct str topic;
+        int32_t partition;
+        int ret_outcome;
+};
+
+/* Partitions become part of the transaction, all or none; or are found to be. */
+struct coord_txn_add {
+        struct coord_request rq;
+        int64_t producer_id;
+        int16_t producer_epoch;
+        bool verify_only; /* each for itself: COORD_E_INVALID_TXN_STATE where it is not part of an open transaction */
+        int8_t version;   /* COORD_TXN_VERSION_ */
+        struct coord_txn_item *items;
+        int32_t items_count;
+};
+
+struct coord_txn_end {
+        struct coord_request rq;
+        int64_t producer_id;
+        int16_t producer_epoch;
+        bool commit;
+        int8_t version;
+        int64_t new_producer_id; /* as of coord_txn_init */
+        int64_t ret_producer_id; /* for the next transaction */
+        int16_t ret_producer_epoch;
+};
+
+struct coord_txn_describe {
+        struct coord_request rq;
+        enum coord_txn_state ret_state;
+        int32_t ret_timeout_ms;
+        int64_t ret_start_ms; /* wall clock; -1: none is open */
+        int64_t ret_producer_id;
+        int16_t ret_producer_epoch;
+        struct coord_txn_item *ret_items; /* by topic */
+        int32_t ret_items_count;
+};
+
+struct coord_listed_txn {
+        struct str id;
+        int64_t producer_id;
+        enum coord_txn_state state;
+};
+
+struct coord_txn_list {
+        struct coord_request rq;     /* as of coord_list */
+        uint32_t states_mask;        /* 1 << state; 0: any */
+        const int64_t *producer_ids; /* of one of these */
+        int32_t producer_ids_count;  /* 0: of any */
+        int64_t running_ms;          /* open for longer; below 0: any */
+        struct coord_listed_txn *ret_txns;
+        int32_t ret_txns_count, txns_size;
+};
+
+/* What an outcome of a partition or its log is called here. */
+int coord_outcome_of_log(int r);
 
 /* Set @outcome, and the output fields to what a refusal shows (no generation, empty texts, null texts of protocols). */
 void coord_request_refuse(struct coord_request *rq, int outcome);

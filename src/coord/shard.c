@@ -65,14 +65,11 @@ static void publish_stats(struct coord_shard *s)
 /* The machine's counters go on where they were; its gauges are given back. */
 static void unpublish_gauges(struct coord_shard *s)
 {
-        struct coord_stats *p = &s->published;
-        struct coord_stats kept = *p;
+        const uint64_t *gauges = (const uint64_t *)&s->published;
 
-        kept.groups = kept.members = kept.offsets = kept.memory = 0;
-        for (unsigned i = 0; i < COORD_STATS_COUNT; i++)
-                atomic_fetch_sub_explicit(&s->args.stats[i], ((uint64_t *)p)[i] - ((uint64_t *)&kept)[i],
-                                          memory_order_relaxed);
-        *p = (struct coord_stats){ 0 };
+        for (unsigned i = 0; i < COORD_GAUGES_COUNT; i++)
+                atomic_fetch_sub_explicit(&s->args.stats[i], gauges[i], memory_order_relaxed);
+        s->published = (struct coord_stats){ 0 };
 }
 
 /* ---- what an event brings ---- */
@@ -104,6 +101,18 @@ static void refuse_dependent(struct coord_shard *s, struct coord_actions *acts, 
         }
 }
 
+static void send_marks(struct coord_shard *s, struct coord_actions *acts)
+{
+        for (struct ilist *l; (l = ilist_pop_front(&acts->marks));) {
+                struct coord_marks *m = ilist_entry(l, struct coord_marks, link);
+
+                m->shard = s;
+                m->coordinator_epoch = s->leader_epoch;
+                ilist_push_back(&s->marks, &m->link);
+                s->args.send(s->args.send_arg, m);
+        }
+}
+
 void shard_act(struct coord_shard *s, struct coord_actions *acts, int r)
 {
         struct ilist *l;
@@ -112,10 +121,13 @@ void shard_act(struct coord_shard *s, struct coord_actions *acts, int r)
                 r = shard_append(s, acts);
         if (r) {
                 refuse_dependent(s, acts, r);
+                while ((l = ilist_pop_front(&acts->marks)))
+                        coord_marks_free(ilist_entry(l, struct coord_marks, link));
                 coord_actions_fini(acts);
                 shard_fail(s, r);
                 return;
         }
+        send_marks(s, acts);
         while ((l = ilist_pop_front(&acts->replies))) {
                 struct coord_request *rq = ilist_entry(l, struct coord_request, link);
 
@@ -129,11 +141,19 @@ void shard_act(struct coord_shard *s, struct coord_actions *acts, int r)
         set_timer(s);
 }
 
+/* Whoever leads the partition next sends them again. */
+static void forget_marks(struct coord_shard *s)
+{
+        for (struct ilist *l; (l = ilist_pop_front(&s->marks));)
+                ilist_entry(l, struct coord_marks, link)->shard = NULL;
+}
+
 static void drop_machine(struct coord_shard *s, int outcome)
 {
         struct coord_actions acts;
 
         shard_refuse_held(s, outcome);
+        forget_marks(s);
         if (!s->machine)
                 return;
         coord_actions_init(&acts);
@@ -219,20 +239,46 @@ int32_t coord_shard_index(const struct coord_shard *s)
         return s->args.index;
 }
 
+static void refuse(struct coord_request *rq, int outcome)
+{
+        coord_request_refuse(rq, outcome);
+        coord_request_answer(rq);
+}
+
+/* Does an answer to it rest on what was read, and not on a write of its own? */
+static bool is_read(enum coord_op op)
+{
+        return op == COORD_OFFSET_FETCH || (op >= COORD_TXN_INIT && op <= COORD_TXN_DESCRIBE);
+}
+
+/* May the offsets be written as part of the producer's transaction? Only this loop writes to the log, so what is true now is true
+ * when they are. */
+static int check_txn(struct coord_shard *s, const struct coord_offset_commit *rq)
+{
+        return coord_outcome_of_log(
+                partition_txn_check(s->args.partition, rq->producer_id, rq->producer_epoch, &rq->txn_guard));
+}
+
 void coord_shard_request(struct coord_shard *s, struct coord_request *rq)
 {
         struct coord_actions acts;
-        int r;
+        int r = 0;
 
         if (s->state != SHARD_ACTIVE) {
-                coord_request_refuse(rq, s->state == SHARD_CLOSING ? COORD_E_NOT_COORDINATOR : COORD_E_LOADING);
-                coord_request_answer(rq);
+                refuse(rq, s->state == SHARD_CLOSING ? COORD_E_NOT_COORDINATOR : COORD_E_LOADING);
                 return;
         }
         /* What is written waits for the replicas anyway; what is read would be what another coordinator has gone beyond. */
-        if (rq->op == COORD_OFFSET_FETCH && !partition_leads_surely(s->args.partition)) {
-                coord_request_refuse(rq, COORD_E_NOT_COORDINATOR);
-                coord_request_answer(rq);
+        if (is_read(rq->op) && !partition_leads_surely(s->args.partition))
+                r = COORD_E_NOT_COORDINATOR;
+        else if (rq->op == COORD_TXN_OFFSET_COMMIT)
+                r = check_txn(s, container_of(rq, struct coord_offset_commit, rq));
+        if (r) {
+                refuse(rq, r);
+                return;
+        }
+        if (rq->op == COORD_TXN_MARKER) {
+                shard_write_marker(s, container_of(rq, struct coord_txn_marker, rq));
                 return;
         }
         coord_actions_init(&acts);
@@ -271,6 +317,18 @@ static void note_deleted(struct coord_shard *s, struct str topic)
         ilist_push_back(&s->deleted_topics, &t->link);
 }
 
+void coord_shard_marked(struct coord_marks *m)
+{
+        struct coord_shard *s = m->shard;
+        struct coord_actions acts;
+        int r;
+
+        ilist_unlink(&m->link);
+        coord_actions_init(&acts);
+        r = s->args.ops->marked(s->machine, m, shard_now(s), &acts);
+        shard_act(s, &acts, r);
+}
+
 void coord_shard_topic_deleted(struct coord_shard *s, struct str topic)
 {
         struct coord_actions acts;
@@ -304,6 +362,7 @@ int coord_shard_new(const struct coord_shard_args *args, struct coord_shard **re
         s->state = SHARD_FAILED; /* nothing is loaded yet */
         s->retry_ms = RETRY_MS_MIN;
         ilist_init(&s->held);
+        ilist_init(&s->marks);
         ilist_init(&s->deleted_topics);
         loop_timer_init(&s->timer, args->loop, on_timer);
         shard_load(s);

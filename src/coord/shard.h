@@ -23,6 +23,10 @@ struct coord_shard_args {
         const void *machine_arg;   /* for ops->new; kept */
         int64_t commit_timeout_ms; /* answers that wait longer for their write are given up */
         _Atomic uint64_t *stats;   /* COORD_STATS_COUNT sums over all shards, kept up to date */
+        /* The machine has finished a transaction: have @m's markers written, then call coord_shard_marked(), unless m->shard is NULL
+         * by then: nobody waits any more, and @m is to be freed. NULL: the machine hands none out. */
+        void (*send)(void *arg, struct coord_marks *m);
+        void *send_arg;
         /* After coord_shard_close(), when nothing of it runs any more: it is freed right after. */
         void (*gone)(void *arg, struct coord_shard *s);
         void *gone_arg;
@@ -41,6 +45,8 @@ void coord_shard_request(struct coord_shard *s, struct coord_request *rq);
 /* For requests that go from shard to shard: the machine adds to @rq, which is not answered here. Sets
  * COORD_E_LOADING when this shard has nothing to add yet. */
 void coord_shard_collect(struct coord_shard *s, struct coord_request *rq);
+/* All of @m's markers are where they belong; m->shard was not NULL. */
+void coord_shard_marked(struct coord_marks *m);
 /* Its committed offsets go; when the shard is loading, afterwards. */
 void coord_shard_topic_deleted(struct coord_shard *s, struct str topic);
 

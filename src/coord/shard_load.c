@@ -8,8 +8,9 @@
 
 enum { SLICE_LEN_MAX = 1 << 20 };
 
-static int replay_batch(struct coord_shard *s, struct span batch)
+static int replay_batch(struct coord_shard *s, const struct batch_header *h, struct span batch)
 {
+        int64_t producer_id = batch_is_transactional(h) ? h->producer_id : -1;
         struct batch_records it;
         struct batch_record rec;
         int r = batch_records_open(&it, batch, 0);
@@ -17,7 +18,7 @@ static int replay_batch(struct coord_shard *s, struct span batch)
         if (r)
                 return r < 0 ? r : -EBADMSG;
         while (!(r = batch_records_next(&it, &rec))) {
-                r = rec.key.data ? s->args.ops->replay(s->machine, rec.key, rec.value) : 0;
+                r = rec.key.data ? s->args.ops->replay(s->machine, producer_id, rec.key, rec.value) : 0;
                 if (r)
                         break;
                 s->load_records++;
@@ -28,6 +29,18 @@ static int replay_batch(struct coord_shard *s, struct span batch)
         return r < 0 ? r : -EBADMSG;
 }
 
+static int replay_control(struct coord_shard *s, const struct batch_header *h, struct span batch)
+{
+        struct batch_marker m;
+        int r = batch_marker_of(batch, &m);
+
+        if (r < 0 || !s->args.ops->replay_marker)
+                return MIN2(r, 0);
+        if (r || (m.type != BATCH_MARKER_COMMIT && m.type != BATCH_MARKER_ABORT))
+                return 0; /* of another kind, which says nothing of transactions */
+        return s->args.ops->replay_marker(s->machine, h->producer_id, m.type == BATCH_MARKER_COMMIT);
+}
+
 static int replay_slice(struct coord_shard *s, struct span bytes)
 {
         struct batch_iter it = batch_iter_of(bytes);
@@ -36,10 +49,7 @@ static int replay_slice(struct coord_shard *s, struct span bytes)
         int r;
 
         while (!(r = batch_iter_next(&it, &batch, &h))) {
-                /* Group state is never written in transactions, and markers are no records of ours. */
-                if (batch_is_control(&h) || batch_is_transactional(&h))
-                        continue;
-                r = replay_batch(s, batch);
+                r = batch_is_control(&h) ? replay_control(s, &h, batch) : replay_batch(s, &h, batch);
                 if (r)
                         return r;
         }
@@ -96,8 +106,8 @@ static void load_run(struct io_job *job)
 
 static void load_failed(struct coord_shard *s, int r)
 {
-        diag(DIAG_ERROR, "%s: cannot be read at offset %lld (%s); its groups are not served until it can", s->name,
-             (long long)s->load_offset,
+        diag(DIAG_ERROR, "%s: cannot be read at offset %lld (%s); what it coordinates is not served until it can",
+             s->name, (long long)s->load_offset,
              r < 0                 ? strerror(-r)
              : r == PLOG_E_DAMAGED ? "damaged on disk"
                                    : "log closed");

@@ -1,6 +1,7 @@
 /* shard.c, shard_load.c and shard_write.c share this; nobody else includes it. */
 #pragma once
 
+#include "coord/marks.h"
 #include "coord/shard.h"
 #include "sys/clock.h"
 
@@ -49,7 +50,8 @@ struct coord_shard {
         struct shard_write *writes; /* ring, oldest first */
         size_t writes_first, writes_count, writes_size;
         uint64_t committed_seq;
-        struct ilist held; /* answers, coord_request.link */
+        struct ilist held;  /* answers, coord_request.link */
+        struct ilist marks; /* that are being sent, coord_marks.link */
 };
 
 static inline struct coord_time shard_now(const struct coord_shard *s)
@@ -73,6 +75,8 @@ void shard_load(struct coord_shard *s);
 /* shard_write.c */
 /* Append the records of @acts. Return: 0; an outcome for those who wait; negative errno. */
 int shard_append(struct coord_shard *s, struct coord_actions *acts);
+/* Append the end of a producer's transaction, and have the machine do what follows from it. */
+void shard_write_marker(struct coord_shard *s, struct coord_txn_marker *rq);
 void shard_hold(struct coord_shard *s, struct coord_request *rq);
 void shard_refuse_held(struct coord_shard *s, int outcome);
 /* Refuse answers that have waited too long. */

@@ -7,19 +7,6 @@
 /* A batch is closed when it has grown past this; one record may be longer. */
 enum { BATCH_LEN_WANTED = 512 << 10, WRITES_SIZE_MIN = 16 };
 
-static int outcome_of(int r)
-{
-        switch (r) {
-        case PARTITION_E_NOT_ENOUGH_REPLICAS:
-        case PARTITION_E_NOT_ENOUGH_AFTER:
-                return COORD_E_NOT_AVAILABLE;
-        case PLOG_E_SEGMENT_LIMIT:
-                return COORD_E_TOO_LARGE;
-        default: /* closed, failed, or led by somebody else */
-                return r < 0 ? r : COORD_E_NOT_COORDINATOR;
-        }
-}
-
 static int make_room(struct coord_shard *s)
 {
         size_t size = s->writes_size ? s->writes_size * 2 : WRITES_SIZE_MIN;
@@ -65,7 +52,7 @@ static int append_batch(struct coord_shard *s, struct batch_builder *b, int64_t 
         };
         r = partition_append_in(s->args.partition, s->leader_epoch, &args, true, &result);
         if (r)
-                return outcome_of(r);
+                return coord_outcome_of_log(r);
         *ret_end_offset = result.last_offset + 1;
         return 0;
 }
@@ -103,6 +90,11 @@ int shard_append(struct coord_shard *s, struct coord_actions *acts)
 
         if (r)
                 return r;
+        if (acts->producer_id >= 0) {
+                args.transactional = true;
+                args.producer_id = acts->producer_id;
+                args.producer_epoch = acts->producer_epoch;
+        }
         batch_builder_init(&b, &args);
         r = append_all(s, &b, acts->records, clock_wall_ms(), &end_offset);
         batch_builder_fini(&b);
@@ -112,6 +104,52 @@ int shard_append(struct coord_shard *s, struct coord_actions *acts)
         if (!s->wait_runs)
                 shard_wait(s, end_offset);
         return 0;
+}
+
+static int append_marker(struct coord_shard *s, const struct coord_txn_marker *rq, int64_t *ret_end_offset)
+{
+        struct plog_marker_args args = { .producer_id = rq->producer_id,
+                                         .producer_epoch = rq->producer_epoch,
+                                         .coordinator_epoch = rq->coordinator_epoch,
+                                         .commit = rq->commit,
+                                         .bumped = rq->bumped,
+                                         .now_ms = clock_wall_ms() };
+        struct plog_append_result result;
+        int r = make_room(s);
+
+        if (!r)
+                r = partition_append_marker_in(s->args.partition, s->leader_epoch, &args, &result);
+        if (r)
+                return coord_outcome_of_log(r);
+        *ret_end_offset = result.last_offset + 1;
+        return 0;
+}
+
+void shard_write_marker(struct coord_shard *s, struct coord_txn_marker *rq)
+{
+        struct coord_actions acts;
+        int64_t end_offset = -1;
+        int r = append_marker(s, rq, &end_offset);
+
+        if (r) {
+                coord_request_refuse(&rq->rq, r);
+                /* It has come before: it counts when that is committed. */
+                if (r == COORD_E_INVALID_PRODUCER_EPOCH && s->writes_count) {
+                        rq->rq.need_seq = s->writes[(s->writes_first + s->writes_count - 1) % s->writes_size].seq;
+                        shard_hold(s, &rq->rq);
+                } else {
+                        coord_request_answer(&rq->rq);
+                }
+                return;
+        }
+        coord_actions_init(&acts);
+        r = s->args.ops->marker(s->machine, rq->producer_id, rq->commit, shard_now(s), &acts);
+        rq->rq.need_seq = acts.seq;
+        ilist_push_back(&acts.replies, &rq->rq.link);
+        push_write(s, acts.seq, end_offset);
+        if (!s->wait_runs)
+                shard_wait(s, end_offset);
+        shard_act(s, &acts, r);
 }
 
 /* ---- answers that wait ---- */
@@ -160,7 +198,9 @@ void shard_expire_held(struct coord_shard *s)
 
 static void commit_writes(struct coord_shard *s)
 {
+        struct coord_actions acts;
         struct partition_view v;
+        int r;
 
         partition_view(s->args.partition, &v);
         while (s->writes_count && s->writes[s->writes_first].end_offset <= v.high_watermark) {
@@ -168,10 +208,12 @@ static void commit_writes(struct coord_shard *s)
                 s->writes_first = (s->writes_first + 1) % s->writes_size;
                 s->writes_count--;
         }
-        s->args.ops->committed(s->machine, s->committed_seq);
+        coord_actions_init(&acts);
+        r = s->args.ops->committed(s->machine, s->committed_seq, shard_now(s), &acts);
         release_held(s);
         if (s->writes_count)
                 shard_wait(s, s->writes[s->writes_first].end_offset);
+        shard_act(s, &acts, r);
 }
 
 static void on_wait(struct loop *l, struct mail *m)
@@ -182,13 +224,13 @@ static void on_wait(struct loop *l, struct mail *m)
         switch (s->state) {
         case SHARD_CONFIRMING:
                 if (s->wait.outcome)
-                        shard_fail(s, outcome_of(s->wait.outcome));
+                        shard_fail(s, coord_outcome_of_log(s->wait.outcome));
                 else
                         shard_activate(s);
                 break;
         case SHARD_ACTIVE:
                 if (s->wait.outcome)
-                        shard_fail(s, outcome_of(s->wait.outcome));
+                        shard_fail(s, coord_outcome_of_log(s->wait.outcome));
                 else
                         commit_writes(s);
                 break;

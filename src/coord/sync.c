@@ -121,7 +121,7 @@ static int check(const struct group *g, const struct coord_sync *rq)
 
 void groups_sync(struct groups *gs, struct coord_sync *rq)
 {
-        struct group *g = groups_find(gs, rq->rq.group_id);
+        struct group *g = groups_find(gs, rq->rq.id);
         struct group_member *m;
         int outcome = check(g, rq);
 

@@ -28,6 +28,11 @@ enum {
         KAPI_DELETE_RECORDS = 21,
         KAPI_INIT_PRODUCER_ID = 22,
         KAPI_OFFSET_FOR_LEADER_EPOCH = 23,
+        KAPI_ADD_PARTITIONS_TO_TXN = 24,
+        KAPI_ADD_OFFSETS_TO_TXN = 25,
+        KAPI_END_TXN = 26,
+        KAPI_WRITE_TXN_MARKERS = 27,
+        KAPI_TXN_OFFSET_COMMIT = 28,
         KAPI_DESCRIBE_CONFIGS = 32,
         KAPI_ALTER_CONFIGS = 33,
         KAPI_DESCRIBE_LOG_DIRS = 35,
@@ -41,7 +46,10 @@ enum {
         KAPI_DESCRIBE_QUORUM = 55,
         KAPI_UPDATE_FEATURES = 57,
         KAPI_DESCRIBE_CLUSTER = 60,
+        KAPI_DESCRIBE_PRODUCERS = 61,
         KAPI_UNREGISTER_BROKER = 64,
+        KAPI_DESCRIBE_TRANSACTIONS = 65,
+        KAPI_LIST_TRANSACTIONS = 66,
         KAPI_DESCRIBE_TOPIC_PARTITIONS = 75,
         KAPI_ADD_RAFT_VOTER = 80,
         KAPI_REMOVE_RAFT_VOTER = 81,
@@ -78,6 +86,11 @@ struct handler_api {
         API(DELETE_RECORDS, 0, 2, 0, delete_records) \
         API(INIT_PRODUCER_ID, 0, 5, 0, init_producer_id) \
         API(OFFSET_FOR_LEADER_EPOCH, 2, 4, 2, offset_for_leader_epoch) \
+        API(ADD_PARTITIONS_TO_TXN, 0, 5, 0, add_partitions_to_txn) \
+        API(ADD_OFFSETS_TO_TXN, 0, 4, 0, add_offsets_to_txn) \
+        API(END_TXN, 0, 5, 0, end_txn) \
+        API(WRITE_TXN_MARKERS, 1, 2, 1, write_txn_markers) \
+        API(TXN_OFFSET_COMMIT, 0, 5, 0, txn_offset_commit) \
         API(DESCRIBE_CONFIGS, 1, 4, 1, describe_configs) \
         API(ALTER_CONFIGS, 0, 2, 0, alter_configs) \
         API(DESCRIBE_LOG_DIRS, 1, 5, 1, describe_log_dirs) \
@@ -91,7 +104,10 @@ struct handler_api {
         API(DESCRIBE_QUORUM, 0, 2, 0, describe_quorum) \
         API(UPDATE_FEATURES, 0, 2, 0, update_features) \
         API(DESCRIBE_CLUSTER, 0, 2, 0, describe_cluster) \
+        API(DESCRIBE_PRODUCERS, 0, 0, 0, describe_producers) \
         API(UNREGISTER_BROKER, 0, 0, 0, unregister_broker) \
+        API(DESCRIBE_TRANSACTIONS, 0, 0, 0, describe_transactions) \
+        API(LIST_TRANSACTIONS, 0, 2, 0, list_transactions) \
         API(DESCRIBE_TOPIC_PARTITIONS, 0, 0, 0, describe_topic_partitions) \
         API(ADD_RAFT_VOTER, 0, 1, 0, add_raft_voter) \
         API(REMOVE_RAFT_VOTER, 0, 0, 0, remove_raft_voter)

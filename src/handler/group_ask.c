@@ -1,4 +1,4 @@
-/* Asking the group coordinator from a handler. */
+/* Asking a coordinator from a handler. */
 #include <errno.h>
 
 #include "handler/group_ask.h"
@@ -26,6 +26,18 @@ int16_t error_of_coord(int outcome)
                 /* Kafka has neither limit; the first will not pass by trying again, the second may. */
                 [COORD_E_TOO_LARGE] = KERR_INVALID_REQUEST,
                 [COORD_E_NO_ROOM] = KERR_COORDINATOR_NOT_AVAILABLE,
+                [COORD_E_UNSTABLE_OFFSET] = KERR_UNSTABLE_OFFSET_COMMIT,
+                [COORD_E_INVALID_TXN_ID] = KERR_INVALID_REQUEST,
+                [COORD_E_TXN_NOT_FOUND] = KERR_TRANSACTIONAL_ID_NOT_FOUND,
+                [COORD_E_UNKNOWN_PRODUCER] = KERR_INVALID_PRODUCER_ID_MAPPING,
+                [COORD_E_PRODUCER_FENCED] = KERR_PRODUCER_FENCED,
+                [COORD_E_INVALID_PRODUCER_EPOCH] = KERR_INVALID_PRODUCER_EPOCH,
+                [COORD_E_CONCURRENT_TXN] = KERR_CONCURRENT_TRANSACTIONS,
+                [COORD_E_INVALID_TXN_STATE] = KERR_INVALID_TXN_STATE,
+                [COORD_E_NEED_PRODUCER_ID] = KERR_COORDINATOR_NOT_AVAILABLE,
+                [COORD_E_UNKNOWN_PARTITION] = KERR_UNKNOWN_TOPIC_OR_PARTITION,
+                [COORD_E_NOT_ATTEMPTED] = KERR_OPERATION_NOT_ATTEMPTED,
+                [COORD_E_COORDINATOR_FENCED] = KERR_TRANSACTION_COORDINATOR_FENCED,
         };
 
         switch (outcome) {
@@ -40,6 +52,13 @@ int16_t error_of_coord(int outcome)
                         return KERR_UNKNOWN_SERVER_ERROR;
         }
         return outcome < (int)ARRAY_LEN(errors) ? errors[outcome] : KERR_UNKNOWN_SERVER_ERROR;
+}
+
+void txn_ask_here(struct rq *rq, struct coord_request *crq, void (*done)(struct coord_request *crq))
+{
+        crq->reply_loop = rq_loop(rq);
+        crq->done = done;
+        coord_submit(rq->h->deps.txns, crq);
 }
 
 void group_ask(struct rq *rq, struct coord_request *crq, void (*done)(struct coord_request *crq))

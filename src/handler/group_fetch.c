@@ -282,6 +282,7 @@ static bool groups_prepare(struct fetch_offsets_op *op)
                 g->out.group_id = g->in->group_id;
                 coord_request_init(&g->ask.rq, COORD_OFFSET_FETCH, g->in->group_id);
                 g->ask.all = g->in->topics_count < 0;
+                g->ask.require_stable = op->req.require_stable;
                 if (!group_items(g))
                         return false;
         }

@@ -86,9 +86,11 @@ void handler_drain(struct handler *h)
                                     NULL); /* when memory is out they wait to their time's end */
 }
 
-void handler_set_coord(struct handler *h, struct coord *coord)
+void handler_set_coord(struct handler *h, struct coord *groups, struct coord *txns, struct txn_link *link)
 {
-        h->deps.coord = coord;
+        h->deps.coord = groups;
+        h->deps.txns = txns;
+        h->deps.txn_link = link;
 }
 
 struct net_ops handler_net_ops(void)

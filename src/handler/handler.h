@@ -10,13 +10,15 @@
 struct handler;
 struct controller;
 struct coord;
+struct txn_link;
 struct partition_table;
 struct plog_store;
 
 struct handler_deps {
         const struct conf *conf;
         struct controller *controller;
-        struct coord *coord;
+        struct coord *coord, *txns; /* of groups, of transactions */
+        struct txn_link *txn_link;
         struct partition_table *partitions;
         struct plog_store *store;
         struct iopool *pool;
@@ -32,8 +34,8 @@ struct handler *handler_free(struct handler *h);
 /* The node stops: fetches that wait for data are answered with what there is, now and from now on. Any thread. */
 void handler_drain(struct handler *h);
 
-/* The group coordinator lives on the reactors, so it comes after them: set once, before anything listens. */
-void handler_set_coord(struct handler *h, struct coord *coord);
+/* The coordinators live on the reactors, so they come after them: set once, before anything listens. */
+void handler_set_coord(struct handler *h, struct coord *groups, struct coord *txns, struct txn_link *link);
 
 /* The metadata is followed on the reactors (reactors_count loops) from now on: once, before anything listens. Until
  * handler_stop() an answered change waits for the reactors to have it. Return: 0 or negative errno. */

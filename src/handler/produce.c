@@ -9,11 +9,13 @@
  * The frame's memory is given back after the append: what parks is only the response.
  * Batches that the topic keeps in another codec are compressed again, which takes long: from the first such batch on the
  * request is done on the I/O pool, and later requests of its connection wait, so that sequences stay in order.
- * Sources: KIP-98 (idempotence), KIP-467 (record errors), KIP-516 (topic ids), KIP-951 (leader hints). */
+ * Of transactions it is asked first whether the partitions take part (produce_txn.h); later requests wait likewise.
+ * Sources: KIP-98 (idempotence, transactions), KIP-467 (record errors), KIP-516 (topic ids), KIP-951 (leader hints). */
 #include "base/err.h"
 #include "base/strbuf.h"
 #include "handler/leader_hint.h"
 #include "handler/park.h"
+#include "handler/produce_txn.h"
 #include "wire/batch_records.h"
 #include "wire/messages.h"
 
@@ -22,7 +24,10 @@ struct produce_op {
         struct produce_request req;
         struct produce_response rsp;
         struct park park;
+        struct produce_txn txn;
+        size_t parts_count;       /* all partitions */
         int32_t topic, partition; /* how far it is */
+        size_t part;              /* likewise, over all topics */
         bool on_pool, failed;
         struct io_job job;
         uint64_t appended_records, appended_bytes;
@@ -106,9 +111,24 @@ static int16_t check_batch(struct rq *rq, const struct partition_conf *conf, str
         if (rq->version < 7 && batch_codec(&ret_check->header) == CODEC_ZSTD)
                 return refuse(rq, ret, KERR_UNSUPPORTED_COMPRESSION_TYPE,
                               "zstd needs Produce version 7 or later (KIP-110).");
-        if (batch_is_transactional(&ret_check->header))
-                return refuse(rq, ret, KERR_INVALID_TXN_STATE, "Transactions are not served by this node.");
         return 0;
+}
+
+/* What is known of the transaction by now. Return: 0 with the guard to append under (NULL: it belongs to none), or Kafka's code. */
+static int16_t check_txn(const struct produce_op *op, const struct batch_header *h,
+                         struct produce_response_partition *ret, const struct produce_txn_part **ret_part)
+{
+        *ret_part = NULL;
+        if (!batch_is_transactional(h))
+                return 0;
+        if (!op->txn.parts)
+                return refuse(op->rq, ret, KERR_INVALID_TXN_STATE,
+                              "Records of a transaction, but the request has no transactional id.");
+        *ret_part = &op->txn.parts[op->part];
+        if (!(*ret_part)->error)
+                return 0;
+        return refuse(op->rq, ret, (*ret_part)->error,
+                      "The transaction's coordinator does not let the partition take part.");
 }
 
 /* Store in the topic's codec when the producer used another. @ret_batch is then @ret_owned's bytes. */
@@ -134,6 +154,7 @@ static int16_t append_batch(struct produce_op *op, struct partition *p, const st
                             struct span batch, struct produce_response_partition *ret, int64_t *ret_end_offset)
 {
         CLEANUP(strbuf_finip) struct strbuf owned = { 0 };
+        const struct produce_txn_part *part = NULL;
         struct batch_check_result check;
         struct plog_append_result result;
         struct plog_append_args args;
@@ -141,6 +162,8 @@ static int16_t append_batch(struct produce_op *op, struct partition *p, const st
         int16_t error = check_batch(op->rq, conf, batch, now_ms, &check, ret);
         int r;
 
+        if (!error)
+                error = check_txn(op, &check.header, ret, &part);
         if (!error)
                 error = recompress(op, conf, &check, &batch, &owned);
         if (error)
@@ -156,8 +179,11 @@ static int16_t append_batch(struct produce_op *op, struct partition *p, const st
                 .max_timestamp = check.max_timestamp,
                 .max_timestamp_offset_delta = conf->log_append_time ? 0 : check.max_timestamp_delta,
                 .check_sequence = batch_has_producer(&check.header),
+                .check_txn = part,
+                .txn_marker = part ? part->guard.marker_offset : 0,
         };
-        r = partition_append(p, &args, op->req.acks == -1, &result);
+        r = partition_append_in(p, part && part->is_asked ? part->guard.leader_epoch : -1, &args, op->req.acks == -1,
+                                &result);
         if (r && r != PLOG_E_DUPLICATE)
                 return error_of_log(r);
         ret->base_offset = result.base_offset;
@@ -322,6 +348,7 @@ static bool op_prepare(struct produce_op *op)
         produce_response_init(&op->rsp);
         op->rsp.responses = ARENA_NEW_ARRAY(a, struct produce_response_topic, op->req.topic_data_count);
         op->rsp.responses_count = op->req.topic_data_count;
+        op->parts_count = partitions_count;
         return park_init(&op->park, op->rq, partitions_count) && op->rsp.responses;
 }
 
@@ -345,7 +372,7 @@ static bool topic_go_on(struct produce_op *op, const struct produce_request_topi
 {
         bool acks_ok = op->req.acks >= -1 && op->req.acks <= 1;
 
-        for (; op->partition < in->partition_data_count; op->partition++) {
+        for (; op->partition < in->partition_data_count; op->partition++, op->part++) {
                 const struct produce_request_partition *data = &in->partition_data[op->partition];
                 struct produce_response_partition *p = &ret->partition_responses[op->partition];
 
@@ -409,9 +436,28 @@ static void job_done(struct io_job *job)
         op_appended(op);
 }
 
+static void op_start(struct produce_op *op)
+{
+        if (op_go_on(op)) {
+                op_appended(op);
+                return;
+        }
+        op->on_pool = true;
+        net_request_hold(&op->rq->net);
+        op->job = (struct io_job){ .run = job_run, .done = job_done, .reply_loop = rq_loop(op->rq) };
+        iopool_submit(op->rq->h->deps.pool, &op->job);
+}
+
+static void txn_known(struct produce_txn *t)
+{
+        net_request_go_on(&t->rq->net);
+        op_start(container_of(t, struct produce_op, txn));
+}
+
 void handler_produce(struct rq *rq)
 {
         struct produce_op *op = ARENA_NEW(&rq->arena, struct produce_op);
+        int r;
 
         if (!op) {
                 rq_close_nomem(rq);
@@ -424,12 +470,12 @@ void handler_produce(struct rq *rq)
                 rq_close_nomem(rq);
                 return;
         }
-        if (op_go_on(op)) {
-                op_appended(op);
-                return;
-        }
-        op->on_pool = true;
-        net_request_hold(&rq->net);
-        op->job = (struct io_job){ .run = job_run, .done = job_done, .reply_loop = rq_loop(rq) };
-        iopool_submit(rq->h->deps.pool, &op->job);
+        op->txn = (struct produce_txn){ .rq = rq, .req = &op->req, .done = txn_known };
+        r = produce_txn_begin(&op->txn, op->parts_count);
+        if (r < 0)
+                rq_close_nomem(rq);
+        else if (r)
+                net_request_hold(&rq->net);
+        else
+                op_start(op);
 }

@@ -13,6 +13,7 @@ struct entry {
         struct batch_header h;
         struct batch_marker marker;
         bool is_marker; /* the end of a transaction */
+        bool is_bumped; /* see struct plog_marker_args */
 };
 
 /* Idempotence rules for records. Return: PLOG_OK, or an outcome. */
@@ -40,9 +41,11 @@ static int check_producer(struct plog *pl, const struct entry *e, struct plog_ap
         if (!batch_has_producer(&e->h))
                 return PLOG_OK;
         if (e->is_marker && e->args->keep_base_offset < 0)
-                r = producer_check_marker(producers_find(&pl->producers, id), &e->h, &e->marker);
+                r = producer_check_marker(producers_find(&pl->producers, id), &e->h, &e->marker, e->is_bumped);
         else if (!e->is_marker && e->args->check_sequence && e->h.base_sequence >= 0)
                 r = check_records(pl, &e->h, ret);
+        if (!r && !e->is_marker && e->args->check_txn && batch_is_transactional(&e->h))
+                r = producer_check_txn(producers_find(&pl->producers, id), e->h.producer_epoch, e->args->txn_marker);
         if (r)
                 return r;
         *ret_producer = producers_get(&pl->producers, id);
@@ -186,9 +189,11 @@ static int read_control(struct entry *e, bool ours)
         return r < 0 ? r : 0;
 }
 
-static int append(struct plog *pl, const struct plog_append_args *args, bool ours, struct plog_append_result *ret)
+/* @marker: what our own control batch is made of; else NULL. */
+static int append(struct plog *pl, const struct plog_append_args *args, const struct plog_marker_args *marker,
+                  struct plog_append_result *ret)
 {
-        struct entry e = { .args = args };
+        struct entry e = { .args = args, .is_bumped = marker && marker->bumped };
         int r;
 
         assert(pl->magic == PLOG_MAGIC);
@@ -196,7 +201,7 @@ static int append(struct plog *pl, const struct plog_append_args *args, bool our
         if (r || batch_len(&e.h) != args->len || e.h.last_offset_delta < 0)
                 return -EINVAL;
         if (batch_is_control(&e.h)) {
-                r = read_control(&e, ours);
+                r = read_control(&e, marker);
                 if (r)
                         return r;
         }
@@ -208,7 +213,43 @@ static int append(struct plog *pl, const struct plog_append_args *args, bool our
 
 int plog_append(struct plog *pl, const struct plog_append_args *args, struct plog_append_result *ret)
 {
-        return append(pl, args, false, ret);
+        return append(pl, args, NULL, ret);
+}
+
+void plog_txn_look(struct plog *pl, const struct batch_header *h, struct plog_txn_look *ret)
+{
+        const struct producer_batch *known;
+        const struct producer *p;
+
+        pthread_mutex_lock(&pl->lock);
+        p = producers_find(&pl->producers, h->producer_id);
+        ret->is_settled =
+                p && (h->producer_epoch < p->epoch || (h->producer_epoch == p->epoch && p->txn_first_offset >= 0) ||
+                      (h->base_sequence >= 0 && producer_check(p, h, &known) == PLOG_E_DUPLICATE));
+        ret->marker_offset = p ? p->marker_offset : -1;
+        pthread_mutex_unlock(&pl->lock);
+}
+
+int plog_producers(struct plog *pl, struct plog_producer **ret_list, size_t *ret_count)
+{
+        struct plog_producer *list;
+
+        pthread_mutex_lock(&pl->lock);
+        list = calloc(pl->producers.count + 1, sizeof *list);
+        *ret_count = list ? producers_list(&pl->producers, list) : 0;
+        pthread_mutex_unlock(&pl->lock);
+        *ret_list = list;
+        return list ? 0 : -ENOMEM;
+}
+
+int plog_txn_check(struct plog *pl, int64_t producer_id, int16_t epoch, int64_t txn_marker)
+{
+        int r;
+
+        pthread_mutex_lock(&pl->lock);
+        r = producer_check_txn(producers_find(&pl->producers, producer_id), epoch, txn_marker);
+        pthread_mutex_unlock(&pl->lock);
+        return r;
 }
 
 int plog_append_marker(struct plog *pl, const struct plog_marker_args *args, struct plog_append_result *ret)
@@ -232,5 +273,5 @@ int plog_append_marker(struct plog *pl, const struct plog_marker_args *args, str
                                                   .max_timestamp = args->now_ms,
                                                   .max_timestamp_offset_delta = 0,
                                                   .keep_base_offset = -1 },
-                      true, ret);
+                      args, ret);
 }

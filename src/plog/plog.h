@@ -73,7 +73,13 @@ struct plog_append_args {
         /* Offset to keep when the batch has one already (a replica's copy); -1: give the next. */
         int64_t keep_base_offset;
         bool check_sequence; /* idempotence rules on (clients); off for replicas' copies and coordinators */
+        /* The batch belongs to a transaction that must be open here already, or that has been found to be open at its coordinator since
+         * plog_txn_look() gave this marker (KIP-890). */
+        bool check_txn;
+        int64_t txn_marker; /* -1: no marker was known; PLOG_TXN_UNCHECKED: nobody has looked */
 };
+
+enum { PLOG_TXN_UNCHECKED = -2 };
 
 struct plog_append_result {
         int64_t base_offset;
@@ -112,7 +118,10 @@ struct plog_marker_args {
         int16_t producer_epoch;
         int32_t coordinator_epoch; /* of the transaction's coordinator */
         int32_t leader_epoch;
-        bool commit;    /* else abort */
+        bool commit; /* else abort */
+        /* The epoch is above that of the transaction's records, as always with transactions of version 2 (KIP-890): a marker whose
+         * epoch the log knows already has come before. */
+        bool bumped;
         int64_t now_ms; /* wall clock */
 };
 
@@ -120,6 +129,30 @@ struct plog_marker_args {
  * tells the epochs. Return: PLOG_OK; PLOG_E_INVALID_PRODUCER_EPOCH and PLOG_E_COORDINATOR_FENCED when a newer producer or
  * coordinator is known; otherwise as plog_append(). */
 int plog_append_marker(struct plog *pl, const struct plog_marker_args *args, struct plog_append_result *ret);
+
+/* What the log knows of a producer whose batch with this header is to be appended to a transaction. */
+struct plog_txn_look {
+        /* Its coordinator need not be asked: the transaction is open here, the batch is a duplicate, or its epoch is over. */
+        bool is_settled;
+        int64_t marker_offset; /* for plog_append_args.txn_marker */
+};
+struct batch_header;
+void plog_txn_look(struct plog *pl, const struct batch_header *h, struct plog_txn_look *ret);
+/* May a batch of this producer and epoch, without a sequence, be appended to its transaction? @txn_marker as of plog_append_args.
+ * Return: 0; PLOG_E_INVALID_PRODUCER_EPOCH; PLOG_E_INVALID_TXN_STATE. */
+int plog_txn_check(struct plog *pl, int64_t producer_id, int16_t epoch, int64_t txn_marker);
+
+/* What is remembered of one producer. */
+struct plog_producer {
+        int64_t id;
+        int64_t last_timestamp;    /* of its newest batch; -1: none is known */
+        int64_t txn_first_offset;  /* of the transaction that it has open; -1: none */
+        int32_t last_sequence;     /* -1: none is known */
+        int32_t coordinator_epoch; /* of the last marker; -1: none */
+        int16_t epoch;
+};
+/* All of them; free(*ret_list). Return: 0 or -ENOMEM. */
+int plog_producers(struct plog *pl, struct plog_producer **ret_list, size_t *ret_count);
 
 /* The last stable offset, never above @high_watermark: the first offset of a transaction that is open, or whose marker is not
  * below @high_watermark; else @high_watermark. It does not go back while @high_watermark does not. */

@@ -83,6 +83,24 @@ struct producer *producers_get(struct producers *p, int64_t id)
         return found;
 }
 
+size_t producers_list(const struct producers *p, struct plog_producer *ret)
+{
+        size_t n = 0;
+
+        for (uint32_t i = 0; i < p->buckets_count; i++)
+                for (const struct producer *x = p->buckets[i]; x; x = x->next) {
+                        const struct producer_batch *last = x->batch_count ? &x->batches[x->batch_count - 1] : NULL;
+
+                        ret[n++] = (struct plog_producer){ .id = x->id,
+                                                           .last_timestamp = last ? last->timestamp : -1,
+                                                           .txn_first_offset = x->txn_first_offset,
+                                                           .last_sequence = last ? last->last_sequence : -1,
+                                                           .coordinator_epoch = x->coordinator_epoch,
+                                                           .epoch = x->epoch };
+                }
+        return n;
+}
+
 int producer_check(const struct producer *producer, const struct batch_header *h,
                    const struct producer_batch **ret_known)
 {
@@ -106,11 +124,24 @@ int producer_check(const struct producer *producer, const struct batch_header *h
         return producer->txn_first_offset >= 0 && !batch_is_transactional(h) ? PLOG_E_INVALID_TXN_STATE : PLOG_OK;
 }
 
-int producer_check_marker(const struct producer *producer, const struct batch_header *h, const struct batch_marker *m)
+int producer_check_txn(const struct producer *producer, int16_t epoch, int64_t txn_marker)
+{
+        bool is_open = producer && producer->txn_first_offset >= 0;
+
+        if (producer && epoch < producer->epoch)
+                return PLOG_E_INVALID_PRODUCER_EPOCH;
+        /* The marker of the epoch before has not come. With records of this one it would end them, too. */
+        if (is_open)
+                return epoch == producer->epoch ? PLOG_OK : PLOG_E_INVALID_TXN_STATE;
+        return txn_marker == (producer ? producer->marker_offset : -1) ? PLOG_OK : PLOG_E_INVALID_TXN_STATE;
+}
+
+int producer_check_marker(const struct producer *producer, const struct batch_header *h, const struct batch_marker *m,
+                          bool bumped)
 {
         if (!producer)
                 return PLOG_OK;
-        if (h->producer_epoch < producer->epoch)
+        if (h->producer_epoch < producer->epoch || (bumped && h->producer_epoch == producer->epoch))
                 return PLOG_E_INVALID_PRODUCER_EPOCH;
         return m->coordinator_epoch < producer->coordinator_epoch ? PLOG_E_COORDINATOR_FENCED : PLOG_OK;
 }

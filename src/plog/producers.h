@@ -58,13 +58,21 @@ struct producer *producers_find(const struct producers *p, int64_t id);
 /* Find or make; NULL when memory is out. */
 struct producer *producers_get(struct producers *p, int64_t id);
 
+/* Fill @ret, which has room for all of them. Return: how many. */
+size_t producers_list(const struct producers *p, struct plog_producer *ret);
+
 /* May this batch of records be appended? @producer NULL: nothing is known of it.
  * Return: PLOG_OK; PLOG_E_DUPLICATE with @ret_known; PLOG_E_OUT_OF_ORDER_SEQUENCE; PLOG_E_INVALID_PRODUCER_EPOCH;
  * PLOG_E_INVALID_TXN_STATE. */
 int producer_check(const struct producer *producer, const struct batch_header *h,
                    const struct producer_batch **ret_known);
-/* May this marker? Return: PLOG_OK; PLOG_E_INVALID_PRODUCER_EPOCH; PLOG_E_COORDINATOR_FENCED. */
-int producer_check_marker(const struct producer *producer, const struct batch_header *h, const struct batch_marker *m);
+/* May a batch of this epoch become part of the producer's transaction? @txn_marker: see struct plog_append_args.
+ * Return: PLOG_OK; PLOG_E_INVALID_PRODUCER_EPOCH; PLOG_E_INVALID_TXN_STATE. */
+int producer_check_txn(const struct producer *producer, int16_t epoch, int64_t txn_marker);
+/* May this marker? @bumped: see struct plog_marker_args. Return: PLOG_OK; PLOG_E_INVALID_PRODUCER_EPOCH;
+ * PLOG_E_COORDINATOR_FENCED. */
+int producer_check_marker(const struct producer *producer, const struct batch_header *h, const struct batch_marker *m,
+                          bool bumped);
 
 /* Memory for what a marker leaves behind. Return: 0 or -ENOMEM. */
 int producers_reserve(struct producers *p);

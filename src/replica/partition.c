@@ -357,6 +357,23 @@ static int may_append(const struct partition *p, bool need_min_isr)
         return p->insync.count > 1 && !partition_has_lease(p, clock_mono_ms()) ? PARTITION_E_NOT_LEADER : 0;
 }
 
+/* With the lock. */
+static void appended(struct partition *p, int r, struct ilist *ret_told)
+{
+        if (r == -ENOSPC || p->no_room_ms)
+                partition_note_room(p, r);
+        /* A flush tells of the rest. Followers do not wait for ours. */
+        if ((r == PLOG_OK && (!p->conf.flush_before_ack || p->insync.count > 1)) || r == PLOG_E_FAILED)
+                partition_advance(p, ret_told);
+}
+
+/* With the lock. */
+static int may_append_in(const struct partition *p, int32_t leader_epoch, bool need_min_isr)
+{
+        return leader_epoch >= 0 && leader_epoch != p->leader_epoch ? PARTITION_E_NOT_LEADER
+                                                                    : may_append(p, need_min_isr);
+}
+
 int partition_append_in(struct partition *p, int32_t leader_epoch, struct plog_append_args *args, bool need_min_isr,
                         struct plog_append_result *ret)
 {
@@ -364,19 +381,57 @@ int partition_append_in(struct partition *p, int32_t leader_epoch, struct plog_a
         int r;
 
         pthread_mutex_lock(&p->lock);
-        r = leader_epoch >= 0 && leader_epoch != p->leader_epoch ? PARTITION_E_NOT_LEADER : may_append(p, need_min_isr);
+        r = may_append_in(p, leader_epoch, need_min_isr);
         if (!r) {
                 args->leader_epoch = p->leader_epoch;
                 args->keep_base_offset = -1;
                 r = plog_append(p->log, args, ret);
-                if (r == -ENOSPC || p->no_room_ms)
-                        partition_note_room(p, r);
-                /* A flush tells of the rest. Followers do not wait for ours. */
-                if ((r == PLOG_OK && (!p->conf.flush_before_ack || p->insync.count > 1)) || r == PLOG_E_FAILED)
-                        partition_advance(p, &told);
+                appended(p, r, &told);
         }
         pthread_mutex_unlock(&p->lock);
         waits_post(&told);
+        return r;
+}
+
+int partition_append_marker_in(struct partition *p, int32_t leader_epoch, struct plog_marker_args *args,
+                               struct plog_append_result *ret)
+{
+        struct ilist told = ILIST_INIT(told);
+        int r;
+
+        pthread_mutex_lock(&p->lock);
+        r = may_append_in(p, leader_epoch, true);
+        if (!r) {
+                args->leader_epoch = p->leader_epoch;
+                r = plog_append_marker(p->log, args, ret);
+                appended(p, r, &told);
+        }
+        pthread_mutex_unlock(&p->lock);
+        waits_post(&told);
+        return r;
+}
+
+bool partition_txn_look(struct partition *p, const struct batch_header *h, struct partition_txn_guard *ret_guard)
+{
+        struct plog_txn_look look;
+
+        pthread_mutex_lock(&p->lock);
+        plog_txn_look(p->log, h, &look);
+        *ret_guard = (struct partition_txn_guard){ p->leader_epoch, look.marker_offset };
+        pthread_mutex_unlock(&p->lock);
+        return look.is_settled;
+}
+
+int partition_txn_check(struct partition *p, int64_t producer_id, int16_t producer_epoch,
+                        const struct partition_txn_guard *guard)
+{
+        int r;
+
+        pthread_mutex_lock(&p->lock);
+        r = guard->leader_epoch == p->leader_epoch
+                    ? plog_txn_check(p->log, producer_id, producer_epoch, guard->marker_offset)
+                    : PARTITION_E_NOT_LEADER;
+        pthread_mutex_unlock(&p->lock);
         return r;
 }
 

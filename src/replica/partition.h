@@ -148,6 +148,23 @@ int partition_append(struct partition *p, struct plog_append_args *args, bool ne
 int partition_append_in(struct partition *p, int32_t leader_epoch, struct plog_append_args *args, bool need_min_isr,
                         struct plog_append_result *ret);
 
+/* ---- transactions ---- */
+
+/* Taken before a transaction's coordinator is asked whether a producer's records may come here: between that and the append
+ * neither the leader nor what is open here may have changed (KIP-890). */
+struct partition_txn_guard {
+        int32_t leader_epoch;
+        int64_t marker_offset;
+};
+/* Of a batch with this header. Return: the coordinator need not be asked (see struct plog_txn_look). */
+bool partition_txn_look(struct partition *p, const struct batch_header *h, struct partition_txn_guard *ret_guard);
+/* As plog_txn_check(), and that this node leads as it did then. Return: also PARTITION_E_NOT_LEADER. */
+int partition_txn_check(struct partition *p, int64_t producer_id, int16_t producer_epoch,
+                        const struct partition_txn_guard *guard);
+/* plog_append_marker() as partition_append_in() does it, with acks=all. @leader_epoch -1: any. */
+int partition_append_marker_in(struct partition *p, int32_t leader_epoch, struct plog_marker_args *args,
+                               struct plog_append_result *ret);
+
 /* ---- waiting ---- */
 
 /* Embedded in its owner, zeroed before first use; the owner sets mail.fn. The mail is posted exactly once after

@@ -1,9 +1,11 @@
-/* Records of __consumer_offsets from an untrusted log: input is a list of [key length u8][value length u16, 0xffff: null]
- * key value. All are replayed into one machine, which must stay sound: it is asked, ticked and freed afterwards. */
+/* Records of __consumer_offsets and __transaction_state from an untrusted log: input is a list of [key length u8][value length u16, 0xffff: null]
+ * key value. All are replayed into one machine of each kind, which must stay sound: it is asked, ticked and freed afterwards. */
 #include <stdlib.h>
 
 #include "base/cursor.h"
-#include "coord/groups.h"
+#include "coord/group_priv.h"
+#include "coord/marks.h"
+#include "coord/txns.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -19,7 +21,20 @@ static void answer_all(struct coord_actions *acts)
         coord_actions_fini(acts);
 }
 
-static void replay_all(struct groups *gs, struct span in)
+static int to_groups(void *m, struct span key, struct span value)
+{
+        /* Some of it as of transactions, which end now and then. */
+        if (key.len % 8 == 7)
+                groups_end_txn(m, 1, value.len % 2, 0);
+        return groups_replay(m, key.len % 4 == 3 ? 1 : -1, key, value);
+}
+
+static int to_txns(void *m, struct span key, struct span value)
+{
+        return txns_replay(m, key, value);
+}
+
+static void replay_all(void *m, int (*to)(void *m, struct span key, struct span value), struct span in)
 {
         struct cursor c = cursor_of(in);
 
@@ -31,9 +46,29 @@ static void replay_all(struct groups *gs, struct span in)
 
                 if (!cursor_ok(&c))
                         break;
-                if (groups_replay(gs, span_of(key, key_len), tombstone ? SPAN_NULL : span_of(value, value_len)))
+                if (to(m, span_of(key, key_len), tombstone ? SPAN_NULL : span_of(value, value_len)))
                         abort();
         }
+}
+
+static void try_txns(struct span in)
+{
+        struct coord_time now = { 1000000, 1700000000000 };
+        struct coord_actions acts;
+        struct txns_conf conf;
+        struct txns *ts;
+
+        txns_conf_init(&conf);
+        if (txns_new(&conf, &ts))
+                return;
+        replay_all(ts, to_txns, in);
+        coord_actions_init(&acts);
+        if (txns_loaded(ts, now, &acts))
+                abort();
+        for (struct ilist *l; (l = ilist_pop_front(&acts.marks));)
+                coord_marks_free(ilist_entry(l, struct coord_marks, link));
+        coord_actions_fini(&acts);
+        txns_free(ts);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -48,7 +83,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         conf.new_uuid = no_chance;
         if (groups_new(&conf, &gs))
                 return 0;
-        replay_all(gs, span_of(data, size));
+        try_txns(span_of(data, size));
+        replay_all(gs, to_groups, span_of(data, size));
         coord_actions_init(&acts);
         if (groups_loaded(gs, now, &acts))
                 abort();

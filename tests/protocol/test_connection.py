@@ -28,6 +28,8 @@ KAFKA_4_3 = {
     "DescribeTopicPartitions": (0, 0), "DescribeQuorum": (0, 2), "AddRaftVoter": (0, 1), "RemoveRaftVoter": (0, 0),
     "DescribeTopicPartitions": (0, 0), "ElectLeaders": (0, 2), "AlterPartitionReassignments": (0, 1),
     "ListPartitionReassignments": (0, 0), "UpdateFeatures": (0, 2), "UnregisterBroker": (0, 0),
+    "AddPartitionsToTxn": (0, 5), "AddOffsetsToTxn": (0, 4), "EndTxn": (0, 5), "WriteTxnMarkers": (1, 2),
+    "TxnOffsetCommit": (0, 5), "DescribeProducers": (0, 0), "DescribeTransactions": (0, 0), "ListTransactions": (0, 2),
 }
 SOFTWARE = {"client_software_name": "protocol-test", "client_software_version": "1.0"}
 

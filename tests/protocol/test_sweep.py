@@ -12,6 +12,7 @@ import unittest
 import codec
 import records
 from kafka import ERR
+from txn import Producer
 from reference import ReferenceCase
 
 KEEP_MS = 30000
@@ -213,6 +214,60 @@ class Sweep(ReferenceCase):
 
     def remove_raft_voter_args(self, version):
         return dict(cluster_id=None, voter_id=4, voter_directory_id=b"\x04" * 16)
+
+    # ---- transactions ----
+
+    def begun(self, v2=False):
+        """A transaction that is open in partition 0."""
+        p = Producer(self, self.fresh("txn"), v2)
+        self.assertError(p.init(), ERR.NONE)
+        if not v2:
+            self.assertError(p.add((self.name, 0)), ERR.NONE)
+        self.assertError(p.send(self.name, b"x"), ERR.NONE)
+        return p
+
+    def add_partitions_to_txn_args(self, version):
+        p = self.begun()
+        topics = [{"name": self.name, "partitions": [0, 1]}]
+        if version < 4:
+            return dict(v3_and_below_transactional_id=p.name, v3_and_below_producer_id=p.id,
+                        v3_and_below_producer_epoch=p.epoch, v3_and_below_topics=topics)
+        return dict(transactions=[dict(transactional_id=p.name, producer_id=p.id, producer_epoch=p.epoch,
+                                       verify_only=False, topics=topics)])
+
+    def add_offsets_to_txn_args(self, version):
+        p = self.begun()
+        return dict(transactional_id=p.name, producer_id=p.id, producer_epoch=p.epoch, group_id=self.coordinated())
+
+    def end_txn_args(self, version):
+        p = self.begun(version >= 5)
+        return dict(transactional_id=p.name, producer_id=p.id, producer_epoch=p.epoch, committed=True)
+
+    def write_txn_markers_args(self, version):
+        p = self.begun()
+        return dict(markers=[{"producer_id": p.id, "producer_epoch": p.epoch + version - 1, "transaction_result": False,
+                              "coordinator_epoch": 0, "topics": [{"name": self.name, "partition_indexes": [0]}],
+                              **({"transaction_version": 2} if version >= 2 else {})}])
+
+    def txn_offset_commit_args(self, version):
+        p, group = self.begun(version >= 5), self.coordinated()
+        if version < 5:
+            self.assertError(p.add_offsets(group), ERR.NONE)
+        return dict(transactional_id=p.name, group_id=group, producer_id=p.id, producer_epoch=p.epoch,
+                    **(dict(member_id="", generation_id=-1) if version >= 3 else {}), topics=[
+                        {"name": self.name, "partitions": [{"partition_index": 0, "committed_offset": 1,
+                                                            "committed_metadata": "m"}]}])
+
+    def describe_producers_args(self, version):
+        self.begun()
+        return dict(topics=[{"name": self.name, "partition_indexes": [0]}])
+
+    def describe_transactions_args(self, version):
+        return dict(transactional_ids=[self.begun().name])
+
+    def list_transactions_args(self, version):
+        self.begun()
+        return dict(transactional_id_pattern="txn.*") if version >= 2 else {}
 
     # ---- groups that some arguments need ----
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Reading committed records.
 
-Goal: Fetch and ListOffsets tell readers of committed records what is stable and what was aborted. Method: no client can write
-transactions yet, so a stopped node is given a log that Kafka wrote (tests/data/batches/java-txn.bin: 24 committed records, a
+Goal: Fetch and ListOffsets tell readers of committed records what is stable and what was aborted. Method: a stopped node is
+given a log that Kafka wrote (tests/data/batches/java-txn.bin: 24 committed records, a
 marker, an aborted record, a marker) and, behind it, batches of our own.
 """
 
@@ -98,7 +98,7 @@ class Transactions(FetchCase):
                          [(7, 0), (8, 1), (9, 2)])
 
     def test_clients_may_not(self):
-        """Items 17, 42: transactions are not served, so nobody can hold back the last stable offset."""
+        """Items 17, 42: without a transactional id nobody can hold back the last stable offset, nor write markers."""
         topic, client = self.topic(), self.client()
         for attributes, error in ((TRANSACTIONAL, ERR.INVALID_TXN_STATE), (CONTROL, ERR.INVALID_RECORD),
                                   (TRANSACTIONAL | CONTROL, ERR.INVALID_RECORD)):

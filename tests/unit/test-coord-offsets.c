@@ -401,7 +401,7 @@ static void test_group_ids(void)
         CU_ASSERT_EQUAL(f.rq.outcome, COORD_E_INVALID_GROUP_ID);
         coord_request_fini(&f.rq);
         q = new_asked("a", COORD_HEARTBEAT);
-        q->rq.group_id = STR_LIT("");
+        q->rq.id = STR_LIT("");
         ask(&w, &q->rq);
         EXPECT(&w, "a:beat INVALID_GROUP_ID");
         world_fini(&w);
@@ -428,12 +428,170 @@ static void test_reload_keeps_what_lasts(void)
         world_fini(&w);
 }
 
+/* ---- transactions ---- */
+
+/* A commit of a transaction, by a producer whose consumer is @tag in @generation (-1: it does not say). */
+static int stage(struct world *w, int64_t producer_id, const char *tag, int32_t generation, int32_t partition,
+                 int64_t offset)
+{
+        struct coord_commit_item item = { .topic = STR_LIT("t"),
+                                          .partition = partition,
+                                          .offset = offset,
+                                          .leader_epoch = 3,
+                                          .metadata = STR_LIT("note") };
+        struct coord_offset_commit c;
+
+        memset(&c, 0, sizeof c);
+        coord_request_init(&c.rq, COORD_TXN_OFFSET_COMMIT, STR_LIT("g"));
+        c.generation = generation;
+        c.member_id = tag ? str_of(who(w, tag)->id) : STR_LIT("");
+        c.instance_id = STR_NULL;
+        c.producer_id = producer_id;
+        c.retention_ms = -1;
+        c.items = &item;
+        c.items_count = 1;
+        ask(w, &c.rq);
+        coord_request_fini(&c.rq);
+        return c.rq.outcome ? c.rq.outcome : item.ret_outcome;
+}
+
+/* What readers of stable offsets are told: -1 nothing, -2 not yet. */
+static int64_t fetch_stable(struct world *w, int32_t partition)
+{
+        struct coord_fetch_item item = { .topic = STR_LIT("t"), .partition = partition };
+        struct coord_offset_fetch f;
+
+        memset(&f, 0, sizeof f);
+        coord_request_init(&f.rq, COORD_OFFSET_FETCH, STR_LIT("g"));
+        f.require_stable = true;
+        f.items = &item;
+        f.items_count = 1;
+        ask(w, &f.rq);
+        CU_ASSERT_EQUAL(f.rq.outcome, COORD_OK);
+        if (item.ret_outcome)
+                CU_ASSERT_EQUAL(item.ret_outcome, COORD_E_UNSTABLE_OFFSET);
+        coord_request_fini(&f.rq);
+        return item.ret_outcome ? -2 : item.ret_offset;
+}
+
+static void test_transaction(void)
+{
+        struct world w;
+
+        for (int reloads = 0; reloads < 2; reloads++) {
+                world_init(&w);
+                CU_ASSERT_EQUAL(commit(&w, NULL, -1, "t", 0, 5), COORD_OK);
+                CU_ASSERT_EQUAL(stage(&w, 7, NULL, -1, 0, 10), COORD_OK);
+                CU_ASSERT_EQUAL(stage(&w, 7, NULL, -1, 0, 11), COORD_OK);
+                CU_ASSERT_EQUAL(stage(&w, 7, NULL, -1, 1, 20), COORD_OK);
+                CU_ASSERT_EQUAL(stage(&w, 8, NULL, -1, 2, 30), COORD_OK);
+                EXPECT(&w, "+t-0=5 +t-0=10 +t-0=11 +t-1=20 +t-2=30");
+                if (reloads)
+                        world_reload(&w);
+                CU_ASSERT_EQUAL(fetch(&w, "t", 0), 5); /* pending offsets are not seen */
+                CU_ASSERT_EQUAL(fetch(&w, "t", 1), -1);
+                CU_ASSERT_EQUAL(fetch_stable(&w, 0), -2);
+                CU_ASSERT_EQUAL(fetch_stable(&w, 1), -2);
+                CU_ASSERT_EQUAL(fetch_stable(&w, 3), -1);
+                w.hold_commits = true;
+                world_marker(&w, 7, true);
+                if (reloads) {
+                        world_reload(&w);
+                } else { /* the marker is not committed */
+                        CU_ASSERT_EQUAL(fetch(&w, "t", 0), 5);
+                        CU_ASSERT_EQUAL(fetch_stable(&w, 0), -2);
+                        CU_ASSERT_EQUAL(fetch_stable(&w, 1), -2);
+                        groups_committed(w.gs, w.written);
+                }
+                w.hold_commits = false;
+                CU_ASSERT_EQUAL(fetch_stable(&w, 0), 11);
+                CU_ASSERT_EQUAL(fetch(&w, "t", 1), 20);
+                CU_ASSERT_EQUAL(fetch_stable(&w, 2), -2);
+                world_marker(&w, 8, false);
+                CU_ASSERT_EQUAL(fetch_stable(&w, 2), -1);
+                world_marker(&w, 9, true); /* of whom nothing is known */
+                world_fini(&w);
+        }
+}
+
+/* The record that was written last counts, however it was committed. */
+static void test_transaction_and_plain(void)
+{
+        struct world w;
+
+        for (int reloads = 0; reloads < 2; reloads++) {
+                world_init(&w);
+                stage(&w, 7, NULL, -1, 0, 10);
+                commit(&w, NULL, -1, "t", 0, 12);
+                if (reloads)
+                        world_reload(&w);
+                world_marker(&w, 7, true);
+                CU_ASSERT_EQUAL(fetch(&w, "t", 0), 12);
+                commit(&w, NULL, -1, "t", 0, 13);
+                stage(&w, 7, NULL, -1, 0, 14);
+                stage(&w, 8, NULL, -1, 0, 15);
+                if (reloads)
+                        world_reload(&w);
+                world_marker(&w, 8, true);
+                world_marker(&w, 7, true);
+                CU_ASSERT_EQUAL(fetch(&w, "t", 0), 15);
+                world_fini(&w);
+        }
+}
+
+static void test_who_may_stage(void)
+{
+        struct world w;
+
+        world_init(&w);
+        CU_ASSERT_EQUAL(stage(&w, 7, NULL, 3, 0, 1), COORD_E_GROUP_NOT_FOUND);
+        stable_group(&w, "ab");
+        CU_ASSERT_EQUAL(stage(&w, 7, NULL, -1, 0, 1), COORD_OK); /* producers could not always say */
+        CU_ASSERT_EQUAL(stage(&w, 7, "a", 0, 0, 1), COORD_E_ILLEGAL_GENERATION);
+        CU_ASSERT_EQUAL(stage(&w, 7, "z", 1, 0, 1), COORD_E_UNKNOWN_MEMBER);
+        CU_ASSERT_EQUAL(stage(&w, 7, "a", 1, 0, 1), COORD_OK);
+        world_fini(&w);
+}
+
+/* What goes while a transaction is open does not come back with its commit; time alone takes nothing away from it. */
+static void test_transaction_and_removal(void)
+{
+        struct world w;
+
+        for (int reloads = 0; reloads < 2; reloads++) {
+                world_init(&w);
+                stage(&w, 7, NULL, -1, 0, 10);
+                w.trace[0] = 0;
+                pass(&w, 30 * DAY_MS);
+                EXPECT(&w, "");
+                delete_group(&w);
+                EXPECT(&w, "-t-0 -group delete OK");
+                if (reloads)
+                        world_reload(&w);
+                world_marker(&w, 7, true);
+                CU_ASSERT_EQUAL(fetch(&w, "t", 0), -1);
+                stage(&w, 7, NULL, -1, 0, 11);
+                world_marker(&w, 7, true);
+                CU_ASSERT_EQUAL(fetch(&w, "t", 0), 11);
+                delete_offset(&w, "t");
+                stage(&w, 7, NULL, -1, 0, 12);
+                world_marker(&w, 7, false);
+                CU_ASSERT_EQUAL(fetch(&w, "t", 0), -1);
+                w.trace[0] = 0;
+                world_fini(&w);
+        }
+}
+
 static const struct unit_case cases[] = {
         { "simple consumer", test_simple_consumer },
         { "who may commit", test_who_may_commit },
         { "commit keeps the session", test_commit_keeps_the_session },
         { "metadata limit", test_metadata_limit },
         { "uncommitted versions", test_uncommitted_versions },
+        { "a transaction's offsets", test_transaction },
+        { "a transaction's offsets and others", test_transaction_and_plain },
+        { "who may commit with a transaction", test_who_may_stage },
+        { "a transaction's offsets and removal", test_transaction_and_removal },
         { "fetch all", test_fetch_all },
         { "offset delete", test_offset_delete },
         { "delete group", test_delete_group },

@@ -4,7 +4,9 @@
 #include <semaphore.h>
 
 #include "coord/coord.h"
+#include "coord/groups.h"
 #include "plog-fixture.h"
+#include "sys/clock.h"
 
 /* ---- the double ---- */
 
@@ -94,6 +96,25 @@ int partition_append_in(struct partition *p, int32_t leader_epoch, struct plog_a
         return r;
 }
 
+int partition_append_marker_in(struct partition *p, int32_t leader_epoch, struct plog_marker_args *args,
+                               struct plog_append_result *ret)
+{
+        int r;
+
+        pthread_mutex_lock(&p->lock);
+        args->leader_epoch = p->epoch;
+        r = leader_epoch != p->epoch ? PARTITION_E_NOT_LEADER : plog_append_marker(p->log, args, ret);
+        move_hw(p);
+        pthread_mutex_unlock(&p->lock);
+        return r;
+}
+
+int partition_txn_check(struct partition *p, int64_t producer_id, int16_t producer_epoch,
+                        const struct partition_txn_guard *guard)
+{
+        return plog_txn_check(p->log, producer_id, producer_epoch, guard->marker_offset);
+}
+
 void partition_wait(struct partition *p, struct partition_wait *w, enum partition_wait_kind kind, int64_t offset,
                     struct loop *loop)
 {
@@ -153,6 +174,7 @@ struct node {
         struct fixture f;
         struct loop *loops[LOOPS];
         struct coord *coord;
+        struct groups_conf conf;
         struct partition partitions[PARTITIONS];
 };
 
@@ -163,9 +185,16 @@ static void open_all(struct node *n)
                 CU_ASSERT_EQUAL(coord_partition_open(n->coord, i, &n->partitions[i]), 0);
 }
 
+static struct uuid new_uuid(void *arg)
+{
+        return random_uuid();
+}
+
 static void node_init(struct node *n, int64_t commit_timeout_ms)
 {
-        struct coord_config cfg;
+        struct coord_config cfg = { .commit_timeout_ms = commit_timeout_ms,
+                                    .ops = &groups_ops,
+                                    .machine_arg = &n->conf };
         char name[32];
 
         memset(n, 0, sizeof *n);
@@ -180,12 +209,12 @@ static void node_init(struct node *n, int64_t commit_timeout_ms)
                 pthread_mutex_init(&n->partitions[i].lock, NULL);
                 ilist_init(&n->partitions[i].waits);
         }
-        coord_config_init(&cfg);
+        groups_conf_init(&n->conf);
+        n->conf.new_uuid = new_uuid;
+        n->conf.initial_rebalance_delay_ms = 10;
         cfg.loops = n->loops;
         cfg.loops_count = LOOPS;
         cfg.pool = n->f.pool;
-        cfg.commit_timeout_ms = commit_timeout_ms;
-        cfg.groups.initial_rebalance_delay_ms = 10;
         CU_ASSERT_EQUAL_FATAL(coord_new(&cfg, &n->coord), 0);
         open_all(n);
 }

@@ -26,6 +26,8 @@ struct logged {
         struct logged *next;
         size_t key_len, value_len;
         bool tombstone;
+        int64_t producer_id;
+        bool is_marker, commit; /* no record: the end of that producer's transaction */
         uint8_t bytes[];
 };
 
@@ -133,11 +135,14 @@ static void world_init(struct world *w)
         world_loaded(w);
 }
 
-static void log_record(struct world *w, const struct coord_record *r)
+static void log_record(struct world *w, const struct coord_record *r, int64_t producer_id)
 {
         struct logged *l = malloc(sizeof *l + r->key.len + r->value.len);
 
-        *l = (struct logged){ .key_len = r->key.len, .value_len = r->value.len, .tombstone = !r->value.data };
+        *l = (struct logged){ .key_len = r->key.len,
+                              .value_len = r->value.len,
+                              .tombstone = !r->value.data,
+                              .producer_id = producer_id };
         memcpy(l->bytes, r->key.data, r->key.len);
         if (r->value.len)
                 memcpy(l->bytes + r->key.len, r->value.data, r->value.len);
@@ -194,6 +199,7 @@ static const char *outcome_name(int outcome)
                 "SUBSCRIBED",
                 "TOO_LARGE",
                 "NO_ROOM",
+                "UNSTABLE",
         };
 
         return outcome < 0 ? "ERRNO" : names[outcome];
@@ -282,7 +288,7 @@ static void settle(struct world *w, struct coord_actions *acts)
 
         for (struct coord_record *r = acts->records; r; r = r->next) {
                 say_record(w, r);
-                log_record(w, r);
+                log_record(w, r, acts->producer_id);
         }
         if (acts->records_count)
                 w->written = acts->seq;
@@ -352,11 +358,30 @@ static void world_reload(struct world *w)
 {
         world_drop(w);
         world_start(w);
-        for (struct logged *l = w->log; l; l = l->next)
-                CU_ASSERT_EQUAL(groups_replay(w->gs, span_of(l->bytes, l->key_len),
-                                              l->tombstone ? SPAN_NULL : span_of(l->bytes + l->key_len, l->value_len)),
-                                0);
+        for (struct logged *l = w->log; l; l = l->next) {
+                int r = l->is_marker ? groups_ops.replay_marker(w->gs, l->producer_id, l->commit)
+                                     : groups_replay(w->gs, l->producer_id, span_of(l->bytes, l->key_len),
+                                                     l->tombstone ? SPAN_NULL
+                                                                  : span_of(l->bytes + l->key_len, l->value_len));
+
+                CU_ASSERT_EQUAL(r, 0);
+        }
         world_loaded(w);
+}
+
+/* The end of a producer's transaction is written. */
+static void world_marker(struct world *w, int64_t producer_id, bool commit)
+{
+        struct logged *l = calloc(1, sizeof *l);
+        struct coord_actions acts;
+
+        *l = (struct logged){ .producer_id = producer_id, .is_marker = true, .commit = commit };
+        *w->log_tail = l;
+        w->log_tail = &l->next;
+        coord_actions_init(&acts);
+        CU_ASSERT_EQUAL(groups_marker(w->gs, producer_id, commit, w->now, &acts), 0);
+        w->written = acts.seq;
+        settle(w, &acts);
 }
 
 static void world_fini(struct world *w)

@@ -24,6 +24,8 @@ NOT_IN_FOLDER = {
     "OffsetCommitValue": "as OffsetCommitKey",
     "GroupMetadataKey": "as OffsetCommitKey",
     "GroupMetadataValue": "as OffsetCommitKey",
+    "TransactionLogKey": "as OffsetCommitKey",
+    "TransactionLogValue": "as OffsetCommitKey",
     "DescribeShareGroupOffsets": "came with 4.1, the folder may be older",
     "AlterShareGroupOffsets": "came with 4.1, the folder may be older",
     "DeleteShareGroupOffsets": "came with 4.1, the folder may be older",

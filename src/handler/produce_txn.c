@@ -1,0 +1,96 @@
+#include "handler/produce_txn.h"
+
+#include <errno.h>
+
+#include "handler/group_ask.h"
+#include "wire/batch.h"
+
+enum { VERSION_ABORTABLE = 11, VERSION_ADDS = 12 };
+
+/* What a client that produces makes of it. */
+static int16_t error_of(const struct rq *rq, int outcome)
+{
+        switch (outcome) {
+        case COORD_E_INVALID_TXN_STATE:
+                return rq->version >= VERSION_ABORTABLE ? KERR_TRANSACTION_ABORTABLE : KERR_INVALID_TXN_STATE;
+        case COORD_E_PRODUCER_FENCED:
+                return KERR_INVALID_PRODUCER_EPOCH;
+        case COORD_E_CONCURRENT_TXN: /* older clients do not expect it here, but try again for this: */
+                return rq->version >= VERSION_ADDS ? KERR_CONCURRENT_TRANSACTIONS : KERR_NOT_ENOUGH_REPLICAS;
+        case COORD_E_NOT_COORDINATOR: /* of the transaction: tried again */
+        case COORD_E_LOADING:
+        case COORD_E_NOT_AVAILABLE:
+        case COORD_E_NOT_ATTEMPTED:
+                return KERR_NOT_ENOUGH_REPLICAS;
+        default:
+                return error_of_coord(outcome);
+        }
+}
+
+static void answered(struct coord_request *crq)
+{
+        struct produce_txn *t = container_of(crq, struct produce_txn, ask.add.rq);
+
+        for (int32_t i = 0; i < t->ask.add.items_count; i++)
+                t->asked[i]->error = error_of(t->rq, crq->outcome ? crq->outcome : t->ask.add.items[i].ret_outcome);
+        coord_request_fini(crq);
+        t->done(t);
+}
+
+/* Note one partition. What is wrong with it is found again when it is appended. */
+static void look(struct produce_txn *t, const struct produce_request_topic *topic,
+                 const struct produce_request_partition *in, struct produce_txn_part *part)
+{
+        CLEANUP(partition_unrefp) struct partition *p = NULL;
+        struct str name = t->rq->version >= 13 ? STR_NULL : topic->name;
+        struct coord_txn_add *add = &t->ask.add;
+        const struct meta_topic *meta; /* of rq->image, which stays */
+        struct batch_header h;
+        struct span batch;
+
+        part->guard.marker_offset = PLOG_TXN_UNCHECKED;
+        if (resolve_topic(t->rq, topic->topic_id, name, &meta) ||
+            resolve_partition(t->rq, topic->topic_id, name, in->index, &p) || partition_check_epoch(p, -1) ||
+            batch_single(span_of(in->records.data, in->records.len), &batch, &h) || !batch_is_transactional(&h) ||
+            !batch_has_producer(&h))
+                return;
+        if (partition_txn_look(p, &h, &part->guard))
+                return;
+        part->is_asked = true;
+        if (!add->items_count) {
+                add->producer_id = h.producer_id;
+                add->producer_epoch = h.producer_epoch;
+        }
+        if (h.producer_id != add->producer_id || h.producer_epoch != add->producer_epoch) {
+                part->error = KERR_INVALID_PRODUCER_ID_MAPPING; /* a transaction has one producer */
+                return;
+        }
+        t->asked[add->items_count] = part;
+        add->items[add->items_count++] = (struct coord_txn_item){ .topic = meta->name, .partition = in->index };
+}
+
+int produce_txn_begin(struct produce_txn *t, size_t parts_count)
+{
+        struct coord_txn_add *add = &t->ask.add;
+        size_t at = 0;
+
+        if (!t->req->transactional_id.p)
+                return 0;
+        coord_request_init(&add->rq, COORD_TXN_ADD, t->req->transactional_id);
+        add->verify_only = t->rq->version < VERSION_ADDS;
+        add->version = COORD_TXN_VERSION_2;
+        t->parts = ARENA_NEW_ARRAY(&t->rq->arena, struct produce_txn_part, parts_count);
+        t->asked = ARENA_NEW_ARRAY(&t->rq->arena, struct produce_txn_part *, parts_count);
+        add->items = ARENA_NEW_ARRAY(&t->rq->arena, struct coord_txn_item, parts_count);
+        if (!t->parts || !t->asked || !add->items)
+                return -ENOMEM;
+        for (int32_t i = 0; i < t->req->topic_data_count; i++)
+                for (int32_t k = 0; k < t->req->topic_data[i].partition_data_count; k++)
+                        look(t, &t->req->topic_data[i], &t->req->topic_data[i].partition_data[k], &t->parts[at++]);
+        if (!add->items_count)
+                return 0;
+        add->rq.reply_loop = rq_loop(t->rq);
+        add->rq.done = answered;
+        txn_link_ask(t->rq->h->deps.txn_link, &t->ask);
+        return 1;
+}
