@@ -113,6 +113,7 @@ void client_start_mover(void);
 void client_start_voters(void);
 void client_start_trimmer(struct history_topic *t);
 void client_start_session(unsigned number, struct history_topic *t);
+void client_start_ledger(struct history_topic *t, unsigned writers);
 
 /* ---- what the world asks for; on its fiber ---- */
 
@@ -123,5 +124,7 @@ void client_create_topics(struct client *c, int16_t replicas);
 bool client_read_all(struct client *c, struct history_part *p, int replica, int64_t until_ns);
 /* As the metadata said when this client asked for the leader. */
 bool client_is_replica(const struct client *c, const struct history_part *p, int node);
+/* Everything that transactions have left is as it should be (ledger.h). False: it cannot be told before @until_ns. */
+bool client_check_ledger(struct client *c, struct history_topic *t, const char *when, int64_t until_ns);
 /* Committed offsets are what they should be. */
 void client_check_groups(struct client *c);

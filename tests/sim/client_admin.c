@@ -15,6 +15,7 @@ static const struct config configs_of[][6] = {
                              { "segment.bytes", "8192" },
                              { "min.cleanable.dirty.ratio", "0.2" },
                              { "segment.ms", "30000" } },
+        [PROMISE_LEDGER] = { { "segment.bytes", "16384" }, { "retention.ms", "-1" } },
         [PROMISE_STRICT] = { { "min.insync.replicas", "2" }, { "retention.ms", "-1" } },
         [PROMISE_TRIMMED] = { { "segment.bytes", "16384" }, { "retention.ms", "-1" } },
         [PROMISE_RECENT] = { { "retention.bytes", "100000" }, { "segment.bytes", "16384" } },

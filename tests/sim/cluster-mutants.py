@@ -39,6 +39,25 @@ MUTANTS = [
      "                if (false)\n                        producers_note("),
     ("followers do not learn of leader epochs", "plog/append_run.c",
      "if (epochs_assign(&pl->epochs, g->h.leader_epoch, g->h.base_offset))", "if (false)"),
+    # transactions
+    ("markers leave before the decision is committed", "coord/txn.c", "        ilist_push_back(&ts->preparing, &t->preparing);",
+     "        txn_prepared(t);"),
+    ("a batch that comes late opens a transaction", "plog/producers.c",
+     "return txn_marker == (producer ? producer->marker_offset : -1) ? PLOG_OK : PLOG_E_INVALID_TXN_STATE;", "return PLOG_OK;"),
+    ("a marker that came before ends the next transaction", "plog/producers.c",
+     "|| (bumped && h->producer_epoch == producer->epoch))", "|| (false && bumped))"),
+    ("a marker that was not written counts", "coord/mark_send.c", "        default:\n                break;\n        }\n}",
+     "        default:\n                p->marks[i]->done = true;\n        }\n}"),
+    ("a coordinator that moved sends no markers again", "coord/txns.c", "if (txn_is_prepared(t))\n                        txn_prepared(t);",
+     "if (false)\n                        txn_prepared(t);"),
+    ("the last stable offset does not wait for markers to be replicated", "plog/producers.c",
+     "for (uint32_t i = 0; i < p->finished_count; i++)\n                first = MIN2", "for (uint32_t i = 0; i < 0; i++)\n                first = MIN2"),
+    ("a producer is replaced in its epoch", "coord/txn_init.c", "txn_prepare(t, false, t->epoch < TXN_EPOCH_MAX);",
+     "txn_prepare(t, false, false);"),
+    ("offsets of a transaction count at once", "coord/offsets.c", "r = is_txn(rq) ? group_stage_offset(", "r = false ? group_stage_offset("),
+    ("offsets of an aborted transaction count", "coord/txn_offsets.c", "if (commit && (!o->newest", "if ((!o->newest"),
+    ("a transaction's time is never up", "coord/txn.c", "        } else if (t->state == COORD_TXN_ONGOING) {",
+     "        } else if (t->state == COORD_TXN_ONGOING && false) {"),
     # the high watermark and acknowledgements
     ("acknowledged when it is appended", "replica/partition.c", "waits_end_up_to(&p->acks, p->insync.high_watermark, ret_told);",
      "waits_end_up_to(&p->acks, ends->end_offset, ret_told);"),
@@ -108,6 +127,10 @@ MUTANTS = [
 # Programs of make test that find what seeds meet with once in thousands of runs, by names of the rows.
 CONTROLLER = ["unit/test-controller-decide", "unit/test-controller-change", "unit/test-controller-duties", "unit/test-controller-random"]
 TESTS = {
+    "a batch that comes late opens a transaction": ["unit/test-plog-txn-check"],
+    "a marker that came before ends the next transaction": ["unit/test-plog-txn-check"],
+    "a transaction's time is never up": ["unit/test-coord-txns"],
+    "offsets of an aborted transaction count": ["unit/test-coord-offsets"],
     "who has the high watermark of before joins": ["unit/test-replica-insync", "unit/test-replica-insync-random"],
     "a log that lost its beginning is taken as it is": ["unit/test-plog-recovery", "sim/sim-plog"],
     "an ISR of an older partition epoch is taken": CONTROLLER,

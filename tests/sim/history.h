@@ -21,6 +21,7 @@ enum promise {
         PROMISE_RECENT,  /* with retention: the same as SAFE from the log's start on, which moves on */
         PROMISE_STRICT,  /* as SAFE, where an acknowledgement needs two replicas */
         PROMISE_TRIMMED, /* as SAFE, from where clients have asked to delete records below */
+        PROMISE_LEDGER,  /* as SAFE, written in transactions: ledger.h */
 };
 
 struct history_ends {

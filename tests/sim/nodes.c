@@ -55,6 +55,7 @@ static struct conf *conf_for(const struct node_host *h)
         set(&s, "storage.scrub_interval_ms=120000");
         set(&s, "storage.open_files_max=64");
         set(&s, "groups.offsets_partitions=2");
+        set(&s, "transactions.state_partitions=2");
         set(&s, "groups.offsets_segment_bytes=16384");
         set(&s, "groups.initial_rebalance_delay_ms=500");
         set(&s, "groups.offsets_retention_check_interval_ms=30000");

@@ -4,6 +4,7 @@
  *   SIM_SEEDS=COUNT sim-cluster  so many runs with seeds from SIM_FROM (1) on, in SIM_JOBS (2) processes
  *   SIM_S=SECONDS sim-cluster    new seeds for so long
  *
+ * SIM_LEDGER=0: without transactions, as runs were before there were any.
  * SIM_LAYOUT: 0 (all nodes alike), 1 (three controllers that are nothing else), 2 (five, of which three to five vote);
  * SIM_MIX=1 SIM_SEEDS=COUNT: of nodes and layouts each seed has its own.
  *
@@ -19,12 +20,13 @@
 #include <unistd.h>
 
 #include "client.h"
+#include "ledger.h"
 #include "nemesis.h"
 #include "network.h"
 #include "watch.h"
 
 /* Subscripts of topics; see world_main(). */
-enum { TRIMMED = 5 };
+enum { TRIMMED = 5, LEDGER = 6 };
 enum { SECONDS = 300, SEEDS_QUICK = 12, SECONDS_QUICK = 120, GIVE_UP_S = 300, HANG_S = 20 };
 
 struct plan {
@@ -33,6 +35,7 @@ struct plan {
         enum layout layout;
         int16_t replicas;
         int64_t seconds;
+        bool ledger; /* with transactions */
 };
 
 static int64_t env(const char *name, int64_t otherwise)
@@ -54,7 +57,7 @@ static void start_clients(const struct plan *plan, struct chance *c)
 {
         unsigned n = 0;
 
-        for (unsigned i = 0; i < history_topics_count; i++) {
+        for (unsigned i = 0; i < LEDGER; i++) {
                 struct history_topic *t = &history_topics[i];
 
                 for (int k = 0; k < 2; k++)
@@ -67,11 +70,13 @@ static void start_clients(const struct plan *plan, struct chance *c)
         client_start_admin(0);
         client_start_trimmer(&history_topics[TRIMMED]);
         client_start_session(0, &history_topics[0]);
-        client_start_session(1, &history_topics[chance_below(c, history_topics_count)]);
+        client_start_session(1, &history_topics[chance_below(c, LEDGER)]);
         if (nodes_count > 1 && chance_one_in(c, 2))
                 client_start_mover();
         if (plan->layout == LAYOUT_SPARE)
                 client_start_voters();
+        if (plan->ledger)
+                client_start_ledger(&history_topics[LEDGER], 1 + chance_below(c, 3));
 }
 
 static void wait_ready(const char *when)
@@ -101,9 +106,14 @@ static void check_all(const char *when)
 {
         struct client *c = client_new(when);
 
-        for (unsigned i = 0; i < history_topics_count; i++)
+        for (unsigned i = 0; i < LEDGER; i++)
                 for (int32_t k = 0; k < history_topics[i].parts_count; k++)
                         check_part(c, &history_topics[i].parts[k], when);
+        if (history_topics_count > LEDGER &&
+            !client_check_ledger(c, &history_topics[LEDGER], when, sim_now() + SECOND * GIVE_UP_S)) {
+                nodes_say();
+                world_fail("%s: what the transactions have left cannot be read", when);
+        }
         client_check_groups(c);
         for (int i = 0; i < NODES_MAX; i++)
                 client_close(c, i);
@@ -142,6 +152,8 @@ static void world_main(void *arg)
         history_topic_new("recent", PROMISE_RECENT, 1);
         history_topic_new("strict", PROMISE_STRICT, 1);
         history_topic_new("trimmed", PROMISE_TRIMMED, 2);
+        if (plan->ledger)
+                history_topic_new("ledger", PROMISE_LEDGER, 3);
         wait_ready("at the beginning");
         creator = client_new("creator");
         client_create_topics(creator, plan->replicas);
@@ -188,6 +200,10 @@ static const struct counter {
         { \
 #name, &history_counts.name, false \
         }
+#define LEDGER_COUNT(name) \
+        { \
+#name, &ledger_counts.name, true \
+        }
 #define NETWORK(name) \
         { \
 #name, &network_stats.name, false \
@@ -204,6 +220,15 @@ static const struct counter {
         { \
 #name, &watch_counts.name, true \
         }
+        LEDGER_COUNT(txns),
+        LEDGER_COUNT(committed),
+        LEDGER_COUNT(aborted),
+        LEDGER_COUNT(unknown),
+        LEDGER_COUNT(shown),
+        LEDGER_COUNT(staged),
+        LEDGER_COUNT(zombies),
+        LEDGER_COUNT(timed_out),
+        LEDGER_COUNT(concurrent),
         HISTORY(sent),
         HISTORY(acked),
         HISTORY(seen),
@@ -430,6 +455,7 @@ int main(void)
                 return 2;
         }
         plan.replicas = (int16_t)env("SIM_REPLICAS", MIN2(plan.nodes, 3u));
+        plan.ledger = env("SIM_LEDGER", 1);
         if (getenv("SIM_SEED")) {
                 plan.seed = (uint64_t)env("SIM_SEED", 1);
                 plan.seconds = env("SIM_SECONDS", SECONDS);
