@@ -19,6 +19,7 @@ import java.util.concurrent.Future;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
+import org.apache.kafka.clients.admin.AbortTransactionSpec;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.Config;
@@ -31,6 +32,7 @@ import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.admin.RecordsToDelete;
 import org.apache.kafka.clients.admin.RemoveMembersFromConsumerGroupOptions;
 import org.apache.kafka.clients.admin.TopicDescription;
+import org.apache.kafka.clients.admin.TransactionState;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.CooperativeStickyAssignor;
@@ -43,8 +45,10 @@ import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.InvalidRecordException;
+import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.config.ConfigResource;
+import org.apache.kafka.common.errors.ApiException;
 import org.apache.kafka.common.errors.GroupIdNotFoundException;
 import org.apache.kafka.common.errors.GroupNotEmptyException;
 import org.apache.kafka.common.errors.InvalidConfigurationException;
@@ -53,6 +57,7 @@ import org.apache.kafka.common.errors.InvalidReplicationFactorException;
 import org.apache.kafka.common.errors.InvalidTopicException;
 import org.apache.kafka.common.errors.RecordTooLargeException;
 import org.apache.kafka.common.errors.TopicExistsException;
+import org.apache.kafka.common.errors.TransactionalIdNotFoundException;
 import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
 import org.apache.kafka.common.header.Header;
 import org.apache.kafka.common.record.TimestampType;
@@ -749,6 +754,148 @@ public final class ClientChecks {
         return out;
     }
 
+    // -- transactions
+
+    private static KafkaProducer<byte[], byte[]> transactional(String tag, Object... config) {
+        Properties p = properties("transactional.id", Checks.group(tag), "max.block.ms", 20000, "linger.ms", 5);
+        p.putAll(properties(config));
+        var producer = new KafkaProducer<>(p, new ByteArraySerializer(), new ByteArraySerializer());
+        producer.initTransactions();
+        return producer;
+    }
+
+    private static List<String> texts(List<ConsumerRecord<byte[], byte[]>> got) {
+        return got.stream().map(r -> text(r.value())).toList();
+    }
+
+    /** Everything that readers of this level see by now. */
+    private static List<String> visible(String topic, String level) {
+        TopicPartition tp = new TopicPartition(topic, 0);
+        List<ConsumerRecord<byte[], byte[]>> out = new ArrayList<>();
+        try (var c = consumer(null, "isolation.level", level)) {
+            c.assign(List.of(tp));
+            c.seekToBeginning(List.of(tp));
+            long end = c.endOffsets(List.of(tp)).get(tp);
+            while (c.position(tp) < end) {
+                c.poll(Duration.ofMillis(200)).forEach(out::add);
+            }
+        }
+        return texts(out);
+    }
+
+    private static void txnCommitAbort() throws Exception {
+        String name = make("txn", 1);
+        try (var p = transactional("txn")) {
+            for (int i = 0; i < 20; i++) {
+                p.beginTransaction();
+                for (int k = 0; k < 3; k++) {
+                    p.send(new ProducerRecord<>(name, 0, null, bytes(i + "-" + k)));
+                }
+                if (i % 3 == 1) {
+                    p.flush();
+                    p.abortTransaction();
+                } else {
+                    p.commitTransaction();
+                }
+            }
+            p.beginTransaction();
+            p.send(new ProducerRecord<>(name, 0, null, bytes("open"))).get();
+            Checks.isTrue("a record of an open transaction is told as committed",
+                    !visible(name, "read_committed").contains("open"));
+            Checks.isTrue("a record of an open transaction is hidden", visible(name, "read_uncommitted").contains("open"));
+            p.commitTransaction();
+        }
+        List<String> want = IntStream.range(0, 20).filter(i -> i % 3 != 1).boxed()
+                .flatMap(i -> IntStream.range(0, 3).mapToObj(k -> i + "-" + k)).collect(Collectors.toList());
+        want.add("open");
+        Checks.until("all are committed", () -> visible(name, "read_committed").size() >= want.size());
+        Checks.equal("committed", visible(name, "read_committed"), want);
+        Checks.equal("records with the aborted", visible(name, "read_uncommitted").size(), 61);
+    }
+
+    private static void txnOffsets() throws Exception {
+        String in = filled("txn-in", 1);
+        String out = make("txn-out", 1);
+        TopicPartition tp = new TopicPartition(in, 0);
+        try (var c = consumer("txn-offsets", "isolation.level", "read_committed"); var p = transactional("txn-offsets")) {
+            c.subscribe(List.of(in));
+            var got = take(c, 40).subList(0, 40);
+            long next = got.get(39).offset() + 1;
+            p.beginTransaction();
+            got.forEach(r -> p.send(new ProducerRecord<>(out, 0, null, r.value())));
+            p.sendOffsetsToTransaction(Map.of(tp, new OffsetAndMetadata(next)), c.groupMetadata());
+            p.abortTransaction();
+            Checks.equal("committed by an aborted transaction", c.committed(Set.of(tp)).get(tp), null);
+            p.beginTransaction();
+            got.forEach(r -> p.send(new ProducerRecord<>(out, 0, null, r.value())));
+            p.sendOffsetsToTransaction(Map.of(tp, new OffsetAndMetadata(next, "note")), c.groupMetadata());
+            p.commitTransaction();
+            Checks.equal("committed", c.committed(Set.of(tp)).get(tp).offset(), next);
+            Checks.equal("copied", visible(out, "read_committed").size(), 40);
+        }
+    }
+
+    private static void txnFence() throws Exception {
+        String name = make("txn-fence", 1);
+        var old = transactional("txn-fence");
+        old.beginTransaction();
+        old.send(new ProducerRecord<>(name, 0, null, bytes("old"))).get();
+        try (var p = transactional("txn-fence")) {
+            Checks.fails("the producer before", ApiException.class, () -> {
+                old.send(new ProducerRecord<>(name, 0, null, bytes("old too"))).get();
+                old.commitTransaction();
+            });
+            p.beginTransaction();
+            p.send(new ProducerRecord<>(name, 0, null, bytes("new")));
+            p.commitTransaction();
+        } finally {
+            old.close(Duration.ZERO);
+        }
+        Checks.until("the new one's record", () -> visible(name, "read_committed").size() > 0);
+        Checks.equal("committed", visible(name, "read_committed"), List.of("new"));
+    }
+
+    /** A transaction whose producer has gone is aborted when its time is up. */
+    private static void txnTimeout() throws Exception {
+        String name = make("txn-timeout", 1);
+        var p = transactional("txn-timeout", "transaction.timeout.ms", 1500);
+        p.beginTransaction();
+        p.send(new ProducerRecord<>(name, 0, null, bytes("late"))).get();
+        produce(records(name, List.of(bytes("plain"))));
+        Checks.equal("while it is open", visible(name, "read_committed"), List.of());
+        Checks.until("it was aborted", () -> visible(name, "read_committed").size() > 0);
+        Checks.equal("afterwards", visible(name, "read_committed"), List.of("plain"));
+        Checks.fails("its commit", KafkaException.class, p::commitTransaction);
+        p.close(Duration.ZERO);
+    }
+
+    private static void txnAdmin() throws Exception {
+        String name = make("txn-admin", 2);
+        String id = Checks.group("txn-admin");
+        TopicPartition tp = new TopicPartition(name, 1);
+        try (var p = transactional("txn-admin")) {
+            p.beginTransaction();
+            p.send(new ProducerRecord<>(name, 1, null, bytes("x"))).get();
+            var listed = admin.listTransactions().all().get().stream().filter(t -> t.transactionalId().equals(id)).toList();
+            Checks.equal("listed", listed.size(), 1);
+            Checks.equal("listed state", listed.get(0).state(), TransactionState.ONGOING);
+            var described = admin.describeTransactions(List.of(id)).description(id).get();
+            Checks.equal("state", described.state(), TransactionState.ONGOING);
+            Checks.equal("partitions", described.topicPartitions(), Set.of(tp));
+            Checks.equal("producer", described.producerId(), listed.get(0).producerId());
+            var producers = admin.describeProducers(List.of(tp)).partitionResult(tp).get().activeProducers();
+            Checks.equal("producers", producers.size(), 1);
+            Checks.equal("its id", producers.get(0).producerId(), described.producerId());
+            Checks.equal("its transaction begins at", producers.get(0).currentTransactionStartOffset().getAsLong(), 0L);
+            admin.abortTransaction(new AbortTransactionSpec(tp, producers.get(0).producerId(),
+                    (short) producers.get(0).producerEpoch(), producers.get(0).coordinatorEpoch().orElse(0))).all().get();
+            Checks.until("nothing is open there", () -> admin.describeProducers(List.of(tp)).partitionResult(tp).get()
+                    .activeProducers().get(0).currentTransactionStartOffset().isEmpty());
+            Checks.fails("an unknown id", TransactionalIdNotFoundException.class,
+                    () -> admin.describeTransactions(List.of("never")).description("never").get());
+        }
+    }
+
     private static void topicDelete() throws Exception {
         admin.deleteTopics(checks.topics()).all().get();
         Checks.until("topics gone", () -> Collections.disjoint(admin.listTopics().names().get(), checks.topics()));
@@ -804,6 +951,11 @@ public final class ClientChecks {
         checks.add("commit-metadata", ClientChecks::commitMetadata);
         checks.add("group-admin", ClientChecks::groupAdmin);
         checks.add("internal-offsets", ClientChecks::internalOffsets);
+        checks.add("txn-commit-abort", ClientChecks::txnCommitAbort);
+        checks.add("txn-offsets", ClientChecks::txnOffsets);
+        checks.add("txn-fence", ClientChecks::txnFence);
+        checks.addSlow("txn-timeout", ClientChecks::txnTimeout);
+        checks.add("txn-admin", ClientChecks::txnAdmin);
         checks.add("topic-delete", ClientChecks::topicDelete);
         checks.main("kafka-clients " + AppInfoParser.getVersion() + " (Java " + Runtime.version().feature() + ")",
                 new TreeSet<>(Arrays.asList(args).subList(1, args.length)));

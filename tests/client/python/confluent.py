@@ -590,6 +590,80 @@ def group_admin():
     expect("deleting it again", error_of(lambda: gone.result(10)), KafkaError.GROUP_ID_NOT_FOUND)
 
 
+# -- transactions ---------------------------------------------------------------------------------------------
+
+def transactional(tag, **conf):
+    p = Producer({**BASE, "transactional.id": group_name(tag), "linger.ms": 5,
+                  **{k.replace("_", "."): v for k, v in conf.items()}})
+    p.init_transactions(30)
+    return p
+
+
+def visible(name, level):
+    """Everything that readers of this level see by now."""
+    return [m.value().decode(errors="replace") for m in read(name, isolation_level=level)]
+
+
+@check("txn-commit-abort")
+def txn_commit_abort():
+    name = make("txn")
+    p = transactional("txn")
+    for n in range(20):
+        p.begin_transaction()
+        for k in range(3):
+            p.produce(name, f"{n}-{k}", partition=0)
+        if n % 3 == 1:
+            p.flush(20)
+            p.abort_transaction(20)
+        else:
+            p.commit_transaction(20)
+    want = [f"{n}-{k}" for n in range(20) if n % 3 != 1 for k in range(3)]
+    until("all are committed", lambda: len(visible(name, "read_committed")) >= len(want))
+    expect("committed", visible(name, "read_committed"), want)
+    expect("with the aborted", len(visible(name, "read_uncommitted")), 60)
+
+
+@check("txn-offsets")
+def txn_offsets():
+    source, _ = filled("txn-in")
+    target = make("txn-out")
+    c = consumer("txn-offsets", enable_auto_commit=False)
+    c.subscribe([source])
+    got = take(c, 40)[:40]
+    p = transactional("txn-offsets")
+    where = [TopicPartition(source, 0, got[-1].offset() + 1)]
+    for commit in (False, True):
+        p.begin_transaction()
+        for m in got:
+            p.produce(target, m.value(), partition=0)
+        p.send_offsets_to_transaction(where, c.consumer_group_metadata(), 20)
+        if commit:
+            p.commit_transaction(20)
+        else:
+            p.abort_transaction(20)
+            expect("committed by an aborted transaction", c.committed(where, 20)[0].offset, ck.OFFSET_INVALID)
+    until("the commit", lambda: c.committed(where, 20)[0].offset == where[0].offset)
+    until("the copies", lambda: len(visible(target, "read_committed")) == 40)
+    c.close()
+
+
+@check("txn-fence")
+def txn_fence():
+    name = make("txn-fence")
+    old = transactional("txn-fence")
+    old.begin_transaction()
+    old.produce(name, "old", partition=0)
+    old.flush(20)
+    new = transactional("txn-fence")
+    old.produce(name, "old too", partition=0)
+    expect_true("the producer before may commit", error_of(lambda: old.commit_transaction(20)) is not None)
+    new.begin_transaction()
+    new.produce(name, "new", partition=0)
+    new.commit_transaction(20)
+    until("the new one's record", lambda: visible(name, "read_committed"))
+    expect("committed", visible(name, "read_committed"), ["new"])
+
+
 @check("topic-delete")
 def topic_delete():
     wait_all(admin.delete_topics(topics_made()))

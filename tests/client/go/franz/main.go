@@ -455,6 +455,105 @@ func readCommitted(t *c.T) {
 	t.Equal("records", len(got), 100)
 }
 
+// -- transactions
+
+// visible returns every value that readers of committed records see by now, once nothing is open.
+func visible(t *c.T, topic string) []string {
+	var end int64
+	t.Until(topic+" is stable", func() bool {
+		ends, err := admin.ListEndOffsets(t.Ctx, topic)
+		stable, err2 := admin.ListCommittedOffsets(t.Ctx, topic)
+		e, _ := ends.Lookup(topic, 0)
+		s, _ := stable.Lookup(topic, 0)
+		end = e.Offset
+		return err == nil && err2 == nil && e.Offset == s.Offset
+	})
+	cl := client(t, kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().At(0)}}))
+	defer cl.Close()
+	var out []string
+	for last := int64(-1); last+1 < end; {
+		for _, r := range cl.PollRecords(t.Ctx, 0).Records() {
+			last = r.Offset
+			if !r.Attrs.IsControl() {
+				out = append(out, string(r.Value))
+			}
+		}
+	}
+	return out
+}
+
+func transactional(t *c.T, tag string, opts ...kgo.Opt) *kgo.Client {
+	return client(t, append(opts, kgo.TransactionalID(c.Group(tag)), kgo.TransactionTimeout(30*time.Second),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+}
+
+func txnCommitAbort(t *c.T) {
+	name := makeTopic(t, "txn", 1)
+	cl := transactional(t, "txn")
+	defer cl.Close()
+	var want []string
+	for n := 0; n < 20; n++ {
+		t.OK("begin", cl.BeginTransaction())
+		for k := 0; k < 3; k++ {
+			value := fmt.Sprintf("%d-%d", n, k)
+			t.OK("produce", cl.ProduceSync(t.Ctx, &kgo.Record{Topic: name, Value: []byte(value)}).FirstErr())
+			if n%3 != 1 {
+				want = append(want, value)
+			}
+		}
+		t.OK("end", cl.EndTransaction(t.Ctx, kgo.TransactionEndTry(n%3 != 1)))
+	}
+	t.Equal("committed", fmt.Sprint(visible(t, name)), fmt.Sprint(want))
+}
+
+func txnOffsets(t *c.T) {
+	in, _ := filled(t, "txn-in", 1, 100)
+	out := makeTopic(t, "txn-out", 1)
+	group := c.Group("txn-offsets")
+	session, err := kgo.NewGroupTransactSession(kgo.SeedBrokers(bootstrap), kgo.TransactionalID(group),
+		kgo.ConsumerGroup(group), kgo.ConsumeTopics(in), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.RequireStableFetchOffsets(),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	t.OK("new session", err)
+	defer session.Close()
+	copied := 0
+	for n := 0; copied < 100; n++ {
+		records := session.PollRecords(t.Ctx, 30).Records()
+		t.OK("begin", session.Begin())
+		for _, r := range records {
+			t.OK("produce", session.ProduceSync(t.Ctx, &kgo.Record{Topic: out, Value: r.Value}).FirstErr())
+		}
+		done, err := session.End(t.Ctx, kgo.TransactionEndTry(n%2 == 1))
+		t.OK("end", err)
+		t.Equal("committed", done, n%2 == 1)
+		if done {
+			copied += len(records)
+		}
+	}
+	t.Equal("copies", len(visible(t, out)), 100)
+	t.Until("the offset is committed", func() bool {
+		got, err := admin.FetchOffsets(t.Ctx, group)
+		at, _ := got.Lookup(in, 0)
+		return err == nil && at.At == 100
+	})
+}
+
+func txnFence(t *c.T) {
+	name := makeTopic(t, "txn-fence", 1)
+	old := transactional(t, "txn-fence")
+	defer old.Close()
+	t.OK("begin", old.BeginTransaction())
+	t.OK("produce", old.ProduceSync(t.Ctx, &kgo.Record{Topic: name, Value: []byte("old")}).FirstErr())
+	next := transactional(t, "txn-fence")
+	defer next.Close()
+	t.OK("begin the next", next.BeginTransaction())
+	t.OK("produce the next", next.ProduceSync(t.Ctx, &kgo.Record{Topic: name, Value: []byte("new")}).FirstErr())
+	t.True(old.EndTransaction(t.Ctx, kgo.TryCommit) != nil, "the producer before may commit")
+	t.OK("commit the next", next.EndTransaction(t.Ctx, kgo.TryCommit))
+	t.Equal("committed", fmt.Sprint(visible(t, name)), "[new]")
+}
+
 func deleteRecords(t *c.T) {
 	name, _ := filled(t, "purge", 1, 100)
 	var to kadm.Offsets
@@ -752,6 +851,9 @@ func main() {
 	c.Add("group-static", groupStatic)
 	c.Add("commit-metadata", commitMetadata)
 	c.Add("group-admin", groupAdmin)
+	c.Add("txn-commit-abort", txnCommitAbort)
+	c.Add("txn-offsets", txnOffsets)
+	c.Add("txn-fence", txnFence)
 	c.Add("topic-delete", topicDelete)
 	c.Main("franz-go " + c.Version("github.com/twmb/franz-go"))
 }
