@@ -35,6 +35,8 @@ CLASSES = {
     "kafka-metadata-quorum": "org.apache.kafka.tools.MetadataQuorumCommand",
     "kafka-console-producer": "org.apache.kafka.tools.ConsoleProducer",
     "kafka-console-consumer": "org.apache.kafka.tools.consumer.ConsoleConsumer",
+    "kafka-features": "org.apache.kafka.tools.FeatureCommand",
+    "kafka-transactions": "org.apache.kafka.tools.TransactionsCommand",
     "kafka-verifiable-producer": "org.apache.kafka.tools.VerifiableProducer",
     "kafka-verifiable-consumer": "org.apache.kafka.tools.VerifiableConsumer",
     "kafka-producer-perf-test": "org.apache.kafka.tools.ProducerPerformance",
@@ -319,6 +321,53 @@ def perf_test():
     expect_true(text, "50000 records sent" in text)
     text = run("kafka-consumer-perf-test", "--topic", name, "--num-records", 50000, "--timeout", 20000)
     expect("records consumed", text.splitlines()[-1].split(", ")[4], "50000")
+
+
+@check("features")
+def features():
+    text = run("kafka-features", "describe")
+    for name, level in (("transaction.version", 2), ("chronik.version", 1)):
+        row = re.search(rf"Feature: {re.escape(name)}\b.*FinalizedVersionLevel: (\S+)", text)
+        expect_true(f"{name} is not told: {text}", row)
+        expect(name, row[1], str(level))
+
+
+def objects(text):
+    """The JSON objects that @text holds, one behind the other."""
+    out, at, decoder = [], text.find("{"), json.JSONDecoder()
+    while 0 <= at < len(text):
+        try:
+            value, at = decoder.raw_decode(text, at)
+            out.append(value)
+        except ValueError:
+            at += 1
+        at = text.find("{", at)
+    return out
+
+
+@check("txn-admin", 120)
+def txn_admin():
+    """A perf test in transactions leaves what the tools for transactions tell, and what Kafka's own formatter reads."""
+    name, tid = make("txn"), group_name("perf")
+    text = run("kafka-producer-perf-test", "--topic", name, "--num-records", 5000, "--record-size", 100, "--throughput", 20000,
+               "--transactional-id", tid, "--transaction-duration-ms", 50)
+    expect_true(text, re.search(r"5000 records sent", text))
+    text = run("kafka-transactions", "list")
+    row = re.search(rf"^{re.escape(tid)}\s+(\d+)\s+(\d+)\s+(\S+)", text, re.M)
+    expect_true(f"not listed: {text}", row)
+    until("it is complete", lambda: "CompleteCommit" in run("kafka-transactions", "describe", "--transactional-id", tid))
+    text = run("kafka-transactions", "describe-producers", "--topic", name, "--partition", 0)
+    expect_true(f"the producer is not told: {text}", re.search(rf"^{row[2]}\s", text, re.M))
+    run("kafka-transactions", "find-hanging", "--topic", name, "--partition", 0)
+    partition = sum(ord(c) * pow(31, len(tid) - 1 - i, 1 << 32) for i, c in enumerate(tid)) & 0xFFFFFFFF
+    partition = abs(partition - (1 << 32) if partition >> 31 else partition) % 50
+    text = run("kafka-console-consumer", "--topic", "__transaction_state", "--partition", partition, "--from-beginning",
+               "--timeout-ms", 4000, "--formatter", "org.apache.kafka.tools.consumer.TransactionLogMessageFormatter", fine=None)
+    expect_true(f"no state of {tid} in partition {partition}: {text[-500:]}", f'"transactionalId":"{tid}"' in text)
+    states = [r["value"]["data"] for r in objects(text) if r["key"]["data"]["transactionalId"] == tid]
+    expect("producer id", {str(s["producerId"]) for s in states}, {row[2]})
+    expect_true(f"states {[s['transactionStatus'] for s in states]}", {0, 1, 2, 4} >= {s["transactionStatus"] for s in states})
+    expect("partitions", [p for s in states for p in s["transactionPartitions"] or []][0], {"topic": name, "partitionIds": [0]})
 
 
 @check("topic-delete")
