@@ -360,7 +360,7 @@ struct coord_txn_add {
         int64_t producer_id;
         int16_t producer_epoch;
         bool verify_only; /* each for itself: COORD_E_INVALID_TXN_STATE where it is not part of an open transaction */
-        int8_t version;   /* COORD_TXN_VERSION_ */
+        int16_t version;  /* COORD_TXN_VERSION_ */
         struct coord_txn_item *items;
         int32_t items_count;
 };
@@ -370,7 +370,7 @@ struct coord_txn_end {
         int64_t producer_id;
         int16_t producer_epoch;
         bool commit;
-        int8_t version;
+        int16_t version;
         int64_t new_producer_id; /* as of coord_txn_init */
         int64_t ret_producer_id; /* for the next transaction */
         int16_t ret_producer_epoch;

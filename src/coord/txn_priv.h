@@ -26,7 +26,7 @@ struct txn {
                 next_producer_id; /* -1: none. The epochs of the one before, or of this one, are used up */
         int16_t epoch;
         int16_t last_epoch; /* that the client had before this one; -1: not known */
-        int8_t version;     /* COORD_TXN_VERSION_, of the client */
+        int16_t version;    /* COORD_TXN_VERSION_, of the client */
         bool bumped;        /* its markers' epoch is above that of its records */
         int32_t timeout_ms;
         int64_t start_ms, update_ms; /* wall clock; start -1: none is open */
