@@ -67,6 +67,7 @@ test-fault-all: all ## test-fault with TLS between the nodes, and with 3 control
 
 FUZZ_SECONDS ?= 20
 fuzz: | deps ## run every fuzz target for FUZZ_SECONDS (20) under the sanitizers, with clang
+	@tools/install-deps tools/packages-sanitizers.txt
 	@tests/fuzz/run-fuzz $(FUZZ_SECONDS)
 
 demo: all ## over 1,000,000 real records through a real client, with SIGKILLs, and the proof that all is there
@@ -107,6 +108,7 @@ test-asan: ## the quick tests under AddressSanitizer and UBSan, in build-asan
 	@ninja -C build-asan && meson test -C build-asan --no-rebuild --suite quick --print-errorlogs
 
 test-tsan: ## the quick tests under ThreadSanitizer (clang), in build-tsan
+	@tools/install-deps tools/packages-sanitizers.txt
 	@[ -d build-tsan ] || CC=clang meson setup build-tsan -Db_sanitize=thread -Db_lundef=false >/dev/null
 	@ninja -C build-tsan && meson test -C build-tsan --no-rebuild --suite quick --print-errorlogs
 
