@@ -1,4 +1,4 @@
-/* Configurations of topics, brokers and groups: judged by conf/, changed here. All changes of a resource or none
+/* Configurations of topics, brokers and groups, and client quotas: judged by conf/, changed here. All changes of a resource or none
  * (KIP-339; AlterConfigs of old replaces the whole set). */
 #include <errno.h>
 #include <stdio.h>
@@ -6,6 +6,7 @@
 
 #include "conf/broker.h"
 #include "conf/limits.h"
+#include "conf/quota.h"
 #include "conf/topic.h"
 #include "controller/decide.h"
 
@@ -158,6 +159,12 @@ static bool resource_is_there(struct decision *d, struct controller_alter_config
                 decision_refuse(d, &a->result, CONTROLLER_E_INVALID, "A group's name has 1 to %d bytes.",
                                 LIMIT_GROUP_ID_LEN);
                 return false;
+        case META_RESOURCE_QUOTA:
+                if (quota_entity_parse(a->name, d->mem, &(struct quota_entity){ 0 }))
+                        return true;
+                decision_refuse(d, &a->result, CONTROLLER_E_INVALID, "'%.*s' is nobody whom a quota could be for.",
+                                STR_FMT(a->name));
+                return false;
         default:
                 decision_refuse(d, &a->result, CONTROLLER_E_RESOURCE,
                                 "Resources of type %d have no configuration that can be "
@@ -195,7 +202,7 @@ static int edit_list(struct decision *d, const struct controller_alter_configs *
         int r;
 
         snprintf(self, sizeof self, "%d", d->rules->node_id);
-        if (a->type == META_RESOURCE_GROUP) {
+        if (a->type == META_RESOURCE_GROUP || a->type == META_RESOURCE_QUOTA) {
                 strbuf_printf(why, "%.*s: is not a list; set it instead", STR_FMT(c->name));
                 return why->failed ? -ENOMEM : CONF_E_INVALID;
         }
@@ -219,6 +226,8 @@ static int judge_value(const struct controller_alter_configs *a, struct str name
                 return topic_conf_validate(name, value, why);
         case META_RESOURCE_BROKER:
                 return broker_conf_validate(name, value, why);
+        case META_RESOURCE_QUOTA:
+                return quota_validate(name, value, why);
         default:
                 return group_conf_validate(name, value, why);
         }

@@ -43,6 +43,8 @@ enum {
         KAPI_ALTER_PARTITION_REASSIGNMENTS = 45,
         KAPI_LIST_PARTITION_REASSIGNMENTS = 46,
         KAPI_OFFSET_DELETE = 47,
+        KAPI_DESCRIBE_CLIENT_QUOTAS = 48,
+        KAPI_ALTER_CLIENT_QUOTAS = 49,
         KAPI_DESCRIBE_QUORUM = 55,
         KAPI_UPDATE_FEATURES = 57,
         KAPI_DESCRIBE_CLUSTER = 60,
@@ -101,6 +103,8 @@ struct handler_api {
         API(ALTER_PARTITION_REASSIGNMENTS, 0, 1, 0, alter_partition_reassignments) \
         API(LIST_PARTITION_REASSIGNMENTS, 0, 0, 0, list_partition_reassignments) \
         API(OFFSET_DELETE, 0, 0, 0, offset_delete) \
+        API(DESCRIBE_CLIENT_QUOTAS, 0, 1, 0, describe_client_quotas) \
+        API(ALTER_CLIENT_QUOTAS, 0, 1, 0, alter_client_quotas) \
         API(DESCRIBE_QUORUM, 0, 2, 0, describe_quorum) \
         API(UPDATE_FEATURES, 0, 2, 0, update_features) \
         API(DESCRIBE_CLUSTER, 0, 2, 0, describe_cluster) \

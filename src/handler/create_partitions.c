@@ -1,5 +1,6 @@
-/* CreatePartitions (key 37): more partitions for topics that exist. Source: KIP-195. */
+/* CreatePartitions (key 37): more partitions for topics that exist. Sources: KIP-195, KIP-599 (quotas). */
 #include "handler/ask.h"
+#include "handler/quota.h"
 #include "handler/twice.h"
 #include "wire/messages.h"
 
@@ -55,6 +56,14 @@ static bool add_item(struct more_op *op, const struct create_partitions_request_
         return true;
 }
 
+static bool may(const struct more_op *op, const struct create_partitions_request_topic *in)
+{
+        const struct meta_topic *t = meta_image_topic(op->rq->image, in->name);
+        int32_t more = t ? in->count - t->partitions_count : 0;
+
+        return op->req.validate_only || more <= 0 || quota_try(op->rq, QUOTA_MUTATION, more, op->rq->version >= 3);
+}
+
 void handler_create_partitions(struct rq *rq)
 {
         struct more_op *op = ARENA_NEW(&rq->arena, struct more_op);
@@ -91,6 +100,10 @@ void handler_create_partitions(struct rq *rq)
                 if (twice[i]) {
                         out->error_code = KERR_INVALID_REQUEST;
                         out->error_message = RQ_TEXT(rq, "The topic is named twice in this request; name it once.");
+                } else if (!may(op, &op->req.topics[i])) {
+                        out->error_code = KERR_THROTTLING_QUOTA_EXCEEDED;
+                        out->error_message = quota_mutation_text();
+                        handler_count_error(rq, out->error_code);
                 } else if (!add_item(op, &op->req.topics[i], row)) {
                         rq_close_nomem(rq);
                         return;

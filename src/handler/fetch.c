@@ -8,6 +8,7 @@
  * Sources: KIP-227 (sessions), KIP-320 (epochs), KIP-74 (limits: at least one batch), KIP-516 (topic ids). */
 #include "base/err.h"
 #include "handler/leader_hint.h"
+#include "handler/quota.h"
 #include "wire/codec.h"
 #include "wire/messages.h"
 
@@ -399,6 +400,16 @@ static void op_free(struct fetch_op *op)
         loop_timer_stop(&op->timer);
 }
 
+/* What the answer holds: known once the session has said which partitions it tells of. */
+static size_t records_len(const struct fetch_op *op)
+{
+        size_t len = 0;
+
+        for (size_t i = 0; i < op->plan.items_count; i++)
+                len += op->plan.items[i].include ? op->works[i].slice.len : 0;
+        return len;
+}
+
 static void answer(struct fetch_op *op)
 {
         struct rq *rq = op->rq;
@@ -407,6 +418,7 @@ static void answer(struct fetch_op *op)
 
         fetch_response_init(&rsp);
         rsp.session_id = fetch_session_finish(rq->h->sessions, &op->plan, clock_mono_ms());
+        quota_use(rq, QUOTA_FETCH, (double)records_len(op));
         if (!fill_topics(op, &rsp)) {
                 op_free(op);
                 rq_close_nomem(rq);

@@ -3,6 +3,7 @@
 
 #include "conf/limits.h"
 #include "handler/internal.h"
+#include "handler/quota.h"
 
 #define API_ROW(NAME, min, max, advertised, function) \
         { .key = KAPI_##NAME, \
@@ -41,6 +42,8 @@ int handler_new(const struct handler_deps *deps, struct handler **ret_handler)
         pthread_mutex_init(&h->ids_lock, NULL);
         r = stats_init(h, deps->reactors_count);
         if (!r)
+                r = quotas_new(&h->quotas);
+        if (!r)
                 r = handler_images_init(h);
         if (r) {
                 handler_free(h);
@@ -65,6 +68,7 @@ struct handler *handler_free(struct handler *h)
         if (!h)
                 return NULL;
         fetch_sessions_free(h->sessions);
+        quotas_free(h->quotas);
         handler_images_fini(h);
         stats_fini(h);
         pthread_mutex_destroy(&h->ids_lock);

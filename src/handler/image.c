@@ -7,10 +7,12 @@
 
 #include "controller/controller.h"
 #include "handler/internal.h"
+#include "handler/quota.h"
 
 struct image_hold {
         struct meta_image *image; /* one reference */
-        unsigned holders;         /* requests, and the reader while it is the newest; on the reactor only */
+        bool has_quotas;
+        unsigned holders; /* requests, and the reader while it is the newest; on the reactor only */
 };
 
 struct image_reader {
@@ -25,7 +27,7 @@ static struct image_hold *hold_new(struct meta_image *image)
         struct image_hold *hold = malloc(sizeof *hold);
 
         if (hold)
-                *hold = (struct image_hold){ image, 1 };
+                *hold = (struct image_hold){ .image = image, .has_quotas = quota_any(image), .holders = 1 };
         else
                 meta_image_unref(image);
         return hold;
@@ -70,6 +72,7 @@ bool handler_image_take(struct rq *rq)
                 return false;
         rq->image_hold = hold;
         rq->image = hold->image;
+        rq->has_quotas = hold->has_quotas;
         return true;
 }
 

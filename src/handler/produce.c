@@ -16,6 +16,7 @@
 #include "handler/leader_hint.h"
 #include "handler/park.h"
 #include "handler/produce_txn.h"
+#include "handler/quota.h"
 #include "wire/batch_records.h"
 #include "wire/messages.h"
 
@@ -31,6 +32,7 @@ struct produce_op {
         bool on_pool, failed;
         struct io_job job;
         uint64_t appended_records, appended_bytes;
+        size_t request_len;
         bool has_error;
 };
 
@@ -411,6 +413,7 @@ static bool op_go_on(struct produce_op *op)
 static void op_appended(struct produce_op *op)
 {
         handler_count_appended(op->rq, op->appended_records, op->appended_bytes);
+        quota_use(op->rq, QUOTA_PRODUCE, (double)op->request_len);
         if (!op->failed) {
                 op_finish(op);
                 return;
@@ -464,6 +467,7 @@ void handler_produce(struct rq *rq)
                 return;
         }
         op->rq = rq;
+        op->request_len = rq->net.body.len;
         if (!RQ_DECODE(rq, produce_request, &op->req))
                 return;
         if (!op_prepare(op)) {

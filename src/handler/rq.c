@@ -1,12 +1,15 @@
 /* Requests: header parsing, dispatch by the API table, building of responses. */
 #include "handler/rq.h"
 
+#include <string.h>
+
 #include "base/err.h"
 #include "base/utf8.h"
 #include "conf/limits.h"
 #include "handler/apis.h"
 #include "handler/handler.h"
 #include "handler/internal.h"
+#include "handler/quota.h"
 #include "sys/diag.h"
 
 enum {
@@ -54,9 +57,17 @@ bool rq_detach(struct rq *rq)
         return true;
 }
 
+/* Before the last thing that is done with its connection. */
+static void mute(const struct rq *rq)
+{
+        if (rq->throttle_ms)
+                net_conn_mute(rq->net.conn, rq->throttle_ms);
+}
+
 void rq_reply_none(struct rq *rq)
 {
         handler_count_done(rq);
+        mute(rq);
         rq_fini(rq);
         net_reply_none(&rq->net);
 }
@@ -83,6 +94,12 @@ static bool response_is_flexible(const struct rq *rq)
 {
         /* Source: KIP-482; an ApiVersions response keeps header 0 in every version (KIP-511). */
         return rq->api->key != KAPI_API_VERSIONS && rq->version >= rq->api->wire->response_flexible_from;
+}
+
+void rq_tell_throttle(const struct rq *rq, void *msg, ptrdiff_t offset)
+{
+        if (offset >= 0)
+                memcpy((char *)msg + offset, &rq->throttle_ms, sizeof rq->throttle_ms);
 }
 
 bool rq_out_begin(struct rq *rq, size_t size, size_t exts_max, struct rq_out *ret_out)
@@ -161,6 +178,7 @@ void rq_out_send(struct rq *rq, struct rq_out *out)
         }
         handler_count_done(rq);
         handler_image_drop(rq);
+        mute(rq);
         arena = rq->arena; /* the pieces live in it until net has copied them, and net frees rq */
         net_reply(&rq->net, pieces, pieces_cut(out, pieces));
         arena_fini(&arena);
@@ -229,7 +247,10 @@ void handler_request(void *owner, struct net_request *net)
                 return;
         }
         handler_count_start(rq);
-        rq->api->fn(rq);
+        if (rq->has_quotas)
+                quota_request(rq, rq->api->fn);
+        else
+                rq->api->fn(rq);
 }
 
 struct str rq_text(struct rq *rq, const char *fmt, ...)

@@ -23,8 +23,10 @@ struct rq {
         struct str client_id; /* null when not given; borrowed from the frame copy in the arena */
         struct cursor in;     /* what follows the header */
         struct arena arena;
-        bool counted;      /* by handler_count_start() */
-        int64_t parked_ns; /* time spent waiting for news that the client asked to wait for; no latency of ours */
+        bool counted;        /* by handler_count_start() */
+        bool has_quotas;     /* somebody has some (quota.h) */
+        int32_t throttle_ms; /* the client has used too much: it is told, and not read from for so long (KIP-219) */
+        int64_t parked_ns;   /* time spent waiting for news that the client asked to wait for; no latency of ours */
         struct meta_image *image;      /* metadata as of the request's arrival; held until the answer */
         struct image_hold *image_hold; /* what holds it (image.c) */
 };
@@ -57,11 +59,15 @@ bool rq_decoded(struct rq *rq, int outcome);
         do { \
                 const struct type *msg_ = (msg); \
                 struct rq_out out_; \
+                if ((rq)->throttle_ms) \
+                        rq_tell_throttle((rq), (void *)(uintptr_t)msg_, type##_THROTTLE); \
                 if (rq_out_begin((rq), type##_size(msg_, (rq)->version), (exts_max), &out_)) { \
                         type##_encode(msg_, &out_.w, (rq)->version); \
                         rq_out_send((rq), &out_); \
                 } \
         } while (0)
+/* Its throttle_time_ms is at @offset (-1: it has none). */
+void rq_tell_throttle(const struct rq *rq, void *msg, ptrdiff_t offset);
 bool rq_out_begin(struct rq *rq, size_t size, size_t exts_max, struct rq_out *ret_out);
 void rq_out_send(struct rq *rq, struct rq_out *out);
 

@@ -1,7 +1,9 @@
-/* CreateTopics (key 19) and DeleteTopics (key 20). Sources: KIP-4, KIP-525 (what was created), KIP-516 (topic ids). */
+/* CreateTopics (key 19) and DeleteTopics (key 20). Sources: KIP-4, KIP-525 (what was created), KIP-516 (topic ids), KIP-599 (quotas:
+ * from versions 6 and 5 on a request is refused where older ones only wait). */
 #include "conf/limits.h"
 #include "handler/ask.h"
 #include "handler/config_view.h"
+#include "handler/quota.h"
 #include "handler/twice.h"
 #include "wire/messages.h"
 
@@ -107,19 +109,24 @@ static bool create_item(struct create_op *op, const struct create_topics_request
         return true;
 }
 
-/* Partitions that the request asks for, as far as that can be told before it is decided. */
+/* Partitions that are asked for, as far as that can be told before it is decided. */
+static int32_t create_count_of(const struct create_topics_request_topic *t)
+{
+        return t->assignments_count > 0 ? t->assignments_count : t->num_partitions < 0 ? 1 : t->num_partitions;
+}
+
 static int64_t create_count(const struct create_op *op)
 {
         int64_t count = 0;
 
-        for (int32_t i = 0; i < op->req.topics_count; i++) {
-                const struct create_topics_request_topic *t = &op->req.topics[i];
-
-                count += t->assignments_count > 0 ? t->assignments_count
-                         : t->num_partitions < 0  ? 1
-                                                  : t->num_partitions;
-        }
+        for (int32_t i = 0; i < op->req.topics_count; i++)
+                count += create_count_of(&op->req.topics[i]);
         return count;
+}
+
+static bool create_may(const struct create_op *op, const struct create_topics_request_topic *t)
+{
+        return op->req.validate_only || quota_try(op->rq, QUOTA_MUTATION, create_count_of(t), op->rq->version >= 6);
 }
 
 /* One row for each name, so a name that comes again has been answered. */
@@ -153,6 +160,8 @@ static bool create_prepare(struct create_op *op)
                         create_fail(op, out, KERR_POLICY_VIOLATION,
                                     RQ_TEXT(op->rq, "One request creates at most %d partitions; send several.",
                                             LIMIT_CREATE_PARTITIONS));
+                else if (!create_may(op, &op->req.topics[i]))
+                        create_fail(op, out, KERR_THROTTLING_QUOTA_EXCEEDED, quota_mutation_text());
                 else if (!create_item(op, &op->req.topics[i]))
                         return false;
         }
@@ -245,6 +254,14 @@ static bool delete_is_named_again(const struct delete_op *op, int32_t i, int32_t
         return false;
 }
 
+static bool delete_may(const struct delete_op *op, const struct delete_topics_request_topic *in)
+{
+        const struct meta_topic *t = in->name.p ? meta_image_topic(op->rq->image, in->name)
+                                                : meta_image_topic_by_id(op->rq->image, in->topic_id);
+
+        return !t || quota_try(op->rq, QUOTA_MUTATION, t->partitions_count, op->rq->version >= 5);
+}
+
 /* One row for each topic. Nothing is deleted where it is not clear what is meant. */
 static void delete_prepare(struct delete_op *op, int32_t count)
 {
@@ -267,6 +284,8 @@ static void delete_prepare(struct delete_op *op, int32_t count)
                 else if (delete_is_named_again(op, i, i + 1, count))
                         delete_fail(op, out, KERR_INVALID_REQUEST,
                                     RQ_TEXT(op->rq, "The topic is named twice in this request; name it once."));
+                else if (!delete_may(op, &in))
+                        delete_fail(op, out, KERR_THROTTLING_QUOTA_EXCEEDED, quota_mutation_text());
                 else
                         op->items[op->items_count++] =
                                 (struct controller_delete_topic){ .name = in.name, .id = in.topic_id };

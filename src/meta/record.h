@@ -27,6 +27,7 @@ enum meta_resource {
         META_RESOURCE_BROKER = 4, /* the name is the broker's id in decimal, or "" for all brokers */
         META_RESOURCE_CLIENT_METRICS = 16,
         META_RESOURCE_GROUP = 32,
+        META_RESOURCE_QUOTA = 64, /* ours alone: whom client quotas are for (conf/quota.h) */
 };
 
 /* Set in rec_partition_change.leader: the leader and its epoch stay. */

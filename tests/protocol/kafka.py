@@ -36,18 +36,19 @@ def header(key, version, correlation_id, client_id=CLIENT_ID, header_version=1):
     return codec.encode("RequestHeader", header_version, fields)
 
 
-def request(api, version, correlation_id, **fields):
+def request(api, version, correlation_id, /, client_id=CLIENT_ID, **fields):
     """A whole request with its length in front, as bytes, to be spoilt or cut before send_raw()."""
     key = codec.message(api + "Request").key
-    return frame(header(key, version, correlation_id, header_version=codec.request_header_version(api, version))
+    return frame(header(key, version, correlation_id, client_id, codec.request_header_version(api, version))
                  + codec.encode(api + "Request", version, fields))
 
 
 class Client:
     """One connection. Every wait ends after @timeout_s with a ClientError."""
 
-    def __init__(self, host, port, timeout_s=TIMEOUT_S, source=None):
+    def __init__(self, host, port, timeout_s=TIMEOUT_S, source=None, client_id=CLIENT_ID):
         """@source: the address to connect from, for what depends on it."""
+        self.client_id = client_id
         self.socket = socket.create_connection((host, port), timeout_s, (source, 0) if source else None)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.timeout_s = timeout_s
@@ -75,13 +76,13 @@ class Client:
     def send(self, api, version, /, **fields):
         """Send a request; its answer is taken with receive(), in the order of the requests."""
         self.correlation_id += 1
-        self.send_raw(request(api, version, self.correlation_id, **fields))
+        self.send_raw(request(api, version, self.correlation_id, self.client_id, **fields))
         self.pending.append((api, version, self.correlation_id))
 
     def send_unanswered(self, api, version, /, **fields):
         """Send a request that is not answered, such as Produce with acks=0."""
         self.correlation_id += 1
-        self.send_raw(request(api, version, self.correlation_id, **fields))
+        self.send_raw(request(api, version, self.correlation_id, self.client_id, **fields))
 
     def send_raw(self, data):
         self.socket.settimeout(self.timeout_s)

@@ -269,6 +269,14 @@ class Sweep(ReferenceCase):
         self.begun()
         return dict(transactional_id_pattern="txn.*") if version >= 2 else {}
 
+    def alter_client_quotas_args(self, version, name="sweep"):
+        return dict(validate_only=False, entries=[{"entity": [{"entity_type": "client-id", "entity_name": name}], "ops": [
+            {"key": "producer_byte_rate", "value": 1e9, "remove": False}]}])
+
+    def describe_client_quotas_args(self, version):
+        self.connection.call("AlterClientQuotas", version, **self.alter_client_quotas_args(version))
+        return dict(components=[{"entity_type": "client-id", "match_type": 0, "match": "sweep"}], strict=False)
+
     # ---- groups that some arguments need ----
 
     def coordinated(self):

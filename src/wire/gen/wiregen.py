@@ -114,6 +114,9 @@ class MessageWriter:
         self.p("enum { %s };" % ", ".join(consts))
         for s in self.all():
             self.declare_struct(s)
+        if n.endswith("_response"):
+            told = any(f.name == "throttle_time_ms" for f in m.fields)
+            self.p("enum { %s_THROTTLE = %s };" % (n, "(int)offsetof(struct %s, throttle_time_ms)" % n if told else "-1"))
         for s in self.all():
             self.p("void %s_init(struct %s *m);" % (self.cname(s), self.cname(s)))
         self.p("int %s_decode(struct %s *ret, struct cursor *c, int16_t version, struct arena *a) MUST_USE;" % (n, n))

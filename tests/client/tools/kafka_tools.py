@@ -323,6 +323,19 @@ def perf_test():
     expect("records consumed", text.splitlines()[-1].split(", ")[4], "50000")
 
 
+@check("quotas")
+def quotas():
+    entity = ("--entity-type", "users", "--entity-name", "app", "--entity-type", "clients", "--entity-default")
+    run("kafka-configs", "--alter", *entity, "--add-config", "producer_byte_rate=123456,request_percentage=200")
+    text = run("kafka-configs", "--describe", *entity)
+    expect_true(text, "producer_byte_rate=123456.0" in text and "request_percentage=200.0" in text)
+    run("kafka-configs", "--alter", *entity, "--delete-config", "producer_byte_rate,request_percentage")
+    text = run("kafka-configs", "--describe", "--entity-type", "users", "--entity-type", "clients")
+    expect_true(text, "byte_rate" not in text)
+    run("kafka-configs", "--alter", "--entity-type", "clients", "--entity-name", "app", "--add-config",
+        "producer_byte_rate=-1", fine=False)
+
+
 @check("features")
 def features():
     text = run("kafka-features", "describe")

@@ -1,0 +1,42 @@
+/* Client quotas (KIP-13, KIP-124, KIP-546, KIP-599): what may be limited, and for whom. They are kept with the configurations, as those
+ * of a resource whose name says whom they are for. Pure. */
+#pragma once
+
+#include "base/arena.h"
+#include "base/strbuf.h"
+
+enum quota_key {
+        QUOTA_PRODUCE,  /* bytes of requests a second */
+        QUOTA_FETCH,    /* bytes of records a second */
+        QUOTA_REQUEST,  /* percent of one reactor's time */
+        QUOTA_MUTATION, /* partitions created and deleted a second */
+        QUOTA_KEYS
+};
+
+/* As Kafka writes it: "producer_byte_rate". Static. */
+const char *quota_key_name(enum quota_key key);
+
+/* In the order of their names. */
+enum quota_part { QUOTA_CLIENT_ID, QUOTA_USER, QUOTA_PARTS };
+const char *quota_part_name(enum quota_part part);
+
+/* Whom quotas are for. */
+struct quota_entity {
+        struct quota_entity_part {
+                bool is_set;
+                struct str name; /* null: all that have no quota of their own */
+        } parts[QUOTA_PARTS];
+};
+
+enum { QUOTA_NAME_LEN_MAX = 240 }; /* of a resource: it is a key in the metadata's store */
+
+/* The resource's name: "client-id=app,user" is app under the users that have none of their own. In @a. Null text: no memory, or it is
+ * longer than QUOTA_NAME_LEN_MAX. */
+struct str quota_entity_format(const struct quota_entity *e, struct arena *a);
+/* The way back; text in @a. False: it is no such name, or no memory. */
+bool quota_entity_parse(struct str name, struct arena *a, struct quota_entity *ret);
+
+/* May @key have @value? Return: 0; CONF_E_UNKNOWN, CONF_E_INVALID with @why; -ENOMEM. */
+int quota_validate(struct str key, struct str value, struct strbuf *why);
+/* A value that was validated. */
+double quota_value(struct str value);
