@@ -151,6 +151,18 @@ static void set_stalled(struct partition *p, bool stalled)
         pthread_mutex_unlock(&p->lock);
 }
 
+/* All but the last @count records are replicated. Stalled. */
+static void replicate_but(struct partition *p, int64_t count)
+{
+        struct plog_ends e;
+
+        pthread_mutex_lock(&p->lock);
+        plog_ends(p->log, &e);
+        p->hw = e.end_offset - count;
+        move_hw(p);
+        pthread_mutex_unlock(&p->lock);
+}
+
 static void set_append_fails(struct partition *p, int outcome)
 {
         pthread_mutex_lock(&p->lock);
@@ -446,6 +458,39 @@ static void test_uncommitted_is_not_shown(void)
         node_fini(&n);
 }
 
+/* That an earlier write is replicated says nothing of the next. */
+static void test_each_write_waits_for_itself(void)
+{
+        struct coord_commit_item items[2];
+        struct coord_offset_commit rqs[2];
+        struct partition *p;
+        struct call calls_of[2];
+        struct node n;
+
+        node_init(&n, 60000);
+        CU_ASSERT_EQUAL(commit(&n, "g", 7), COORD_OK);
+        p = &n.partitions[partition_of("g")];
+        set_stalled(p, true);
+        for (int i = 0; i < 2; i++) {
+                init_commit(&rqs[i], &items[i], "g", 8 + i);
+                start(&n, &calls_of[i], &rqs[i].rq);
+                CU_ASSERT_FALSE(is_answered(&calls_of[i], 50));
+        }
+        replicate_but(p, 1);
+        CU_ASSERT(is_answered(&calls_of[0], 5000));
+        CU_ASSERT_FALSE(is_answered(&calls_of[1], 50));
+        CU_ASSERT_EQUAL(fetch(&n, "g"), 8);
+        set_stalled(p, false);
+        CU_ASSERT(is_answered(&calls_of[1], 5000));
+        CU_ASSERT_EQUAL(fetch(&n, "g"), 9);
+        for (int i = 0; i < 2; i++) {
+                finish(&calls_of[i]);
+                CU_ASSERT_EQUAL(rqs[i].rq.outcome, COORD_OK);
+                coord_request_fini(&rqs[i].rq);
+        }
+        node_fini(&n);
+}
+
 static void test_commit_times_out(void)
 {
         struct node n;
@@ -660,6 +705,7 @@ static void test_stop_answers_the_parked(void)
 static const struct unit_case cases[] = {
         { "membership survives a load", test_membership_survives_a_load },
         { "uncommitted is not shown", test_uncommitted_is_not_shown },
+        { "each write waits for itself", test_each_write_waits_for_itself },
         { "commit times out", test_commit_times_out },
         { "failed append is undone", test_failed_append_is_undone },
         { "too few replicas after the append", test_too_few_replicas_after },
