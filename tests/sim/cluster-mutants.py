@@ -127,6 +127,10 @@ MUTANTS = [
 # Programs of make test that find what seeds meet with once in thousands of runs, by names of the rows.
 CONTROLLER = ["unit/test-controller-decide", "unit/test-controller-change", "unit/test-controller-duties", "unit/test-controller-random"]
 TESTS = {
+    "markers leave before the decision is committed": ["unit/test-coord-txns"],
+    "a coordinator that moved sends no markers again": ["unit/test-coord-txns"],
+    "a producer is replaced in its epoch": ["unit/test-coord-txns"],
+    "the last stable offset does not wait for markers to be replicated": ["unit/test-plog-txn", "unit/test-replica-stable"],
     "a batch that comes late opens a transaction": ["unit/test-plog-txn-check"],
     "a marker that came before ends the next transaction": ["unit/test-plog-txn-check"],
     "a transaction's time is never up": ["unit/test-coord-txns"],
