@@ -37,7 +37,7 @@ static struct quorum_controller world_list[WORLD_NODES];
 static char world_addresses[WORLD_NODES][32];
 static size_t world_list_count;
 static char world_dir[64];
-static int world_port; /* 0: the network in memory */
+static bool world_connected; /* over real connections, not over the network in memory */
 
 static inline void world_sleep(int64_t ms)
 {
@@ -148,17 +148,20 @@ static inline void world_do_stop_hub(struct world_ask *a)
         peer_hub_stop(a->n->hub, 1000, a->n->loop, &s->mail);
 }
 
-/* A list of nodes 1..@count, for world_open() from now on; 0: who is opened is alone. @port: of node 1 on 127.0.0.1; 0: no
- * connections. */
-static inline void world_begin(const char *name, size_t count, int port)
+/* A list of nodes 1..@count, for world_open() from now on; 0: who is opened is alone. @connected: over real connections, to
+ * an address of this process's own, with ports from which no connection goes out: no other process can have one of them. */
+static inline void world_begin(const char *name, size_t count, bool connected)
 {
+        unsigned pid = (unsigned)getpid();
+
         snprintf(world_dir, sizeof world_dir, "/tmp/chronik-test-%s-%d", name, (int)getpid());
         file_remove_tree(world_dir);
-        world_port = port;
+        world_connected = connected;
         world_list_count = count;
         memset(world_nodes, 0, sizeof world_nodes);
         for (int i = 0; i < WORLD_NODES; i++) {
-                snprintf(world_addresses[i], sizeof world_addresses[i], "127.0.0.1:%d", port ? port + i : 9000 + i);
+                snprintf(world_addresses[i], sizeof world_addresses[i], "127.%u.%u.%u:%d", 1 + pid / 65536 % 255,
+                         pid / 256 % 256, pid % 256, 9000 + i);
                 world_list[i] = (struct quorum_controller){ i + 1, world_addresses[i] };
         }
 }
@@ -201,7 +204,7 @@ static inline int world_open(int32_t id, struct quorum_config cfg)
                                                           .directory = quorum_directory(n->q),
                                                           .program = "test",
                                                           .pool = n->pool,
-                                                          .listen = world_port ? n->address : NULL,
+                                                          .listen = world_connected ? n->address : NULL,
                                                           .back_off_ms_max = 200 },
                                      &n->hub));
                 assert(!quorum_attach(n->q, n->hub));

@@ -9,7 +9,7 @@ static void begin(const char *name, size_t count)
 {
         diag_set_level(DIAG_ERROR);
         net_begin();
-        world_begin(name, count, 0);
+        world_begin(name, count, false);
 }
 
 static void end(void)

@@ -5,6 +5,7 @@
  * the end each is asked to stop, and tells what its image has. QUORUM_S=N: so many seconds. */
 #include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include "quorum-world.h"
@@ -103,8 +104,10 @@ static void spawn(int i, int die_after)
         family.next += 5000;
         fflush(NULL);
         family.pids[i] = fork();
-        if (!family.pids[i])
-                child(i + 1, family.fds[1], family.next, die_after);
+        if (family.pids[i])
+                return;
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails leaves nobody */
+        child(i + 1, family.fds[1], family.next, die_after);
 }
 
 static void listen_for(int64_t ms)
@@ -130,17 +133,40 @@ static void listen_for(int64_t ms)
         }
 }
 
+/* Ask all to end, hear what they have, and see that each has ended as it should. One that has much to tell waits for who reads
+ * it: it is listened to until it has ended. */
+static void end_all(void)
+{
+        int status, ended = 0;
+
+        for (int i = 0; i < NODES; i++)
+                kill(family.pids[i], SIGTERM);
+        for (int64_t end_ms = clock_mono_ms() + 60000; ended < NODES && clock_mono_ms() < end_ms;) {
+                listen_for(20);
+                for (int i = 0; i < NODES; i++) {
+                        if (!family.pids[i] || waitpid(family.pids[i], &status, WNOHANG) != family.pids[i])
+                                continue;
+                        CU_ASSERT(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+                        family.pids[i] = 0;
+                        ended++;
+                }
+        }
+        CU_ASSERT_EQUAL_FATAL(ended, NODES);
+        listen_for(200);
+        CU_ASSERT(family.index[0] && family.index[1] && family.index[2]);
+}
+
 static void test_kill(void)
 {
         const char *s = getenv("QUORUM_S");
         int64_t end_ms = clock_mono_ms() + (s ? atoll(s) : 10) * 1000, before;
         int kills = 0, stepped = 0, status, lost = 0;
 
-        world_begin("kill", NODES, 20000 + (int)getpid() % 20000);
+        world_begin("kill", NODES, true);
         CU_ASSERT_EQUAL_FATAL(pipe(family.fds), 0);
         for (int i = 0; i < NODES; i++)
                 spawn(i, 0);
-        for (int i = 0; i < 100 && !family.acked_count; i++)
+        for (int i = 0; i < 300 && !family.acked_count; i++)
                 listen_for(100);
         CU_ASSERT_FATAL(family.acked_count > 0);
         while (clock_mono_ms() < end_ms) {
@@ -164,20 +190,12 @@ static void test_kill(void)
         }
         /* It is alive still; then all are asked. What comes last is committed by all before they are. */
         before = family.acked_count;
-        for (int i = 0; i < 100 && family.acked_count < before + 20; i++)
+        for (int i = 0; i < 300 && family.acked_count < before + 20; i++)
                 listen_for(100);
         CU_ASSERT(family.acked_count >= before + 20);
         /* Followers first: they have what the leader has, up to now. */
         listen_for(500);
-        for (int i = 0; i < NODES; i++)
-                kill(family.pids[i], SIGTERM);
-        for (int i = 0; i < 100 && !(family.index[0] && family.index[1] && family.index[2]); i++)
-                listen_for(100);
-        for (int i = 0; i < NODES; i++) {
-                waitpid(family.pids[i], &status, 0);
-                CU_ASSERT(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-        }
-        listen_for(200);
+        end_all();
         for (int64_t n = 0; n < NAMES_MAX; n++)
                 lost += family.acked[n] && !family.has[n]; /* by nobody */
         CU_ASSERT_EQUAL(lost, 0);
@@ -194,11 +212,11 @@ static void test_end_while_installing(void)
         int64_t before;
 
         memset(&family, 0, sizeof family);
-        world_begin("install", NODES, 20000 + (int)getpid() % 20000 + 10);
+        world_begin("install", NODES, true);
         CU_ASSERT_EQUAL_FATAL(pipe(family.fds), 0);
         for (int i = 0; i < NODES; i++)
                 spawn(i, 0);
-        for (int i = 0; i < 100 && family.acked_count < 100; i++)
+        for (int i = 0; i < 300 && family.acked_count < 100; i++)
                 listen_for(100);
         CU_ASSERT_FATAL(family.acked_count >= 100);
         for (int n = 1; n <= 9; n++) {
@@ -207,7 +225,7 @@ static void test_end_while_installing(void)
                 CU_ASSERT(WIFSIGNALED(status) || WEXITSTATUS(status) == STEPPED);
                 stepped += n > 1 && WIFEXITED(status);
                 before = family.acked_count; /* so many that the others have cut their logs */
-                for (int i = 0; i < 200 && family.acked_count < before + 2500; i++)
+                for (int i = 0; i < 600 && family.acked_count < before + 2500; i++)
                         listen_for(50);
                 CU_ASSERT(family.acked_count >= before + 2500);
                 spawn(2, n);
@@ -219,15 +237,7 @@ static void test_end_while_installing(void)
         memcpy(older, family.acked, sizeof older);
         spawn(2, 0);
         listen_for(4000); /* it gets what it lacks */
-        for (int i = 0; i < NODES; i++)
-                kill(family.pids[i], SIGTERM);
-        for (int i = 0; i < 100 && !(family.index[0] && family.index[1] && family.index[2]); i++)
-                listen_for(100);
-        for (int i = 0; i < NODES; i++) {
-                waitpid(family.pids[i], &status, 0);
-                CU_ASSERT(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-        }
-        listen_for(200);
+        end_all();
         for (int64_t n = 0; n < NAMES_MAX; n++) {
                 lost += family.acked[n] && !family.has[n];
                 behind += older[n] && !(family.has[n] & 1 << 3);

@@ -59,7 +59,7 @@ static void begin(const char *name, size_t controllers, struct quorum_config cfg
 {
         diag_set_level(DIAG_ERROR);
         net_begin();
-        world_begin(name, controllers, 0);
+        world_begin(name, controllers, false);
         for (size_t i = 1; i <= controllers; i++)
                 CU_ASSERT_EQUAL_FATAL(world_open((int32_t)i, cfg), 0);
         CU_ASSERT_FATAL(world_voters((uint32_t)controllers, 10000) > 0);

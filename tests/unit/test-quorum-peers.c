@@ -126,7 +126,7 @@ static void test_over_connections(void)
         int32_t leader;
 
         diag_set_level(DIAG_ERROR);
-        world_begin("peers", 3, 20000 + (int)getpid() % 20000 + 20);
+        world_begin("peers", 3, true);
         for (int i = 1; i <= 3; i++)
                 CU_ASSERT_EQUAL_FATAL(world_open(i, small), 0);
         leader = world_voters(3, 15000);

@@ -180,7 +180,7 @@ static void run(uint64_t seed)
         memset(leader_of, 0, sizeof leader_of);
         atomic_store(&names, 0);
         net_begin();
-        world_begin("random", (size_t)count, 0);
+        world_begin("random", (size_t)count, false);
         for (int32_t i = 1; i <= count; i++)
                 CU_ASSERT_EQUAL_FATAL(world_open(i, small()), 0);
         CU_ASSERT_FATAL(world_voters((uint32_t)count, 15000) > 0);
