@@ -155,6 +155,13 @@ static bool topic_exists(void *arg, struct str name)
         return found;
 }
 
+static struct meta_image *image_now(void *arg)
+{
+        struct node *n = arg;
+
+        return controller_image(n->controller);
+}
+
 static struct uuid new_uuid(void *arg)
 {
         return random_uuid();
@@ -186,6 +193,7 @@ static int node_coordinate(struct node *n)
         g->offsets_retention_ms = c->groups.offsets_retention_minutes * 60000;
         g->offsets_check_interval_ms = c->groups.offsets_retention_check_interval_ms;
         g->topic_exists = topic_exists;
+        g->image = image_now;
         g->topics_arg = n;
         r = coord_new(&cfg, &n->coord);
         if (!r)

@@ -9,6 +9,8 @@
  * write and send what belongs to a level only once it is finalised, so that a cluster can be upgraded node by node: first every
  * program, then the level (`kafka-features.sh upgrade --feature chronik.version=N`). 1: what version 0.1 has.
  *
+ * group.version: Kafka's. With 1 groups whose members the coordinator assigns to are let in (KIP-848), and their records written.
+ *
  * transaction.version: Kafka's, for clients alone. With 2 they use transactions version 2 (KIP-890); below they add partitions themselves,
  * which is served at any level. */
 extern const struct controller_feature levels_known[];

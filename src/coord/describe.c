@@ -3,20 +3,10 @@
 
 #include "coord/group_priv.h"
 
+/* Never null. */
 static struct str keep(struct coord_request *rq, struct str s, bool *failed)
 {
-        struct str copy = { arena_memdup(&rq->arena, s.p ? s.p : "", s.len), s.len };
-
-        *failed |= str_is_null(copy);
-        return copy;
-}
-
-static struct span keep_bytes(struct coord_request *rq, struct span s, bool *failed)
-{
-        struct span copy = { arena_memdup(&rq->arena, s.data ? s.data : (const uint8_t *)"", s.len), s.len };
-
-        *failed |= !copy.data;
-        return copy;
+        return coord_request_keep(rq, str_is_null(s) ? STR_LIT("") : s, failed);
 }
 
 static void describe_member(struct coord_describe *rq, const struct group_member *m, struct coord_described_member *ret,
@@ -25,12 +15,12 @@ static void describe_member(struct coord_describe *rq, const struct group_member
         bool settled = m->group->state == COORD_GROUP_STABLE;
 
         ret->member_id = keep(&rq->rq, m->id, failed);
-        ret->instance_id = str_is_null(m->instance_id) ? STR_NULL : keep(&rq->rq, m->instance_id, failed);
+        ret->instance_id = coord_request_keep(&rq->rq, m->instance_id, failed);
         ret->client_id = keep(&rq->rq, m->client_id, failed);
         ret->client_host = keep(&rq->rq, m->client_host, failed);
-        ret->metadata = keep_bytes(&rq->rq, settled ? member_metadata(m, m->group->protocol_name) : SPAN_NULL, failed);
+        ret->metadata = coord_request_keep_bytes(&rq->rq, settled ? member_metadata(m, m->group->protocol_name) : SPAN_NULL, failed);
         /* The last one that it was given, also while the next is made. */
-        ret->assignment = keep_bytes(&rq->rq, m->assignment, failed);
+        ret->assignment = coord_request_keep_bytes(&rq->rq, m->assignment, failed);
 }
 
 void groups_describe(struct groups *gs, struct coord_describe *rq)
@@ -42,7 +32,7 @@ void groups_describe(struct groups *gs, struct coord_describe *rq)
         rq->ret_state = COORD_GROUP_DEAD;
         rq->ret_type = COORD_GROUP_CLASSIC;
         rq->ret_protocol_type = rq->ret_protocol_name = STR_LIT("");
-        if (!g || g->state == COORD_GROUP_DEAD) {
+        if (!g || g->state == COORD_GROUP_DEAD || g->consumer) { /* the other type has a request of its own */
                 group_reply(gs, g, &rq->rq, COORD_E_GROUP_NOT_FOUND);
                 return;
         }
@@ -96,8 +86,8 @@ static bool list_group(struct coord_list *rq, const struct group *g)
         groups[rq->ret_groups_count] = (struct coord_listed_group){
                 .group_id = keep(&rq->rq, g->id, &failed),
                 .protocol_type = keep(&rq->rq, g->protocol_type, &failed),
-                .state = g->state,
-                .type = COORD_GROUP_CLASSIC,
+                .state = group_shown_state(g),
+                .type = group_type(g),
         };
         rq->ret_groups_count += !failed;
         return failed;
@@ -107,10 +97,10 @@ void groups_list(struct groups *gs, struct coord_list *rq)
 {
         bool failed = false;
 
-        if (is_wanted(rq->types_mask, COORD_GROUP_CLASSIC))
-                ilist_for_each (g, &gs->all, struct group, link)
-                        if (is_wanted(rq->states_mask, g->state) && !failed)
-                                failed = list_group(rq, g);
+        ilist_for_each (g, &gs->all, struct group, link)
+                if (is_wanted(rq->types_mask, group_type(g)) && is_wanted(rq->states_mask, group_shown_state(g)) &&
+                    !failed)
+                        failed = list_group(rq, g);
         groups_reply(gs, &rq->rq, failed ? -ENOMEM : rq->rq.outcome, 0);
 }
 

@@ -11,6 +11,10 @@ static bool unused_since(const struct group *g, const struct offset_version *v, 
                 *ret_ms = v->commit_ms; /* no membership: its consumer lives as long as it commits */
                 return true;
         }
+        if (g->consumer) { /* what it is subscribed to is in use, which the caller asks; since when the rest is not, no record says */
+                *ret_ms = v->commit_ms;
+                return true;
+        }
         if (g->state == COORD_GROUP_EMPTY) {
                 *ret_ms = g->state_since_ms >= 0 ? g->state_since_ms : v->commit_ms;
                 return true;

@@ -10,12 +10,14 @@
  *        +-|--------------------|--+  group_complete_join() without members
  *          +--> Dead (group_bury(): deleted or expired; removed when its tombstone is committed)
  *
+ * A consumer group (consumer_priv.h) is Empty, Dead, or, while it has members, Reconciling here: consumer_state() tells more.
+ *
  * Dead answers COORD_E_NOT_AVAILABLE: a client tries again and meets a new group. */
 #include <errno.h>
 #include <string.h>
 #include <strings.h>
 
-#include "coord/group_priv.h"
+#include "coord/consumer_priv.h"
 #include "coord/records.h"
 
 #define TO(s) (1u << COORD_GROUP_##s)
@@ -24,14 +26,16 @@ static const struct {
         const char *name;
         unsigned next; /* allowed moves */
 } states[] = {
-        [COORD_GROUP_EMPTY] = { "Empty", TO(PREPARING) | TO(DEAD) },
+        [COORD_GROUP_EMPTY] = { "Empty", TO(PREPARING) | TO(RECONCILING) | TO(DEAD) },
         [COORD_GROUP_PREPARING] = { "PreparingRebalance", TO(COMPLETING) | TO(EMPTY) },
         [COORD_GROUP_COMPLETING] = { "CompletingRebalance", TO(STABLE) | TO(PREPARING) },
         [COORD_GROUP_STABLE] = { "Stable", TO(PREPARING) },
+        [COORD_GROUP_ASSIGNING] = { "Assigning", 0 },
+        [COORD_GROUP_RECONCILING] = { "Reconciling", TO(EMPTY) },
         [COORD_GROUP_DEAD] = { "Dead", 0 },
 };
 
-static const char *const types[] = { [COORD_GROUP_CLASSIC] = "classic" };
+static const char *const types[] = { [COORD_GROUP_CLASSIC] = "classic", [COORD_GROUP_CONSUMER] = "consumer" };
 
 const char *coord_group_state_name(enum coord_group_state s)
 {
@@ -132,6 +136,7 @@ struct group *group_free(struct group *g)
         if (!g)
                 return NULL;
         group_clear_members(g);
+        consumer_free(g);
         group_drop_offsets(g);
         timer_unset(&g->owner->timers, &g->join_timer);
         timer_unset(&g->owner->timers, &g->sync_timer);
@@ -152,16 +157,60 @@ void group_collect(struct group *g)
                 groups_remove(g->owner, g);
 }
 
-void group_bury(struct group *g)
+enum coord_group_type group_type(const struct group *g)
+{
+        return g->consumer ? COORD_GROUP_CONSUMER : COORD_GROUP_CLASSIC;
+}
+
+enum coord_group_state group_shown_state(const struct group *g)
+{
+        return g->consumer ? consumer_state(g) : g->state;
+}
+
+static void bury_record(struct group *g)
 {
         struct groups *gs = g->owner;
         struct span key = SPAN_NULL;
 
+        (void)records_encode_group_key(g->id, &gs->acts->arena, &key); /* a null key latches the failure */
+        groups_record(gs, key, SPAN_NULL);
+        g->state_seq = groups_seq(gs);
+}
+
+int group_become_consumer(struct group *g)
+{
+        assert(g->state == COORD_GROUP_EMPTY && !g->pending_count);
+        if (g->has_record)
+                bury_record(g);
+        g->has_record = false;
+        g->generation = 0;
+        text_free(&g->protocol_name);
+        text_free(&g->protocol_type);
+        if (text_dup(STR_LIT("consumer"), &g->protocol_type))
+                return -ENOMEM;
+        return consumer_new(g);
+}
+
+void group_become_classic(struct group *g)
+{
+        assert(g->state == COORD_GROUP_EMPTY && !g->consumer->members_count);
+        consumer_bury_records(g);
+        g->state_seq = groups_seq(g->owner);
+        g->has_record = false;
+        consumer_free(g);
+}
+
+void group_bury(struct group *g)
+{
+        struct groups *gs = g->owner;
+
         assert(g->state == COORD_GROUP_EMPTY && !g->offsets_count);
         /* A group that only ever held offsets has no record of its own; a tombstone for it does no harm, and without
          * one there would be no write to wait for. */
-        (void)records_encode_group_key(g->id, &gs->acts->arena, &key); /* a null key latches the failure */
-        groups_record(gs, key, SPAN_NULL);
+        if (g->consumer)
+                consumer_bury_records(g);
+        else
+                bury_record(g);
         group_set_state(g, COORD_GROUP_DEAD);
         g->state_seq = groups_seq(gs);
         ilist_push_back(&gs->dead, &g->dead);

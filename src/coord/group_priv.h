@@ -88,6 +88,8 @@ struct group_topic {
         size_t offsets_count, offsets_size;
 };
 
+struct consumer;
+
 struct group {
         struct map_node node;
         struct ilist link; /* groups.all */
@@ -97,6 +99,7 @@ struct group {
         enum coord_group_state state, prev_state;
         int64_t state_since_ms; /* wall clock; -1 unknown (old records) */
         int32_t generation;
+        struct consumer *consumer; /* NULL: a classic group. Else what follows on members and protocols is empty */
         struct str protocol_type, protocol_name; /* allocated; null when there is none */
         struct group_member *leader;
         struct ilist members;
@@ -137,6 +140,7 @@ struct groups {
         uint64_t write_seq, committed_seq;
         struct coord_time now;
         struct coord_actions *acts; /* of the event in hand */
+        struct meta_image *image;   /* likewise; NULL: nobody has asked for it yet */
         int err;                    /* latched: the machine is to be dropped */
         struct coord_stats stats;
 };
@@ -151,6 +155,8 @@ void groups_reply(struct groups *gs, struct coord_request *rq, int outcome, uint
 void group_reply(struct groups *gs, struct group *g, struct coord_request *rq, int outcome);
 /* Append @key and @value (both in acts->arena); a NULL key latches -ENOMEM. */
 void groups_record(struct groups *gs, struct span key, struct span value);
+/* The metadata during this event, borrowed. */
+const struct meta_image *groups_image(struct groups *gs);
 /* The number that the write of this event has or would have. */
 uint64_t groups_seq(const struct groups *gs);
 void groups_fail(struct groups *gs, int err);
@@ -173,6 +179,12 @@ struct group_member *group_find_instance(const struct group *g, struct str insta
 int group_check_member(const struct group *g, struct str member_id, struct str instance_id);
 bool group_has_all_joined(const struct group *g);
 int64_t group_rebalance_timeout_ms(const struct group *g);
+enum coord_group_type group_type(const struct group *g);
+/* What operators are told. */
+enum coord_group_state group_shown_state(const struct group *g);
+/* Let @g, which has no members, be a classic group, or a consumer group, from now on; what it has committed stays. Return: 0 or -ENOMEM. */
+void group_become_classic(struct group *g);
+int group_become_consumer(struct group *g);
 /* Write the group as it is. */
 void group_record(struct group *g);
 /* Forget a group that holds nothing and was never written. @g may be gone afterwards. */

@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "coord/group_priv.h"
+#include "coord/consumer_priv.h"
 #include "coord/records.h"
 
 enum { TICK_TIMERS_MAX = 1000 };
@@ -16,6 +16,9 @@ void groups_conf_init(struct groups_conf *conf)
                 .new_member_join_timeout_ms = 300000,
                 .group_size_max = 10000, /* Kafka has no bound; the leader's answer and the record hold all members */
                 .offset_metadata_len_max = 4096,
+                .consumer_group_size_max = 10000,
+                .consumer_session_timeout_ms = 45000,
+                .consumer_heartbeat_interval_ms = 5000,
                 .offsets_retention_ms = 7LL * 24 * 3600 * 1000,
                 .offsets_check_interval_ms = 600000,
                 .member_metadata_len_max = 1 << 20, /* the record of the group must stay below a batch's limit */
@@ -106,6 +109,7 @@ static int finish(struct groups *gs)
         if (gs->acts->records_count)
                 gs->write_seq = gs->acts->seq;
         gs->acts = NULL;
+        gs->image = meta_image_unref(gs->image);
         return gs->err;
 }
 
@@ -113,6 +117,13 @@ void groups_fail(struct groups *gs, int err)
 {
         if (!gs->err)
                 gs->err = err;
+}
+
+const struct meta_image *groups_image(struct groups *gs)
+{
+        if (!gs->image)
+                gs->image = gs->conf.image(gs->conf.topics_arg);
+        return gs->image;
 }
 
 uint64_t groups_seq(const struct groups *gs)
@@ -200,6 +211,12 @@ static void dispatch(struct groups *gs, struct coord_request *rq)
         case COORD_SNAPSHOT:
                 groups_snapshot(gs, AS(rq, coord_snapshot));
                 break;
+        case COORD_CONSUMER_HEARTBEAT:
+                groups_consumer_heartbeat(gs, AS(rq, coord_consumer_heartbeat));
+                break;
+        case COORD_CONSUMER_DESCRIBE:
+                groups_consumer_describe(gs, AS(rq, coord_consumer_describe));
+                break;
         case COORD_TXN_MARKER:
         case COORD_TXN_INIT:
         case COORD_TXN_ADD:
@@ -215,7 +232,7 @@ static void dispatch(struct groups *gs, struct coord_request *rq)
 static bool allows_empty_id(enum coord_op op)
 {
         return op == COORD_OFFSET_COMMIT || op == COORD_OFFSET_FETCH || op == COORD_OFFSET_DELETE ||
-               op == COORD_DELETE || op == COORD_DESCRIBE;
+               op == COORD_DELETE || op == COORD_DESCRIBE || op == COORD_CONSUMER_DESCRIBE;
 }
 
 int groups_request(struct groups *gs, struct coord_request *rq, struct coord_time now, struct coord_actions *acts)
@@ -280,6 +297,8 @@ int groups_loaded(struct groups *gs, struct coord_time now, struct coord_actions
                 if (group_compute_subscribed(g))
                         groups_fail(gs, -ENOMEM);
                 remove_gone_topics(gs, g);
+                if (g->consumer)
+                        consumer_loaded(g);
                 ilist_for_each (m, &g->members, struct group_member, link)
                         member_reset_session(m);
                 /* The limit may be lower than when the group was written: its members have to join again. */

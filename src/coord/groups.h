@@ -1,4 +1,4 @@
-/* The state machine of one partition of __consumer_offsets: all classic consumer groups whose id hashes to it.
+/* The state machine of one partition of __consumer_offsets: all groups of consumers whose id hashes to it.
  *
  * Pure: it owns no loop, file, clock or thread. Requests, timers that are due, news of committed writes and of deleted
  * topics go in with the time; answers and records to append come out (struct coord_actions). Changes are made in memory
@@ -7,11 +7,12 @@
  * it again from the log.
  *
  * It is not: the host (shard.c), and knows no Kafka error codes. Source: KIP-62, KIP-134, KIP-211, KIP-345, KIP-394,
- * KIP-447, KIP-496, KIP-518, KIP-800, KIP-814 and the behaviour of Kafka 4.x. */
+ * KIP-447, KIP-496, KIP-518, KIP-800, KIP-814, KIP-848, KIP-1082 and the behaviour of Kafka 4.x. */
 #pragma once
 
 #include "base/uuid.h"
 #include "coord/machine.h"
+#include "meta/image.h"
 
 struct groups;
 
@@ -27,10 +28,15 @@ struct groups_conf {
         size_t member_metadata_len_max; /* bytes of all protocols of one member */
         size_t record_len_max;          /* bytes of a group's record: it must fit into a segment of the log */
         size_t memory_max;              /* bytes of this machine's state; joins and commits beyond are refused */
+        uint32_t consumer_group_size_max; /* members of one consumer group (KIP-848) */
+        int32_t consumer_session_timeout_ms;
+        int32_t consumer_heartbeat_interval_ms;
         /* Is there such a topic? Asked when the log has been read: offsets of topics that were deleted while nobody could note
          * it go. NULL: all are there. */
         bool (*topic_exists)(void *arg, struct str topic);
-        void *topics_arg;
+        /* The metadata as it is now, one reference: what consumer groups are assigned. NULL: no consumer group is let in. */
+        struct meta_image *(*image)(void *arg);
+        void *topics_arg; /* of both */
         uint64_t hash_seed;
         struct uuid (*new_uuid)(void *arg); /* chance, for member ids */
         void *new_uuid_arg;

@@ -2,36 +2,16 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "coord/group_priv.h"
+#include "coord/consumer_priv.h"
 
 /* ---- answers ---- */
-
-/* Copy into the answer's memory; a failure is this request's own. */
-static struct str keep(struct coord_request *rq, struct str s, bool *failed)
-{
-        struct str copy;
-
-        if (str_is_null(s))
-                return STR_NULL;
-        copy = (struct str){ arena_memdup(&rq->arena, s.p, s.len), s.len };
-        *failed |= str_is_null(copy);
-        return copy;
-}
-
-static struct span keep_bytes(struct coord_request *rq, struct span s, bool *failed)
-{
-        struct span copy = { arena_memdup(&rq->arena, s.data ? s.data : (const uint8_t *)"", s.len), s.len };
-
-        *failed |= !copy.data;
-        return copy;
-}
 
 void join_reply_error(struct groups *gs, struct group *g, struct coord_join *rq, struct str member_id, int outcome)
 {
         bool failed = false;
 
         coord_request_refuse(&rq->rq, outcome);
-        rq->ret_member_id = keep(&rq->rq, member_id, &failed);
+        rq->ret_member_id = coord_request_keep(&rq->rq, member_id, &failed);
         if (str_is_null(rq->ret_member_id))
                 rq->ret_member_id = STR_LIT("");
         group_reply(gs, g, &rq->rq, failed ? -ENOMEM : outcome);
@@ -47,9 +27,9 @@ static bool list_members(struct group *g, struct coord_join *rq)
                 return true;
         ilist_for_each (m, &g->members, struct group_member, link)
                 rq->ret_members[i++] = (struct coord_join_member){
-                        .member_id = keep(&rq->rq, m->id, &failed),
-                        .instance_id = keep(&rq->rq, m->instance_id, &failed),
-                        .metadata = keep_bytes(&rq->rq, member_metadata(m, g->protocol_name), &failed),
+                        .member_id = coord_request_keep(&rq->rq, m->id, &failed),
+                        .instance_id = coord_request_keep(&rq->rq, m->instance_id, &failed),
+                        .metadata = coord_request_keep_bytes(&rq->rq, member_metadata(m, g->protocol_name), &failed),
                 };
         rq->ret_members_count = i;
         return failed;
@@ -61,10 +41,10 @@ static void reply_as(struct group *g, struct group_member *m, struct coord_join 
         bool failed = false;
 
         rq->ret_generation = g->generation;
-        rq->ret_protocol_type = keep(&rq->rq, g->protocol_type, &failed);
-        rq->ret_protocol_name = keep(&rq->rq, g->protocol_name, &failed);
-        rq->ret_leader = keep(&rq->rq, leader, &failed);
-        rq->ret_member_id = keep(&rq->rq, m->id, &failed);
+        rq->ret_protocol_type = coord_request_keep(&rq->rq, g->protocol_type, &failed);
+        rq->ret_protocol_name = coord_request_keep(&rq->rq, g->protocol_name, &failed);
+        rq->ret_leader = coord_request_keep(&rq->rq, leader, &failed);
+        rq->ret_member_id = coord_request_keep(&rq->rq, m->id, &failed);
         if (with_members)
                 failed |= list_members(g, rq);
         group_reply(g->owner, g, &rq->rq, failed ? -ENOMEM : COORD_OK);
@@ -270,6 +250,8 @@ static void join_again(struct group *g, struct group_member *m, struct coord_joi
                         update_and_rebalance(g, m, rq);
                 break;
         case COORD_GROUP_EMPTY:
+        case COORD_GROUP_ASSIGNING:
+        case COORD_GROUP_RECONCILING:
         case COORD_GROUP_DEAD:
                 join_reply_error(g->owner, g, rq, rq->member_id, COORD_E_UNKNOWN_MEMBER);
                 break;
@@ -350,7 +332,11 @@ void groups_join(struct groups *gs, struct coord_join *rq)
                 join_reply_error(gs, g, rq, rq->member_id, outcome);
                 return;
         }
-        if (!has_place(g, rq->member_id))
+        if (g->consumer && !g->consumer->members_count)
+                group_become_classic(g);
+        if (g->consumer)
+                join_reply_error(gs, g, rq, rq->member_id, COORD_E_INCONSISTENT_PROTOCOL);
+        else if (!has_place(g, rq->member_id))
                 refuse_full(g, rq);
         else if (!group_supports(g, rq->protocol_type, rq->protocols, rq->protocols_count))
                 join_reply_error(gs, g, rq, rq->member_id, COORD_E_INCONSISTENT_PROTOCOL);

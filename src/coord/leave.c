@@ -1,5 +1,5 @@
 /* LeaveGroup: members that go by themselves, and static ones that an administrator removes by instance id (KIP-345). */
-#include "coord/group_priv.h"
+#include "coord/consumer_priv.h"
 
 static int leave_one(struct group *g, const struct coord_leave_member *who, bool *joined_left)
 {
@@ -37,6 +37,12 @@ void groups_leave(struct groups *gs, struct coord_leave *rq)
         }
         if (g->state == COORD_GROUP_DEAD) {
                 group_reply(gs, g, &rq->rq, COORD_E_NOT_AVAILABLE);
+                return;
+        }
+        if (g->consumer) {
+                for (int32_t i = 0; i < rq->members_count; i++)
+                        rq->members[i].ret_outcome = consumer_leave_one(g, &rq->members[i]);
+                group_reply(gs, g, &rq->rq, COORD_OK);
                 return;
         }
         for (int32_t i = 0; i < rq->members_count; i++)

@@ -1,7 +1,7 @@
 /* OffsetCommit, TxnOffsetCommit, OffsetFetch, OffsetDelete (KIP-211, KIP-447, KIP-496). */
 #include <errno.h>
 
-#include "coord/group_priv.h"
+#include "coord/consumer_priv.h"
 #include "coord/records.h"
 #include "coord/utf16.h"
 
@@ -10,6 +10,25 @@
 static bool is_txn(const struct coord_offset_commit *rq)
 {
         return rq->rq.op == COORD_TXN_OFFSET_COMMIT;
+}
+
+/* Members of a consumer group say their epoch, and before version 9 cannot (KIP-848). */
+static int check_epoch(const struct group *g, struct str member_id, int32_t epoch)
+{
+        const struct consumer_member *m = consumer_find(g, member_id);
+
+        if (!m)
+                return COORD_E_UNKNOWN_MEMBER;
+        return m->epoch == epoch ? COORD_OK : COORD_E_STALE_EPOCH;
+}
+
+static int check_consumer(const struct group *g, const struct coord_offset_commit *rq)
+{
+        if (rq->generation < 0 && (g->state == COORD_GROUP_EMPTY || is_txn(rq)))
+                return COORD_OK;
+        if (!is_txn(rq) && !rq->knows_epochs)
+                return COORD_E_UNSUPPORTED_VERSION;
+        return check_epoch(g, rq->member_id, rq->generation);
 }
 
 static int check_committer(const struct group *g, const struct coord_offset_commit *rq)
@@ -23,6 +42,8 @@ static int check_committer(const struct group *g, const struct coord_offset_comm
                 return rq->generation < 0 ? COORD_OK : COORD_E_GROUP_NOT_FOUND;
         if (g->state == COORD_GROUP_DEAD)
                 return COORD_E_NOT_AVAILABLE;
+        if (g->consumer)
+                return check_consumer(g, rq);
         if (rq->generation < 0 && g->state == COORD_GROUP_EMPTY)
                 return COORD_OK;
         /* Transactional producers could not always say who consumes for them (KIP-447). */
@@ -196,6 +217,13 @@ void groups_offset_fetch(struct groups *gs, struct coord_offset_fetch *rq)
         struct group *g = groups_find(gs, rq->rq.id);
         int r = 0;
 
+        if (g && g->consumer && (rq->member_id.len || rq->member_epoch >= 0)) {
+                r = check_epoch(g, rq->member_id, rq->member_epoch);
+                if (r) {
+                        group_reply(gs, g, &rq->rq, r);
+                        return;
+                }
+        }
         if (rq->all)
                 r = fetch_all(rq, g);
         for (int32_t i = 0; !rq->all && !r && i < rq->items_count; i++) {

@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "coord/group_priv.h"
+#include "coord/consumer_priv.h"
 #include "wire/messages.h"
 
 static struct group_protocol *find_protocol(const struct group *g, struct str name)
@@ -213,6 +213,8 @@ int group_compute_subscribed(struct group *g)
 
 bool group_is_subscribed(const struct group *g, struct str topic)
 {
+        if (g->consumer)
+                return consumer_is_subscribed(g, topic);
         /* Consumers whose topics are not known may read any. */
         return g->subscribed_known ? is_in(&g->subscribed, topic) : group_is_consumer(g);
 }

@@ -42,7 +42,7 @@ int records_decode_key(struct span key, struct arena *a, struct records_key *ret
                 *ret = (struct records_key){ .kind = RECORDS_GROUP, .group = group.group };
                 return 0;
         default:
-                return RECORDS_E_OTHER;
+                return records_decode_consumer_key(&c, version, a, ret);
         }
 }
 

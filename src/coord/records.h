@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/arena.h"
+#include "coord/assignment.h"
 #include "wire/messages.h"
 
 enum {
@@ -16,6 +17,13 @@ enum {
 enum records_kind {
         RECORDS_OFFSET,
         RECORDS_GROUP,
+        /* Of consumer groups (KIP-848): */
+        RECORDS_CONSUMER_GROUP,
+        RECORDS_CONSUMER_MEMBER,
+        RECORDS_CONSUMER_TARGET, /* of which epoch the target is */
+        RECORDS_CONSUMER_TARGET_MEMBER,
+        RECORDS_CONSUMER_CURRENT, /* what a member has */
+        RECORDS_CONSUMER_REGEX,
 };
 
 struct records_key {
@@ -23,7 +31,13 @@ struct records_key {
         struct str group;
         struct str topic; /* RECORDS_OFFSET */
         int32_t partition;
+        struct str member; /* its id; RECORDS_CONSUMER_REGEX: the expression */
 };
+
+static inline bool records_is_consumer(enum records_kind kind)
+{
+        return kind >= RECORDS_CONSUMER_GROUP;
+}
 
 /* Return: 0, RECORDS_E_OTHER, RECORDS_E_MALFORMED, -ENOMEM. */
 int records_decode_key(struct span key, struct arena *a, struct records_key *ret);
@@ -44,3 +58,35 @@ int records_encode_txn(const struct transaction_log_value *v, struct arena *a, s
 
 /* Version 3. */
 int records_encode_group(const struct group_metadata_value *v, struct arena *a, struct span *ret);
+
+/* ---- consumer groups (records_consumer.c); all of version 0 ---- */
+
+/* @version: of the key. Return: as records_decode_key(). */
+int records_decode_consumer_key(struct cursor *c, int16_t version, struct arena *a, struct records_key *ret);
+/* @member: null for the group's own. */
+int records_encode_consumer_key(enum records_kind kind, struct str group, struct str member, struct arena *a,
+                                struct span *ret);
+int records_decode_consumer_group(struct span value, struct arena *a, struct consumer_group_metadata_value *ret);
+int records_encode_consumer_group(const struct consumer_group_metadata_value *v, struct arena *a, struct span *ret);
+int records_decode_consumer_member(struct span value, struct arena *a,
+                                   struct consumer_group_member_metadata_value *ret);
+int records_encode_consumer_member(const struct consumer_group_member_metadata_value *v, struct arena *a,
+                                   struct span *ret);
+int records_decode_consumer_epoch(struct span value, struct arena *a, int32_t *ret_epoch);
+int records_encode_consumer_epoch(int32_t epoch, int64_t now_ms, struct arena *a, struct span *ret);
+/* Decoded sets are one reference each. */
+int records_decode_consumer_target(struct span value, struct arena *a, struct assignment **ret);
+int records_encode_consumer_target(const struct assignment *target, struct arena *a, struct span *ret);
+struct records_current {
+        int32_t epoch, previous_epoch;
+        int8_t state;
+        struct assignment *assigned, *revoking;
+};
+int records_decode_consumer_current(struct span value, struct arena *a, struct records_current *ret);
+int records_encode_consumer_current(int32_t epoch, int32_t previous_epoch, int8_t state,
+                                    const struct assignment *assigned, const struct assignment *revoking,
+                                    struct arena *a, struct span *ret);
+int records_decode_consumer_regex(struct span value, struct arena *a,
+                                  struct consumer_group_regular_expression_value *ret);
+int records_encode_consumer_regex(const struct consumer_group_regular_expression_value *v, struct arena *a,
+                                  struct span *ret);

@@ -1,7 +1,7 @@
 /* Building the state again from the log: records in order, the last one of a key wins. The log is untrusted too. */
 #include <errno.h>
 
-#include "coord/group_priv.h"
+#include "coord/consumer_priv.h"
 #include "coord/records.h"
 
 static int replay_offset(struct groups *gs, int64_t producer_id, const struct records_key *key,
@@ -81,6 +81,7 @@ static int replay_group(struct groups *gs, struct str id, const struct group_met
                 g = groups_add(gs, id);
         if (!g)
                 return -ENOMEM;
+        consumer_free(g); /* one that became a classic group: its tombstones came before, or were compacted away */
         group_clear_members(g);
         if (replace_text(&g->protocol_type, v->protocol_type.len ? v->protocol_type : STR_NULL) ||
             replace_text(&g->protocol_name, v->protocol))
@@ -106,7 +107,7 @@ static void forget_group(struct groups *gs, struct str id)
 {
         struct group *g = groups_find(gs, id);
 
-        if (!g)
+        if (!g || g->consumer) /* the tombstone of a classic group that became a consumer group */
                 return;
         group_clear_members(g);
         text_free(&g->protocol_type);
@@ -127,6 +128,8 @@ static int apply(struct groups *gs, int64_t producer_id, struct arena *a, struct
 
         if (r)
                 return r;
+        if (records_is_consumer(key.kind))
+                return consumer_replay(gs, a, &key, value);
         if (!value.data && key.kind == RECORDS_OFFSET)
                 forget_offset(gs, &key);
         else if (!value.data)

@@ -28,6 +28,14 @@ static void refuse_end(struct coord_txn_end *rq)
         rq->ret_producer_epoch = -1;
 }
 
+static void refuse_heartbeat(struct coord_consumer_heartbeat *rq)
+{
+        rq->ret_member_id = STR_NULL;
+        rq->ret_epoch = 0;
+        rq->ret_heartbeat_interval_ms = 0;
+        rq->ret_has_assignment = false;
+}
+
 void coord_request_refuse(struct coord_request *rq, int outcome)
 {
         assert(rq->magic == COORD_REQUEST_MAGIC);
@@ -39,7 +47,28 @@ void coord_request_refuse(struct coord_request *rq, int outcome)
                 refuse_init(container_of(rq, struct coord_txn_init, rq));
         else if (rq->op == COORD_TXN_END)
                 refuse_end(container_of(rq, struct coord_txn_end, rq));
+        else if (rq->op == COORD_CONSUMER_HEARTBEAT)
+                refuse_heartbeat(container_of(rq, struct coord_consumer_heartbeat, rq));
         rq->outcome = outcome;
+}
+
+struct str coord_request_keep(struct coord_request *rq, struct str s, bool *failed)
+{
+        struct str copy;
+
+        if (str_is_null(s))
+                return STR_NULL;
+        copy = (struct str){ arena_memdup(&rq->arena, s.p, s.len), s.len };
+        *failed |= str_is_null(copy);
+        return copy;
+}
+
+struct span coord_request_keep_bytes(struct coord_request *rq, struct span s, bool *failed)
+{
+        struct span copy = { arena_memdup(&rq->arena, s.data ? s.data : (const uint8_t *)"", s.len), s.len };
+
+        *failed |= !copy.data;
+        return copy;
 }
 
 int coord_outcome_of_log(int r)

@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/list.h"
 #include "base/span.h"
+#include "base/uuid.h"
 #include "replica/partition.h"
 #include "sys/loop.h"
 
@@ -47,6 +48,14 @@ enum coord_outcome {
         COORD_E_UNKNOWN_PARTITION,
         COORD_E_NOT_ATTEMPTED,      /* the item alone would do, but not all others */
         COORD_E_COORDINATOR_FENCED, /* a newer coordinator of the transaction is known to the log */
+        /* Of groups whose members the coordinator assigns to (KIP-848): */
+        COORD_E_INVALID_REQUEST,      /* what is said makes no sense; the answer tells why */
+        COORD_E_FENCED_EPOCH,         /* the member is to give up all that it has, and join again */
+        COORD_E_STALE_EPOCH,          /* it commits, or reads, as it was in an earlier epoch: again with the newer one */
+        COORD_E_UNRELEASED_INSTANCE,  /* another member has the group instance id, and has not left */
+        COORD_E_UNSUPPORTED_ASSIGNOR, /* no assignor of that name */
+        COORD_E_INVALID_REGEX,
+        COORD_E_UNSUPPORTED_VERSION, /* members of such a group speak newer versions */
 };
 
 enum coord_op {
@@ -60,6 +69,8 @@ enum coord_op {
         COORD_DESCRIBE,
         COORD_DELETE,
         COORD_TXN_OFFSET_COMMIT, /* a struct coord_offset_commit whose offsets count when their transaction is committed */
+        COORD_CONSUMER_HEARTBEAT,
+        COORD_CONSUMER_DESCRIBE,
         COORD_TXN_MARKER,        /* of the host itself: the end of a transaction in one coordinator partition */
         /* Asked of every coordinator partition of this node: */
         COORD_LIST,
@@ -82,11 +93,15 @@ enum coord_group_state {
         COORD_GROUP_PREPARING,  /* "PreparingRebalance": waits for members to join */
         COORD_GROUP_COMPLETING, /* "CompletingRebalance": waits for the leader's assignment */
         COORD_GROUP_STABLE,
+        COORD_GROUP_ASSIGNING,   /* consumer groups: its target is of an earlier epoch */
+        COORD_GROUP_RECONCILING, /* consumer groups: some members are on their way to the target */
         COORD_GROUP_DEAD,
 };
 
 enum coord_group_type {
         COORD_GROUP_CLASSIC,
+        COORD_GROUP_CONSUMER, /* the coordinator assigns (KIP-848) */
+        COORD_GROUP_TYPES_COUNT,
 };
 
 /* As Kafka writes them ("PreparingRebalance", "classic"). */
@@ -200,6 +215,40 @@ struct coord_leave {
         int32_t members_count;
 };
 
+/* ---- membership of consumer groups (KIP-848) ---- */
+
+/* Partitions of a topic. */
+struct coord_partitions {
+        struct uuid id;
+        struct str name; /* of describing alone; empty: the topic is gone */
+        const int32_t *partitions;
+        int32_t partitions_count;
+};
+
+struct coord_consumer_heartbeat {
+        struct coord_request rq;
+        struct str member_id;   /* empty: the coordinator makes one up (version 0) */
+        struct str instance_id; /* null: a dynamic member */
+        struct str rack_id, client_id, client_host;
+        int32_t epoch;                /* of the member; 0: it joins; -1: it leaves; -2: a static one leaves for a while */
+        int32_t rebalance_timeout_ms; /* -1: as before */
+        const struct str *names;      /* topics; NULL: as before */
+        int32_t names_count;
+        struct str regex;                     /* null: as before; empty: none */
+        struct str assignor;                  /* null: as before, or any */
+        const struct coord_partitions *owned; /* what it has; NULL: as before */
+        int32_t owned_count;
+        bool must_have_id; /* version 1 and later (KIP-1082) */
+        /* Answer. */
+        struct str ret_member_id;
+        int32_t ret_epoch;
+        int32_t ret_heartbeat_interval_ms;
+        bool ret_has_assignment; /* false: as it was told before */
+        struct coord_partitions *ret_assignment;
+        int32_t ret_assignment_count;
+        struct str ret_why; /* what is wrong, for people; null: the outcome says it */
+};
+
 /* ---- offsets ---- */
 
 struct coord_commit_item {
@@ -215,6 +264,7 @@ struct coord_offset_commit {
         struct coord_request rq;
         int32_t generation; /* -1 with an empty member id: a consumer without group membership */
         struct str member_id, instance_id;
+        bool knows_epochs;    /* version 9 and later: @generation is the member's epoch in a consumer group */
         int64_t retention_ms; /* -1: the node's */
         struct coord_commit_item *items;
         int32_t items_count;
@@ -249,6 +299,8 @@ struct coord_offset_fetch {
         struct coord_request rq;
         bool all;            /* every committed offset: @items is filled by the answer, grouped by topic */
         bool require_stable; /* offsets that an open transaction may change are COORD_E_UNSTABLE_OFFSET (KIP-447) */
+        struct str member_id; /* null or empty with @member_epoch below 0: not a member of a consumer group */
+        int32_t member_epoch;
         struct coord_fetch_item *items;
         int32_t items_count;
 };
@@ -280,6 +332,25 @@ struct coord_describe {
         struct str ret_protocol_type, ret_protocol_name; /* empty when there is none */
         int32_t ret_generation;
         struct coord_described_member *ret_members;
+        int32_t ret_members_count;
+};
+
+struct coord_consumer_member {
+        struct str member_id, instance_id, rack_id, client_id, client_host; /* instance and rack may be null */
+        int32_t epoch;
+        const struct str *names;
+        int32_t names_count;
+        struct str regex; /* may be null */
+        struct coord_partitions *assigned, *target;
+        int32_t assigned_count, target_count;
+};
+
+struct coord_consumer_describe {
+        struct coord_request rq; /* COORD_E_GROUP_NOT_FOUND also when it is of another type */
+        enum coord_group_state ret_state;
+        int32_t ret_epoch, ret_target_epoch;
+        struct str ret_assignor;
+        struct coord_consumer_member *ret_members;
         int32_t ret_members_count;
 };
 
@@ -402,6 +473,10 @@ struct coord_txn_list {
         struct coord_listed_txn *ret_txns;
         int32_t ret_txns_count, txns_size;
 };
+
+/* Copies in the answer's memory; null stays null. Without memory @failed is set. */
+struct str coord_request_keep(struct coord_request *rq, struct str s, bool *failed);
+struct span coord_request_keep_bytes(struct coord_request *rq, struct span s, bool *failed);
 
 /* What an outcome of a partition or its log is called here. */
 int coord_outcome_of_log(int r);

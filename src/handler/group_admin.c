@@ -14,18 +14,16 @@ struct describe_one {
 };
 
 struct describe_groups_op {
-        struct rq *rq;
+        struct group_fan fan;
         struct describe_groups_request req;
         struct describe_groups_response rsp;
         struct describe_one *groups;
-        int32_t left;
-        bool nomem;
 };
 
 static bool describe_members(struct describe_one *g)
 {
         struct describe_groups_response_member *m =
-                ARENA_NEW_ARRAY(&g->op->rq->arena, struct describe_groups_response_member, g->ask.ret_members_count);
+                ARENA_NEW_ARRAY(&g->op->fan.rq->arena, struct describe_groups_response_member, g->ask.ret_members_count);
 
         if (!m)
                 return false;
@@ -48,7 +46,7 @@ static bool describe_members(struct describe_one *g)
 static void describe_fill(struct describe_one *g)
 {
         struct describe_groups_response_group *out = g->out;
-        struct rq *rq = g->op->rq;
+        struct rq *rq = g->op->fan.rq;
         int outcome = g->ask.rq.outcome;
 
         out->group_state = STR_LIT("");
@@ -72,27 +70,14 @@ static void describe_fill(struct describe_one *g)
         out->protocol_data = g->ask.ret_protocol_name;
         if (g->op->req.include_authorized_operations)
                 out->authorized_operations = AUTHORIZED_GROUP;
-        g->op->nomem |= !describe_members(g);
+        g->op->fan.failed |= !describe_members(g);
 }
 
-static void describe_answer(struct describe_groups_op *op)
+static void describe_reply(struct group_fan *fan)
 {
-        int32_t count = op->rsp.groups_count;
-        struct arena *kept = malloc(sizeof *kept * (size_t)MAX2(count, 1));
-        bool ok = kept && !op->nomem;
+        struct describe_groups_op *op = container_of(fan, struct describe_groups_op, fan);
 
-        if (!ok)
-                for (int32_t i = 0; i < count; i++)
-                        coord_request_fini(&op->groups[i].ask.rq);
-        for (int32_t i = 0; ok && i < count; i++)
-                kept[i] = op->groups[i].ask.rq.arena;
-        if (ok)
-                RQ_REPLY(op->rq, describe_groups_response, &op->rsp);
-        else
-                rq_close_nomem(op->rq);
-        for (int32_t i = 0; ok && i < count; i++)
-                arena_fini(&kept[i]);
-        free(kept);
+        RQ_REPLY(fan->rq, describe_groups_response, &op->rsp);
 }
 
 static void describe_done(struct coord_request *crq)
@@ -100,8 +85,7 @@ static void describe_done(struct coord_request *crq)
         struct describe_one *g = container_of(crq, struct describe_one, ask.rq);
 
         describe_fill(g);
-        if (--g->op->left == 0)
-                describe_answer(g->op);
+        group_fan_answered(&g->op->fan);
 }
 
 void handler_describe_groups(struct rq *rq)
@@ -113,14 +97,13 @@ void handler_describe_groups(struct rq *rq)
                 rq_close_nomem(rq);
                 return;
         }
-        op->rq = rq;
         if (!RQ_DECODE(rq, describe_groups_request, &op->req))
                 return;
         describe_groups_response_init(&op->rsp);
-        count = op->left = op->rsp.groups_count = op->req.groups_count;
+        count = op->rsp.groups_count = op->req.groups_count;
         op->rsp.groups = ARENA_NEW_ARRAY(&rq->arena, struct describe_groups_response_group, count);
         op->groups = ARENA_NEW_ARRAY(&rq->arena, struct describe_one, count);
-        if (!op->rsp.groups || !op->groups) {
+        if (!op->rsp.groups || !op->groups || !group_fan_init(&op->fan, rq, count, describe_reply)) {
                 rq_close_nomem(rq);
                 return;
         }
@@ -130,11 +113,9 @@ void handler_describe_groups(struct rq *rq)
                 op->groups[i].op = op;
                 op->groups[i].out = &op->rsp.groups[i];
                 coord_request_init(&op->groups[i].ask.rq, COORD_DESCRIBE, op->req.groups[i]);
+                op->fan.asks[i] = &op->groups[i].ask.rq;
         }
-        for (int32_t i = 0; i < count; i++)
-                group_ask(rq, &op->groups[i].ask.rq, describe_done);
-        if (count == 0)
-                describe_answer(op);
+        group_fan_ask(&op->fan, describe_done);
 }
 
 /* ---- list ---- */
@@ -234,11 +215,10 @@ struct delete_one {
 };
 
 struct delete_groups_op {
-        struct rq *rq;
+        struct group_fan fan;
         struct delete_groups_request req;
         struct delete_groups_response rsp;
         struct delete_one *groups;
-        int32_t left;
 };
 
 static void delete_done(struct coord_request *crq)
@@ -248,10 +228,15 @@ static void delete_done(struct coord_request *crq)
 
         g->out->error_code = error_of_coord(crq->outcome);
         if (g->out->error_code)
-                handler_count_error(op->rq, g->out->error_code);
-        coord_request_fini(crq);
-        if (--op->left == 0)
-                RQ_REPLY(op->rq, delete_groups_response, &op->rsp);
+                handler_count_error(op->fan.rq, g->out->error_code);
+        group_fan_answered(&op->fan);
+}
+
+static void delete_reply(struct group_fan *fan)
+{
+        struct delete_groups_op *op = container_of(fan, struct delete_groups_op, fan);
+
+        RQ_REPLY(fan->rq, delete_groups_response, &op->rsp);
 }
 
 void handler_delete_groups(struct rq *rq)
@@ -263,14 +248,13 @@ void handler_delete_groups(struct rq *rq)
                 rq_close_nomem(rq);
                 return;
         }
-        op->rq = rq;
         if (!RQ_DECODE(rq, delete_groups_request, &op->req))
                 return;
         delete_groups_response_init(&op->rsp);
-        count = op->left = op->rsp.results_count = op->req.groups_names_count;
+        count = op->rsp.results_count = op->req.groups_names_count;
         op->rsp.results = ARENA_NEW_ARRAY(&rq->arena, struct delete_groups_response_result, count);
         op->groups = ARENA_NEW_ARRAY(&rq->arena, struct delete_one, count);
-        if (!op->rsp.results || !op->groups) {
+        if (!op->rsp.results || !op->groups || !group_fan_init(&op->fan, rq, count, delete_reply)) {
                 rq_close_nomem(rq);
                 return;
         }
@@ -280,9 +264,7 @@ void handler_delete_groups(struct rq *rq)
                 op->groups[i].op = op;
                 op->groups[i].out = &op->rsp.results[i];
                 coord_request_init(&op->groups[i].ask.rq, COORD_DELETE, op->req.groups_names[i]);
+                op->fan.asks[i] = &op->groups[i].ask.rq;
         }
-        for (int32_t i = 0; i < count; i++)
-                group_ask(rq, &op->groups[i].ask.rq, delete_done);
-        if (count == 0)
-                RQ_REPLY(rq, delete_groups_response, &op->rsp);
+        group_fan_ask(&op->fan, delete_done);
 }

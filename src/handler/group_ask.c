@@ -38,6 +38,13 @@ int16_t error_of_coord(int outcome)
                 [COORD_E_UNKNOWN_PARTITION] = KERR_UNKNOWN_TOPIC_OR_PARTITION,
                 [COORD_E_NOT_ATTEMPTED] = KERR_OPERATION_NOT_ATTEMPTED,
                 [COORD_E_COORDINATOR_FENCED] = KERR_TRANSACTION_COORDINATOR_FENCED,
+                [COORD_E_INVALID_REQUEST] = KERR_INVALID_REQUEST,
+                [COORD_E_FENCED_EPOCH] = KERR_FENCED_MEMBER_EPOCH,
+                [COORD_E_STALE_EPOCH] = KERR_STALE_MEMBER_EPOCH,
+                [COORD_E_UNRELEASED_INSTANCE] = KERR_UNRELEASED_INSTANCE_ID,
+                [COORD_E_UNSUPPORTED_ASSIGNOR] = KERR_UNSUPPORTED_ASSIGNOR,
+                [COORD_E_INVALID_REGEX] = KERR_INVALID_REGULAR_EXPRESSION,
+                [COORD_E_UNSUPPORTED_VERSION] = KERR_UNSUPPORTED_VERSION,
         };
 
         switch (outcome) {
@@ -66,4 +73,54 @@ void group_ask(struct rq *rq, struct coord_request *crq, void (*done)(struct coo
         crq->reply_loop = rq_loop(rq);
         crq->done = done;
         coord_submit(rq->h->deps.coord, crq);
+}
+
+/* ---- of several groups ---- */
+
+bool group_fan_init(struct group_fan *f, struct rq *rq, int32_t count, void (*reply)(struct group_fan *f))
+{
+        *f = (struct group_fan){ .rq = rq, .count = count, .left = count, .reply = reply };
+        f->asks = ARENA_NEW_ARRAY(&rq->arena, struct coord_request *, count);
+        return f->asks;
+}
+
+/* The questions lie in the request's arena, which goes with the answer; the answers' memory must go after it. */
+static void finish(struct group_fan *f)
+{
+        int32_t count = f->count;
+        struct arena *kept = malloc(sizeof *kept * (size_t)MAX2(count, 1));
+
+        if (!kept || f->failed) {
+                for (int32_t i = 0; i < count; i++)
+                        coord_request_fini(f->asks[i]);
+                free(kept);
+                rq_close_nomem(f->rq);
+                return;
+        }
+        for (int32_t i = 0; i < count; i++)
+                kept[i] = f->asks[i]->arena;
+        f->reply(f);
+        for (int32_t i = 0; i < count; i++)
+                arena_fini(&kept[i]);
+        free(kept);
+}
+
+void group_fan_answered(struct group_fan *f)
+{
+        if (--f->left == 0)
+                finish(f);
+}
+
+void group_fan_ask(struct group_fan *f, void (*done)(struct coord_request *crq))
+{
+        int32_t count = f->count;
+        struct coord_request **asks = f->asks;
+        struct rq *rq = f->rq;
+
+        if (!count) {
+                finish(f);
+                return;
+        }
+        for (int32_t i = 0; i < count; i++)
+                group_ask(rq, asks[i], done);
 }

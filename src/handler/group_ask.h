@@ -15,6 +15,21 @@ void group_ask(struct rq *rq, struct coord_request *crq, void (*done)(struct coo
 /* The same for the coordinator of transactions on this node. */
 void txn_ask_here(struct rq *rq, struct coord_request *crq, void (*done)(struct coord_request *crq));
 
+/* One request that asks of several groups, each a question of its own, and is answered when all are. */
+struct group_fan {
+        struct rq *rq;
+        struct coord_request **asks; /* the caller fills in @count of them; of the request's arena */
+        int32_t count, left;
+        bool failed; /* no memory: the connection is closed instead */
+        void (*reply)(struct group_fan *f);
+};
+
+/* @reply answers with what was filled in; it may borrow from all answers. Return: false: no memory. */
+bool group_fan_init(struct group_fan *f, struct rq *rq, int32_t count, void (*reply)(struct group_fan *f));
+/* Ask all. @done takes each answer and ends with group_fan_answered(). @f may be gone when this returns. */
+void group_fan_ask(struct group_fan *f, void (*done)(struct coord_request *crq));
+void group_fan_answered(struct group_fan *f);
+
 /* Answer with *@msg, which may borrow from @crq's answer; both go afterwards. */
 #define GROUP_REPLY(rq, type, msg, crq) \
         do { \

@@ -250,6 +250,7 @@ static bool single_to_groups(struct fetch_offsets_op *op)
                 return false;
         offset_fetch_request_group_init(g);
         g->group_id = op->req.group_id;
+        g->member_epoch = -1;
         g->topics_count = op->req.topics_count;
         g->topics =
                 ARENA_NEW_ARRAY(&op->rq->arena, struct offset_fetch_request_group_topic, MAX2(op->req.topics_count, 0));
@@ -283,6 +284,8 @@ static bool groups_prepare(struct fetch_offsets_op *op)
                 coord_request_init(&g->ask.rq, COORD_OFFSET_FETCH, g->in->group_id);
                 g->ask.all = g->in->topics_count < 0;
                 g->ask.require_stable = op->req.require_stable;
+                g->ask.member_id = g->in->member_id;
+                g->ask.member_epoch = g->in->member_epoch;
                 if (!group_items(g))
                         return false;
         }

@@ -106,6 +106,7 @@ void handler_offset_commit(struct rq *rq)
                 return;
         }
         op->ask.generation = op->req.generation_id_or_member_epoch;
+        op->ask.knows_epochs = rq->version >= 9;
         op->ask.member_id = op->req.member_id;
         op->ask.instance_id = op->req.group_instance_id;
         op->ask.retention_ms = op->req.retention_time_ms;

@@ -41,7 +41,7 @@ struct world {
         struct who whos[64];
         unsigned whos_count;
         unsigned uuids;
-        unsigned asked, answered;
+        unsigned asked, answered, consumer_records;
         bool hold_commits; /* writes are not committed until the test says so */
         uint64_t written;
         uint64_t last_need;
@@ -159,7 +159,9 @@ static void say_record(struct world *w, const struct coord_record *r)
 
         arena_init(&a, 0);
         assert(!records_decode_key(r->key, &a, &key));
-        if (key.kind == RECORDS_GROUP && !r->value.data) {
+        if (records_is_consumer(key.kind)) {
+                w->consumer_records++; /* their tests look at what comes of them */
+        } else if (key.kind == RECORDS_GROUP && !r->value.data) {
                 say(w, "-group");
         } else if (key.kind == RECORDS_GROUP) {
                 assert(!records_decode_group(r->value, &a, &g));

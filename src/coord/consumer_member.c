@@ -1,0 +1,247 @@
+/* One member of a consumer group: its memory, what it has, its records, its time-outs. */
+#include <errno.h>
+#include <string.h>
+
+#include "coord/consumer_priv.h"
+#include "coord/records.h"
+
+struct consumer_member *consumer_member_new(struct group *g, struct str id, struct str instance_id)
+{
+        struct consumer *c = g->consumer;
+        struct consumer_member *m = calloc(1, sizeof *m);
+
+        if (!m)
+                return NULL;
+        m->group = g;
+        ilist_init(&m->link);
+        m->session.fn = consumer_session_due;
+        m->revocation.fn = consumer_revocation_due;
+        m->names = consumer_names_get(g, NULL, 0);
+        if (!m->names || text_dup(id, &m->id) || text_dup(instance_id, &m->instance_id) ||
+            map_insert(&c->by_id, &m->by_id, m->id))
+                goto no;
+        if (!str_is_null(instance_id) && map_insert(&c->by_instance, &m->by_instance, m->instance_id)) {
+                map_remove(&c->by_id, &m->by_id);
+                goto no;
+        }
+        ilist_push_back(&c->members, &m->link);
+        c->members_count++;
+        g->owner->stats.members++;
+        consumer_member_charge(m);
+        return m;
+no:
+        if (m->names)
+                consumer_names_put(g, m->names);
+        text_free(&m->id);
+        text_free(&m->instance_id);
+        free(m);
+        return NULL;
+}
+
+struct consumer_member *consumer_member_free(struct consumer_member *m)
+{
+        struct group *g = m->group;
+        struct groups *gs = g->owner;
+
+        timer_unset(&gs->timers, &m->session);
+        timer_unset(&gs->timers, &m->revocation);
+        (void)consumer_member_hold(m, NULL, NULL); /* to have nothing takes no memory */
+        map_remove(&g->consumer->by_id, &m->by_id);
+        if (!str_is_null(m->instance_id))
+                map_remove(&g->consumer->by_instance, &m->by_instance);
+        ilist_unlink(&m->link);
+        g->consumer->members_count--;
+        gs->stats.members--;
+        gs->stats.memory -= m->memory;
+        consumer_names_put(g, m->names);
+        if (m->regex)
+                consumer_regex_put(g, m->regex, gs->acts != NULL);
+        m->target = assignment_unref(m->target);
+        text_free(&m->id);
+        text_free(&m->instance_id);
+        text_free(&m->rack_id);
+        text_free(&m->client_id);
+        text_free(&m->client_host);
+        text_free(&m->assignor);
+        free(m);
+        return NULL;
+}
+
+void consumer_member_charge(struct consumer_member *m)
+{
+        size_t memory = sizeof *m + m->id.len + m->instance_id.len + m->rack_id.len + m->client_id.len +
+                        m->client_host.len + m->assignor.len + assignment_bytes(m->assigned) +
+                        assignment_bytes(m->revoking);
+
+        if (m->target != m->assigned)
+                memory += assignment_bytes(m->target);
+        m->group->owner->stats.memory += memory - m->memory;
+        m->memory = memory;
+}
+
+/* ---- what it has ---- */
+
+static struct consumer_owners *find_owners(const struct consumer *c, struct uuid id)
+{
+        struct str key = { (const char *)id.b, sizeof id.b };
+
+        for (struct map_node *n = map_first(&c->owners, key); n; n = map_next_same(n)) {
+                struct consumer_owners *o = container_of(n, struct consumer_owners, node);
+
+                if (uuid_equal(o->id, id))
+                        return o;
+        }
+        return NULL;
+}
+
+static struct consumer_owners *add_owners(struct group *g, struct uuid id)
+{
+        struct consumer_owners *o = calloc(1, sizeof *o);
+
+        if (!o)
+                return NULL;
+        o->id = id;
+        if (map_insert(&g->consumer->owners, &o->node, (struct str){ (const char *)id.b, sizeof id.b })) {
+                free(o);
+                return NULL;
+        }
+        return o;
+}
+
+static int grow_owners(struct consumer_owners *o, int32_t size)
+{
+        uint16_t *counts = reallocarray(o->counts, (size_t)size, sizeof *counts);
+
+        if (!counts)
+                return -ENOMEM;
+        memset(counts + o->size, 0, sizeof *counts * (size_t)(size - o->size));
+        o->counts = counts;
+        o->size = size;
+        return 0;
+}
+
+static int count_owner(struct group *g, const struct assignment *a, int by)
+{
+        for (uint32_t i = 0; a && i < a->topics_count; i++) {
+                const struct assignment_topic *t = &a->topics[i];
+                int32_t size = t->partitions[t->partitions_count - 1] + 1;
+                struct consumer_owners *o = find_owners(g->consumer, t->id);
+
+                if (!o && by > 0)
+                        o = add_owners(g, t->id);
+                if (!o || (o->size < size && grow_owners(o, size)))
+                        return -ENOMEM;
+                for (int32_t p = 0; p < t->partitions_count; p++)
+                        o->counts[t->partitions[p]] = (uint16_t)(o->counts[t->partitions[p]] + by);
+        }
+        return 0;
+}
+
+int consumer_member_hold(struct consumer_member *m, struct assignment *assigned, struct assignment *revoking)
+{
+        int r = count_owner(m->group, assigned, +1);
+
+        if (!r)
+                r = count_owner(m->group, revoking, +1);
+        (void)count_owner(m->group, m->assigned, -1); /* all of it is counted: takes no memory */
+        (void)count_owner(m->group, m->revoking, -1);
+        assignment_unref(m->assigned);
+        assignment_unref(m->revoking);
+        m->assigned = assigned;
+        m->revoking = revoking;
+        consumer_member_charge(m);
+        return r; /* the machine is dropped on a failure: counts need not be put right */
+}
+
+bool consumer_is_free(const struct group *g, struct uuid id, int32_t partition)
+{
+        const struct consumer_owners *o = find_owners(g->consumer, id);
+
+        return !o || partition >= o->size || !o->counts[partition];
+}
+
+/* ---- records ---- */
+
+static void record(struct consumer_member *m, enum records_kind kind, int r, struct span value)
+{
+        struct groups *gs = m->group->owner;
+        struct span key = SPAN_NULL;
+
+        if (r || records_encode_consumer_key(kind, m->group->id, m->id, &gs->acts->arena, &key))
+                key = SPAN_NULL; /* latches the failure */
+        groups_record(gs, key, value);
+        m->group->state_seq = groups_seq(gs);
+}
+
+void consumer_member_record(struct consumer_member *m)
+{
+        struct consumer_group_member_metadata_value v;
+        struct span value = SPAN_NULL;
+
+        consumer_group_member_metadata_value_init(&v);
+        v.instance_id = m->instance_id;
+        v.rack_id = m->rack_id;
+        v.client_id = m->client_id;
+        v.client_host = m->client_host;
+        v.subscribed_topic_names = m->names->names;
+        v.subscribed_topic_names_count = (int32_t)m->names->count;
+        v.subscribed_topic_regex = m->regex ? m->regex->text : STR_NULL;
+        v.rebalance_timeout_ms = m->rebalance_timeout_ms;
+        v.server_assignor = m->assignor;
+        record(m, RECORDS_CONSUMER_MEMBER, records_encode_consumer_member(&v, &m->group->owner->acts->arena, &value),
+               value);
+}
+
+void consumer_target_record(struct consumer_member *m)
+{
+        struct span value = SPAN_NULL;
+
+        record(m, RECORDS_CONSUMER_TARGET_MEMBER,
+               records_encode_consumer_target(m->target, &m->group->owner->acts->arena, &value), value);
+}
+
+void consumer_current_record(struct consumer_member *m)
+{
+        struct span value = SPAN_NULL;
+
+        record(m, RECORDS_CONSUMER_CURRENT,
+               records_encode_consumer_current(m->epoch, m->previous_epoch, (int8_t)m->state, m->assigned, m->revoking,
+                                               &m->group->owner->acts->arena, &value),
+               value);
+}
+
+void consumer_member_bury(struct consumer_member *m)
+{
+        record(m, RECORDS_CONSUMER_CURRENT, 0, SPAN_NULL);
+        record(m, RECORDS_CONSUMER_TARGET_MEMBER, 0, SPAN_NULL);
+        record(m, RECORDS_CONSUMER_MEMBER, 0, SPAN_NULL);
+}
+
+/* ---- its end ---- */
+
+void consumer_remove(struct consumer_member *m)
+{
+        struct group *g = m->group;
+
+        consumer_member_bury(m);
+        consumer_member_free(m);
+        consumer_bump(g); /* the next heartbeat of any member computes the target */
+        consumer_sync_state(g);
+}
+
+void consumer_session_due(void *arg, struct timer *t)
+{
+        struct groups *gs = arg;
+
+        gs->stats.session_expiries++;
+        consumer_remove(container_of(t, struct consumer_member, session));
+}
+
+/* It was told to give partitions up and had the time to: others wait for them. */
+void consumer_revocation_due(void *arg, struct timer *t)
+{
+        struct groups *gs = arg;
+
+        gs->stats.session_expiries++;
+        consumer_remove(container_of(t, struct consumer_member, revocation));
+}
