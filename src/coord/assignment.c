@@ -1,92 +1,259 @@
 #include "coord/assignment.h"
+
 #include <errno.h>
 #include <stdlib.h>
-static int cmp(const void *a, const void *b)
+
+static int compare(const void *a, const void *b)
 {
         const struct assignment_entry *x = a, *y = b;
-        int r = memcmp(x->id.b, y->id.b, 16);
+        int r = memcmp(x->id.b, y->id.b, sizeof x->id.b);
+
         return r ? r : (x->partition > y->partition) - (x->partition < y->partition);
 }
-struct assignment *assignment_ref(struct assignment *a) { if (a) a->refs++; return a; }
-struct assignment *assignment_unref(struct assignment *a) { if (a && !--a->refs) free(a); return NULL; }
-int assignment_new(struct assignment_entry *e, size_t count, struct assignment **ret)
+
+struct assignment *assignment_ref(struct assignment *a)
 {
-        size_t n = 0, t = 0;
-        struct assignment *a; int32_t *p;
-        *ret = NULL;
-        if (!count) return 0;
-        qsort(e, count, sizeof *e, cmp);
-        for (size_t i = 0; i < count; i++) if (!n || cmp(&e[n - 1], &e[i])) e[n++] = e[i];
-        for (size_t i = 0; i < n; i++) t += !i || !uuid_equal(e[i - 1].id, e[i].id);
-        a = malloc(sizeof *a + t * sizeof a->topics[0] + n * sizeof *p);
-        if (!a) return -ENOMEM;
-        *a = (struct assignment){ .refs = 1, .partitions_count = n };
-        p = (int32_t *)&a->topics[t];
-        for (size_t i = 0; i < n; i++) {
-                if (!i || !uuid_equal(e[i - 1].id, e[i].id)) a->topics[a->topics_count++] = (struct assignment_topic){ e[i].id, 0, p };
-                *p++ = e[i].partition;
-                a->topics[a->topics_count - 1].partitions_count++;
-        }
-        *ret = a; return 0;
+        if (a)
+                a->refs++;
+        return a;
 }
-const struct assignment_topic *assignment_find(const struct assignment *a, struct uuid id)
+
+struct assignment *assignment_unref(struct assignment *a)
 {
-        for (uint32_t i = 0; a && i < a->topics_count; i++) if (uuid_equal(a->topics[i].id, id)) return &a->topics[i];
+        if (a && !--a->refs)
+                free(a);
         return NULL;
 }
+
+/* @entries: ascending, each once. */
+static int make(const struct assignment_entry *entries, size_t count, struct assignment **ret_set)
+{
+        size_t topics = 0;
+        struct assignment *a;
+        int32_t *partition;
+
+        *ret_set = NULL;
+        if (!count)
+                return 0;
+        for (size_t i = 0; i < count; i++)
+                topics += !i || !uuid_equal(entries[i - 1].id, entries[i].id);
+        a = malloc(sizeof *a + topics * sizeof a->topics[0] + count * sizeof *partition);
+        if (!a)
+                return -ENOMEM;
+        *a = (struct assignment){ .refs = 1, .partitions_count = count };
+        partition = (int32_t *)&a->topics[topics];
+        for (size_t i = 0; i < count; i++) {
+                if (!i || !uuid_equal(entries[i - 1].id, entries[i].id))
+                        a->topics[a->topics_count++] = (struct assignment_topic){ entries[i].id, 0, partition };
+                *partition++ = entries[i].partition;
+                a->topics[a->topics_count - 1].partitions_count++;
+        }
+        *ret_set = a;
+        return 0;
+}
+
+int assignment_new(struct assignment_entry *entries, size_t count, struct assignment **ret_set)
+{
+        size_t kept = 0;
+
+        if (count)
+                qsort(entries, count, sizeof *entries, compare);
+        for (size_t i = 0; i < count; i++)
+                if (!kept || compare(&entries[kept - 1], &entries[i]) != 0)
+                        entries[kept++] = entries[i];
+        return make(entries, kept, ret_set);
+}
+
+size_t assignment_bytes(const struct assignment *a)
+{
+        return a ? sizeof *a + a->topics_count * sizeof a->topics[0] + a->partitions_count * sizeof(int32_t) : 0;
+}
+
+/* ---- asking ---- */
+
+static int by_id(const void *id, const void *topic)
+{
+        return memcmp(id, &((const struct assignment_topic *)topic)->id, sizeof(struct uuid));
+}
+
+static int by_number(const void *a, const void *b)
+{
+        int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
+
+        return (x > y) - (x < y);
+}
+
+const struct assignment_topic *assignment_find(const struct assignment *a, struct uuid id)
+{
+        return a ? bsearch(&id, a->topics, a->topics_count, sizeof a->topics[0], by_id) : NULL;
+}
+
 bool assignment_has(const struct assignment *a, struct uuid id, int32_t partition)
 {
         const struct assignment_topic *t = assignment_find(a, id);
-        for (int32_t i = 0; t && i < t->partitions_count; i++) if (t->partitions[i] == partition) return true;
-        return false;
+
+        return t && bsearch(&partition, t->partitions, (size_t)t->partitions_count, sizeof partition, by_number);
 }
-static int combine(const struct assignment *a, const struct assignment *also, bool (*keep)(void *, struct uuid, int32_t), void *arg, struct assignment **ret)
+
+bool assignment_equal(const struct assignment *a, const struct assignment *b)
 {
-        size_t n = 0; int r;
-        struct assignment_entry *e = malloc(sizeof *e * ((a ? a->partitions_count : 0) + (also ? also->partitions_count : 0) + 1));
-        if (!e) return -ENOMEM;
-        for (uint32_t i = 0; a && i < a->topics_count; i++) for (int32_t k = 0; k < a->topics[i].partitions_count; k++)
-                if (!keep || keep(arg, a->topics[i].id, a->topics[i].partitions[k])) e[n++] = (struct assignment_entry){ a->topics[i].id, a->topics[i].partitions[k] };
-        for (uint32_t i = 0; also && i < also->topics_count; i++) for (int32_t k = 0; k < also->topics[i].partitions_count; k++)
-                e[n++] = (struct assignment_entry){ also->topics[i].id, also->topics[i].partitions[k] };
-        r = assignment_new(e, n, ret); free(e); return r;
+        if (a == b)
+                return true;
+        if (!a || !b || a->topics_count != b->topics_count || a->partitions_count != b->partitions_count)
+                return false;
+        for (uint32_t i = 0; i < a->topics_count; i++) {
+                const struct assignment_topic *x = &a->topics[i], *y = &b->topics[i];
+
+                if (!uuid_equal(x->id, y->id) || x->partitions_count != y->partitions_count ||
+                    memcmp(x->partitions, y->partitions, sizeof *x->partitions * (size_t)x->partitions_count) != 0)
+                        return false;
+        }
+        return true;
 }
-static bool in(void *arg, struct uuid id, int32_t p) { return assignment_has(arg, id, p); }
-static bool out(void *arg, struct uuid id, int32_t p) { return !assignment_has(arg, id, p); }
-int assignment_and(struct assignment *a, struct assignment *b, struct assignment **ret) { return combine(a, NULL, in, b, ret); }
-int assignment_minus(struct assignment *a, struct assignment *b, struct assignment **ret) { return combine(a, NULL, out, b, ret); }
-int assignment_or(struct assignment *a, struct assignment *b, struct assignment **ret) { return combine(a, b, NULL, NULL, ret); }
-int assignment_filter(struct assignment *a, bool (*keep)(void *, struct uuid, int32_t), void *arg, struct assignment **ret) { return combine(a, NULL, keep, arg, ret); }
+
+/* ---- two sets, side by side ---- */
+
+struct place {
+        const struct assignment *a;
+        uint32_t topic;
+        int32_t partition; /* of the topic's list */
+};
+
+static bool at_end(const struct place *p)
+{
+        return !p->a || p->topic == p->a->topics_count;
+}
+
+static struct assignment_entry entry(const struct place *p)
+{
+        const struct assignment_topic *t = &p->a->topics[p->topic];
+
+        return (struct assignment_entry){ t->id, t->partitions[p->partition] };
+}
+
+static void advance(struct place *p)
+{
+        if (++p->partition == p->a->topics[p->topic].partitions_count) {
+                p->topic++;
+                p->partition = 0;
+        }
+}
+
+/* The next partition that is in either, and which of them have it. Return: false at the end. */
+static bool next(struct place *a, struct place *b, struct assignment_entry *ret, bool *ret_in_a, bool *ret_in_b)
+{
+        struct assignment_entry x, y;
+        int r;
+
+        if (at_end(a) && at_end(b))
+                return false;
+        if (!at_end(a))
+                x = entry(a);
+        if (!at_end(b))
+                y = entry(b);
+        r = at_end(a) ? 1 : at_end(b) ? -1 : compare(&x, &y);
+        *ret = r <= 0 ? x : y;
+        *ret_in_a = r <= 0;
+        *ret_in_b = r >= 0;
+        if (*ret_in_a)
+                advance(a);
+        if (*ret_in_b)
+                advance(b);
+        return true;
+}
+
 bool assignment_is_subset(const struct assignment *a, const struct assignment *b)
 {
-        struct assignment *d; bool r;
-        if (assignment_minus((void *)a, (void *)b, &d)) return false;
-        r = !d; assignment_unref(d); return r;
+        struct place x = { a }, y = { b };
+        struct assignment_entry e;
+        bool in_a, in_b;
+
+        while (next(&x, &y, &e, &in_a, &in_b))
+                if (in_a && !in_b)
+                        return false;
+        return true;
 }
+
 bool assignment_meets(const struct assignment *a, const struct assignment *b)
 {
-        struct assignment *d; bool r;
-        if (assignment_and((void *)a, (void *)b, &d)) return true;
-        r = d; assignment_unref(d); return r;
+        struct place x = { a }, y = { b };
+        struct assignment_entry e;
+        bool in_a, in_b;
+
+        while (next(&x, &y, &e, &in_a, &in_b))
+                if (in_a && in_b)
+                        return true;
+        return false;
 }
-bool assignment_equal(const struct assignment *a, const struct assignment *b) { return assignment_is_subset(a, b) && assignment_is_subset(b, a); }
-size_t assignment_bytes(const struct assignment *a) { return a ? sizeof *a + a->topics_count * sizeof a->topics[0] + a->partitions_count * 4 : 0; }
-/* temporary assignors */
-#include "coord/assignor.h"
-static int deal(const struct assignor_topic *topics, size_t nt, struct assignor_member *m, size_t nm, bool range)
+
+enum { ONLY_A = 1, ONLY_B = 2, BOTH = 4 };
+
+static int combine(struct assignment *a, struct assignment *b, unsigned wanted, struct assignment **ret_set)
 {
-        for (size_t i = 0; i < nm; i++) {
-                struct assignment_entry e[4000]; size_t n = 0;
-                for (uint32_t k = 0; k < m[i].subscription->topics_count; k++) {
-                        const struct assignor_topic *t = &topics[m[i].subscription->topics[k]];
-                        int c = 0, me = 0;
-                        for (size_t j = 0; j < nm; j++) for (uint32_t q = 0; q < m[j].subscription->topics_count; q++) if (m[j].subscription->topics[q] == m[i].subscription->topics[k]) { if (j == i) me = c; c++; }
-                        for (int p = 0; p < t->partitions_count; p++) { int q = t->partitions_count / c, x = t->partitions_count % c; int lo = me * q + (me < x ? me : x), hi = lo + q + (me < x);
-                                if (p >= lo && p < hi) e[n++] = (struct assignment_entry){ t->id, p }; }
-                }
-                if (assignment_new(e, n, &m[i].ret_after)) return -ENOMEM;
+        size_t a_count = a ? a->partitions_count : 0, b_count = b ? b->partitions_count : 0, count = 0;
+        struct assignment_entry e, *entries = malloc(sizeof e * (a_count + b_count + 1));
+        struct place x = { a }, y = { b };
+        bool in_a, in_b, all_a = true, all_b = true;
+        int r = 0;
+
+        if (!entries)
+                return -ENOMEM;
+        while (next(&x, &y, &e, &in_a, &in_b)) {
+                bool taken = wanted & (in_a && in_b ? BOTH : in_a ? ONLY_A : ONLY_B);
+
+                if (taken)
+                        entries[count++] = e;
+                all_a &= taken == in_a;
+                all_b &= taken == in_b;
         }
-        return 0;
+        if (all_a)
+                *ret_set = assignment_ref(a);
+        else if (all_b)
+                *ret_set = assignment_ref(b);
+        else
+                r = make(entries, count, ret_set);
+        free(entries);
+        return r;
 }
-int assignor_uniform(const struct assignor_topic *t, size_t nt, struct assignor_member *m, size_t nm) { return deal(t, nt, m, nm, false); }
-int assignor_range(const struct assignor_topic *t, size_t nt, struct assignor_member *m, size_t nm) { return deal(t, nt, m, nm, true); }
+
+int assignment_and(struct assignment *a, struct assignment *b, struct assignment **ret_set)
+{
+        return combine(a, b, BOTH, ret_set);
+}
+
+int assignment_minus(struct assignment *a, struct assignment *b, struct assignment **ret_set)
+{
+        return combine(a, b, ONLY_A, ret_set);
+}
+
+int assignment_or(struct assignment *a, struct assignment *b, struct assignment **ret_set)
+{
+        return combine(a, b, ONLY_A | ONLY_B | BOTH, ret_set);
+}
+
+int assignment_filter(struct assignment *a, bool (*keep)(void *arg, struct uuid id, int32_t partition), void *arg,
+                      struct assignment **ret_set)
+{
+        struct assignment_entry *entries;
+        size_t count = 0;
+        int r = 0;
+
+        *ret_set = NULL;
+        if (!a)
+                return 0;
+        entries = malloc(sizeof *entries * a->partitions_count);
+        if (!entries)
+                return -ENOMEM;
+        for (struct place p = { a }; !at_end(&p); advance(&p)) {
+                struct assignment_entry e = entry(&p);
+
+                if (keep(arg, e.id, e.partition))
+                        entries[count++] = e;
+        }
+        if (count == a->partitions_count)
+                *ret_set = assignment_ref(a);
+        else
+                r = make(entries, count, ret_set);
+        free(entries);
+        return r;
+}

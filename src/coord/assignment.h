@@ -37,7 +37,9 @@ struct assignment_entry {
 /* @entries is sorted in place. Return: 0 or -ENOMEM; *@ret_set is one reference, NULL when there are none. */
 int assignment_new(struct assignment_entry *entries, size_t count, struct assignment **ret_set);
 
+/* The same partitions. */
 bool assignment_equal(const struct assignment *a, const struct assignment *b);
+/* Is the partition in it? */
 bool assignment_has(const struct assignment *a, struct uuid id, int32_t partition);
 /* The partitions of one topic; NULL when there are none. */
 const struct assignment_topic *assignment_find(const struct assignment *a, struct uuid id);

@@ -41,8 +41,8 @@ static const char *fault(const struct coord_consumer_heartbeat *rq)
 /* Texts must fit into records. */
 static int check_limits(const struct groups *gs, const struct coord_consumer_heartbeat *rq)
 {
-        const struct str texts[] = { rq->member_id, rq->instance_id, rq->rack_id,  rq->client_id,
-                                     rq->client_host, rq->assignor,  rq->regex };
+        const struct str texts[] = { rq->member_id,   rq->instance_id, rq->rack_id, rq->client_id,
+                                     rq->client_host, rq->assignor,    rq->regex };
         size_t len = 0;
 
         for (unsigned i = 0; i < ARRAY_LEN(texts); i++) {
@@ -113,8 +113,8 @@ static bool fill_assignment(struct coord_consumer_heartbeat *rq, const struct as
                 struct coord_partitions *to = &rq->ret_assignment[i];
 
                 *to = (struct coord_partitions){ .id = t->id, .partitions_count = t->partitions_count };
-                to->partitions = arena_memdup(&rq->rq.arena, t->partitions,
-                                              sizeof *t->partitions * (size_t)t->partitions_count);
+                to->partitions =
+                        arena_memdup(&rq->rq.arena, t->partitions, sizeof *t->partitions * (size_t)t->partitions_count);
                 if (!to->partitions)
                         return false;
         }
@@ -149,10 +149,15 @@ static struct group *find_or_add(struct groups *gs, struct coord_consumer_heartb
         }
         if (g && g->consumer)
                 return g;
-        if (rq->epoch != EPOCH_JOIN || (g && (g->state != COORD_GROUP_EMPTY || g->pending_count))) {
+        if (rq->epoch != EPOCH_JOIN) {
                 *ret_outcome = COORD_E_GROUP_NOT_FOUND;
-                if (g)
-                        rq->ret_why = STR_LIT("The group has members that use the classic protocol.");
+                return g;
+        }
+        if (g && (g->state != COORD_GROUP_EMPTY || g->pending_count)) {
+                const char *why = NULL;
+
+                *ret_outcome = consumer_upgrade(g, &why);
+                rq->ret_why = why ? str_of(why) : STR_NULL;
                 return g;
         }
         if (!g)
@@ -162,29 +167,6 @@ static struct group *find_or_add(struct groups *gs, struct coord_consumer_heartb
                 *ret_outcome = -ENOMEM;
         }
         return g;
-}
-
-/* A static member is back under a new id: what its former self had is its own. */
-static int replace(struct consumer_member *m, struct str id)
-{
-        struct group *g = m->group;
-        struct str copy;
-
-        if (text_dup(id, &copy))
-                return -ENOMEM;
-        consumer_member_bury(m);
-        map_remove(&g->consumer->by_id, &m->by_id);
-        text_free(&m->id);
-        m->id = copy;
-        (void)map_insert(&g->consumer->by_id, &m->by_id, m->id); /* has buckets: it was in there */
-        consumer_member_charge(m);
-        consumer_member_record(m);
-        consumer_target_record(m);
-        m->previous_epoch = m->epoch;
-        m->epoch = EPOCH_JOIN;
-        m->state = CONSUMER_STABLE;
-        consumer_current_record(m);
-        return COORD_OK;
 }
 
 /* The epoch that it says must be its own; or the one before, of one that did not get our answer: it has nothing then that is not its own. */
@@ -210,7 +192,9 @@ static int find_static(struct group *g, const struct coord_consumer_heartbeat *r
                 return COORD_OK;
         if (rq->epoch != EPOCH_JOIN)
                 return COORD_E_FENCED_INSTANCE;
-        return m->epoch == EPOCH_LEAVE_STATIC ? replace(m, rq->member_id) : COORD_E_UNRELEASED_INSTANCE;
+        /* Classic static members do not say that they leave. */
+        return m->epoch == EPOCH_LEAVE_STATIC || m->classic ? consumer_member_replace(m, rq->member_id)
+                                                            : COORD_E_UNRELEASED_INSTANCE;
 }
 
 /* *@ret_member: NULL with COORD_OK: it is new. */
@@ -334,18 +318,29 @@ static bool is_full(const struct coord_consumer_heartbeat *rq)
                (rq->rebalance_timeout_ms >= 0 && rq->owned && (rq->names || !str_is_null(rq->regex)));
 }
 
+void consumer_advance(struct consumer_member *m, const struct coord_consumer_heartbeat *says, struct assignment *owned,
+                      bool is_new)
+{
+        struct group *g = m->group;
+
+        refresh(g, update(m, says, is_new));
+        consumer_retarget(g, groups_image(g->owner));
+        consumer_reconcile(m, says->owned != NULL, owned);
+        consumer_member_charge(m);
+        consumer_member_reset_session(m);
+        consumer_sync_state(g);
+}
+
 static void beat(struct consumer_member *m, struct coord_consumer_heartbeat *rq, struct assignment *owned, bool is_new)
 {
         CLEANUP(assignment_unrefp) struct assignment *before = assignment_ref(m->assigned);
-        struct group *g = m->group;
-        struct groups *gs = g->owner;
 
-        refresh(g, update(m, rq, is_new));
-        consumer_retarget(g, groups_image(gs));
-        consumer_reconcile(m, rq->owned != NULL, owned);
-        consumer_member_charge(m);
-        groups_timer_set(gs, &m->session, gs->conf.consumer_session_timeout_ms);
-        consumer_sync_state(g);
+        if (m->classic) {                                          /* it speaks the other protocol now */
+                (void)consumer_member_set_classic(m, 0, NULL, -1); /* takes no memory */
+                timer_unset(&m->group->owner->timers, &m->revocation);
+                is_new = true;
+        }
+        consumer_advance(m, rq, owned, is_new);
         reply(m, rq, is_full(rq) || !assignment_equal(before, m->assigned));
 }
 
@@ -378,8 +373,7 @@ static int gather_owned(struct coord_consumer_heartbeat *rq, struct assignment *
         count = 0;
         for (int32_t i = 0; i < rq->owned_count; i++)
                 for (int32_t p = 0; p < rq->owned[i].partitions_count; p++)
-                        entries[count++] =
-                                (struct assignment_entry){ rq->owned[i].id, rq->owned[i].partitions[p] };
+                        entries[count++] = (struct assignment_entry){ rq->owned[i].id, rq->owned[i].partitions[p] };
         return assignment_new(entries, count, ret);
 }
 

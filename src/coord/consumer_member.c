@@ -57,6 +57,7 @@ struct consumer_member *consumer_member_free(struct consumer_member *m)
         if (m->regex)
                 consumer_regex_put(g, m->regex, gs->acts != NULL);
         m->target = assignment_unref(m->target);
+        (void)consumer_member_set_classic(m, 0, NULL, -1); /* takes no memory */
         text_free(&m->id);
         text_free(&m->instance_id);
         text_free(&m->rack_id);
@@ -67,12 +68,67 @@ struct consumer_member *consumer_member_free(struct consumer_member *m)
         return NULL;
 }
 
+int consumer_member_set_classic(struct consumer_member *m, int32_t session_timeout_ms,
+                                const struct coord_protocol *protocols, int32_t count)
+{
+        struct consumer_classic *classic = NULL;
+
+        if (count >= 0) {
+                classic = calloc(1, sizeof *classic);
+                if (!classic || protocols_dup(protocols, count, &classic->protocols)) {
+                        free(classic);
+                        return -ENOMEM;
+                }
+                classic->session_timeout_ms = session_timeout_ms;
+                classic->protocols_count = count;
+        }
+        m->group->consumer->classic_count += (classic != NULL) - (m->classic != NULL);
+        if (m->classic)
+                free(m->classic->protocols);
+        free(m->classic);
+        m->classic = classic;
+        return 0;
+}
+
+int consumer_member_replace(struct consumer_member *m, struct str id)
+{
+        struct group *g = m->group;
+        struct str copy;
+
+        if (text_dup(id, &copy))
+                return -ENOMEM;
+        consumer_member_bury(m);
+        map_remove(&g->consumer->by_id, &m->by_id);
+        text_free(&m->id);
+        m->id = copy;
+        (void)map_insert(&g->consumer->by_id, &m->by_id, m->id); /* has buckets: it was in there */
+        consumer_member_charge(m);
+        consumer_member_record(m);
+        consumer_target_record(m);
+        m->previous_epoch = m->epoch;
+        m->epoch = EPOCH_JOIN;
+        m->state = CONSUMER_STABLE;
+        consumer_current_record(m);
+        return 0;
+}
+
+void consumer_member_reset_session(struct consumer_member *m)
+{
+        struct groups *gs = m->group->owner;
+
+        groups_timer_set(gs, &m->session,
+                         m->classic ? m->classic->session_timeout_ms : gs->conf.consumer_session_timeout_ms);
+}
+
 void consumer_member_charge(struct consumer_member *m)
 {
         size_t memory = sizeof *m + m->id.len + m->instance_id.len + m->rack_id.len + m->client_id.len +
                         m->client_host.len + m->assignor.len + assignment_bytes(m->assigned) +
                         assignment_bytes(m->revoking);
 
+        for (int32_t i = 0; m->classic && i < m->classic->protocols_count; i++)
+                memory += sizeof *m->classic->protocols + m->classic->protocols[i].name.len +
+                          m->classic->protocols[i].metadata.len;
         if (m->target != m->assigned)
                 memory += assignment_bytes(m->target);
         m->group->owner->stats.memory += memory - m->memory;
@@ -173,8 +229,27 @@ static void record(struct consumer_member *m, enum records_kind kind, int r, str
         m->group->state_seq = groups_seq(gs);
 }
 
+static bool fill_classic(const struct consumer_member *m, struct arena *a,
+                         struct consumer_group_member_metadata_value_classic *ret)
+{
+        struct consumer_group_member_metadata_value_protocol *p =
+                ARENA_NEW_ARRAY(a, struct consumer_group_member_metadata_value_protocol, m->classic->protocols_count);
+
+        consumer_group_member_metadata_value_classic_init(ret);
+        ret->session_timeout_ms = m->classic->session_timeout_ms;
+        ret->supported_protocols = p;
+        ret->supported_protocols_count = m->classic->protocols_count;
+        for (int32_t i = 0; p && i < m->classic->protocols_count; i++) {
+                consumer_group_member_metadata_value_protocol_init(&p[i]);
+                p[i].name = m->classic->protocols[i].name;
+                p[i].metadata = m->classic->protocols[i].metadata;
+        }
+        return p;
+}
+
 void consumer_member_record(struct consumer_member *m)
 {
+        struct consumer_group_member_metadata_value_classic classic;
         struct consumer_group_member_metadata_value v;
         struct span value = SPAN_NULL;
 
@@ -188,6 +263,10 @@ void consumer_member_record(struct consumer_member *m)
         v.subscribed_topic_regex = m->regex ? m->regex->text : STR_NULL;
         v.rebalance_timeout_ms = m->rebalance_timeout_ms;
         v.server_assignor = m->assignor;
+        if (m->classic && fill_classic(m, &m->group->owner->acts->arena, &classic))
+                v.classic_member_metadata = &classic;
+        if (m->classic && !v.classic_member_metadata)
+                groups_fail(m->group->owner, -ENOMEM);
         record(m, RECORDS_CONSUMER_MEMBER, records_encode_consumer_member(&v, &m->group->owner->acts->arena, &value),
                value);
 }
@@ -225,8 +304,11 @@ void consumer_remove(struct consumer_member *m)
 
         consumer_member_bury(m);
         consumer_member_free(m);
-        consumer_bump(g); /* the next heartbeat of any member computes the target */
         consumer_sync_state(g);
+        if (g->consumer->classic_count && g->consumer->classic_count == g->consumer->members_count)
+                consumer_downgrade(g);
+        else
+                consumer_bump(g); /* the next heartbeat of any member computes the target */
 }
 
 void consumer_session_due(void *arg, struct timer *t)

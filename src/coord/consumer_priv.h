@@ -52,13 +52,22 @@ struct consumer_regex {
         int64_t found_ms;             /* monotonic */
 };
 
+/* What a member that speaks the classic protocol has brought, while a group moves from one to the other. */
+struct consumer_classic {
+        int32_t session_timeout_ms;
+        int32_t protocols_count;
+        struct coord_protocol *protocols; /* one allocation with names and metadata */
+};
+
 struct consumer_member {
         struct map_node by_id, by_instance;
         struct ilist link;
         struct group *group;
         struct timer session;    /* none was heard of it */
-        struct timer revocation; /* it does not give up what it has to */
-        struct str id, instance_id, rack_id, client_id, client_host, assignor; /* each allocated for itself; may be null */
+        struct timer revocation; /* it does not give up what it has to; a classic one: it does not join, or sync */
+        struct consumer_classic *classic; /* NULL: it speaks the protocol of consumer groups */
+        struct str id, instance_id, rack_id, client_id, client_host,
+                assignor;             /* each allocated for itself; may be null */
         struct consumer_names *names; /* never NULL */
         struct consumer_regex *regex; /* may be NULL */
         int32_t rebalance_timeout_ms;
@@ -80,7 +89,7 @@ struct consumer_owners {
 struct consumer {
         struct ilist members;
         struct map by_id, by_instance;
-        unsigned members_count;
+        unsigned members_count, classic_count;
         int32_t epoch, target_epoch;
         int64_t metadata_hash; /* of the topics that the target is computed from */
         int64_t seen_index;    /* of the image from which that is; -1: none yet */
@@ -127,7 +136,14 @@ int consumer_member_hold(struct consumer_member *m, struct assignment *assigned,
 void consumer_member_charge(struct consumer_member *m);
 /* Is the partition nobody's? */
 bool consumer_is_free(const struct group *g, struct uuid id, int32_t partition);
-/* It is gone: tombstones, and a new epoch for the others. */
+/* What it brought as a classic member, from now on; @count below 0: it is none. Return: 0 or -ENOMEM. */
+int consumer_member_set_classic(struct consumer_member *m, int32_t session_timeout_ms,
+                                const struct coord_protocol *protocols, int32_t count);
+/* A static member is back under a new id: what its former self had is its own. Return: 0 or -ENOMEM. */
+int consumer_member_replace(struct consumer_member *m, struct str id);
+/* It was heard of. */
+void consumer_member_reset_session(struct consumer_member *m);
+/* It is gone: tombstones, and a new epoch for the others; or a classic group, when they are all classic members. */
 void consumer_remove(struct consumer_member *m);
 /* Records of what it is, what it shall have, and what it has. */
 void consumer_member_record(struct consumer_member *m);
@@ -160,6 +176,8 @@ int64_t consumer_topics_hash(struct group *g, const struct meta_image *image);
 
 /* Compute who shall have what, when that is not of the group's epoch. */
 void consumer_retarget(struct group *g, const struct meta_image *image);
+/* Write of which epoch the target is. */
+void consumer_record_target_epoch(struct group *g);
 
 /* ---- consumer_reconcile.c ---- */
 
@@ -168,8 +186,23 @@ void consumer_reconcile(struct consumer_member *m, bool knows_owned, struct assi
 
 /* ---- consumer_heartbeat.c ---- */
 void groups_consumer_heartbeat(struct groups *gs, struct coord_consumer_heartbeat *rq);
-/* An administrator removes a member (LeaveGroup). */
+/* @m says what it wants and has; nothing is answered. @says: what is absent in it stays. */
+void consumer_advance(struct consumer_member *m, const struct coord_consumer_heartbeat *says, struct assignment *owned,
+                      bool is_new);
+/* A member leaves, or an administrator removes it (LeaveGroup). */
 int consumer_leave_one(struct group *g, const struct coord_leave_member *who);
+
+/* ---- consumer_classic.c: requests of classic members; the group has members ---- */
+void consumer_join(struct group *g, struct coord_join *rq);
+void consumer_sync(struct group *g, struct coord_sync *rq);
+int consumer_check_beat(struct group *g, const struct coord_heartbeat *rq);
+
+/* ---- consumer_convert.c: from one type of group to the other while it has members ---- */
+
+/* A classic group that has members becomes a consumer group. Return: 0; COORD_E_GROUP_NOT_FOUND when it cannot, with @why; -ENOMEM. */
+int consumer_upgrade(struct group *g, const char **why);
+/* All members speak the classic protocol: the group becomes a classic one. */
+void consumer_downgrade(struct group *g);
 
 /* ---- consumer_describe.c ---- */
 void groups_consumer_describe(struct groups *gs, struct coord_consumer_describe *rq);

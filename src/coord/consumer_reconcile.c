@@ -52,8 +52,8 @@ static bool is_same(const struct consumer_member *m, int32_t epoch, enum consume
 /* One step. @epoch: the one that it keeps while it has something to give up. */
 static int step(struct consumer_member *m, int32_t epoch, bool knows_owned, struct assignment *owned)
 {
-        CLEANUP(assignment_unrefp) struct assignment *kept = NULL, *dropped = NULL, *wanted = NULL, *given = NULL,
-                                                     *all = NULL;
+        CLEANUP(assignment_unrefp)
+        struct assignment *kept = NULL, *dropped = NULL, *wanted = NULL, *given = NULL, *all = NULL;
         const struct consumer *c = m->group->consumer;
         enum consumer_state state;
         int r = assignment_and(m->assigned, m->target, &kept);

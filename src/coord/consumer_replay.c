@@ -61,7 +61,23 @@ static int set_instance(struct consumer_member *m, struct str instance_id)
         return map_insert(&c->by_instance, &m->by_instance, m->instance_id);
 }
 
-static int replay_member(struct group *g, struct str id, const struct consumer_group_member_metadata_value *v)
+static int set_classic(struct consumer_member *m, struct arena *a,
+                       const struct consumer_group_member_metadata_value_classic *v)
+{
+        struct coord_protocol *p;
+
+        if (!v)
+                return consumer_member_set_classic(m, 0, NULL, -1);
+        p = ARENA_NEW_ARRAY(a, struct coord_protocol, v->supported_protocols_count);
+        if (!p)
+                return -ENOMEM;
+        for (int32_t i = 0; i < v->supported_protocols_count; i++)
+                p[i] = (struct coord_protocol){ v->supported_protocols[i].name, v->supported_protocols[i].metadata };
+        return consumer_member_set_classic(m, MAX2(v->session_timeout_ms, 0), p, v->supported_protocols_count);
+}
+
+static int replay_member(struct group *g, struct arena *a, struct str id,
+                         const struct consumer_group_member_metadata_value *v)
 {
         struct consumer_names *names;
         struct consumer_regex *regex = NULL;
@@ -81,7 +97,7 @@ static int replay_member(struct group *g, struct str id, const struct consumer_g
         m->regex = regex;
         if (set_instance(m, v->instance_id) || replace_text(&m->rack_id, v->rack_id) ||
             replace_text(&m->client_id, v->client_id) || replace_text(&m->client_host, v->client_host) ||
-            replace_text(&m->assignor, v->server_assignor))
+            replace_text(&m->assignor, v->server_assignor) || set_classic(m, a, v->classic_member_metadata))
                 return -ENOMEM;
         m->rebalance_timeout_ms = MAX2(v->rebalance_timeout_ms, 0);
         m->is_told = true;
@@ -139,7 +155,7 @@ static int apply(struct group *g, struct arena *a, const struct records_key *key
                 return 0;
         case RECORDS_CONSUMER_MEMBER:
                 r = records_decode_consumer_member(value, a, &member);
-                return r ? r : replay_member(g, key->member, &member);
+                return r ? r : replay_member(g, a, key->member, &member);
         case RECORDS_CONSUMER_TARGET:
                 return records_decode_consumer_epoch(value, a, &g->consumer->target_epoch);
         case RECORDS_CONSUMER_TARGET_MEMBER:
@@ -229,7 +245,7 @@ void consumer_loaded(struct group *g)
                         consumer_member_free(m);
                         continue;
                 }
-                groups_timer_set(gs, &m->session, gs->conf.consumer_session_timeout_ms);
+                consumer_member_reset_session(m);
                 if (m->state == CONSUMER_UNREVOKED)
                         groups_timer_set(gs, &m->revocation, m->rebalance_timeout_ms);
         }

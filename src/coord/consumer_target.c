@@ -137,7 +137,8 @@ static struct str order_of(const struct consumer_member *m)
 
 static int by_order(const void *a, const void *b)
 {
-        return str_compare(order_of(*(struct consumer_member *const *)a), order_of(*(struct consumer_member *const *)b));
+        return str_compare(order_of(*(struct consumer_member *const *)a),
+                           order_of(*(struct consumer_member *const *)b));
 }
 
 static bool gather_members(struct target *t)
@@ -181,7 +182,7 @@ static void set_targets(struct target *t)
         }
 }
 
-static void record_epoch(struct group *g)
+void consumer_record_target_epoch(struct group *g)
 {
         struct groups *gs = g->owner;
         struct span key = SPAN_NULL, value = SPAN_NULL;
@@ -201,11 +202,10 @@ void consumer_retarget(struct group *g, const struct meta_image *image)
         if (g->consumer->epoch == g->consumer->target_epoch)
                 return;
         arena_init(&t.arena, 0);
-        if (gather_topics(&t) && gather_members(&t) &&
-            !assign(t.topics, t.topics_count, t.asked, t.members_count)) {
+        if (gather_topics(&t) && gather_members(&t) && !assign(t.topics, t.topics_count, t.asked, t.members_count)) {
                 set_targets(&t);
                 g->consumer->target_epoch = g->consumer->epoch;
-                record_epoch(g);
+                consumer_record_target_epoch(g);
         } else {
                 groups_fail(g->owner, -ENOMEM);
         }

@@ -215,8 +215,8 @@ bool consumer_regexes_refresh(struct group *g, const struct meta_image *image)
         bool changed = false;
 
         ilist_for_each (r, &g->consumer->regexes, struct consumer_regex, link)
-                if (r->found_index < 0 || (r->found_index != image->index &&
-                                           g->owner->now.mono_ms - r->found_ms >= REFRESH_MS))
+                if (r->found_index < 0 ||
+                    (r->found_index != image->index && g->owner->now.mono_ms - r->found_ms >= REFRESH_MS))
                         changed |= refresh(g, r, image);
         return changed;
 }

@@ -18,7 +18,8 @@ static void describe_member(struct coord_describe *rq, const struct group_member
         ret->instance_id = coord_request_keep(&rq->rq, m->instance_id, failed);
         ret->client_id = keep(&rq->rq, m->client_id, failed);
         ret->client_host = keep(&rq->rq, m->client_host, failed);
-        ret->metadata = coord_request_keep_bytes(&rq->rq, settled ? member_metadata(m, m->group->protocol_name) : SPAN_NULL, failed);
+        ret->metadata = coord_request_keep_bytes(
+                &rq->rq, settled ? member_metadata(m, m->group->protocol_name) : SPAN_NULL, failed);
         /* The last one that it was given, also while the next is made. */
         ret->assignment = coord_request_keep_bytes(&rq->rq, m->assignment, failed);
 }

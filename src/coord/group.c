@@ -167,13 +167,14 @@ enum coord_group_state group_shown_state(const struct group *g)
         return g->consumer ? consumer_state(g) : g->state;
 }
 
-static void bury_record(struct group *g)
+void group_bury_record(struct group *g)
 {
         struct groups *gs = g->owner;
         struct span key = SPAN_NULL;
 
         (void)records_encode_group_key(g->id, &gs->acts->arena, &key); /* a null key latches the failure */
         groups_record(gs, key, SPAN_NULL);
+        g->has_record = false;
         g->state_seq = groups_seq(gs);
 }
 
@@ -181,8 +182,7 @@ int group_become_consumer(struct group *g)
 {
         assert(g->state == COORD_GROUP_EMPTY && !g->pending_count);
         if (g->has_record)
-                bury_record(g);
-        g->has_record = false;
+                group_bury_record(g);
         g->generation = 0;
         text_free(&g->protocol_name);
         text_free(&g->protocol_type);
@@ -210,7 +210,7 @@ void group_bury(struct group *g)
         if (g->consumer)
                 consumer_bury_records(g);
         else
-                bury_record(g);
+                group_bury_record(g);
         group_set_state(g, COORD_GROUP_DEAD);
         g->state_seq = groups_seq(gs);
         ilist_push_back(&gs->dead, &g->dead);

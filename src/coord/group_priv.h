@@ -185,6 +185,8 @@ enum coord_group_state group_shown_state(const struct group *g);
 /* Let @g, which has no members, be a classic group, or a consumer group, from now on; what it has committed stays. Return: 0 or -ENOMEM. */
 void group_become_classic(struct group *g);
 int group_become_consumer(struct group *g);
+/* The tombstone of a classic group's record. */
+void group_bury_record(struct group *g);
 /* Write the group as it is. */
 void group_record(struct group *g);
 /* Forget a group that holds nothing and was never written. @g may be gone afterwards. */
@@ -195,6 +197,9 @@ void group_bury(struct group *g);
 /* ---- member.c ---- */
 struct group_member *member_new(struct group *g, struct str id);
 struct group_member *member_free(struct group_member *m);
+/* One allocation with all texts. Return: 0 or -ENOMEM. */
+int protocols_dup(const struct coord_protocol *protocols, int32_t count, struct coord_protocol **ret);
+bool protocols_equal(const struct coord_protocol *a, int32_t a_count, const struct coord_protocol *b, int32_t b_count);
 int member_set_protocols(struct group_member *m, const struct coord_protocol *protocols, int32_t count);
 int member_set_assignment(struct group_member *m, struct span data);
 int member_set_id(struct group_member *m, struct str id);
@@ -218,6 +223,8 @@ void group_clear_subscribed(struct group *g);
 
 /* ---- join.c, rebalance.c ---- */
 void groups_join(struct groups *gs, struct coord_join *rq);
+/* A name for a new member, in the answer's memory; null: no memory. */
+struct str join_make_member_id(struct groups *gs, struct coord_join *rq);
 void join_reply_error(struct groups *gs, struct group *g, struct coord_join *rq, struct str member_id, int outcome);
 void join_reply_current(struct groups *gs, struct group *g, struct group_member *m, struct coord_join *rq,
                         bool with_members);

@@ -25,9 +25,9 @@ struct groups_conf {
         uint32_t offset_metadata_len_max;   /* UTF-16 units, as Kafka counts */
         int64_t offsets_retention_ms;
         int64_t offsets_check_interval_ms;
-        size_t member_metadata_len_max; /* bytes of all protocols of one member */
-        size_t record_len_max;          /* bytes of a group's record: it must fit into a segment of the log */
-        size_t memory_max;              /* bytes of this machine's state; joins and commits beyond are refused */
+        size_t member_metadata_len_max;   /* bytes of all protocols of one member */
+        size_t record_len_max;            /* bytes of a group's record: it must fit into a segment of the log */
+        size_t memory_max;                /* bytes of this machine's state; joins and commits beyond are refused */
         uint32_t consumer_group_size_max; /* members of one consumer group (KIP-848) */
         int32_t consumer_session_timeout_ms;
         int32_t consumer_heartbeat_interval_ms;

@@ -1,5 +1,5 @@
 /* Heartbeat, and what happens when none comes. */
-#include "coord/group_priv.h"
+#include "coord/consumer_priv.h"
 
 static int check(const struct group *g, const struct coord_heartbeat *rq)
 {
@@ -18,9 +18,9 @@ static int check(const struct group *g, const struct coord_heartbeat *rq)
 void groups_heartbeat(struct groups *gs, struct coord_heartbeat *rq)
 {
         struct group *g = groups_find(gs, rq->rq.id);
-        int outcome = check(g, rq);
+        int outcome = g && g->consumer ? consumer_check_beat(g, rq) : check(g, rq);
 
-        if (!outcome) {
+        if (!outcome && !g->consumer) {
                 member_reset_session(group_find_member(g, rq->member_id));
                 /* The member is known and alive, and it must join again (not: unknown, which would lose its place). */
                 if (g->state == COORD_GROUP_PREPARING)

@@ -150,7 +150,7 @@ static void add_and_rebalance(struct group *g, struct group_member *m, struct co
 /* ---- new members ---- */
 
 /* The client's or the instance's name, then a random UUID. */
-static struct str make_member_id(struct groups *gs, struct coord_join *rq)
+struct str join_make_member_id(struct groups *gs, struct coord_join *rq)
 {
         struct uuid u = gs->conf.new_uuid(gs->conf.new_uuid_arg);
         struct str name = str_is_null(rq->instance_id) ? rq->client_id : rq->instance_id;
@@ -201,7 +201,7 @@ static void join_new(struct group *g, struct coord_join *rq)
 {
         struct groups *gs = g->owner;
         struct group_member *m = str_is_null(rq->instance_id) ? NULL : group_find_instance(g, rq->instance_id);
-        struct str id = make_member_id(gs, rq);
+        struct str id = join_make_member_id(gs, rq);
 
         if (str_is_null(id)) {
                 join_reply_error(gs, g, rq, STR_LIT(""), -ENOMEM);
@@ -335,7 +335,7 @@ void groups_join(struct groups *gs, struct coord_join *rq)
         if (g->consumer && !g->consumer->members_count)
                 group_become_classic(g);
         if (g->consumer)
-                join_reply_error(gs, g, rq, rq->member_id, COORD_E_INCONSISTENT_PROTOCOL);
+                consumer_join(g, rq);
         else if (!has_place(g, rq->member_id))
                 refuse_full(g, rq);
         else if (!group_supports(g, rq->protocol_type, rq->protocols, rq->protocols_count))

@@ -39,17 +39,12 @@ void groups_leave(struct groups *gs, struct coord_leave *rq)
                 group_reply(gs, g, &rq->rq, COORD_E_NOT_AVAILABLE);
                 return;
         }
-        if (g->consumer) {
-                for (int32_t i = 0; i < rq->members_count; i++)
-                        rq->members[i].ret_outcome = consumer_leave_one(g, &rq->members[i]);
-                group_reply(gs, g, &rq->rq, COORD_OK);
-                return;
-        }
-        for (int32_t i = 0; i < rq->members_count; i++)
-                rq->members[i].ret_outcome = leave_one(g, &rq->members[i], &joined_left);
+        for (int32_t i = 0; i < rq->members_count; i++) /* one that leaves may make it a classic group for the next */
+                rq->members[i].ret_outcome = g->consumer ? consumer_leave_one(g, &rq->members[i])
+                                                         : leave_one(g, &rq->members[i], &joined_left);
         if (joined_left)
                 group_rebalance_or_complete(g);
-        else
+        else if (!g->consumer)
                 group_maybe_complete_join(g);
         group_reply(gs, g, &rq->rq, COORD_OK);
         group_collect(g);

@@ -57,7 +57,7 @@ static void charge(struct group_member *m)
         m->memory = memory;
 }
 
-int member_set_protocols(struct group_member *m, const struct coord_protocol *protocols, int32_t count)
+int protocols_dup(const struct coord_protocol *protocols, int32_t count, struct coord_protocol **ret)
 {
         size_t len = sizeof *protocols * (size_t)count;
         struct coord_protocol *copy;
@@ -76,6 +76,27 @@ int member_set_protocols(struct group_member *m, const struct coord_protocol *pr
                 if (protocols[i].metadata.len)
                         at = (uint8_t *)mempcpy(at, protocols[i].metadata.data, protocols[i].metadata.len);
         }
+        *ret = copy;
+        return 0;
+}
+
+bool protocols_equal(const struct coord_protocol *a, int32_t a_count, const struct coord_protocol *b, int32_t b_count)
+{
+        if (a_count != b_count)
+                return false;
+        for (int32_t i = 0; i < a_count; i++)
+                if (str_compare(a[i].name, b[i].name) != 0 || a[i].metadata.len != b[i].metadata.len ||
+                    (a[i].metadata.len && memcmp(a[i].metadata.data, b[i].metadata.data, a[i].metadata.len)))
+                        return false;
+        return true;
+}
+
+int member_set_protocols(struct group_member *m, const struct coord_protocol *protocols, int32_t count)
+{
+        struct coord_protocol *copy;
+
+        if (protocols_dup(protocols, count, &copy))
+                return -ENOMEM;
         free(m->protocols);
         m->protocols = copy;
         m->protocols_count = count;
@@ -115,17 +136,7 @@ int member_set_id(struct group_member *m, struct str id)
 
 bool member_has_protocols(const struct group_member *m, const struct coord_protocol *protocols, int32_t count)
 {
-        if (m->protocols_count != count)
-                return false;
-        for (int32_t i = 0; i < count; i++) {
-                const struct coord_protocol *a = &m->protocols[i], *b = &protocols[i];
-
-                if (a->name.len != b->name.len || a->metadata.len != b->metadata.len ||
-                    (a->name.len && memcmp(a->name.p, b->name.p, a->name.len)) ||
-                    (a->metadata.len && memcmp(a->metadata.data, b->metadata.data, a->metadata.len)))
-                        return false;
-        }
-        return true;
+        return protocols_equal(m->protocols, m->protocols_count, protocols, count);
 }
 
 struct span member_metadata(const struct group_member *m, struct str protocol)

@@ -19,14 +19,19 @@ static int check_epoch(const struct group *g, struct str member_id, int32_t epoc
 
         if (!m)
                 return COORD_E_UNKNOWN_MEMBER;
-        return m->epoch == epoch ? COORD_OK : COORD_E_STALE_EPOCH;
+        if (m->epoch == epoch)
+                return COORD_OK;
+        return m->classic ? COORD_E_ILLEGAL_GENERATION : COORD_E_STALE_EPOCH;
 }
 
 static int check_consumer(const struct group *g, const struct coord_offset_commit *rq)
 {
+        const struct consumer_member *m;
+
         if (rq->generation < 0 && (g->state == COORD_GROUP_EMPTY || is_txn(rq)))
                 return COORD_OK;
-        if (!is_txn(rq) && !rq->knows_epochs)
+        m = consumer_find(g, rq->member_id);
+        if (!is_txn(rq) && !rq->knows_epochs && m && !m->classic)
                 return COORD_E_UNSUPPORTED_VERSION;
         return check_epoch(g, rq->member_id, rq->generation);
 }

@@ -6,9 +6,8 @@
 enum { TEXT_MAX = INT16_MAX, VALUE = 0 };
 
 static const int16_t key_versions[] = {
-        [RECORDS_CONSUMER_GROUP] = 3,         [RECORDS_CONSUMER_MEMBER] = 5,
-        [RECORDS_CONSUMER_TARGET] = 6,        [RECORDS_CONSUMER_TARGET_MEMBER] = 7,
-        [RECORDS_CONSUMER_CURRENT] = 8,       [RECORDS_CONSUMER_REGEX] = 16,
+        [RECORDS_CONSUMER_GROUP] = 3,         [RECORDS_CONSUMER_MEMBER] = 5,  [RECORDS_CONSUMER_TARGET] = 6,
+        [RECORDS_CONSUMER_TARGET_MEMBER] = 7, [RECORDS_CONSUMER_CURRENT] = 8, [RECORDS_CONSUMER_REGEX] = 16,
 };
 
 static bool is_of_member(enum records_kind kind)
@@ -185,13 +184,13 @@ int records_encode_consumer_epoch(int32_t epoch, int64_t now_ms, struct arena *a
                         for (int32_t p = 0; p < topics[i].partitions_count; p++) { \
                                 if (topics[i].partitions[p] < 0 || topics[i].partitions[p] > PARTITION_MAX) \
                                         return RECORDS_E_MALFORMED; \
-                                entries[n++] = (struct assignment_entry){ topics[i].topic_id, \
-                                                                          topics[i].partitions[p] }; \
+                                entries[n++] = \
+                                        (struct assignment_entry){ topics[i].topic_id, topics[i].partitions[p] }; \
                         } \
                 return assignment_new(entries, n, ret); \
         }
 
-enum { PARTITION_MAX = 1000000 }; /* more than any topic can have: what is counted by partition stays within bounds */
+enum { PARTITION_MAX = 100000 }; /* more than any topic can have: what is counted by partition stays within bounds */
 
 FILL(fill_target, consumer_group_target_assignment_member_value_topic)
 FILL(fill_current, consumer_group_current_member_assignment_value_topic)

@@ -49,10 +49,10 @@ enum coord_outcome {
         COORD_E_NOT_ATTEMPTED,      /* the item alone would do, but not all others */
         COORD_E_COORDINATOR_FENCED, /* a newer coordinator of the transaction is known to the log */
         /* Of groups whose members the coordinator assigns to (KIP-848): */
-        COORD_E_INVALID_REQUEST,      /* what is said makes no sense; the answer tells why */
-        COORD_E_FENCED_EPOCH,         /* the member is to give up all that it has, and join again */
-        COORD_E_STALE_EPOCH,          /* it commits, or reads, as it was in an earlier epoch: again with the newer one */
-        COORD_E_UNRELEASED_INSTANCE,  /* another member has the group instance id, and has not left */
+        COORD_E_INVALID_REQUEST,     /* what is said makes no sense; the answer tells why */
+        COORD_E_FENCED_EPOCH,        /* the member is to give up all that it has, and join again */
+        COORD_E_STALE_EPOCH,         /* it commits, or reads, as it was in an earlier epoch: again with the newer one */
+        COORD_E_UNRELEASED_INSTANCE, /* another member has the group instance id, and has not left */
         COORD_E_UNSUPPORTED_ASSIGNOR, /* no assignor of that name */
         COORD_E_INVALID_REGEX,
         COORD_E_UNSUPPORTED_VERSION, /* members of such a group speak newer versions */
@@ -71,7 +71,7 @@ enum coord_op {
         COORD_TXN_OFFSET_COMMIT, /* a struct coord_offset_commit whose offsets count when their transaction is committed */
         COORD_CONSUMER_HEARTBEAT,
         COORD_CONSUMER_DESCRIBE,
-        COORD_TXN_MARKER,        /* of the host itself: the end of a transaction in one coordinator partition */
+        COORD_TXN_MARKER, /* of the host itself: the end of a transaction in one coordinator partition */
         /* Asked of every coordinator partition of this node: */
         COORD_LIST,
         COORD_SNAPSHOT,
@@ -230,7 +230,7 @@ struct coord_consumer_heartbeat {
         struct str member_id;   /* empty: the coordinator makes one up (version 0) */
         struct str instance_id; /* null: a dynamic member */
         struct str rack_id, client_id, client_host;
-        int32_t epoch;                /* of the member; 0: it joins; -1: it leaves; -2: a static one leaves for a while */
+        int32_t epoch; /* of the member; 0: it joins; -1: it leaves; -2: a static one leaves for a while */
         int32_t rebalance_timeout_ms; /* -1: as before */
         const struct str *names;      /* topics; NULL: as before */
         int32_t names_count;
@@ -297,8 +297,8 @@ struct coord_fetch_item {
 
 struct coord_offset_fetch {
         struct coord_request rq;
-        bool all;            /* every committed offset: @items is filled by the answer, grouped by topic */
-        bool require_stable; /* offsets that an open transaction may change are COORD_E_UNSTABLE_OFFSET (KIP-447) */
+        bool all;             /* every committed offset: @items is filled by the answer, grouped by topic */
+        bool require_stable;  /* offsets that an open transaction may change are COORD_E_UNSTABLE_OFFSET (KIP-447) */
         struct str member_id; /* null or empty with @member_epoch below 0: not a member of a consumer group */
         int32_t member_epoch;
         struct coord_fetch_item *items;

@@ -1,7 +1,7 @@
 /* SyncGroup: the leader's assignment goes to everyone; who asks before it came is parked. */
 #include <errno.h>
 
-#include "coord/group_priv.h"
+#include "coord/consumer_priv.h"
 
 /* Answer the parked request of @m. */
 void sync_reply(struct groups *gs, struct group_member *m, int outcome)
@@ -123,8 +123,13 @@ void groups_sync(struct groups *gs, struct coord_sync *rq)
 {
         struct group *g = groups_find(gs, rq->rq.id);
         struct group_member *m;
-        int outcome = check(g, rq);
+        int outcome;
 
+        if (g && g->consumer) {
+                consumer_sync(g, rq);
+                return;
+        }
+        outcome = check(g, rq);
         if (outcome) {
                 coord_request_refuse(&rq->rq, outcome);
                 group_reply(gs, g, &rq->rq, outcome);

@@ -72,10 +72,10 @@ static bool beat_fill_owned(struct beat_op *op)
                 return true;
         owned = ARENA_NEW_ARRAY(&op->rq->arena, struct coord_partitions, count);
         for (int32_t i = 0; owned && i < count; i++)
-                owned[i] = (struct coord_partitions){ .id = op->req.topic_partitions[i].topic_id,
-                                                      .partitions = op->req.topic_partitions[i].partitions,
-                                                      .partitions_count =
-                                                              op->req.topic_partitions[i].partitions_count };
+                owned[i] =
+                        (struct coord_partitions){ .id = op->req.topic_partitions[i].topic_id,
+                                                   .partitions = op->req.topic_partitions[i].partitions,
+                                                   .partitions_count = op->req.topic_partitions[i].partitions_count };
         op->ask.owned = owned;
         op->ask.owned_count = count;
         return owned;
@@ -214,8 +214,8 @@ static void describe_done(struct coord_request *crq)
         out->assignor_name = g->ask.ret_assignor;
         if (g->op->req.include_authorized_operations)
                 out->authorized_operations = AUTHORIZED_GROUP;
-        out->members = ARENA_NEW_ARRAY(&rq->arena, struct consumer_group_describe_response_member,
-                                       g->ask.ret_members_count);
+        out->members =
+                ARENA_NEW_ARRAY(&rq->arena, struct consumer_group_describe_response_member, g->ask.ret_members_count);
         g->op->fan.failed |= !out->members;
         out->members_count = out->members ? g->ask.ret_members_count : 0;
         for (int32_t i = 0; i < out->members_count; i++)

@@ -22,8 +22,8 @@ struct describe_groups_op {
 
 static bool describe_members(struct describe_one *g)
 {
-        struct describe_groups_response_member *m =
-                ARENA_NEW_ARRAY(&g->op->fan.rq->arena, struct describe_groups_response_member, g->ask.ret_members_count);
+        struct describe_groups_response_member *m = ARENA_NEW_ARRAY(
+                &g->op->fan.rq->arena, struct describe_groups_response_member, g->ask.ret_members_count);
 
         if (!m)
                 return false;

@@ -1,9 +1,10 @@
 /* Records of __consumer_offsets and __transaction_state from an untrusted log: input is a list of [key length u8][value length u16, 0xffff: null]
- * key value. All are replayed into one machine of each kind, which must stay sound: it is asked, ticked and freed afterwards. */
+ * key value. All are replayed into one machine of each kind, which must stay sound: it is asked, ticked and freed afterwards. A consumer joins each
+ * group that it has then, whose classic members, and what they have brought, are untrusted too. */
 #include <stdlib.h>
 
 #include "base/cursor.h"
-#include "coord/group_priv.h"
+#include "coord/consumer_priv.h"
 #include "coord/marks.h"
 #include "coord/txns.h"
 
@@ -12,6 +13,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static struct uuid no_chance(void *arg)
 {
         return UUID_ZERO;
+}
+
+static struct meta_image *no_topics(void *arg)
+{
+        static struct meta_image *image;
+
+        if (!image)
+                image = meta_image_new_empty();
+        return meta_image_ref(image);
 }
 
 static void answer_all(struct coord_actions *acts)
@@ -71,6 +81,34 @@ static void try_txns(struct span in)
         txns_free(ts);
 }
 
+static void join_all(struct groups *gs, struct coord_time now)
+{
+        static const struct coord_partitions none = { 0 };
+        const struct str name = STR_LIT("t");
+        struct str ids[8];
+        unsigned count = 0;
+
+        ilist_for_each (g, &gs->all, struct group, link)
+                if (count < ARRAY_LEN(ids))
+                        ids[count++] = g->id;
+        for (unsigned i = 0; i < count; i++) {
+                struct coord_consumer_heartbeat rq = { .member_id = STR_LIT("m"),
+                                                       .rebalance_timeout_ms = 1000,
+                                                       .names = &name,
+                                                       .names_count = 1,
+                                                       .regex = STR_LIT("t.*"),
+                                                       .owned = &none };
+                struct coord_actions acts;
+
+                coord_request_init(&rq.rq, COORD_CONSUMER_HEARTBEAT, ids[i]);
+                coord_actions_init(&acts);
+                if (groups_request(gs, &rq.rq, now, &acts))
+                        abort();
+                answer_all(&acts);
+                coord_request_fini(&rq.rq);
+        }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         struct coord_time now = { 1000000, 1700000000000 };
@@ -81,6 +119,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
         groups_conf_init(&conf);
         conf.new_uuid = no_chance;
+        conf.image = no_topics;
         if (groups_new(&conf, &gs))
                 return 0;
         try_txns(span_of(data, size));
@@ -95,6 +134,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 abort();
         answer_all(&acts);
         coord_request_fini(&snap.rq);
+        join_all(gs, now);
         for (int i = 0; i < 20; i++) {
                 now.mono_ms += 700000;
                 now.wall_ms += 700000000;

@@ -94,11 +94,52 @@ static void test_foreign(void)
         struct arena a;
 
         arena_init(&a, 0);
-        CU_ASSERT_EQUAL(records_decode_key(BYTES(0, 3, 0, 1, 'g'), &a, &k), RECORDS_E_OTHER); /* KIP-848's */
+        CU_ASSERT_EQUAL(records_decode_key(BYTES(0, 11, 0, 1, 'g'), &a, &k), RECORDS_E_OTHER); /* KIP-932's */
         CU_ASSERT_EQUAL(records_decode_key(BYTES(0), &a, &k), RECORDS_E_MALFORMED);
         CU_ASSERT_EQUAL(records_decode_key(BYTES(0, 2, 0, 9, 'g'), &a, &k), RECORDS_E_MALFORMED);
         CU_ASSERT_EQUAL(records_decode_group(BYTES(0, 99), &a, &g), RECORDS_E_OTHER);
         CU_ASSERT_EQUAL(records_encode_group_key((struct str){ text, 40000 }, &a, &have), RECORDS_E_TOO_LARGE);
+        arena_fini(&a);
+}
+
+/* As Kafka lays them out. */
+static void test_consumer(void)
+{
+        struct assignment_entry two[] = { { { { 1 } }, 3 }, { { { 1 } }, 2 } };
+        struct records_current current;
+        struct assignment *set, *back;
+        struct records_key k;
+        struct span have;
+        struct arena a;
+        int32_t epoch;
+
+        arena_init(&a, 0);
+        CU_ASSERT_EQUAL(records_encode_consumer_key(RECORDS_CONSUMER_GROUP, STR_LIT("g"), STR_NULL, &a, &have), 0);
+        CU_ASSERT(span_equal(have, BYTES(0, 3, 0, 1, 'g')));
+        CU_ASSERT_EQUAL(records_encode_consumer_key(RECORDS_CONSUMER_CURRENT, STR_LIT("g"), STR_LIT("m"), &a, &have),
+                        0);
+        CU_ASSERT(span_equal(have, BYTES(0, 8, 0, 1, 'g', 0, 1, 'm')));
+        CU_ASSERT_EQUAL(records_decode_key(have, &a, &k), 0);
+        CU_ASSERT(k.kind == RECORDS_CONSUMER_CURRENT && str_equal_c(k.group, "g") && str_equal_c(k.member, "m"));
+        CU_ASSERT_EQUAL(records_encode_consumer_epoch(7, 9, &a, &have), 0);
+        CU_ASSERT(span_equal(have, BYTES(0, 0, 0, 0, 0, 7, 1, 0, 8, 0, 0, 0, 0, 0, 0, 0, 9)));
+        CU_ASSERT_EQUAL(records_decode_consumer_epoch(have, &a, &epoch), 0);
+        CU_ASSERT_EQUAL(epoch, 7);
+        CU_ASSERT_EQUAL_FATAL(assignment_new(two, 2, &set), 0);
+        CU_ASSERT_EQUAL(records_encode_consumer_current(5, 4, 1, set, NULL, &a, &have), 0);
+        CU_ASSERT(span_equal(have, BYTES(0, 0, 0, 0, 0, 5, 0, 0, 0, 4, 1, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+                                         0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 3, 0, 1, 0)));
+        CU_ASSERT_EQUAL(records_decode_consumer_current(have, &a, &current), 0);
+        CU_ASSERT(current.epoch == 5 && current.previous_epoch == 4 && current.state == 1 && !current.revoking);
+        CU_ASSERT(assignment_equal(current.assigned, set));
+        assignment_unref(current.assigned);
+        CU_ASSERT_EQUAL(records_encode_consumer_target(set, &a, &have), 0);
+        CU_ASSERT_EQUAL(records_decode_consumer_target(have, &a, &back), 0);
+        CU_ASSERT(assignment_equal(back, set));
+        assignment_unref(back);
+        CU_ASSERT_EQUAL(records_decode_consumer_target(BYTES(0, 0, 9), &a, &back), RECORDS_E_MALFORMED);
+        CU_ASSERT_EQUAL(records_decode_consumer_target(BYTES(0, 1), &a, &back), RECORDS_E_OTHER);
+        assignment_unref(set);
         arena_fini(&a);
 }
 
@@ -149,9 +190,9 @@ static void test_timers(void)
 }
 
 static const struct unit_case cases[] = {
-        { "offset key", test_offset_key }, { "offset value", test_offset_value },
-        { "group", test_group },           { "foreign", test_foreign },
-        { "places", test_places },         { "timers", test_timers },
+        { "offset key", test_offset_key }, { "offset value", test_offset_value }, { "group", test_group },
+        { "foreign", test_foreign },       { "consumer groups", test_consumer },  { "places", test_places },
+        { "timers", test_timers },
 };
 
 UNIT_MAIN("coord-records", cases)

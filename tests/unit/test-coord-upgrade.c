@@ -1,0 +1,168 @@
+/* Goal: a group changes its type, empty or with its members, and back (KIP-848, online migration): nobody loses what it has, or what was committed.
+ * Method: clients of both protocols in one group, step by step. */
+#include "test-coord-consumers.h"
+
+/* ---- without members ---- */
+
+static void test_other_types(void)
+{
+        struct client a = { .id = "a", .names = { "t" } };
+        struct world w;
+
+        begin(&w);
+        JOIN(&w, "x", .type = "connect");
+        pass(&w, 3000);
+        sync_as(&w, "x", 1, "x=y");
+        CU_ASSERT_EQUAL(heartbeat(&w, &a, 0), COORD_E_GROUP_NOT_FOUND);
+        CU_ASSERT_PTR_NOT_NULL(strstr(told.why, "another kind"));
+        CU_ASSERT_EQUAL(describe_it(&w), COORD_E_GROUP_NOT_FOUND);
+        commit(&w, "x", 1, "t", 0, 5);
+        leave(&w, "x");
+        pass(&w, 3000);
+        /* Empty: it becomes the other type, and back; what it has committed stays. */
+        a.epoch = 0;
+        CU_ASSERT_EQUAL(heartbeat(&w, &a, 0), COORD_OK);
+        CU_ASSERT_EQUAL(fetches(&w, "a", 1), 5);
+        world_reload(&w);
+        CU_ASSERT_EQUAL(heartbeat(&w, &a, 0), COORD_OK);
+        CU_ASSERT_EQUAL(fetches(&w, "a", 1), 5);
+        w.trace[0] = 0;
+        JOIN(&w, "y", .type = "connect");
+        EXPECT(&w, "y:join INCONSISTENT");
+        leaves(&w, &a, EPOCH_LEAVE);
+        stable_group(&w, "y");
+        CU_ASSERT_EQUAL(describe_it(&w), COORD_E_GROUP_NOT_FOUND);
+        world_reload(&w);
+        CU_ASSERT_EQUAL(state(&w), COORD_GROUP_STABLE);
+        CU_ASSERT_EQUAL(fetch(&w, "t", 0), 5);
+        end(&w);
+}
+
+/* ---- with members ---- */
+
+/* A stable classic group of "x" and "y", each with half of t. */
+static void classic_pair(struct world *w, struct client *x, struct client *y)
+{
+        uint8_t bytes[2][64];
+        struct asked *q;
+
+        JOIN(w, "x", );
+        JOIN(w, "y", );
+        pass(w, 6000);
+        x->id = who(w, "x")->id;
+        y->id = who(w, "y")->id;
+        x->epoch = y->epoch = 1;
+        q = new_asked("x", COORD_SYNC);
+        q->sync.member_id = str_of(x->id);
+        q->sync.generation = 1;
+        q->sync.assignments = q->assignments;
+        q->sync.assignments_count = 2;
+        for (uint32_t i = 0; i < 2; i++) {
+                struct writer wr = writer_of(bytes[i], sizeof bytes[i]);
+
+                writer_be16(&wr, 0);
+                writer_be32(&wr, 1);
+                writer_be16(&wr, 1);
+                writer_bytes(&wr, "t", 1);
+                writer_be32(&wr, 2);
+                writer_be32(&wr, 2 * i);
+                writer_be32(&wr, 2 * i + 1);
+                writer_be32(&wr, UINT32_MAX);
+                q->assignments[i] =
+                        (struct coord_assignment){ str_of(i ? y->id : x->id), span_of(bytes[i], writer_pos(&wr)) };
+        }
+        ask(w, &q->rq);
+        CU_ASSERT_EQUAL(sync_classic(w, x), COORD_OK);
+        CU_ASSERT_EQUAL(sync_classic(w, y), COORD_OK);
+        SAME(has(x), "t0 t1");
+        SAME(has(y), "t2 t3");
+}
+
+static void test_upgrade(void)
+{
+        struct client x = { .names = { "t" } }, y = { .names = { "t" } }, a = { .id = "a", .names = { "t" } };
+        struct world w;
+
+        begin(&w);
+        classic_pair(&w, &x, &y);
+        /* One that speaks the new protocol comes: the group changes, its members stay and keep what they have. */
+        CU_ASSERT_EQUAL(heartbeat(&w, &a, 0), COORD_OK);
+        CU_ASSERT_EQUAL(a.epoch, 2);
+        SAME(has(&a), "");
+        SAME(shown_state(&w), "Reconciling");
+        CU_ASSERT_EQUAL(described.ret_members_count, 3);
+        world_reload(&w);
+        CU_ASSERT_EQUAL(beat_classic(&w, &x), COORD_E_REBALANCING);
+        CU_ASSERT_EQUAL(commits(&w, x.id, 1, false), COORD_OK);
+        CU_ASSERT_EQUAL(commits(&w, x.id, 2, false), COORD_E_ILLEGAL_GENERATION);
+        CU_ASSERT_EQUAL(sync_classic(&w, &x), COORD_E_REBALANCING);
+        CU_ASSERT_EQUAL(join_classic(&w, &x, true), COORD_OK);
+        CU_ASSERT_EQUAL(sync_classic(&w, &x), COORD_OK);
+        CU_ASSERT_EQUAL(beat_classic(&w, &x), COORD_OK);
+        /* One that keeps what it has while it joins gives up what it must, and joins again. */
+        CU_ASSERT_EQUAL(join_classic(&w, &y, false), COORD_OK);
+        CU_ASSERT_EQUAL(sync_classic(&w, &y), COORD_OK);
+        while (beat_classic(&w, &y) == COORD_E_REBALANCING) {
+                CU_ASSERT_EQUAL_FATAL(join_classic(&w, &y, false), COORD_OK);
+                CU_ASSERT_EQUAL_FATAL(sync_classic(&w, &y), COORD_OK);
+        }
+        /* What the first one waits for has been given up: it is told to come for it. */
+        if (beat_classic(&w, &x) == COORD_E_REBALANCING) {
+                CU_ASSERT_EQUAL(join_classic(&w, &x, false), COORD_OK);
+                CU_ASSERT_EQUAL(sync_classic(&w, &x), COORD_OK);
+        }
+        heartbeat(&w, &a, OWNED);
+        heartbeat(&w, &a, OWNED);
+        CU_ASSERT_EQUAL(count(&x) + count(&y) + count(&a), 4);
+        CU_ASSERT(count(&x) && count(&y) && count(&a));
+        CU_ASSERT_EQUAL(x.epoch, 2);
+        SAME(shown_state(&w), "Stable");
+        /* A third one of the classic protocol. */
+        CU_ASSERT_EQUAL(join_classic(&w, &(struct client){ .id = "", .names = { "t" } }, true),
+                        COORD_E_MEMBER_ID_REQUIRED);
+        world_reload(&w);
+        CU_ASSERT_EQUAL(beat_classic(&w, &x), COORD_OK);
+        /* The last one of the new protocol leaves: the group is a classic one again, and shares out anew. */
+        w.trace[0] = 0;
+        leaves(&w, &a, EPOCH_LEAVE);
+        CU_ASSERT_EQUAL(describe_it(&w), COORD_E_GROUP_NOT_FOUND);
+        CU_ASSERT_EQUAL(state(&w), COORD_GROUP_PREPARING);
+        CU_ASSERT_EQUAL(beat_classic(&w, &x), COORD_E_REBALANCING);
+        CU_ASSERT_EQUAL(fetches(&w, "", -1), 5);
+        world_reload(&w);
+        CU_ASSERT_EQUAL(state(&w), COORD_GROUP_STABLE);
+        CU_ASSERT_EQUAL(groups_find(w.gs, STR_LIT("g"))->members_count, 2);
+        end(&w);
+}
+
+/* One is told to join, and does not; another one joins, and does not ask for its part. */
+static void test_classic_time_outs(void)
+{
+        struct client x = { .names = { "t" } }, y = { .names = { "t" } }, a = { .id = "a", .names = { "t" } };
+        struct world w;
+
+        begin(&w);
+        classic_pair(&w, &x, &y);
+        heartbeat(&w, &a, 0);
+        beat_classic(&w, &x);
+        CU_ASSERT_EQUAL(join_classic(&w, &y, true), COORD_OK);
+        for (int i = 0; i < 13; i++) {
+                pass(&w, 5000);
+                beat_classic(&w, &x);
+                beat_classic(&w, &y);
+                heartbeat(&w, &a, OWNED);
+        }
+        CU_ASSERT_EQUAL(beat_classic(&w, &x), COORD_E_UNKNOWN_MEMBER);
+        CU_ASSERT_EQUAL(beat_classic(&w, &y), COORD_E_UNKNOWN_MEMBER);
+        heartbeat(&w, &a, OWNED);
+        SAME(has(&a), "t0 t1 t2 t3");
+        end(&w);
+}
+
+static const struct unit_case cases[] = {
+        { "groups of the other type", test_other_types },
+        { "classic members, upgraded", test_upgrade },
+        { "classic members that do not answer", test_classic_time_outs },
+        { "memory", forget_answers },
+};
+UNIT_MAIN("consumer groups, upgrade", cases)
