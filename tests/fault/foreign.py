@@ -32,11 +32,15 @@ def java(table, cache):
     return [*table._java("kafka-clients-4")(cache)[:-1], "HistoryLoad"]
 
 
+def java_consumer(table, cache):
+    return [*table._java("kafka-clients-4")(cache)[:-1], "-Dgroup.protocol=consumer", "HistoryLoad"]
+
+
 def franz(table, cache):
     return table._go("history")(cache)
 
 
-NAMES = {"confluent-debian": confluent_debian, "java": java, "franz": franz, "confluent": confluent}
+NAMES = {"confluent-debian": confluent_debian, "java": java, "java-consumer": java_consumer, "franz": franz, "confluent": confluent}
 # The newest librdkafka (2.16) forgets nodes that the metadata names no more while they are away. When that was a group's coordinator
 # its consumer now and then never connects to one again, and commit() and close() do not return (as in its issue 5511): seen
 # three times in some twenty runs in which nodes start again. Such a run fails, for a client that hangs may as well be waiting for us.

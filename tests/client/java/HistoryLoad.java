@@ -4,6 +4,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -26,10 +27,13 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
 /**
  * Apache Kafka's Java client under faults: an idempotent producer, and a consumer of a group that commits. Arguments: HISTORY BOOTSTRAP
  * TOPIC PARTITIONS NAME. What it is told is written as tests/fault/history.py says; System.nanoTime() is the same clock there. SIGTERM:
- * everything in flight is delivered, then it ends.
+ * everything in flight is delivered, then it ends. With -Dgroup.protocol=consumer there are two consumers, to whom the coordinator assigns
+ * (KIP-848).
  */
 final class HistoryLoad {
     private static final int PER_TURN = 5, PAUSE_MS = 50, COMMIT_EVERY_MS = 500, FINISH_S = 60;
+
+    private static final String PROTOCOL = System.getProperty("group.protocol", "classic");
 
     private final BufferedWriter file;
     private final String bootstrap, topic, name;
@@ -117,15 +121,18 @@ final class HistoryLoad {
         }
     }
 
-    private void consume() {
-        String group = name + "-group", by = name + "-reader";
+    private void consume(int number) {
+        String group = name + "-group", by = name + "-reader-" + number;
         Properties p = new Properties();
         p.put("bootstrap.servers", bootstrap);
         p.put("group.id", group);
         p.put("enable.auto.commit", "false");
         p.put("auto.offset.reset", "earliest");
-        p.put("session.timeout.ms", "6000");
-        p.put("heartbeat.interval.ms", "1500");
+        p.put("group.protocol", PROTOCOL);
+        if (PROTOCOL.equals("classic")) {       // else the coordinator says how long
+            p.put("session.timeout.ms", "6000");
+            p.put("heartbeat.interval.ms", "1500");
+        }
         p.put("request.timeout.ms", "5000");
         p.put("default.api.timeout.ms", "6000");
         try (KafkaConsumer<byte[], byte[]> consumer = new KafkaConsumer<>(p, new ByteArrayDeserializer(), new ByteArrayDeserializer())) {
@@ -200,7 +207,11 @@ final class HistoryLoad {
             }
             Runtime.getRuntime().halt(load.failed == null ? 0 : 1);     // after SIGTERM the status would be 143
         }));
-        Thread consumer = load.start("consumer", load::consume);
+        List<Thread> consumers = new ArrayList<>();
+        for (int i = 1; i <= (PROTOCOL.equals("classic") ? 1 : 2); i++) {
+            int number = i;
+            consumers.add(load.start("consumer " + number, () -> load.consume(number)));
+        }
         Thread producer = load.start("producer", () -> {
             try {
                 load.produce();
@@ -210,7 +221,9 @@ final class HistoryLoad {
         });
         producer.join();
         load.done = true;
-        consumer.join();
+        for (Thread consumer : consumers) {
+            consumer.join();
+        }
         synchronized (load) {
             load.file.close();
         }
