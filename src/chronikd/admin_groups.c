@@ -99,34 +99,104 @@ static json_t *json_offsets(struct node *n, const char *name)
         return list;
 }
 
-void admin_here_group(struct node *n, struct http_request *rq, const char *name)
+static json_t *json_member(struct str id, struct str instance_id, struct str client_id, struct str host)
+{
+        return json_pack("{s:o, s:o, s:o, s:o}", "id", admin_json_str(id), "instance_id", admin_json_str(instance_id),
+                         "client_id", admin_json_str(client_id), "host", admin_json_str(host));
+}
+
+static void answer_group(struct http_request *rq, json_t *group, enum coord_group_state state,
+                         enum coord_group_type type, struct str protocol_type, struct str assignor)
+{
+        json_object_set_new(group, "state", json_string(coord_group_state_name(state)));
+        json_object_set_new(group, "type", json_string(coord_group_type_name(type)));
+        json_object_set_new(group, "protocol_type", admin_json_str(protocol_type));
+        json_object_set_new(group, "assignor", admin_json_str(assignor));
+        admin_answer_json(rq, group);
+}
+
+/* Return: the outcome; answered when that is COORD_OK. */
+static int here_classic(struct node *n, struct http_request *rq, const char *name)
 {
         struct coord_describe ask = { 0 };
         json_t *members = json_array();
+        int outcome;
 
         coord_request_init(&ask.rq, COORD_DESCRIBE, str_of(name));
         ask_coord(n, &ask.rq);
+        outcome = ask.rq.outcome;
         for (int32_t i = 0; i < ask.ret_members_count; i++) {
                 const struct coord_described_member *m = &ask.ret_members[i];
 
-                json_array_append_new(members,
-                                      json_pack("{s:o, s:o, s:o, s:o}", "id", admin_json_str(m->member_id),
-                                                "instance_id", admin_json_str(m->instance_id), "client_id",
-                                                admin_json_str(m->client_id), "host", admin_json_str(m->client_host)));
+                json_array_append_new(members, json_member(m->member_id, m->instance_id, m->client_id, m->client_host));
         }
-        if (ask.rq.outcome == COORD_OK)
-                admin_answer_json(rq, json_pack("{s:s, s:s, s:o, s:o, s:i, s:O, s:o}", "name", name, "state",
-                                                coord_group_state_name(ask.ret_state), "protocol_type",
-                                                admin_json_str(ask.ret_protocol_type), "assignor",
-                                                admin_json_str(ask.ret_protocol_name), "generation", ask.ret_generation,
-                                                "members", members, "offsets", json_offsets(n, name)));
-        else if (ask.rq.outcome == COORD_E_GROUP_NOT_FOUND || ask.rq.outcome == COORD_E_NOT_COORDINATOR)
-                admin_answer_error(rq, 404, "There is no group '%s'. `chronik-ctl group list` shows what there is.",
-                                   name);
-        else
-                admin_answer_error(rq, 503, "The coordinator of group '%s' is not ready yet; try again.", name);
+        if (outcome == COORD_OK)
+                answer_group(rq,
+                             json_pack("{s:s, s:i, s:O, s:o}", "name", name, "generation", ask.ret_generation,
+                                       "members", members, "offsets", json_offsets(n, name)),
+                             ask.ret_state, ask.ret_type, ask.ret_protocol_type, ask.ret_protocol_name);
         json_decref(members);
         coord_request_fini(&ask.rq);
+        return outcome;
+}
+
+/* [{"topic": "orders", "partitions": [0, 1]}]; a topic that is gone has no name. */
+static json_t *json_partitions(const struct coord_partitions *list, int32_t count)
+{
+        json_t *out = json_array();
+
+        for (int32_t i = 0; i < count; i++) {
+                json_t *numbers = json_array();
+
+                for (int32_t p = 0; p < list[i].partitions_count; p++)
+                        json_array_append_new(numbers, json_integer(list[i].partitions[p]));
+                json_array_append_new(
+                        out, json_pack("{s:o, s:o}", "topic", admin_json_str(list[i].name), "partitions", numbers));
+        }
+        return out;
+}
+
+/* Likewise, of a consumer group (KIP-848). */
+static int here_consumer(struct node *n, struct http_request *rq, const char *name)
+{
+        struct coord_consumer_describe ask = { 0 };
+        json_t *members = json_array();
+        int outcome;
+
+        coord_request_init(&ask.rq, COORD_CONSUMER_DESCRIBE, str_of(name));
+        ask_coord(n, &ask.rq);
+        outcome = ask.rq.outcome;
+        for (int32_t i = 0; i < ask.ret_members_count; i++) {
+                const struct coord_consumer_member *m = &ask.ret_members[i];
+                json_t *out = json_member(m->member_id, m->instance_id, m->client_id, m->client_host);
+
+                json_object_set_new(out, "epoch", json_integer(m->epoch));
+                json_object_set_new(out, "assigned", json_partitions(m->assigned, m->assigned_count));
+                json_object_set_new(out, "target", json_partitions(m->target, m->target_count));
+                json_array_append_new(members, out);
+        }
+        if (outcome == COORD_OK)
+                answer_group(rq,
+                             json_pack("{s:s, s:i, s:i, s:O, s:o}", "name", name, "epoch", ask.ret_epoch,
+                                       "target_epoch", ask.ret_target_epoch, "members", members, "offsets",
+                                       json_offsets(n, name)),
+                             ask.ret_state, COORD_GROUP_CONSUMER, STR_LIT("consumer"), ask.ret_assignor);
+        json_decref(members);
+        coord_request_fini(&ask.rq);
+        return outcome;
+}
+
+void admin_here_group(struct node *n, struct http_request *rq, const char *name)
+{
+        int outcome = here_classic(n, rq, name);
+
+        if (outcome == COORD_E_GROUP_NOT_FOUND)
+                outcome = here_consumer(n, rq, name);
+        if (outcome == COORD_E_GROUP_NOT_FOUND || outcome == COORD_E_NOT_COORDINATOR)
+                admin_answer_error(rq, 404, "There is no group '%s'. `chronik-ctl group list` shows what there is.",
+                                   name);
+        else if (outcome)
+                admin_answer_error(rq, 503, "The coordinator of group '%s' is not ready yet; try again.", name);
 }
 
 /* Which node coordinates @name, META_NO_NODE: none just now. False: no group was ever coordinated. */

@@ -254,6 +254,48 @@ int group_list(struct ctl *c, const char *arg)
         return CTL_OK;
 }
 
+/* "orders:0,1 payments:2" */
+static void cell_partitions(struct table *t, const json_t *list)
+{
+        struct strbuf out = { 0 };
+        const json_t *topic, *p;
+        size_t i, k;
+
+        json_array_foreach (list, i, topic) {
+                strbuf_printf(&out, "%s%s:", i ? " " : "", text_of(topic, "topic"));
+                json_array_foreach (json_object_get(topic, "partitions"), k, p)
+                        strbuf_printf(&out, "%s%" JSON_INTEGER_FORMAT, k ? "," : "", json_integer_value(p));
+        }
+        table_cell(t, "%s", out.len ? out.data : "-");
+        strbuf_fini(&out);
+}
+
+/* Of a consumer group: how far each has come. */
+static void print_consumers(json_t *group)
+{
+        static const char *const titles[] = { "MEMBER", "INSTANCE", "CLIENT", "HOST", "EPOCH>", "HAS", "SHALL HAVE" };
+        struct table *t = table_new(titles, ARRAY_LEN(titles));
+        json_t *m;
+        size_t i;
+
+        json_array_foreach (json_object_get(group, "members"), i, m) {
+                const json_t *target = json_object_get(m, "target");
+
+                table_cell(t, "%s", text_of(m, "id"));
+                table_cell(t, "%s", text_of(m, "instance_id"));
+                table_cell(t, "%s", text_of(m, "client_id"));
+                table_cell(t, "%s", text_of(m, "host"));
+                cell_number(t, m, "epoch");
+                cell_partitions(t, json_object_get(m, "assigned"));
+                if (json_equal(target, json_object_get(m, "assigned")))
+                        table_cell(t, "the same");
+                else
+                        cell_partitions(t, target);
+        }
+        putchar('\n');
+        table_print(t);
+}
+
 static void print_members(json_t *group)
 {
         static const char *const titles[] = { "MEMBER", "INSTANCE", "CLIENT", "HOST" };
@@ -296,10 +338,16 @@ int group_get(struct ctl *c, const char *arg)
 
         if (!ask(c, "GET", "/v1/groups/", arg, NULL, &group, &status))
                 return status;
-        printf("group        %s\nstate        %s\nassignor     %s\ngeneration   %" JSON_INTEGER_FORMAT "\n",
-               text_of(group, "name"), text_of(group, "state"), text_of(group, "assignor"),
-               number_of(group, "generation"));
-        print_members(group);
+        printf("group        %s\nstate        %s\ntype         %s\nassignor     %s\n", text_of(group, "name"),
+               text_of(group, "state"), text_of(group, "type"), text_of(group, "assignor"));
+        if (strcmp(text_of(group, "type"), "consumer") == 0) {
+                printf("epoch        %" JSON_INTEGER_FORMAT ", of the target %" JSON_INTEGER_FORMAT "\n",
+                       number_of(group, "epoch"), number_of(group, "target_epoch"));
+                print_consumers(group);
+        } else {
+                printf("generation   %" JSON_INTEGER_FORMAT "\n", number_of(group, "generation"));
+                print_members(group);
+        }
         print_offsets(group);
         json_decref(group);
         return CTL_OK;

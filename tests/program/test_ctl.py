@@ -18,7 +18,7 @@ from program import CHRONIK_CTL, ROOT, ProgramCase
 
 import records
 from case import NodeCase
-from kafka import Client
+from kafka import ERR, Client
 
 COMMANDS = ("cluster info", "cluster disruption show", "cluster disruption acquire", "cluster disruption release",
             "cluster disruption override", "node list", "node get", "node drain", "node undrain", "node decommission",
@@ -351,7 +351,7 @@ class Against(CtlCase, NodeCase):
         self.assertEqual(listed["GROUP"], ["STATE", "TYPE", "PROTOCOL"])
         self.assertEqual(listed[group][0], "Empty")
         text = self.good("group", "get", group)
-        self.assertIn(f"group        {group}\nstate        Empty\n", text)
+        self.assertIn(f"group        {group}\nstate        Empty\ntype         classic\n", text)
         rows = self.table(text.rpartition("\n\n")[2])
         self.assertEqual(rows, [["TOPIC", "PARTITION", "COMMITTED", "END", "LAG"], [topic, "0", "4", "10", "6"]])
         member = self.join(group)
@@ -370,6 +370,29 @@ class Against(CtlCase, NodeCase):
         answer = client.call("JoinGroup", 5, member_id=member, **fields)
         self.assertEqual(answer["error_code"], 0)
         return member
+
+    def test_consumer_group(self):
+        """A group whose coordinator assigns: what each member has, and shall have."""
+        topic, group, client = self.topic(), self.fresh("group"), self.client()
+        fields = dict(group_id=group, member_epoch=0, rebalance_timeout_ms=60000, subscribed_topic_names=[topic], topic_partitions=[])
+        for member in ("first", "second"):
+            for _ in range(100):
+                answer = client.call("ConsumerGroupHeartbeat", 1, member_id=member, **fields)
+                if answer["error_code"] not in (ERR.NOT_COORDINATOR, ERR.COORDINATOR_LOAD_IN_PROGRESS):
+                    break
+                client.call("FindCoordinator", 2, key=group, key_type=0)
+            self.assertEqual(answer["error_code"], 0)
+        row = next(row for row in self.table(self.good("group", "list")) if row[0] == group)
+        self.assertEqual(row[1:], ["Reconciling", "consumer", "consumer"])
+        text = self.good("group", "get", group)
+        for line in (f"group        {group}", "type         consumer", "assignor     uniform", "epoch        2, of the target 2"):
+            self.assertIn(line, text.splitlines())
+        first, second = self.table(text.split("\n\n")[1])[1:]
+        self.assertEqual((first[0], first[-2:]), ("first", [f"{topic}:0", "the same"]))
+        self.assertEqual((second[0], second[-2:]), ("second", ["-", "the same"]))
+        got = self.json("group", "get", group)
+        self.assertEqual([(m["id"], m["epoch"], m["target"]) for m in got["members"]],
+                         [("first", 1, [{"topic": topic, "partitions": [0]}]), ("second", 2, [])])
 
     def test_group_refused(self):
         self.bad(1, "group", "get", "nope", says=("no group 'nope'", "chronik-ctl group list"))
