@@ -59,11 +59,10 @@ static int take_over(struct group *g, const struct group_member *from, struct re
         if (!m || text_dup(from->client_id, &m->client_id) || text_dup(from->client_host, &m->client_host) ||
             text_dup(read->says.rack, &m->rack_id))
                 return -ENOMEM;
-        consumer_names_put(g, m->names);
-        m->names = consumer_names_get(g, read->says.topics, read->says.topics_count);
         m->rebalance_timeout_ms = from->rebalance_timeout_ms;
         m->epoch = m->previous_epoch = g->consumer->epoch;
-        if (!m->names || assignment_filter(read->assigned, is_free, g, &assigned))
+        if (consumer_member_set_names(m, read->says.topics, read->says.topics_count, NULL) ||
+            assignment_filter(read->assigned, is_free, g, &assigned))
                 return -ENOMEM;
         m->target = assignment_ref(assigned);
         if (consumer_member_hold(m, assigned, NULL) ||

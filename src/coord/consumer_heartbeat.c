@@ -239,19 +239,11 @@ static bool update_text(struct group *g, struct str *at, struct str s)
 
 static bool update_names(struct consumer_member *m, const struct coord_consumer_heartbeat *rq)
 {
-        struct group *g = m->group;
-        struct consumer_names *names, *before = m->names;
+        bool changed = false;
 
-        if (!rq->names)
-                return false;
-        names = consumer_names_get(g, rq->names, rq->names_count);
-        if (!names) {
-                groups_fail(g->owner, -ENOMEM);
-                return false;
-        }
-        m->names = names;
-        consumer_names_put(g, before); /* sets are one where they are equal */
-        return names != before;
+        if (rq->names && consumer_member_set_names(m, rq->names, rq->names_count, &changed))
+                groups_fail(m->group->owner, -ENOMEM);
+        return changed;
 }
 
 static bool update_regex(struct consumer_member *m, const struct coord_consumer_heartbeat *rq)
@@ -456,13 +448,15 @@ void groups_consumer_heartbeat(struct groups *gs, struct coord_consumer_heartbea
                 refuse(gs, NULL, rq, outcome);
                 return;
         }
-        if (!rq->member_id.len) {
-                uuid_format(gs->conf.new_uuid(gs->conf.new_uuid_arg), made_up);
-                rq->member_id = str_of(made_up);
-        }
         if (rq->epoch >= EPOCH_JOIN) {
+                struct str said = rq->member_id;
+
+                if (!said.len) {
+                        uuid_format(gs->conf.new_uuid(gs->conf.new_uuid_arg), made_up);
+                        rq->member_id = str_of(made_up);
+                }
                 join_or_beat(gs, rq);
-                rq->member_id = STR_NULL; /* may be of this function's memory */
+                rq->member_id = said; /* what was made up is of this function's memory */
                 return;
         }
         g = groups_find(gs, rq->rq.id);

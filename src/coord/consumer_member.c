@@ -135,6 +135,19 @@ void consumer_member_charge(struct consumer_member *m)
         m->memory = memory;
 }
 
+int consumer_member_set_names(struct consumer_member *m, const struct str *names, int32_t count, bool *ret_changed)
+{
+        struct consumer_names *before = m->names, *now = consumer_names_get(m->group, names, count);
+
+        if (!now)
+                return -ENOMEM;
+        m->names = now;
+        consumer_names_put(m->group, before);
+        if (ret_changed)
+                *ret_changed = now != before; /* sets are one where they are equal */
+        return 0;
+}
+
 /* ---- what it has ---- */
 
 static struct consumer_owners *find_owners(const struct consumer *c, struct uuid id)

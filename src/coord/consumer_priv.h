@@ -136,6 +136,8 @@ int consumer_member_hold(struct consumer_member *m, struct assignment *assigned,
 void consumer_member_charge(struct consumer_member *m);
 /* Is the partition nobody's? */
 bool consumer_is_free(const struct group *g, struct uuid id, int32_t partition);
+/* What it is subscribed to by name. @ret_changed may be NULL. Return: 0 or -ENOMEM. */
+int consumer_member_set_names(struct consumer_member *m, const struct str *names, int32_t count, bool *ret_changed);
 /* What it brought as a classic member, from now on; @count below 0: it is none. Return: 0 or -ENOMEM. */
 int consumer_member_set_classic(struct consumer_member *m, int32_t session_timeout_ms,
                                 const struct coord_protocol *protocols, int32_t count);

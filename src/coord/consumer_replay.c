@@ -79,17 +79,13 @@ static int set_classic(struct consumer_member *m, struct arena *a,
 static int replay_member(struct group *g, struct arena *a, struct str id,
                          const struct consumer_group_member_metadata_value *v)
 {
-        struct consumer_names *names;
         struct consumer_regex *regex = NULL;
         struct consumer_member *m;
 
         if (member_of(g, id, &m))
                 return -ENOMEM;
-        names = consumer_names_get(g, v->subscribed_topic_names, v->subscribed_topic_names_count);
-        if (!names)
+        if (consumer_member_set_names(m, v->subscribed_topic_names, v->subscribed_topic_names_count, NULL))
                 return -ENOMEM;
-        consumer_names_put(g, m->names);
-        m->names = names;
         if (v->subscribed_topic_regex.len && consumer_regex_get(g, v->subscribed_topic_regex, &regex, NULL))
                 return -ENOMEM;
         if (m->regex)

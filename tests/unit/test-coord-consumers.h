@@ -135,13 +135,16 @@ static void take(const struct coord_consumer_heartbeat *rq)
         }
 }
 
+/* What takes the place of groups_request(), for a test. */
+static int (*request_by)(struct world *w, struct coord_request *rq, struct coord_actions *acts);
+
 /* A request of the test's stack that is answered at once, perhaps after others. */
 static int ask_now(struct world *w, struct coord_request *rq)
 {
         struct coord_actions acts;
 
         coord_actions_init(&acts);
-        CU_ASSERT_EQUAL(groups_request(w->gs, rq, w->now, &acts), 0);
+        CU_ASSERT_EQUAL(request_by ? request_by(w, rq, &acts) : groups_request(w->gs, rq, w->now, &acts), 0);
         CU_ASSERT_FATAL(!ilist_is_empty(&rq->link));
         ilist_unlink(&rq->link);
         if (acts.records_count)
@@ -434,6 +437,44 @@ static int beat_classic(struct world *w, struct client *c)
         outcome = ask_now(w, &b.rq);
         coord_request_fini(&b.rq);
         return outcome;
+}
+
+/* A stable classic group of "x" and "y", each with half of t. */
+__attribute__((unused)) static void classic_pair(struct world *w, struct client *x, struct client *y)
+{
+        uint8_t bytes[2][64];
+        struct asked *q;
+
+        JOIN(w, "x", );
+        JOIN(w, "y", );
+        pass(w, 6000);
+        x->id = who(w, "x")->id;
+        y->id = who(w, "y")->id;
+        x->epoch = y->epoch = 1;
+        q = new_asked("x", COORD_SYNC);
+        q->sync.member_id = str_of(x->id);
+        q->sync.generation = 1;
+        q->sync.assignments = q->assignments;
+        q->sync.assignments_count = 2;
+        for (uint32_t i = 0; i < 2; i++) {
+                struct writer wr = writer_of(bytes[i], sizeof bytes[i]);
+
+                writer_be16(&wr, 0);
+                writer_be32(&wr, 1);
+                writer_be16(&wr, 1);
+                writer_bytes(&wr, "t", 1);
+                writer_be32(&wr, 2);
+                writer_be32(&wr, 2 * i);
+                writer_be32(&wr, 2 * i + 1);
+                writer_be32(&wr, UINT32_MAX);
+                q->assignments[i] =
+                        (struct coord_assignment){ str_of(i ? y->id : x->id), span_of(bytes[i], writer_pos(&wr)) };
+        }
+        ask(w, &q->rq);
+        CU_ASSERT_EQUAL(sync_classic(w, x), COORD_OK);
+        CU_ASSERT_EQUAL(sync_classic(w, y), COORD_OK);
+        SAME(has(x), "t0 t1");
+        SAME(has(y), "t2 t3");
 }
 
 /* In the end of a program: nothing is kept. */
