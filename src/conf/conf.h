@@ -50,6 +50,7 @@ enum conf_source {
         CONF_SOURCE_BROKER_DEFAULT = 3, /* set at run time for all brokers */
         CONF_SOURCE_STATIC = 4,         /* the file or --set */
         CONF_SOURCE_DEFAULT = 5,
+        CONF_SOURCE_CLIENT_METRICS = 7, /* set on a subscription to client metrics; nothing is above or below it */
 };
 
 /* What the defaults need to know of the machine. */

@@ -43,8 +43,7 @@ enum conf_kafka_type conf_row_kafka_type(const struct conf_row *row)
         return CONF_KAFKA_STRING;
 }
 
-/* Cut the next word, without its blanks, off a list. Return: false at the end. */
-static bool next_word(struct str *list, struct str *ret_word)
+bool conf_list_next(struct str *list, struct str *ret_word)
 {
         const char *comma;
         size_t len;
@@ -66,7 +65,7 @@ static bool has_word(struct str list, struct str word)
 {
         struct str w;
 
-        while (next_word(&list, &w))
+        while (conf_list_next(&list, &w))
                 if (str_equal(w, word))
                         return true;
         return false;
@@ -88,11 +87,11 @@ int conf_list_edit(struct str current, enum conf_edit edit, struct str operand, 
         struct str rest = current, word;
         char *copy;
 
-        while (next_word(&rest, &word))
+        while (conf_list_next(&rest, &word))
                 if (edit == CONF_EDIT_APPEND || !has_word(operand, word))
                         add_word(&out, word);
         rest = edit == CONF_EDIT_APPEND ? operand : STR_NULL;
-        while (next_word(&rest, &word))
+        while (conf_list_next(&rest, &word))
                 add_word(&out, word);
         if (out.failed)
                 return -ENOMEM;

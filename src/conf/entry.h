@@ -69,6 +69,10 @@ bool conf_names_contain(const struct str *names, size_t count, struct str name);
 /* Kafka's type of what a row holds. */
 enum conf_kafka_type conf_row_kafka_type(const struct conf_row *row);
 
+/* Cut the next word, without its blanks, off a list of words between commas. False at the end; an empty list has one empty word, a
+ * null one none. */
+bool conf_list_next(struct str *list, struct str *ret_word);
+
 /* @current (words between commas) with the words of @operand added where they are missing, or taken away. Return: 0, or
  * -ENOMEM; the result lives in @mem. */
 int conf_list_edit(struct str current, enum conf_edit edit, struct str operand, struct arena *mem,

@@ -11,6 +11,7 @@ enum {
         CONF_OK,
         CONF_E_INVALID,   /* the value is wrong */
         CONF_E_UNKNOWN,   /* there is no such name */
+        CONF_E_RANGE,     /* likewise, where Kafka tells a number out of its range from what cannot be read */
         CONF_E_READ_ONLY, /* the name is known and cannot be changed at run time */
 };
 

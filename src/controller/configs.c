@@ -1,10 +1,11 @@
-/* Configurations of topics, brokers and groups, and client quotas: judged by conf/, changed here. All changes of a resource or none
- * (KIP-339; AlterConfigs of old replaces the whole set). */
+/* Configurations of topics, brokers and groups, client quotas, and subscriptions to client metrics: judged by conf/, changed here.
+ * All changes of a resource or none (KIP-339; AlterConfigs of old replaces the whole set). */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "conf/broker.h"
+#include "conf/client_metrics.h"
 #include "conf/limits.h"
 #include "conf/quota.h"
 #include "conf/topic.h"
@@ -55,7 +56,7 @@ static bool judged(struct decision *d, int r, struct strbuf *why, struct control
         if (r < 0)
                 d->failed = r;
         else if (r)
-                decision_refuse(d, result, CONTROLLER_E_CONFIG, "%s",
+                decision_refuse(d, result, r == CONF_E_RANGE ? CONTROLLER_E_INVALID : CONTROLLER_E_CONFIG, "%s",
                                 why->data ? why->data : "A configuration is wrong.");
         return !r;
 }
@@ -165,11 +166,19 @@ static bool resource_is_there(struct decision *d, struct controller_alter_config
                 decision_refuse(d, &a->result, CONTROLLER_E_INVALID, "'%.*s' is nobody whom a quota could be for.",
                                 STR_FMT(a->name));
                 return false;
+        case META_RESOURCE_CLIENT_METRICS:
+                if (a->name.len && a->name.len <= CLIENT_METRICS_NAME_LEN_MAX)
+                        return true;
+                decision_refuse(d, &a->result, CONTROLLER_E_INVALID,
+                                "The name of a subscription to client metrics has 1 to %d bytes.",
+                                CLIENT_METRICS_NAME_LEN_MAX);
+                return false;
         default:
                 decision_refuse(d, &a->result, CONTROLLER_E_RESOURCE,
-                                "Resources of type %d have no configuration that can be "
-                                "altered; topics (%d), brokers (%d) and groups (%d) have.",
-                                a->type, META_RESOURCE_TOPIC, META_RESOURCE_BROKER, META_RESOURCE_GROUP);
+                                "Resources of type %d have no configuration that can be altered; topics (%d), brokers "
+                                "(%d), client metrics (%d) and groups (%d) have.",
+                                a->type, META_RESOURCE_TOPIC, META_RESOURCE_BROKER, META_RESOURCE_CLIENT_METRICS,
+                                META_RESOURCE_GROUP);
                 return false;
         }
 }
@@ -202,7 +211,7 @@ static int edit_list(struct decision *d, const struct controller_alter_configs *
         int r;
 
         snprintf(self, sizeof self, "%d", d->rules->node_id);
-        if (a->type == META_RESOURCE_GROUP || a->type == META_RESOURCE_QUOTA) {
+        if (a->type != META_RESOURCE_TOPIC && a->type != META_RESOURCE_BROKER) {
                 strbuf_printf(why, "%.*s: is not a list; set it instead", STR_FMT(c->name));
                 return why->failed ? -ENOMEM : CONF_E_INVALID;
         }
@@ -221,6 +230,8 @@ static int edit_list(struct decision *d, const struct controller_alter_configs *
 
 static int judge_value(const struct controller_alter_configs *a, struct str name, struct str value, struct strbuf *why)
 {
+        int r;
+
         switch (a->type) {
         case META_RESOURCE_TOPIC:
                 return topic_conf_validate(name, value, why);
@@ -228,6 +239,9 @@ static int judge_value(const struct controller_alter_configs *a, struct str name
                 return broker_conf_validate(name, value, why);
         case META_RESOURCE_QUOTA:
                 return quota_validate(name, value, why);
+        case META_RESOURCE_CLIENT_METRICS:
+                r = client_metrics_validate(name, value, why);
+                return r == CONF_E_UNKNOWN ? CONF_E_RANGE : r; /* Kafka takes both for mistakes of the request */
         default:
                 return group_conf_validate(name, value, why);
         }

@@ -135,10 +135,8 @@ static void add_item(struct alter_op *op, int32_t row, struct controller_config_
         a->text = STR_NULL;
         if (op->named_twice[row])
                 a->text = RQ_TEXT(op->rq, "The resource is named twice in this request; name it once.");
-        else if (a->type != RESOURCE_TOPIC && a->type != RESOURCE_BROKER)
-                a->text =
-                        RQ_TEXT(op->rq, "Resource type %d has no configurations here; topics (2) and brokers (4) have.",
-                                a->type);
+        else if (a->type != RESOURCE_TOPIC && a->type != RESOURCE_BROKER && a->type != RESOURCE_CLIENT_METRICS)
+                a->text = RQ_TEXT(op->rq, "Resource type %d has no configurations here; " CONFIG_RESOURCES, a->type);
         else
                 a->text = changes_fault(op->rq, changes, count);
         if (a->text.p) {

@@ -54,6 +54,7 @@ enum {
         KAPI_LIST_TRANSACTIONS = 66,
         KAPI_CONSUMER_GROUP_HEARTBEAT = 68,
         KAPI_CONSUMER_GROUP_DESCRIBE = 69,
+        KAPI_LIST_CONFIG_RESOURCES = 74,
         KAPI_DESCRIBE_TOPIC_PARTITIONS = 75,
         KAPI_ADD_RAFT_VOTER = 80,
         KAPI_REMOVE_RAFT_VOTER = 81,
@@ -116,6 +117,7 @@ struct handler_api {
         API(LIST_TRANSACTIONS, 0, 2, 0, list_transactions) \
         API(CONSUMER_GROUP_HEARTBEAT, 0, 1, 0, consumer_group_heartbeat) \
         API(CONSUMER_GROUP_DESCRIBE, 0, 1, 0, consumer_group_describe) \
+        API(LIST_CONFIG_RESOURCES, 0, 1, 0, list_config_resources) \
         API(DESCRIBE_TOPIC_PARTITIONS, 0, 0, 0, describe_topic_partitions) \
         API(ADD_RAFT_VOTER, 0, 1, 0, add_raft_voter) \
         API(REMOVE_RAFT_VOTER, 0, 0, 0, remove_raft_voter)

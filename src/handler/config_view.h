@@ -2,10 +2,22 @@
 #pragma once
 
 #include "conf/broker.h"
+#include "conf/client_metrics.h"
 #include "conf/topic.h"
 #include "handler/internal.h"
 
-enum { RESOURCE_TOPIC = 2, RESOURCE_BROKER = 4 };
+/* The protocol's numbers; those of META_RESOURCE_* are the same. */
+enum {
+        RESOURCE_TOPIC = 2,
+        RESOURCE_BROKER = 4,
+        RESOURCE_BROKER_LOGGER = 8,
+        RESOURCE_CLIENT_METRICS = 16,
+        RESOURCE_GROUP = 32,
+        RESOURCE_TYPE_MAX = RESOURCE_GROUP
+};
+
+/* What has some, as the end of a sentence. */
+#define CONFIG_RESOURCES "topics (2), brokers (4) and client metrics (16) have."
 
 /* What this broker runs with as of the request's image. @ret->now is a reference of the caller's. Pairs are borrowed from
  * the image, their arrays lie in the request's arena. Return: 0 or -ENOMEM. */

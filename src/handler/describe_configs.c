@@ -1,5 +1,5 @@
-/* DescribeConfigs (key 32): every configuration of topics and of this broker under Kafka's names, with where its value
- * comes from. Sources: KIP-133, KIP-226 (synonyms), KIP-569 (types and texts). */
+/* DescribeConfigs (key 32): every configuration of topics, of this broker and of subscriptions to client metrics under Kafka's
+ * names, with where its value comes from. Sources: KIP-133, KIP-226 (synonyms), KIP-569 (types and texts), KIP-714. */
 #include <errno.h>
 
 #include "handler/config_view.h"
@@ -76,6 +76,15 @@ static int broker_entries(struct rq *rq, struct str name, const struct str *name
         return 0;
 }
 
+static int subscription_entries(struct rq *rq, struct str name, const struct str *names, size_t count,
+                                struct conf_entries *ret)
+{
+        struct conf_pairs set;
+        int r = config_pairs(rq, META_RESOURCE_CLIENT_METRICS, name, &set);
+
+        return r ? r : client_metrics_describe(set, names, count, &rq->arena, ret);
+}
+
 static bool is_this_broker(struct rq *rq, struct str name)
 {
         return name.len == 0 || str_equal(name, RQ_TEXT(rq, "%d", rq->h->deps.node_id));
@@ -111,11 +120,16 @@ static int describe(struct rq *rq, const struct describe_configs_request *req,
                         return 0;
                 }
                 r = broker_entries(rq, in->resource_name, in->configuration_keys, count, &entries);
+        } else if (in->resource_type == RESOURCE_CLIENT_METRICS) {
+                if (!in->resource_name.len) {
+                        out->error_code = refuse(rq, out, KERR_INVALID_REQUEST,
+                                                 STR_LIT("A subscription to client metrics has a name."));
+                        return 0;
+                }
+                r = subscription_entries(rq, in->resource_name, in->configuration_keys, count, &entries);
         } else {
                 out->error_code = refuse(rq, out, KERR_INVALID_REQUEST,
-                                         RQ_TEXT(rq,
-                                                 "Resource type %d has no configurations here; topics (2) and brokers "
-                                                 "(4) have.",
+                                         RQ_TEXT(rq, "Resource type %d has no configurations here; " CONFIG_RESOURCES,
                                                  in->resource_type));
                 return 0;
         }

@@ -10,9 +10,10 @@ import unittest
 from kafka import ERR
 from reference import ReferenceCase
 
-TOPIC, BROKER = 2, 4
+TOPIC, BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP = 2, 4, 8, 16, 32
 SET, DELETE, APPEND, SUBTRACT = range(4)
 SOURCE_TOPIC, SOURCE_BROKER, SOURCE_ALL_BROKERS, SOURCE_STATIC, SOURCE_DEFAULT = 1, 2, 3, 4, 5
+SOURCE_CLIENT_METRICS = 7
 TYPE_BOOLEAN, TYPE_STRING, TYPE_INT, TYPE_LONG, TYPE_DOUBLE, TYPE_LIST = 1, 2, 3, 5, 6, 7
 
 # What a topic of Kafka 4.3 has, but for the two of its remote storage that switch it off.
@@ -333,6 +334,107 @@ class Replacing(ConfigCase):
             result = self.replace(topic, ("flush.ms", "60"), version=version, validate_only=True)
             self.assertError(result["error_code"], ERR.NONE)
         self.assertEqual(self.own(topic), {"retention.ms": "1000"})
+
+
+class ClientMetrics(ConfigCase):
+    """Subscriptions to client metrics as resources with configurations (KIP-714)."""
+
+    def subscription(self, **configs):
+        name = self.fresh("subscription")
+        self.altered(CLIENT_METRICS, name, *((k.replace("_", "."), SET, v) for k, v in configs.items()))
+        self.addCleanup(self.alter, CLIENT_METRICS, name, *((k, DELETE, None) for k in ("interval.ms", "match", "metrics")))
+        return name
+
+    def seen(self, name):
+        return {n: (c["value"], c["config_source"]) for n, c in self.configs(CLIENT_METRICS, name).items()}
+
+    def test_told(self):
+        """KIP-714: what is set is told with its source, the rest, and a subscription that is not there, with the defaults."""
+        default = {"interval.ms": ("300000", SOURCE_DEFAULT), "match": ("", SOURCE_DEFAULT), "metrics": ("", SOURCE_DEFAULT)}
+        self.assertEqual(self.seen(self.fresh("nobody")), default)
+        name = self.subscription(interval_ms="100", match="client_id=a.*,client_source_port=[0-9]+")
+        self.until(lambda: self.seen(name) == {
+            **default, "interval.ms": ("100", SOURCE_CLIENT_METRICS),
+            "match": ("client_id=a.*,client_source_port=[0-9]+", SOURCE_CLIENT_METRICS)})
+        for version in (3, 4):
+            configs = self.configs(CLIENT_METRICS, name, version=version, include_synonyms=True, include_documentation=True)
+            self.assertEqual({n: c["config_type"] for n, c in configs.items()},
+                             {"interval.ms": TYPE_INT, "match": TYPE_LIST, "metrics": TYPE_LIST})
+            self.assertEqual([[(s["name"], s["value"], s["source"]) for s in c["synonyms"]] for c in configs.values()],
+                             [[(n, c["value"], c["config_source"])] if c["config_source"] != SOURCE_DEFAULT else []
+                              for n, c in configs.items()])
+            self.assertTrue(all(c["documentation"] for c in configs.values()))
+        self.assertEqual(list(self.configs(CLIENT_METRICS, name, ["metrics", "no.such"])), ["metrics"])
+        self.altered(CLIENT_METRICS, name, ("interval.ms", DELETE, None), ("match", DELETE, None))
+        self.until(lambda: self.seen(name) == default)
+        self.refused(self.describe(CLIENT_METRICS, ""), ERR.INVALID_REQUEST)
+
+    def test_refusals_change_nothing(self):
+        """KIP-714: a wrong value has Kafka's error, and none of the changes that came with it is made."""
+        name = self.subscription(interval_ms="1000")
+        self.until(lambda: self.seen(name)["interval.ms"][0] == "1000")
+        for change, error in (
+                (("interval.ms", SET, "99"), ERR.INVALID_REQUEST), (("interval.ms", SET, "3600001"), ERR.INVALID_REQUEST),
+                (("interval.ms", SET, "-1"), ERR.INVALID_REQUEST), (("interval.ms", SET, "soon"), ERR.INVALID_CONFIG),
+                (("interval.ms", SET, ""), ERR.INVALID_CONFIG), (("interval.ms", SET, None), ERR.INVALID_REQUEST),
+                (("interval.ms", APPEND, "1"), ERR.INVALID_CONFIG), (("match", SET, "client_id=["), ERR.INVALID_CONFIG),
+                (("match", SET, "host=a"), ERR.INVALID_CONFIG), (("match", SET, "client_id"), ERR.INVALID_CONFIG),
+                (("match", SET, "client_id="), ERR.INVALID_CONFIG), (("match", APPEND, "client_id=a"), ERR.INVALID_CONFIG),
+                (("no.such", SET, "1"), ERR.INVALID_REQUEST)):
+            with self.subTest(change=change):
+                self.refused(self.alter(CLIENT_METRICS, name, ("metrics", SET, "x"), change), error)
+                self.assertEqual(self.seen(name)["metrics"][0], "")
+                self.assertEqual(self.seen(name)["interval.ms"][0], "1000")
+        self.refused(self.alter(CLIENT_METRICS, "", ("interval.ms", SET, "1000")), ERR.INVALID_REQUEST)
+
+    def test_limits(self):
+        """The shortest and the longest interval, every attribute, and every metric are fine; a name too long for the store is not."""
+        name = self.subscription(interval_ms="3600000", metrics="*", match=",".join(f"client_{a}=.*" for a in (
+            "instance_id", "id", "software_name", "software_version", "source_address", "source_port")))
+        self.altered(CLIENT_METRICS, name, ("interval.ms", SET, "100"))
+        self.chronikd_only("Kafka has no such limit")
+        self.refused(self.alter(CLIENT_METRICS, "x" * 241, ("interval.ms", SET, "1000")), ERR.INVALID_REQUEST)
+
+    def test_replaced(self):
+        """AlterConfigs: what is not named goes back to its default."""
+        name = self.subscription(interval_ms="1000")
+        answer = self.client().call("AlterConfigs", 2, resources=[
+            {"resource_type": CLIENT_METRICS, "resource_name": name, "configs": [{"name": "metrics", "value": "a."}]}])
+        self.assertError(answer["responses"][0]["error_code"], ERR.NONE, answer["responses"][0]["error_message"])
+        self.until(lambda: self.seen(name)["metrics"] == ("a.", SOURCE_CLIENT_METRICS))
+        self.assertEqual(self.seen(name)["interval.ms"], ("300000", SOURCE_DEFAULT))
+
+
+class Listed(ConfigCase):
+    def listed(self, version, types=None):
+        answer = self.client().call("ListConfigResources", version, **({} if types is None else {"resource_types": types}))
+        self.assertError(answer["error_code"], ERR.NONE)
+        return [(r.get("resource_type", CLIENT_METRICS), r["resource_name"]) for r in answer["config_resources"]]
+
+    def test_listed(self):
+        """KIP-1142: each type by itself, several (named twice counts once), and all when none is named; version 0 knows
+        client metrics only."""
+        topic, broker, name = self.topic(), self.broker(), self.fresh("subscription")
+        self.altered(CLIENT_METRICS, name, ("interval.ms", SET, "1000"))
+        self.until(lambda: (CLIENT_METRICS, name) in self.listed(0))
+        self.assertEqual({t for t, _ in self.listed(0)}, {CLIENT_METRICS})
+        self.assertIn((TOPIC, topic), self.listed(1, [TOPIC]))
+        self.assertEqual(self.listed(1, [BROKER]), [(BROKER, broker)])
+        self.assertEqual(self.listed(1, [CLIENT_METRICS]), self.listed(0))
+        self.assertEqual({t for t, _ in self.listed(1, [GROUP])} - {GROUP}, set())
+        self.assertEqual(sorted(self.listed(1, [BROKER, TOPIC, BROKER])), sorted(self.listed(1, [BROKER]) + self.listed(1, [TOPIC])))
+        self.assertEqual(sorted(self.listed(1, [])), sorted(
+            r for t in (TOPIC, BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP) for r in self.listed(1, [t])))
+        self.altered(CLIENT_METRICS, name, ("interval.ms", DELETE, None))
+        self.until(lambda: (CLIENT_METRICS, name) not in self.listed(0))
+
+    def test_unknown_type(self):
+        """KIP-1142: a type that nobody has a list of is UNSUPPORTED_VERSION, whatever else is asked for."""
+        for types in ([0], [1], [3], [64], [127], [-1], [-128], [TOPIC, 99]):
+            with self.subTest(types=types):
+                answer = self.client().call("ListConfigResources", 1, resource_types=types)
+                self.assertError(answer["error_code"], ERR.UNSUPPORTED_VERSION)
+                self.assertEqual(answer["config_resources"], [])
 
 
 class Lasting(ConfigCase):

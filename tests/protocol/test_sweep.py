@@ -277,6 +277,11 @@ class Sweep(ReferenceCase):
         self.connection.call("AlterClientQuotas", version, **self.alter_client_quotas_args(version))
         return dict(components=[{"entity_type": "client-id", "match_type": 0, "match": "sweep"}], strict=False)
 
+    def list_config_resources_args(self, version):
+        self.connection.call("IncrementalAlterConfigs", 1, resources=[{"resource_type": 16, "resource_name": "sweep", "configs": [
+            {"name": "interval.ms", "config_operation": 0, "value": "1000"}]}])
+        return dict(resource_types=[2, 4, 8, 16, 32]) if version >= 1 else {}
+
     # ---- groups that some arguments need ----
 
     def coordinated(self):

@@ -33,6 +33,7 @@ CLASSES = {
     "kafka-broker-api-versions": "org.apache.kafka.tools.BrokerApiVersionsCommand",
     "kafka-cluster": "org.apache.kafka.tools.ClusterTool",
     "kafka-metadata-quorum": "org.apache.kafka.tools.MetadataQuorumCommand",
+    "kafka-client-metrics": "org.apache.kafka.tools.ClientMetricsCommand",
     "kafka-console-producer": "org.apache.kafka.tools.ConsoleProducer",
     "kafka-console-consumer": "org.apache.kafka.tools.consumer.ConsoleConsumer",
     "kafka-features": "org.apache.kafka.tools.FeatureCommand",
@@ -334,6 +335,20 @@ def quotas():
     expect_true(text, "byte_rate" not in text)
     run("kafka-configs", "--alter", "--entity-type", "clients", "--entity-name", "app", "--add-config",
         "producer_byte_rate=-1", fine=False)
+
+
+@check("client-metrics")
+def client_metrics():
+    name = group_name("subscription")
+    run("kafka-client-metrics", "--alter", "--name", name, "--interval", 2000, "--metrics", "org.apache.kafka.",
+        "--match", "client_id=some.*")
+    expect_true("not listed", name in run("kafka-client-metrics", "--list").split())
+    for text in (run("kafka-client-metrics", "--describe", "--name", name),
+                 run("kafka-configs", "--describe", "--entity-type", "client-metrics")):
+        expect_true(text, name in text and "interval.ms=2000" in text and "match=client_id=some.*" in text)
+    run("kafka-client-metrics", "--alter", "--name", name, "--interval", 5, fine=False)
+    run("kafka-client-metrics", "--delete", "--name", name)
+    until("gone", lambda: name not in run("kafka-client-metrics", "--list").split())
 
 
 @check("features")
