@@ -35,6 +35,7 @@ enum {
         KAPI_TXN_OFFSET_COMMIT = 28,
         KAPI_DESCRIBE_CONFIGS = 32,
         KAPI_ALTER_CONFIGS = 33,
+        KAPI_ALTER_REPLICA_LOG_DIRS = 34,
         KAPI_DESCRIBE_LOG_DIRS = 35,
         KAPI_CREATE_PARTITIONS = 37,
         KAPI_DELETE_GROUPS = 42,
@@ -98,6 +99,7 @@ struct handler_api {
         API(TXN_OFFSET_COMMIT, 0, 5, 0, txn_offset_commit) \
         API(DESCRIBE_CONFIGS, 1, 4, 1, describe_configs) \
         API(ALTER_CONFIGS, 0, 2, 0, alter_configs) \
+        API(ALTER_REPLICA_LOG_DIRS, 1, 2, 1, alter_replica_log_dirs) \
         API(DESCRIBE_LOG_DIRS, 1, 5, 1, describe_log_dirs) \
         API(CREATE_PARTITIONS, 0, 3, 0, create_partitions) \
         API(DELETE_GROUPS, 0, 2, 0, delete_groups) \

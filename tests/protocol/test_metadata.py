@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What clients are told of the cluster: Metadata, DescribeCluster, DescribeTopicPartitions, DescribeLogDirs.
+"""What clients are told of the cluster: Metadata, DescribeCluster, DescribeTopicPartitions, DescribeLogDirs, AlterReplicaLogDirs.
 
 Goal: kafka-semantics items 63 and 64, and KIP-966's paging (each test names its item). Method: every version is
 asked of topics that are there, that are not, and of all; the same facts must be told by each API.
@@ -308,6 +308,39 @@ class LogDirs(MetadataCase):
             self.assertEqual(told.get(topic), 2)
             self.assertEqual(self.ask_dirs(version, [])["topics"], [])
             self.assertEqual(self.ask_dirs(version, [{"topic": topic, "partitions": []}])["topics"], [])
+
+
+class MoveReplicas(MetadataCase):
+    def move(self, *dirs, version=2):
+        """Each of @dirs is (path, {topic: partitions}). {(topic, partition): error}."""
+        answer = self.client().call("AlterReplicaLogDirs", version, dirs=[
+            {"path": path, "topics": [{"name": n, "partitions": p} for n, p in topics.items()]} for path, topics in dirs])
+        told = [((t["topic_name"], p["partition_index"]), p["error_code"]) for t in answer["results"] for p in t["partitions"]]
+        self.assertEqual(len(told), len(dict(told)), "a partition is told twice")
+        self.assertEqual(len(answer["results"]), len({t["topic_name"] for t in answer["results"]}), "a topic is told twice")
+        return dict(told)
+
+    def test_moved(self):
+        """KIP-113: the directory that DescribeLogDirs tells is fine for what is here, any other is not there, for whatever
+        partition; of several wishes for one partition the last counts."""
+        here = self.client().call("DescribeLogDirs", 1, topics=[])["results"][0]["log_dir"]
+        topic, nobody = self.topic(partitions=2), self.fresh("nobody")
+        fine, missing, unknown = ERR.NONE, ERR.LOG_DIR_NOT_FOUND, ERR.UNKNOWN_TOPIC_OR_PARTITION
+        for version in (1, 2):
+            for dirs, expected in (
+                    ([(here, {topic: [1, 0]})], {(topic, 0): fine, (topic, 1): fine}),
+                    ([(here, {topic: [0, 2, -1], nobody: [0], "a b": [0]})],
+                     {(topic, 0): fine, (topic, 2): unknown, (topic, -1): unknown, (nobody, 0): unknown, ("a b", 0): unknown}),
+                    ([("/no/such", {topic: [0, 7], nobody: [0]})],
+                     {(topic, 0): missing, (topic, 7): missing, (nobody, 0): missing}),
+                    ([("relative", {topic: [0]})], {(topic, 0): missing}), ([("", {topic: [0]})], {(topic, 0): missing}),
+                    ([(here, {topic: [0]}), ("/no/such", {topic: [1]})], {(topic, 0): fine, (topic, 1): missing}),
+                    ([(here, {topic: [0]}), ("/no/such", {topic: [0]})], {(topic, 0): missing}),
+                    ([("/no/such", {topic: [0]}), (here, {topic: [0, 0]})], {(topic, 0): fine}),
+                    ([], {}), ([(here, {})], {}), ([(here, {topic: []})], {})):
+                with self.subTest(version=version, dirs=dirs):
+                    self.assertEqual(self.move(*dirs, version=version), expected)
+        self.assertError(self.produce(self.client(), topic, [b"x"])["error_code"], ERR.NONE)
 
 
 class Deleted(MetadataCase):

@@ -117,6 +117,10 @@ class Sweep(ReferenceCase):
         return dict(resources=[{"resource_type": 2, "resource_name": self.name, "configs": [
             {"name": "retention.ms", "config_operation": 0, "value": "2000"}]}])
 
+    def alter_replica_log_dirs_args(self, version):
+        folder = self.connection.call("DescribeLogDirs", 1, topics=[])["results"][0]["log_dir"]
+        return dict(dirs=[{"path": folder, "topics": [{"name": self.name, "partitions": [0, 1]}]}])
+
     def describe_log_dirs_args(self, version):
         return dict(topics=[{"topic": self.name, "partitions": [0, 1]}])
 
