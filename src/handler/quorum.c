@@ -56,7 +56,7 @@ static bool fill_node(struct rq *rq, struct describe_quorum_response_node *out, 
                 return false;
         describe_quorum_response_listener_init(l);
         l->name = STR_LIT(PEER_LISTENER);
-        if (address_split(m->address, &l->host, &l->port)) {
+        if (address_split(m->address, &l->host, &l->port) && l->port) { /* 0: it is alone and does not listen */
                 out->listeners = l;
                 out->listeners_count = 1;
         }

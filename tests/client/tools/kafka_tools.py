@@ -33,6 +33,7 @@ CLASSES = {
     "kafka-broker-api-versions": "org.apache.kafka.tools.BrokerApiVersionsCommand",
     "kafka-cluster": "org.apache.kafka.tools.ClusterTool",
     "kafka-metadata-quorum": "org.apache.kafka.tools.MetadataQuorumCommand",
+    "kafka-reassign-partitions": "org.apache.kafka.tools.reassign.ReassignPartitionsCommand",
     "kafka-client-metrics": "org.apache.kafka.tools.ClientMetricsCommand",
     "kafka-console-producer": "org.apache.kafka.tools.ConsoleProducer",
     "kafka-console-consumer": "org.apache.kafka.tools.consumer.ConsoleConsumer",
@@ -107,6 +108,8 @@ def metadata_quorum():
     rows = [line.split() for line in text.splitlines()[1:]]
     expect("leaders", [r[0] for r in rows if r[-1] == "Leader"], [leader[1]])
     expect("lag of the leader", [r[3] for r in rows if r[-1] == "Leader"], ["0"])
+    for voter in voters:
+        expect_true(f"an address to which nobody can connect: {voter}", not any(e.endswith(":0") for e in voter.get("endpoints", [])))
 
 
 @check("topic-create")
@@ -228,6 +231,17 @@ def log_dirs():
     parts = [p for b in got["brokers"] for d in b["logDirs"] for p in d["partitions"]]
     expect("partitions", [p["partition"] for p in parts], [f"{name}-0"])
     expect_true(f"size {parts[0]['size']}", parts[0]["size"] > 500)
+    broker = got["brokers"][0]
+    for folder, is_there in ((broker["logDirs"][0]["logDir"], True), ("/no/such", False)):
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as f:
+            json.dump({"version": 1, "partitions": [{"topic": name, "partition": 0, "replicas": [broker["broker"]],
+                                                     "log_dirs": [folder]}]}, f)
+            f.flush()
+            text = run("kafka-reassign-partitions", "--reassignment-json-file", f.name, "--execute", fine=is_there)
+            expect_true(text, is_there or "LogDirNotFound" in text)
+            if is_there:
+                text = run("kafka-reassign-partitions", "--reassignment-json-file", f.name, "--verify")
+                expect_true(text, "completed successfully" in text)
 
 
 @check("group-restart")
@@ -358,6 +372,14 @@ def features():
         row = re.search(rf"Feature: {re.escape(name)}\b.*FinalizedVersionLevel: (\S+)", text)
         expect_true(f"{name} is not told: {text}", row)
         expect(name, row[1], str(level))
+    expect_true("not again", "was upgraded to 2" in run("kafka-features", "upgrade", "--feature", "transaction.version=2"))
+    text = run("kafka-features", "downgrade", "--feature", "transaction.version=1", "--dry-run")
+    expect_true(text, "can be downgraded to 1" in text)
+    for wrong in ("transaction.version=99", "no.such.feature=1"):
+        text = run("kafka-features", "upgrade", "--feature", wrong, fine=False)
+        expect_true(text, "Could not upgrade" in text)
+    row = re.search(r"Feature: transaction.version\b.*FinalizedVersionLevel: (\S+)", run("kafka-features", "describe"))
+    expect("it is as before", row[1], "2")
 
 
 def objects(text):
