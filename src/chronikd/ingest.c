@@ -223,6 +223,9 @@ int ingest_serve(struct node *n)
                 .overlap_max = OVERLAP_MAX,
                 .connections_max = (unsigned)c->server.max_connections,
                 .connections_per_ip_max = (unsigned)c->server.max_connections_per_ip,
+                .connection_rate_max = c->server.max_connection_creation_rate == INT32_MAX
+                                               ? 0
+                                               : (unsigned)c->server.max_connection_creation_rate,
                 .idle_ms_max = c->server.connections_max_idle_ms,
                 .stall_ms_max = STALL_MS,
                 .hurry_ms_max = HURRY_MS,

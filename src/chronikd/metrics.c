@@ -50,13 +50,18 @@ static void write_net(struct node *n, struct strbuf *out)
                 out, "chronik_cold_sends_total",
                 "Stretches of up to 1 MiB of record files that the I/O threads had to read before they could be sent.",
                 (double)s.sends_cold);
+        metrics_counter(out, "chronik_connections_delayed_total",
+                        "Client connections that had to wait before anything was read from them: too many came from "
+                        "their address.",
+                        (double)s.connections_delayed);
         expo_family(out, closed, "counter", "Connections that this node closed, by reason.");
         const struct {
                 const char *reason;
                 uint64_t n;
         } reasons[] = { { "limit", s.closed_limit },         { "limit_per_ip", s.closed_per_ip },
                         { "idle", s.closed_idle },           { "stalled", s.closed_stalled },
-                        { "bad_frame", s.closed_bad_frame }, { "error", s.closed_error } };
+                        { "bad_frame", s.closed_bad_frame }, { "error", s.closed_error },
+                        { "rate_per_ip", s.closed_rate } };
         for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
                 expo_value(out, closed, "", (struct expo_label[]){ { "reason", str_of(reasons[i].reason) }, { 0 } },
                            (double)reasons[i].n);

@@ -7,12 +7,14 @@
 #include <string.h>
 
 #include "conf/conf.h"
+#include "sys/sock.h"
 
 static const char *const keys[] = { [QUOTA_PRODUCE] = "producer_byte_rate",
                                     [QUOTA_FETCH] = "consumer_byte_rate",
                                     [QUOTA_REQUEST] = "request_percentage",
-                                    [QUOTA_MUTATION] = "controller_mutation_rate" };
-static const char *const parts[] = { [QUOTA_CLIENT_ID] = "client-id", [QUOTA_USER] = "user" };
+                                    [QUOTA_MUTATION] = "controller_mutation_rate",
+                                    [QUOTA_CONNECTION] = "connection_creation_rate" };
+static const char *const parts[] = { [QUOTA_CLIENT_ID] = "client-id", [QUOTA_IP] = "ip", [QUOTA_USER] = "user" };
 
 const char *quota_key_name(enum quota_key key)
 {
@@ -22,6 +24,30 @@ const char *quota_key_name(enum quota_key key)
 const char *quota_part_name(enum quota_part part)
 {
         return parts[part];
+}
+
+/* ---- whom ---- */
+
+const char *quota_entity_check(struct quota_entity *e, struct arena *a)
+{
+        struct quota_entity_part *ip = &e->parts[QUOTA_IP];
+        char text[SOCK_TEXT_SIZE];
+
+        for (int i = 0; i < QUOTA_PARTS; i++)
+                if (e->parts[i].is_set && !str_is_null(e->parts[i].name) && !e->parts[i].name.len)
+                        return "A name is empty; the default has none.";
+        if (!ip->is_set)
+                return e->parts[QUOTA_CLIENT_ID].is_set || e->parts[QUOTA_USER].is_set
+                               ? NULL
+                               : "A quota is for somebody: name a user, a client-id or an ip.";
+        if (e->parts[QUOTA_CLIENT_ID].is_set || e->parts[QUOTA_USER].is_set)
+                return "A quota is for users and client ids, or for an ip, not for both.";
+        if (str_is_null(ip->name))
+                return NULL;
+        if (sock_canonical_host(ip->name, text))
+                return "An ip is an address in numbers; names are not looked up.";
+        ip->name = arena_printf(a, "%s", text);
+        return str_is_null(ip->name) ? "The server is out of memory." : NULL;
 }
 
 /* ---- names ---- */
@@ -96,6 +122,8 @@ static bool parse_part(struct str s, struct arena *a, struct quota_entity *ret)
 
 bool quota_entity_parse(struct str name, struct arena *a, struct quota_entity *ret)
 {
+        struct str ip;
+
         *ret = (struct quota_entity){ 0 };
         if (!name.len || name.len > QUOTA_NAME_LEN_MAX)
                 return false;
@@ -107,7 +135,8 @@ bool quota_entity_parse(struct str name, struct arena *a, struct quota_entity *r
                         return false;
                 at = end + 1;
         }
-        return true;
+        ip = ret->parts[QUOTA_IP].name;
+        return !quota_entity_check(ret, a) && (str_is_null(ip) || str_equal(ip, ret->parts[QUOTA_IP].name));
 }
 
 /* ---- values ---- */
@@ -120,23 +149,44 @@ double quota_value(struct str value)
         return strtod(text, NULL);
 }
 
-int quota_validate(struct str key, struct str value, struct strbuf *why)
+static bool is_for_addresses(struct str name)
 {
-        for (int i = 0; i < QUOTA_KEYS; i++) {
-                char text[32], *end;
-                double v;
+        size_t len = strlen(parts[QUOTA_IP]);
 
-                if (!str_equal_c(key, keys[i]))
-                        continue;
-                snprintf(text, sizeof text, "%.*s", STR_FMT(value));
-                v = strtod(text, &end);
-                if (value.len && value.len < sizeof text && !*end && isfinite(v) && v > 0)
-                        return 0;
-                strbuf_printf(why, "%s: is %.*s; right is a number above 0", keys[i], STR_FMT(value));
-                return why->failed ? -ENOMEM : CONF_E_INVALID;
-        }
-        strbuf_printf(why, "%.*s: there is no such quota; there are", STR_FMT(key));
+        return name.len >= len && !memcmp(name.p, parts[QUOTA_IP], len);
+}
+
+static int judge(enum quota_key key, struct str value, struct strbuf *why)
+{
+        char text[32], *end;
+        double v;
+
+        snprintf(text, sizeof text, "%.*s", STR_FMT(value));
+        v = strtod(text, &end);
+        if (!value.len || value.len >= sizeof text || *end || !isfinite(v) || v <= 0)
+                strbuf_printf(why, "%s: is %.*s; right is a number above 0", keys[key], STR_FMT(value));
+        else if (key == QUOTA_CONNECTION && (v != floor(v) || v > INT32_MAX))
+                strbuf_printf(why, "%s: is %.*s; right is a whole number from 1 to %d", keys[key], STR_FMT(value),
+                              INT32_MAX);
+        else
+                return 0;
+        return why->failed ? -ENOMEM : CONF_E_INVALID;
+}
+
+int quota_validate(struct str name, struct str key, struct str value, struct strbuf *why)
+{
+        bool addresses = is_for_addresses(name), first = true;
+
         for (int i = 0; i < QUOTA_KEYS; i++)
-                strbuf_printf(why, "%s %s", i ? "," : "", keys[i]);
+                if (str_equal_c(key, keys[i]) && (i == QUOTA_CONNECTION) == addresses)
+                        return judge(i, value, why);
+        strbuf_printf(why, "%.*s: there is no such quota for %s; there are", STR_FMT(key),
+                      addresses ? "addresses" : "users and client ids");
+        for (int i = 0; i < QUOTA_KEYS; i++) {
+                if ((i == QUOTA_CONNECTION) != addresses)
+                        continue;
+                strbuf_printf(why, "%s %s", first ? "" : ",", keys[i]);
+                first = false;
+        }
         return why->failed ? -ENOMEM : CONF_E_UNKNOWN;
 }

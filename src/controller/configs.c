@@ -238,7 +238,7 @@ static int judge_value(const struct controller_alter_configs *a, struct str name
         case META_RESOURCE_BROKER:
                 return broker_conf_validate(name, value, why);
         case META_RESOURCE_QUOTA:
-                return quota_validate(name, value, why);
+                return quota_validate(a->name, name, value, why);
         case META_RESOURCE_CLIENT_METRICS:
                 r = client_metrics_validate(name, value, why);
                 return r == CONF_E_UNKNOWN ? CONF_E_RANGE : r; /* Kafka takes both for mistakes of the request */

@@ -1,4 +1,4 @@
-/* DescribeClientQuotas (key 48), AlterClientQuotas (key 49). Source: KIP-546. */
+/* DescribeClientQuotas (key 48), AlterClientQuotas (key 49). Sources: KIP-546, KIP-612 (addresses). */
 #include <stdio.h>
 
 #include "conf/quota.h"
@@ -44,8 +44,17 @@ static bool matches(const struct wanted *w, const struct quota_entity *e)
         return true;
 }
 
+/* As quotas are kept. What is no address stays as it is, and matches nobody. */
+static struct str canonical_address(struct rq *rq, struct str name)
+{
+        struct quota_entity e = { .parts = { [QUOTA_IP] = { true, name } } };
+
+        (void)quota_entity_check(&e, &rq->arena);
+        return e.parts[QUOTA_IP].name;
+}
+
 /* Return: NULL, or what is wrong. */
-static const char *read_filter(const struct describe_client_quotas_request *req, struct wanted *ret)
+static const char *read_filter(struct rq *rq, const struct describe_client_quotas_request *req, struct wanted *ret)
 {
         *ret = (struct wanted){ .strict = req->strict };
         for (int32_t i = 0; i < req->components_count; i++) {
@@ -53,7 +62,7 @@ static const char *read_filter(const struct describe_client_quotas_request *req,
                 enum quota_part part;
 
                 if (!part_of(c->entity_type, &part))
-                        return "Quotas are for the entity types user and client-id.";
+                        return "Quotas are for the entity types user, client-id and ip.";
                 if (ret->is_wanted[part])
                         return "An entity type is named twice.";
                 if (c->match_type < MATCH_EXACT || c->match_type > MATCH_ANY ||
@@ -63,6 +72,10 @@ static const char *read_filter(const struct describe_client_quotas_request *req,
                 ret->match[part] = c->match_type;
                 ret->name[part] = c->match;
         }
+        if (ret->is_wanted[QUOTA_IP] && (ret->is_wanted[QUOTA_CLIENT_ID] || ret->is_wanted[QUOTA_USER]))
+                return "Nobody has quotas for an ip together with others: ask for one, then for the other.";
+        if (ret->is_wanted[QUOTA_IP] && ret->match[QUOTA_IP] == MATCH_EXACT)
+                ret->name[QUOTA_IP] = canonical_address(rq, ret->name[QUOTA_IP]);
         return NULL;
 }
 
@@ -128,7 +141,7 @@ void handler_describe_client_quotas(struct rq *rq)
                 return;
         describe_client_quotas_response_init(&rsp);
         rsp.error_message = STR_NULL;
-        wrong = read_filter(&req, &wanted);
+        wrong = read_filter(rq, &req, &wanted);
         if (wrong) {
                 rsp.error_code = KERR_INVALID_REQUEST;
                 rsp.error_message = str_of(wrong);
@@ -178,21 +191,20 @@ static void alter_done(struct controller_request *crq)
 }
 
 /* Return: NULL, or what is wrong. */
-static const char *read_entity(const struct alter_client_quotas_request_entry *in, struct quota_entity *ret)
+static const char *read_entity(struct rq *rq, const struct alter_client_quotas_request_entry *in,
+                               struct quota_entity *ret)
 {
         enum quota_part part;
 
         *ret = (struct quota_entity){ 0 };
         for (int32_t i = 0; i < in->entity_count; i++) {
                 if (!part_of(in->entity[i].entity_type, &part))
-                        return "Quotas are for the entity types user and client-id.";
+                        return "Quotas are for the entity types user, client-id and ip.";
                 if (ret->parts[part].is_set)
                         return "An entity type is named twice.";
-                if (!str_is_null(in->entity[i].entity_name) && !in->entity[i].entity_name.len)
-                        return "A name is empty; the default has none.";
                 ret->parts[part] = (struct quota_entity_part){ true, in->entity[i].entity_name };
         }
-        return in->entity_count ? NULL : "A quota is for somebody: name a user or a client-id.";
+        return quota_entity_check(ret, &rq->arena);
 }
 
 static bool changes_of(struct alter_op *op, const struct alter_client_quotas_request_entry *in,
@@ -221,7 +233,7 @@ static bool alter_entry(struct alter_op *op, int32_t row)
         struct alter_client_quotas_response_entry *out = &op->rsp.entries[row];
         struct controller_alter_configs *item = &op->items[op->items_count];
         struct quota_entity e;
-        const char *wrong = read_entity(in, &e);
+        const char *wrong = read_entity(op->rq, in, &e);
 
         alter_client_quotas_response_entry_init(out);
         out->error_message = STR_NULL;

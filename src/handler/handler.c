@@ -97,11 +97,17 @@ void handler_set_coord(struct handler *h, struct coord *groups, struct coord *tx
         h->deps.txn_link = link;
 }
 
+static int64_t connection_delay(void *owner, unsigned reactor, const char *host)
+{
+        return quota_connection(owner, reactor, host);
+}
+
 struct net_ops handler_net_ops(void)
 {
         return (struct net_ops){
                 .request_size = sizeof(struct rq),
                 .request = handler_request,
                 .can_overlap = handler_can_overlap,
+                .delay = connection_delay,
         };
 }

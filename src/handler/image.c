@@ -76,6 +76,11 @@ bool handler_image_take(struct rq *rq)
         return true;
 }
 
+const struct meta_image *handler_image_peek(const struct handler *h, unsigned reactor)
+{
+        return h->readers[reactor].subscriber.image;
+}
+
 /* ---- life ---- */
 
 int handler_images_init(struct handler *h)

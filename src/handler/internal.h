@@ -50,6 +50,8 @@ void handler_images_fini(struct handler *h);
 /* Have @rq->image be the newest metadata on its reactor. False: out of memory, and @rq->image is NULL. */
 bool handler_image_take(struct rq *rq);
 void handler_image_drop(struct rq *rq);
+/* The newest metadata on this reactor, which calls; borrowed until it returns to its loop. NULL while the node stops. */
+const struct meta_image *handler_image_peek(const struct handler *h, unsigned reactor);
 
 /* ---- counters around each request (stats.c) ---- */
 int stats_init(struct handler *h, unsigned reactors_count);

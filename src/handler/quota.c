@@ -1,7 +1,9 @@
 #include "handler/quota.h"
 
 #include <errno.h>
+#include <math.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +14,8 @@
 enum {
         BURST_S = 10,        /* worth of so many seconds may come at once */
         WAIT_MS_MAX = 30000, /* nobody waits longer at a time; what is left is waited for next time */
+        CONNECTION_WAIT_MS_MAX =
+                10000,       /* a connection that would wait for longer is closed: its client may come again */
         BUCKETS_MAX = 10000, /* with more, those that are full are forgotten */
 };
 
@@ -59,15 +63,22 @@ struct quotas *quotas_free(struct quotas *q)
         return NULL;
 }
 
-bool quota_any(const struct meta_image *image)
+/* Is anybody between the names @from and @to? */
+static bool any_between(const struct meta_image *image, struct str from, struct str to)
 {
-        const struct meta_resource_key from = { META_RESOURCE_QUOTA, STR_LIT("") };
+        const struct meta_resource_key key = { META_RESOURCE_QUOTA, from };
         const struct meta_configs *c;
         struct pmap_iter it;
 
-        pmap_iter_init(&it, &image->configs, &from);
+        pmap_iter_init(&it, &image->configs, &key);
         c = pmap_next(&it);
-        return c && c->key.type == META_RESOURCE_QUOTA;
+        return c && c->key.type == META_RESOURCE_QUOTA && str_compare(c->key.name, to) < 0;
+}
+
+/* Those of addresses, "ip" and "ip=...", lie between client ids and users, and are no matter for requests. */
+bool quota_any(const struct meta_image *image)
+{
+        return any_between(image, STR_LIT(""), STR_LIT("ip")) || any_between(image, STR_LIT("ip>"), STR_LIT("v"));
 }
 
 /* ---- which quota ---- */
@@ -226,4 +237,51 @@ void quota_request(struct rq *rq, void (*fn)(struct rq *rq))
         if (b)
                 b->left -= (double)(ended_ns - begun_ns) / 1e9;
         pthread_mutex_unlock(&q->lock);
+}
+
+/* ---- connections ---- */
+
+/* The rate for an address: its own, or that of all that have none. */
+static bool find_for_address(const struct meta_image *image, struct str own, double *ret_rate)
+{
+        const struct str names[] = { own, STR_LIT("ip") };
+
+        for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+                const struct meta_configs *c = meta_image_configs(image, META_RESOURCE_QUOTA, names[i]);
+                struct str value = meta_configs_get(c, str_of(quota_key_name(QUOTA_CONNECTION)));
+
+                if (str_is_null(value))
+                        continue;
+                *ret_rate = quota_value(value);
+                return true;
+        }
+        return false;
+}
+
+int64_t quota_connection(struct handler *h, unsigned reactor, const char *host)
+{
+        const struct meta_image *image = handler_image_peek(h, reactor);
+        int64_t now_ns = clock_mono_ns(), wait_ms = 0;
+        struct quotas *q = h->quotas;
+        struct bucket *b;
+        char scope[80];
+        struct str own;
+        double rate;
+
+        snprintf(scope, sizeof scope, "ip=%s", host);
+        own = str_of(scope);
+        if (!image || !any_between(image, STR_LIT("ip"), STR_LIT("ip>")) || !find_for_address(image, own, &rate))
+                return 0;
+        pthread_mutex_lock(&q->lock);
+        b = bucket_of(q, QUOTA_CONNECTION, own, rate, now_ns);
+        if (b) { /* without memory nobody is held up */
+                refill(b, rate, now_ns);
+                wait_ms = b->left < 1 ? (int64_t)ceil((1 - b->left) / rate * 1000) : 0;
+                if (wait_ms > CONNECTION_WAIT_MS_MAX)
+                        wait_ms = -1;
+                else
+                        b->left -= 1;
+        }
+        pthread_mutex_unlock(&q->lock);
+        return wait_ms;
 }

@@ -25,5 +25,9 @@ static inline struct str quota_mutation_text(void)
 /* Do @fn with @rq, and count the reactor's time that it takes. */
 void quota_request(struct rq *rq, void (*fn)(struct rq *rq));
 
-/* For image.c: are there any quotas in this image? */
+/* A connection has come from @host (sock_format_host()) to reactor @reactor, which calls this. For how many milliseconds nothing is
+ * read from it, because connections of its address come too often (KIP-612); -1: it would be too long, and it is closed instead. */
+int64_t quota_connection(struct handler *h, unsigned reactor, const char *host);
+
+/* For image.c: are there any quotas of users and client ids in this image? */
 bool quota_any(const struct meta_image *image);

@@ -1,6 +1,6 @@
 /* One connection's life.
  *
- *   NEW --start mail------------------> OPEN --net_conn_drain()--> DRAIN --all sent--> GONE
+ *   NEW --start mail, its delay-------> OPEN --net_conn_drain()--> DRAIN --all sent--> GONE
  *    |  \                               /                                               ^
  *    |   `--with TLS--> WAIT --> SHAKE-'          net_conn_close(), from every state ---'
  *    `--net_dial()----> CONNECT -^--> OPEN
@@ -98,7 +98,8 @@ static void link_when(struct ilist *list, struct ilist *link, bool wanted)
 static void watch(struct net_conn *c)
 {
         struct net_reactor *r = c->reactor;
-        bool partial = net_read_is_partial(c) || c->state == CONN_DRAIN || c->state < CONN_OPEN;
+        bool opening = c->state < CONN_OPEN && c->state != CONN_NEW; /* NEW: it is we who let it wait */
+        bool partial = net_read_is_partial(c) || c->state == CONN_DRAIN || opening;
         bool write = c->send_blocked || c->state == CONN_CONNECT;
         bool read = net_read_is_wanted(c) || c->state == CONN_SHAKE;
 
@@ -176,14 +177,6 @@ static void on_io(struct loop_io *w, int events)
         net_conn_release(c);
 }
 
-static void on_mute_end(struct loop_timer *t)
-{
-        struct net_conn *c = container_of(t, struct net_conn, mute);
-
-        c->muted = false;
-        net_reactor_kick(c->reactor, c);
-}
-
 void net_conn_opened(struct net_conn *c)
 {
         struct net_server *s = c->reactor->server;
@@ -196,6 +189,34 @@ void net_conn_opened(struct net_conn *c)
                 c->dial->open(c->dial->arg, c);
         else if (s->cfg.ops.open)
                 s->cfg.ops.open(s->cfg.owner, c);
+}
+
+/* Its delay, if it had one, is over. */
+static void begin(struct net_conn *c)
+{
+        net_conn_hold(c);
+        if (c->slot)
+                net_tls_begin(c);
+        else
+                net_conn_opened(c);
+        if (c->state != CONN_GONE)
+                watch(c);
+        net_conn_release(c);
+}
+
+static void on_mute_end(struct loop_timer *t)
+{
+        struct net_conn *c = container_of(t, struct net_conn, mute);
+
+        if (c->state == CONN_NEW) {
+                c->active_ms = loop_now_ms(c->reactor->loop);
+                ilist_unlink(&c->link);
+                ilist_push_back(&c->reactor->conns, &c->link);
+                begin(c);
+                return;
+        }
+        c->muted = false;
+        net_reactor_kick(c->reactor, c);
 }
 
 void net_conn_start(struct net_conn *c)
@@ -211,10 +232,10 @@ void net_conn_start(struct net_conn *c)
                 net_conn_close(c, "stopping", NULL);
         else if (c->dial)
                 c->state = CONN_CONNECT;
-        else if (c->slot)
-                net_tls_begin(c);
+        else if (c->delay_ms)
+                loop_timer_start(&c->mute, c->delay_ms);
         else
-                net_conn_opened(c);
+                begin(c);
         if (c->state != CONN_GONE)
                 watch(c);
         net_conn_release(c);
@@ -257,7 +278,8 @@ struct net_conn *net_conn_alloc(struct net_reactor *r, int fd, const struct sock
         return c;
 }
 
-int net_conn_new(struct net_reactor *r, const struct net_listener *l, int fd, const struct sock_address *a)
+int net_conn_new(struct net_reactor *r, const struct net_listener *l, int fd, const struct sock_address *a,
+                 int64_t delay_ms)
 {
         struct net_conn *c = net_conn_alloc(r, fd, a);
 
@@ -265,6 +287,7 @@ int net_conn_new(struct net_reactor *r, const struct net_listener *l, int fd, co
                 return -ENOMEM;
         c->listener = l->name;
         c->slot = l->tls;
+        c->delay_ms = delay_ms;
         c->start_mail.fn = on_start;
         loop_post(r->loop, &c->start_mail);
         return 0;

@@ -63,6 +63,7 @@ void net_limits_give(struct net_limits *l, const uint8_t key[16]);
 
 struct net_counters {
         _Atomic uint64_t connections_open, connections_total, bytes_in, bytes_out, frames_in;
+        _Atomic uint64_t connections_delayed, closed_rate;
         _Atomic uint64_t closed_limit, closed_per_ip, closed_idle, closed_stalled, closed_bad_frame, closed_error,
                 closed_tls;
         _Atomic uint64_t waits_memory, sends_warm, sends_cold;
@@ -120,6 +121,8 @@ struct net_listener {
         struct tls_slot *tls; /* NULL: plaintext */
         struct loop_io io;
         struct loop_timer back_off;
+        double left; /* connections that may be accepted now, with a limit of their rate */
+        int64_t left_ns;
         int fd, reserve_fd;
         struct mail start_mail;
 };
@@ -186,6 +189,7 @@ struct net_conn {
         struct loop_timer mute;
         struct net_memory_wait wait;
         struct mail start_mail;
+        int64_t delay_ms; /* before anything is read from it */
         int64_t active_ms, partial_ms, progress_ms, drained_ms;
         uint64_t bytes_in, bytes_out;
         size_t partial_got; /* of the frame at partial_ms */
@@ -212,9 +216,10 @@ struct net_conn {
 };
 static_assert(sizeof(struct net_conn) < 1024, "an idle connection stays small");
 
-/* A connection for @fd, taken over with its place in the limits; started on its reactor by mail. -ENOMEM: nothing
- * taken. */
-int net_conn_new(struct net_reactor *r, const struct net_listener *l, int fd, const struct sock_address *a);
+/* A connection for @fd, taken over with its place in the limits; started on its reactor by mail, and read from after @delay_ms.
+ * -ENOMEM: nothing taken. */
+int net_conn_new(struct net_reactor *r, const struct net_listener *l, int fd, const struct sock_address *a,
+                 int64_t delay_ms);
 /* The inside of net_conn_new() and net_dial(): memory for a connection; and, on its reactor, its beginning. NULL: out
  * of memory. */
 struct net_conn *net_conn_alloc(struct net_reactor *r, int fd, const struct sock_address *a);

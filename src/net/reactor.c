@@ -37,7 +37,7 @@ static void sweep_idle(struct net_reactor *r, int64_t now_ms)
         ilist_for_each (c, &r->conns, struct net_conn, link) {
                 if (now_ms - c->active_ms < idle_ms)
                         break;
-                if (!c->requests_count && !c->sends_count) {
+                if (!c->requests_count && !c->sends_count && c->state != CONN_NEW) {
                         net_conn_close(c, "idle", &r->counters.closed_idle);
                         continue;
                 }

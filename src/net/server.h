@@ -36,6 +36,10 @@ struct net_ops {
          * refer to the connection. */
         void (*open)(void *owner, struct net_conn *c);
         void (*close)(void *owner, struct net_conn *c, const char *reason);
+
+        /* For how many milliseconds nothing is read from a new connection of @host (sock_format_host()); -1: it is closed and
+         * counted. Called on reactor @reactor, on which it need not stay. NULL: nobody waits. */
+        int64_t (*delay)(void *owner, unsigned reactor, const char *host);
 };
 
 struct net_config {
@@ -51,6 +55,7 @@ struct net_config {
         unsigned overlap_max;           /* overlappable requests in work on one connection */
         unsigned connections_max;       /* beyond: accepted and closed at once, counted */
         unsigned connections_per_ip_max;
+        unsigned connection_rate_max;            /* a second, on each listener; more wait in the kernel. 0: no limit */
         int64_t idle_ms_max;                     /* silent connections without work are closed after this */
         int64_t stall_ms_max;                    /* a frame whose bytes stop coming is given up after this */
         int64_t hurry_ms_max;                    /* the same while others wait for the memory that it holds */
@@ -199,6 +204,8 @@ struct net_server *net_server_free(struct net_server *s);
 struct net_stats {
         uint64_t connections_open, connections_total, bytes_in, bytes_out, frames_in;
         uint64_t memory_used;
+        uint64_t connections_delayed; /* by net_ops.delay */
+        uint64_t closed_rate;         /* likewise */
         uint64_t closed_limit, closed_per_ip, closed_idle, closed_stalled, closed_bad_frame, closed_error;
         uint64_t closed_tls; /* accepted connections whose TLS handshake failed */
         uint64_t sends_warm,

@@ -41,6 +41,10 @@ void sock_format(const struct sock_address *a, char ret_text[SOCK_TEXT_SIZE]);
 /* The same without port and brackets. */
 void sock_format_host(const struct sock_address *a, char ret_text[SOCK_TEXT_SIZE]);
 
+/* The address that @text is, as sock_format_host() writes it: "0:0::1" is "::1", "10.1" is "10.0.0.1". Never asks a name service.
+ * Return: 0; -EINVAL: it is no address. */
+int sock_canonical_host(struct str text, char ret_text[SOCK_TEXT_SIZE]);
+
 /* In host order. */
 uint16_t sock_address_port(const struct sock_address *a);
 

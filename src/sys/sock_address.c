@@ -125,6 +125,22 @@ void sock_format_host(const struct sock_address *a, char ret_text[SOCK_TEXT_SIZE
         assert(done);
 }
 
+int sock_canonical_host(struct str text, char ret_text[SOCK_TEXT_SIZE])
+{
+        struct sock_address found[SOCK_RESOLVE_COUNT_MAX];
+        char host[SOCK_TEXT_SIZE];
+        unsigned count;
+
+        if (!text.len || text.len >= sizeof host || memchr(text.p, '\0', text.len) || memchr(text.p, '%', text.len))
+                return -EINVAL; /* a scope is of one machine */
+        memcpy(host, text.p, text.len);
+        host[text.len] = '\0';
+        if (sock_resolve(host, 0, true, found, &count))
+                return -EINVAL;
+        sock_format_host(&found[0], ret_text);
+        return 0;
+}
+
 void sock_format(const struct sock_address *a, char ret_text[SOCK_TEXT_SIZE])
 {
         char host[SOCK_TEXT_SIZE];

@@ -133,3 +133,10 @@ class Node:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
+
+    def metric(self, name):
+        """The value of one metric, whose name may have labels; 0 when there is none."""
+        status, text = self.get("/metrics")
+        if status != 200:
+            raise NodeError(f"/metrics answers {status}")
+        return sum(float(row.rsplit(" ", 1)[1]) for row in text.splitlines() if row.rsplit(" ", 1)[0] == name)

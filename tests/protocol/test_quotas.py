@@ -2,8 +2,8 @@
 """Client quotas on one node.
 
 Goal: a quota is set, told, removed and kept as Kafka's tools expect, the nearest one counts, and who has used too much is told for how
-long to wait and is held up for that long, without an error (KIP-13, KIP-219, KIP-546, KIP-599). Method: clients with names of their
-own on the wire; waits are compared with what was told, and only from below.
+long to wait and is held up for that long, without an error (KIP-13, KIP-219, KIP-546, KIP-599); and connections of an address come at
+its rate (KIP-612). Method: clients with names of their own on the wire; waits are compared with what was told, and only from below.
 """
 
 import time
@@ -117,6 +117,102 @@ class Tables(QuotaCase):
         self.node.kill()
         self.node.start()
         self.assertEqual(self.described([("client-id", 0, name)]), {(("client-id", name),): {"producer_byte_rate": 77.0}})
+
+
+class Addresses(QuotaCase):
+    """Quotas of addresses (KIP-612)."""
+
+    def alter_ip(self, ip, rate):
+        return self.alter([{"entity_type": "ip", "entity_name": ip}], connection_creation_rate=rate)
+
+    def test_set_tell_remove(self):
+        """An address has a quota, and those without one of their own have another; addresses are told in their usual form."""
+        self.set(entity(ip="127.0.0.9"), connection_creation_rate=5.0)
+        self.set(entity(ip=DEFAULT), connection_creation_rate=1000.0)
+        self.set(entity(ip="0:0:0:0:0:0:0:1"), connection_creation_rate=6.0)
+        expected = {(("ip", "127.0.0.9"),): {"connection_creation_rate": 5.0},
+                    (("ip", "*"),): {"connection_creation_rate": 1000.0}, (("ip", "::1"),): {"connection_creation_rate": 6.0}}
+        self.assertEqual(self.described(), expected)
+        self.assertEqual(self.described([("ip", 2, None)], strict=True), expected)
+        for component, one in ((("ip", 0, "127.0.0.9"), "127.0.0.9"), (("ip", 1, None), "*"), (("ip", 0, "0::1"), "::1")):
+            self.assertEqual(self.described([component]), {(("ip", one),): expected[(("ip", one),)]})
+        self.assertEqual(self.described([("ip", 0, "no address")]), {})
+        self.assertEqual(self.described([("user", 2, None)]), {})
+        self.assertError(self.alter_ip("127.0.0.9", None)["error_code"], ERR.NONE)
+        self.assertNotIn((("ip", "127.0.0.9"),), self.described())
+
+    def test_misuse(self):
+        """Whatever is wrong is INVALID_REQUEST with a text, and changes nothing: not in one entry, not in those that are fine."""
+        before = self.described()
+        for who, quotas in ((entity(ip="127.0.0.9"), {"connection_creation_rate": 0.0001}),
+                            (entity(ip="127.0.0.9"), {"connection_creation_rate": -1.0}),
+                            (entity(ip="127.0.0.9"), {"connection_creation_rate": 1.5}),
+                            (entity(ip="127.0.0.9"), {"connection_creation_rate": 1e12}),
+                            (entity(ip="127.0.0.9"), {"producer_byte_rate": 1.0}),
+                            (entity(ip="127.0.0.9"), {"connection_creation_rate": 1.0, "request_percentage": 1.0}),
+                            (entity(user="u"), {"connection_creation_rate": 1.0}),
+                            (entity(client_id=DEFAULT), {"connection_creation_rate": 1.0}),
+                            (entity(ip="127.0.0.9", user="u"), {"connection_creation_rate": 1.0}),
+                            (entity(ip="127.0.0.9", client_id=DEFAULT), {"connection_creation_rate": 1.0}),
+                            (entity(ip=""), {"connection_creation_rate": 1.0}),
+                            (entity(ip="no.such.host.invalid"), {"connection_creation_rate": 1.0}),
+                            (entity(ip="10.0.0.0/8"), {"connection_creation_rate": 1.0})):
+            with self.subTest(who=who, quotas=quotas):
+                answer = self.alter(who, **quotas)
+                self.assertError(answer["error_code"], ERR.INVALID_REQUEST, answer["error_message"])
+                self.assertTrue(answer["error_message"])
+        for strict in (False, True):
+            answer = self.client().call("DescribeClientQuotas", 1, strict=strict, components=[
+                {"entity_type": t, "match_type": 2, "match": None} for t in ("ip", "user")])
+            self.assertError(answer["error_code"], ERR.INVALID_REQUEST)
+        self.assertEqual(self.described(), before)
+
+    def answered_after(self, source):
+        """Seconds until a new connection from @source has its first answer."""
+        began = time.monotonic()
+        with self.client(source=source) as client:
+            client.call("ApiVersions", 0)
+        return time.monotonic() - began
+
+    def test_held_up(self):
+        """Ten seconds' worth of connections may come at once; further ones are accepted and wait their turn. Other addresses do
+        not, and an address of its own counts before the default."""
+        self.set(entity(ip="127.0.0.9"), connection_creation_rate=2.0)
+        for _ in range(20):
+            self.answered_after("127.0.0.9")
+        began = time.monotonic()
+        waits = [self.answered_after("127.0.0.9") for _ in range(3)]
+        self.assertGreater(time.monotonic() - began, 1.0)
+        self.assertGreater(max(waits), 0.3)
+        self.assertLess(self.answered_after("127.0.0.8"), 0.3)
+        self.set(entity(ip=DEFAULT), connection_creation_rate=1.0)
+        for source in ("127.0.0.7", "127.0.0.6"):               # each for itself
+            quick = [self.answered_after(source) for _ in range(10)]
+            self.assertLess(min(quick), 0.3)
+        self.assertGreater(self.answered_after("127.0.0.7"), 0.3)
+        self.assertGreater(self.node.metric("chronik_connections_delayed_total"), 2)
+        self.alter_ip("127.0.0.9", None)
+        self.alter_ip(None, None)
+        self.wait_until(lambda: self.answered_after("127.0.0.9") < 0.3, "it still waits")
+
+    def test_closed(self):
+        """Who would wait for longer than ten seconds is closed at once."""
+        self.set(entity(ip="127.0.0.5"), connection_creation_rate=1.0)
+        clients = [self.client(source="127.0.0.5") for _ in range(25)]
+        self.assertTrue(any(c.closed(0.2) for c in clients[-3:]))
+        clients[0].call("ApiVersions", 0)
+        self.assertGreater(self.node.metric('chronik_connections_closed_total{reason="rate_per_ip"}'), 0)
+
+
+class Rate(NodeCase):
+    SETTINGS = ["server.max_connection_creation_rate=5"]
+
+    def test_rate(self):
+        """More connections than the node takes in a second wait for their turn; none is refused."""
+        began = time.monotonic()
+        for _ in range(12):
+            self.client().call("ApiVersions", 0)
+        self.assertGreater(time.monotonic() - began, 1.0)
 
 
 class Limits(QuotaCase):

@@ -12,8 +12,13 @@ static const struct {
         { { { [QUOTA_CLIENT_ID] = { true, { "app", 3 } } } }, "client-id=app" },
         { { { [QUOTA_CLIENT_ID] = { true, { NULL, 0 } } } }, "client-id" },
         { { { [QUOTA_USER] = { true, { NULL, 0 } } } }, "user" },
-        { { { { true, { "app", 3 } }, { true, { NULL, 0 } } } }, "client-id=app,user" },
-        { { { { true, { NULL, 0 } }, { true, { "me", 2 } } } }, "client-id,user=me" },
+        { { { [QUOTA_CLIENT_ID] = { true, { "app", 3 } }, [QUOTA_USER] = { true, { NULL, 0 } } } },
+          "client-id=app,user" },
+        { { { [QUOTA_CLIENT_ID] = { true, { NULL, 0 } }, [QUOTA_USER] = { true, { "me", 2 } } } },
+          "client-id,user=me" },
+        { { { [QUOTA_IP] = { true, { NULL, 0 } } } }, "ip" },
+        { { { [QUOTA_IP] = { true, { "10.0.0.1", 8 } } } }, "ip=10.0.0.1" },
+        { { { [QUOTA_IP] = { true, { "fe80::1", 7 } } } }, "ip=fe80::1" },
         { { { [QUOTA_USER] = { true, { "a,b=100%", 8 } } } }, "user=a%2Cb=100%25" },
 };
 
@@ -37,10 +42,16 @@ static void test_names(void)
 
 static void test_bad_names(void)
 {
-        static const char *const bad[] = {
-                "",       ",",       "user,",    ",user",    "user,user",   "client",  "client-ids",
-                "user=%", "user=%2", "user=%zz", "user=%2c", "ip=10.0.0.1", "user=a,", "client-id,user,client-id"
-        };
+        static const char *const bad[] = { "",           ",",
+                                           "user,",      ",user",
+                                           "user,user",  "client",
+                                           "client-ids", "user=%",
+                                           "user=%2",    "user=%zz",
+                                           "user=%2c",   "ip=10.0.0",
+                                           "user=a,",    "client-id,user,client-id",
+                                           "ip,user",    "client-id=a,ip=10.0.0.1",
+                                           "ip=",        "ip=localhost",
+                                           "ip=0:0::1",  "user=" };
         CLEANUP(arena_fini) struct arena a = { 0 };
         struct quota_entity e = { 0 };
         char text[QUOTA_NAME_LEN_MAX + 1];
@@ -56,10 +67,63 @@ static void test_bad_names(void)
         CU_ASSERT(str_is_null(quota_entity_format(&e, &a)));
 }
 
-static int validate(const char *key, const char *value)
+/* NULL: not named; "*": the default. */
+static struct quota_entity entity(const char *client_id, const char *ip, const char *user)
+{
+        const char *const names[] = { [QUOTA_CLIENT_ID] = client_id, [QUOTA_IP] = ip, [QUOTA_USER] = user };
+        struct quota_entity e = { 0 };
+
+        for (int i = 0; i < QUOTA_PARTS; i++)
+                if (names[i])
+                        e.parts[i] = (struct quota_entity_part){ true, *names[i] == '*' ? STR_NULL : str_of(names[i]) };
+        return e;
+}
+
+static void test_entities(void)
+{
+        static const struct {
+                const char *client_id, *ip, *user, *ip_then; /* "*": the default */
+        } rows[] = {
+                { "a", NULL, NULL, NULL },          { "*", NULL, "*", NULL },
+                { NULL, "*", NULL, "*" },           { NULL, "127.0.0.1", NULL, "127.0.0.1" },
+                { NULL, "10.1", NULL, "10.0.0.1" }, { NULL, "0:0:0:0:0:0:0:1", NULL, "::1" },
+                { NULL, "::1", NULL, "::1" },       { NULL, "::ffff:10.0.0.1", NULL, "10.0.0.1" },
+        };
+        static const struct {
+                const char *client_id, *ip, *user;
+        } bad[] = {
+                { NULL, NULL, NULL },
+                { "a", "*", NULL },
+                { NULL, "127.0.0.1", "*" },
+                { "", NULL, NULL },
+                { NULL, "", NULL },
+                { NULL, "localhost", NULL },
+                { NULL, "[::1]", NULL },
+                { NULL, "10.0.0.0/8", NULL },
+                { NULL, "fe80::1%lo", NULL },
+                { NULL, "1111111111111111111111111111111111111111111111111111111111111111111111111111111111", NULL },
+        };
+        CLEANUP(arena_fini) struct arena a = { 0 };
+
+        for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+                struct quota_entity e = entity(rows[i].client_id, rows[i].ip, rows[i].user);
+
+                CU_ASSERT_PTR_NULL(quota_entity_check(&e, &a));
+                CU_ASSERT_EQUAL(e.parts[QUOTA_IP].is_set, !!rows[i].ip_then);
+                if (rows[i].ip_then && *rows[i].ip_then != '*')
+                        CU_ASSERT(str_equal_c(e.parts[QUOTA_IP].name, rows[i].ip_then));
+        }
+        for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+                struct quota_entity e = entity(bad[i].client_id, bad[i].ip, bad[i].user);
+
+                CU_ASSERT_PTR_NOT_NULL(quota_entity_check(&e, &a));
+        }
+}
+
+static int validate(const char *name, const char *key, const char *value)
 {
         CLEANUP(strbuf_finip) struct strbuf why = { 0 };
-        int r = quota_validate(str_of(key), str_of(value), &why);
+        int r = quota_validate(str_of(name), str_of(key), str_of(value), &why);
 
         CU_ASSERT_EQUAL(!r, !why.len);
         return r;
@@ -71,18 +135,28 @@ static void test_values(void)
                                            "1e999", "ten", "1 ", "1x",  "1000000000000000000000000000000000" };
 
         for (int k = 0; k < QUOTA_KEYS; k++) {
-                CU_ASSERT_EQUAL(validate(quota_key_name(k), "0.5"), 0);
-                CU_ASSERT_EQUAL(validate(quota_key_name(k), "1.7976931348623157e+308"), 0);
+                const char *name = k == QUOTA_CONNECTION ? "ip" : "user=u";
+                int fraction = k == QUOTA_CONNECTION ? CONF_E_INVALID : 0;
+
+                CU_ASSERT_EQUAL(validate(name, quota_key_name(k), "5"), 0);
+                CU_ASSERT_EQUAL(validate(name, quota_key_name(k), "0.5"), fraction);
+                CU_ASSERT_EQUAL(validate(name, quota_key_name(k), "1.7976931348623157e+308"), fraction);
                 for (size_t i = 0; i < ARRAY_LEN(bad); i++)
-                        CU_ASSERT_EQUAL(validate(quota_key_name(k), bad[i]), CONF_E_INVALID);
+                        CU_ASSERT_EQUAL(validate(name, quota_key_name(k), bad[i]), CONF_E_INVALID);
+                CU_ASSERT_EQUAL(
+                        validate(k == QUOTA_CONNECTION ? "client-id=ip" : "ip=10.0.0.1", quota_key_name(k), "1"),
+                        CONF_E_UNKNOWN);
         }
-        CU_ASSERT_EQUAL(validate("connection_creation_rate", "1"), CONF_E_UNKNOWN);
+        CU_ASSERT_EQUAL(validate("ip", "connection_creation_rate", "2147483647"), 0);
+        CU_ASSERT_EQUAL(validate("ip", "connection_creation_rate", "2147483648"), CONF_E_INVALID);
+        CU_ASSERT_EQUAL(validate("ip", "no_such_rate", "1"), CONF_E_UNKNOWN);
         CU_ASSERT_EQUAL(quota_value(STR_LIT("1234.5")), 1234.5);
 }
 
 static const struct unit_case cases[] = {
         { "names", test_names },
         { "bad names", test_bad_names },
+        { "entities", test_entities },
         { "values", test_values },
 };
 

@@ -103,6 +103,77 @@ static void test_limits_and_idle(void)
         stop();
 }
 
+enum { DELAY_MS = 300 };
+static atomic_uint delays;
+
+/* The first is let in at once, the second later, the third not at all; @host is what the owner is told. */
+static int64_t delay_by_turn(void *owner, unsigned reactor, const char *host)
+{
+        static const int64_t turns[] = { 0, DELAY_MS, -1 };
+
+        CU_ASSERT_EQUAL(reactor, 0);
+        CU_ASSERT_STRING_EQUAL(host, "127.0.0.1");
+        return turns[atomic_fetch_add(&delays, 1) % ARRAY_LEN(turns)];
+}
+
+static void test_delays(void)
+{
+        struct net_config cfg = config();
+        struct net_stats stats;
+        int64_t begun_ms;
+        int fds[4];
+
+        cfg.ops.delay = delay_by_turn;
+        cfg.idle_ms_max = 5000;
+        cfg.stall_ms_max = DELAY_MS / 4; /* who has to wait is not stalled */
+        atomic_store(&delays, 0);
+        start_with(cfg);
+        begun_ms = clock_mono_ms();
+        for (int i = 0; i < 4; i++)
+                fds[i] = dial();
+        say(fds[3], "e3");
+        expect(fds[3], "e3");
+        CU_ASSERT(clock_mono_ms() - begun_ms < DELAY_MS);
+        expect_closed(fds[2]);
+        say(fds[1], "e1");
+        expect(fds[1], "e1");
+        CU_ASSERT(clock_mono_ms() - begun_ms >= DELAY_MS);
+        say(fds[0], "e0");
+        expect(fds[0], "e0");
+        stats = stats_when_open(3);
+        CU_ASSERT_EQUAL(stats.connections_delayed, 1);
+        CU_ASSERT_EQUAL(stats.closed_rate, 1);
+        atomic_store(&delays, 1);
+        close(fds[2]);
+        fds[2] = dial(); /* waits when the server stops, which does not wait for it */
+        stats_when_open(4);
+        stop();
+        for (int i = 0; i < 4; i++)
+                close(fds[i]);
+}
+
+/* A second's worth at once, then one after the other; nobody is refused. */
+static void test_rate(void)
+{
+        struct net_config cfg = config();
+        int64_t begun_ms;
+        int fds[5];
+
+        cfg.connection_rate_max = 3;
+        cfg.idle_ms_max = 5000;
+        start_with(cfg);
+        begun_ms = clock_mono_ms();
+        for (int i = 0; i < 5; i++) {
+                fds[i] = dial();
+                say(fds[i], "e");
+                expect(fds[i], "e");
+        }
+        CU_ASSERT(clock_mono_ms() - begun_ms >= 650); /* the last two, a third of a second each */
+        stop();
+        for (int i = 0; i < 5; i++)
+                close(fds[i]);
+}
+
 /* Connections in all are counted over every address, and there is room again when one has gone. */
 static void test_total_limit(void)
 {
@@ -265,6 +336,8 @@ static const struct unit_case cases[] = {
         { "lengths that lie close the connection", test_lengths_that_lie },
         { "file pieces arrive whole", test_file_pieces },
         { "too many and idle connections are closed", test_limits_and_idle },
+        { "connections that come too often wait, or are closed", test_delays },
+        { "connections of a listener come at a rate", test_rate },
         { "too many connections in all", test_total_limit },
         { "no descriptor is left", test_descriptors_run_out },
         { "a half-closed peer gets its answers", test_half_closed },

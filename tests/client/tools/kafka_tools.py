@@ -349,6 +349,12 @@ def quotas():
     expect_true(text, "byte_rate" not in text)
     run("kafka-configs", "--alter", "--entity-type", "clients", "--entity-name", "app", "--add-config",
         "producer_byte_rate=-1", fine=False)
+    address = ("--entity-type", "ips", "--entity-name", "192.0.2.1")
+    run("kafka-configs", "--alter", *address, "--add-config", "connection_creation_rate=50")
+    text = run("kafka-configs", "--describe", "--entity-type", "ips")
+    expect_true(text, "192.0.2.1" in text and "connection_creation_rate=50.0" in text)
+    run("kafka-configs", "--alter", *address, "--delete-config", "connection_creation_rate")
+    expect_true("still there", "192.0.2.1" not in run("kafka-configs", "--describe", "--entity-type", "ips"))
 
 
 @check("client-metrics")
