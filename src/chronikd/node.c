@@ -127,6 +127,7 @@ static int node_join(struct node *n)
         if (mesh_open(&n->mesh, n->conf, n->store ? plog_store_dir_id(n->store) : controller_directory(n->controller),
                       n->pool))
                 return 1;
+        n->txn_link.hub = n->mesh.hub; /* also where there is no coordinator: operators ask any node */
         if (n->mesh.hub)
                 r = controller_serve_peers(n->controller, n->mesh.hub);
         if (!r && n->mesh.hub)

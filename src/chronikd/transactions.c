@@ -27,7 +27,6 @@ static bool exists(void *arg, struct str topic, int32_t partition)
 
 int transactions_join(struct node *n)
 {
-        n->txn_link.hub = n->mesh.hub;
         return txn_link_register(&n->txn_link);
 }
 

@@ -221,6 +221,7 @@ static void dispatch(struct groups *gs, struct coord_request *rq)
         case COORD_TXN_INIT:
         case COORD_TXN_ADD:
         case COORD_TXN_END:
+        case COORD_TXN_ABORT:
         case COORD_TXN_DESCRIBE:
         case COORD_TXN_LIST:
                 assert(!"asked of a coordinator of groups");

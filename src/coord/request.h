@@ -79,6 +79,8 @@ enum coord_op {
         COORD_TXN_INIT,
         COORD_TXN_ADD,
         COORD_TXN_END,
+        COORD_TXN_ABORT, /* by an operator, whatever its producer thinks; a plain struct coord_request. COORD_E_TXN_NOT_FOUND;
+                          * COORD_E_INVALID_TXN_STATE: none is open; COORD_E_CONCURRENT_TXN: it is ending already */
         COORD_TXN_DESCRIBE,
         COORD_TXN_LIST, /* every partition, too */
 };

@@ -1,4 +1,4 @@
-/* EndTxn: commit or abort. With version 2 (KIP-890) the epoch grows with each transaction, so that nothing that comes late can be
+/* EndTxn: commit or abort; and an operator's abort. With version 2 (KIP-890) the epoch grows with each transaction, so that nothing that comes late can be
  * taken for part of the next one; the request that ended a transaction is then known by the epoch below the one in force. */
 #include "coord/txn_priv.h"
 
@@ -94,4 +94,21 @@ void txns_end(struct txns *ts, struct coord_txn_end *rq)
         else
                 tell_next(t, rq);
         txn_reply(ts, outcome == COORD_E_CONCURRENT_TXN ? NULL : t, &rq->rq, outcome);
+}
+
+/* As when its time is up: under an epoch that keeps its producer out, who can begin again (KIP-588, KIP-890). */
+void txns_abort(struct txns *ts, struct coord_request *rq)
+{
+        struct txn *t = txns_find(ts, rq->id);
+
+        if (!t) {
+                txn_reply(ts, NULL, rq, COORD_E_TXN_NOT_FOUND);
+        } else if (txn_is_prepared(t)) {
+                txn_reply(ts, NULL, rq, COORD_E_CONCURRENT_TXN);
+        } else if (t->state != COORD_TXN_ONGOING) {
+                txn_reply(ts, t, rq, COORD_E_INVALID_TXN_STATE);
+        } else {
+                txn_prepare(t, false, t->epoch < TXN_EPOCH_MAX);
+                txn_reply(ts, t, rq, COORD_OK);
+        }
 }

@@ -9,7 +9,9 @@ int txn_link_register(struct txn_link *l)
 {
         int r = l->hub ? mark_write_register(l) : 0;
 
-        return !r && l->hub ? txn_ask_register(l) : r;
+        if (!r && l->hub)
+                r = txn_ask_register(l);
+        return !r && l->hub ? txn_abort_register(l) : r;
 }
 
 void txn_link_start(struct txn_link *l, struct coord *groups, struct coord *txns)

@@ -1,5 +1,5 @@
-/* What transactions need of other nodes: a coordinator has markers written by the partitions' leaders, and a leader asks the
- * coordinator whether a partition takes part. To the own node both go without a connection.
+/* What transactions need of other nodes: a coordinator has markers written by the partitions' leaders, a leader asks the
+ * coordinator whether a partition takes part, and an operator's word goes to the coordinator. To the own node both go without a connection.
  *
  * Order of life: txn_link_init(), txn_link_register() before the hub starts, txn_link_start() once there are coordinators, ...,
  * txn_link_stop() after the hub has stopped and while the loops still run. */
@@ -95,9 +95,25 @@ struct txn_ask {
 /* Answered once, on the reply loop. COORD_E_NOT_AVAILABLE: the coordinator cannot be reached. */
 void txn_link_ask(struct txn_link *l, struct txn_ask *a);
 
+/* ---- an operator's end of a transaction: txn_abort.c ---- */
+
+/* Embedded in its owner, who fills in @rq (coord_request_init() with COORD_TXN_ABORT, reply_loop, done) and @partition, in which the
+ * id lives, and keeps it until done(). */
+struct txn_abort {
+        struct coord_request rq;
+        int32_t partition;
+        struct txn_link *link;
+        struct peer_call call;
+        struct mail mail;
+};
+/* Answered once, on the reply loop, when the decision is committed; the markers follow. COORD_E_NOT_AVAILABLE: the coordinator cannot
+ * be reached. Also on a node that coordinates nothing. */
+void txn_link_abort(struct txn_link *l, struct txn_abort *a);
+
 /* ---- for the files above ---- */
 
 void txn_link_begin(struct txn_link *l);
 void txn_link_end(struct txn_link *l);
 int mark_write_register(struct txn_link *l);
 int txn_ask_register(struct txn_link *l);
+int txn_abort_register(struct txn_link *l);

@@ -101,5 +101,6 @@ size_t txn_part_len(struct str topic);
 void txns_init(struct txns *ts, struct coord_txn_init *rq);
 void txns_add_parts(struct txns *ts, struct coord_txn_add *rq);
 void txns_end(struct txns *ts, struct coord_txn_end *rq);
+void txns_abort(struct txns *ts, struct coord_request *rq);
 void txns_describe(struct txns *ts, struct coord_txn_describe *rq);
 void txns_list(struct txns *ts, struct coord_txn_list *rq);

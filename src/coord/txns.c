@@ -149,6 +149,9 @@ static void dispatch(struct txns *ts, struct coord_request *rq)
         case COORD_TXN_END:
                 txns_end(ts, AS(rq, coord_txn_end));
                 break;
+        case COORD_TXN_ABORT:
+                txns_abort(ts, rq);
+                break;
         case COORD_TXN_DESCRIBE:
                 txns_describe(ts, AS(rq, coord_txn_describe));
                 break;
