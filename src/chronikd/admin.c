@@ -12,7 +12,10 @@
  *   GET /v1/topics          POST /v1/topics {"name", "partitions", "replication_factor", "configs": {}}
  *   GET /v1/topics/NAME     DELETE /v1/topics/NAME
  *   GET /v1/groups          GET /v1/groups/NAME
- *   GET /v1/here/node, /v1/here/topics, /v1/here/topics/NAME, /v1/here/groups, /v1/here/groups/NAME   of this node only: others ask for it
+ *   GET /v1/quotas          POST /v1/quotas {"entity": {}, "set": {}, "unset": []}
+ *   GET /v1/transactions    GET /v1/transactions/ID   POST /v1/transactions {"op", "id"}
+ *   GET /v1/here/node, /v1/here/topics, /v1/here/topics/NAME, /v1/here/groups, /v1/here/groups/NAME,
+ *       /v1/here/transactions, /v1/here/transactions/ID   of this node only: others ask for it
  *   POST /v1/verify {"topic", "partition", "bytes_per_second"}   GET /v1/verify
  *
  * HEAD goes wherever GET does. Errors: {"error": "what was wrong and what would be right"}. */
@@ -88,11 +91,18 @@ static const struct route routes[] = {
         { "POST", "/v1/elections", false, NEEDS_NOTHING, admin_post_elections },
         { "GET", "/v1/groups", false, NEEDS_READY, admin_get_groups },
         { "GET", "/v1/groups/", true, NEEDS_READY, admin_get_group },
+        { "GET", "/v1/quotas", false, NEEDS_NOTHING, admin_get_quotas },
+        { "POST", "/v1/quotas", false, NEEDS_NOTHING, admin_post_quotas },
+        { "GET", "/v1/transactions", false, NEEDS_READY, admin_get_txns },
+        { "POST", "/v1/transactions", false, NEEDS_READY, admin_post_txns },
+        { "GET", "/v1/transactions/", true, NEEDS_READY, admin_get_txn },
         { "GET", "/v1/here/node", false, NEEDS_NOTHING, admin_here_node },
         { "GET", "/v1/here/topics", false, NEEDS_INGEST, admin_here_topics },
         { "GET", "/v1/here/topics/", true, NEEDS_INGEST, admin_here_topic },
         { "GET", "/v1/here/groups", false, NEEDS_INGEST, admin_here_groups },
         { "GET", "/v1/here/groups/", true, NEEDS_INGEST, admin_here_group },
+        { "GET", "/v1/here/transactions", false, NEEDS_INGEST, admin_here_txns },
+        { "GET", "/v1/here/transactions/", true, NEEDS_INGEST, admin_here_txn },
         { "GET", "/v1/verify", false, NEEDS_INGEST, admin_get_verify },
         { "POST", "/v1/verify", false, NEEDS_INGEST, admin_post_verify },
 };
@@ -121,7 +131,7 @@ static void answer_no_route(struct http_request *rq)
                 admin_answer_error(rq, 404,
                                    "There is no %s. There are /livez, /readyz, /metrics, /v1/cluster, /v1/nodes, "
                                    "/v1/controllers, /v1/transfer, /v1/disruption, /v1/topics, /v1/reassignments, "
-                                   "/v1/elections, /v1/groups and /v1/verify.",
+                                   "/v1/elections, /v1/groups, /v1/quotas, /v1/transactions and /v1/verify.",
                                    rq->path);
 }
 

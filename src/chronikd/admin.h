@@ -99,6 +99,13 @@ void admin_here_groups(struct node *n, struct http_request *rq, const char *name
 void admin_here_group(struct node *n, struct http_request *rq, const char *name);
 void admin_get_groups(struct node *n, struct http_request *rq, const char *name);
 void admin_get_group(struct node *n, struct http_request *rq, const char *name);
+void admin_get_quotas(struct node *n, struct http_request *rq, const char *name);
+void admin_post_quotas(struct node *n, struct http_request *rq, const char *name);
+void admin_get_txns(struct node *n, struct http_request *rq, const char *name);
+void admin_get_txn(struct node *n, struct http_request *rq, const char *id);
+void admin_post_txns(struct node *n, struct http_request *rq, const char *name);
+void admin_here_txns(struct node *n, struct http_request *rq, const char *name);
+void admin_here_txn(struct node *n, struct http_request *rq, const char *id);
 void admin_get_verify(struct node *n, struct http_request *rq, const char *name);
 void admin_post_verify(struct node *n, struct http_request *rq, const char *name);
 /* The members of @body are among @known; otherwise @why says which is not. */

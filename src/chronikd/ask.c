@@ -62,6 +62,28 @@ void ask_coord(struct node *n, struct coord_request *rq)
         waiter_wait(&w);
 }
 
+void ask_txns(struct node *n, struct coord_request *rq)
+{
+        struct waiter w;
+
+        waiter_add(&w, rq);
+        rq->reply_loop = n->loop;
+        rq->done = coord_done;
+        coord_submit(n->txns, rq);
+        waiter_wait(&w);
+}
+
+void ask_txn_abort(struct node *n, struct txn_abort *a)
+{
+        struct waiter w;
+
+        waiter_add(&w, &a->rq);
+        a->rq.reply_loop = n->loop;
+        a->rq.done = coord_done;
+        txn_link_abort(&n->txn_link, a);
+        waiter_wait(&w);
+}
+
 void ask_controller(struct node *n, struct controller_request *rq)
 {
         struct waiter w;

@@ -5,4 +5,7 @@
 
 /* @rq initialised, its inputs set. On return it is answered. */
 void ask_coord(struct node *n, struct coord_request *rq);
+/* The same of the coordinator of transactions on this node; and of the one of an id, wherever that is. */
+void ask_txns(struct node *n, struct coord_request *rq);
+void ask_txn_abort(struct node *n, struct txn_abort *a);
 void ask_controller(struct node *n, struct controller_request *rq);

@@ -22,6 +22,7 @@ enum {
         WITH_UNCLEAN = 1 << 8,
         WITH_DIRECTORY = 1 << 9,
         WITH_TLS = 1 << 10,
+        WITH_ENTITY = 1 << 11, /* whose quota */
 };
 
 struct ctl {
@@ -38,9 +39,11 @@ struct ctl {
         long long ttl_ms;           /* 0: not given */
         int node;                   /* -1: not given */
         const char *who, *reason, *file, *directory;
-        json_t *replicas;  /* array of numbers; NULL */
-        const char *nodes; /* ids with commas; NULL */
-        int days;          /* 0: the usual */
+        json_t *replicas;                  /* array of numbers; NULL */
+        const char *nodes;                 /* ids with commas; NULL */
+        int days;                          /* 0: the usual */
+        const char *user, *client_id, *ip; /* NULL: not given */
+        unsigned defaults;                 /* 1 << 0: of users, 1: of client ids, 2: of addresses */
 };
 
 /* ---- options.c ---- */
@@ -120,6 +123,14 @@ int topic_create(struct ctl *c, const char *arg);
 int topic_delete(struct ctl *c, const char *arg);
 int group_list(struct ctl *c, const char *arg);
 int group_get(struct ctl *c, const char *arg);
+/* quota.c; @key may be NULL where it is in brackets */
+int quota_list(struct ctl *c, const char *arg);
+int quota_set(struct ctl *c, const char *key);
+int quota_unset(struct ctl *c, const char *key);
+/* txn.c */
+int txn_list(struct ctl *c, const char *arg);
+int txn_describe(struct ctl *c, const char *id);
+int txn_abort(struct ctl *c, const char *id);
 /* verify.c; @topic may be NULL */
 int log_verify(struct ctl *c, const char *topic);
 /* tls.c */

@@ -144,6 +144,26 @@ static bool take_replicas(struct ctl *c, const char *text)
         return c->replicas && json_array_size(c->replicas);
 }
 
+/* "user,client-id": the kinds whose default is meant. */
+static bool take_default(struct ctl *c, const char *text)
+{
+        static const char *const kinds[] = { "user", "client-id", "ip" };
+        char *copy = strdup(text), *at = copy, *one;
+        bool ok = copy;
+
+        while (ok && (one = strsep(&at, ","))) {
+                size_t i = 0;
+
+                while (i < ARRAY_LEN(kinds) && strcmp(one, kinds[i]) != 0)
+                        i++;
+                ok = i < ARRAY_LEN(kinds);
+                if (ok)
+                        c->defaults |= 1u << i;
+        }
+        free(copy);
+        return ok;
+}
+
 #define TAKE(name, statement) \
         static bool take_##name(struct ctl *c, const char *text) \
         { \
@@ -168,6 +188,9 @@ TAKE(who, *(c->who = text))
 TAKE(reason, *(c->reason = text))
 TAKE(file, *(c->file = text))
 TAKE(directory, *(c->directory = text))
+TAKE(user, *(c->user = text))
+TAKE(client_id, *(c->client_id = text))
+TAKE(ip, *(c->ip = text))
 #undef TAKE
 
 /* ---- the rows ---- */
@@ -211,6 +234,12 @@ static const struct row rows[] = {
           "who you are (default: your user's name, @ and this host's)" },
         { "directory", "ID", WITH_DIRECTORY, take_directory, "the identity of a metadata folder is needed",
           "only with that metadata folder ('controller list' shows it; default: whichever it has)" },
+        { "user", "NAME", WITH_ENTITY, take_user, "a name is needed", "whose quota it is: who connects as NAME" },
+        { "client-id", "NAME", WITH_ENTITY, take_client_id, "a name is needed",
+          "clients that call themselves NAME; with --user: those of that user" },
+        { "ip", "ADDRESS", WITH_ENTITY, take_ip, "an address is needed", "connections from ADDRESS" },
+        { "default", "KIND,...", WITH_ENTITY, take_default, "user, client-id or ip is needed",
+          "all users, client ids or addresses (ip) that have none of their own" },
         { "rate", "BYTES", WITH_VERIFY, take_rate, "a number of bytes is needed, such as 50M",
           "read at most so much in a second; K, M and G are understood (default: no limit)" },
         { "data-dir", "DIR", WITH_VERIFY, take_data_dir, NULL,

@@ -172,6 +172,34 @@ class Rest(AdminCase):
         self.refused(404, "POST", "/v1/verify", '{"topic": "nope"}', says=("no topic 'nope'",))
         self.refused(404, "GET", "/v1/verify", says=("No verification was asked for",))
 
+    def test_quota_bodies(self):
+        """What is wrong with the body is told, and nothing is changed."""
+        user = '"entity": {"user": "u"}'
+        for body, words in (("{", "not JSON"), ("[]", "not an object"), ("{}", '"entity" must be there'),
+                            ('{"entity": []}', "an object"), ('{"entity": {}, "unset": ["x"]}', "name a user"),
+                            ('{"entity": {"host": "a"}}', "user, client-id or ip"), ('{"entity": {"user": 1}}', "texts as names"),
+                            ('{"entity": {"user": ""}}', "the default has none"), ('{"entity": {"ip": "a b"}}', "in numbers"),
+                            ("{%s}" % user, "Nothing is set"), ('{%s, "set": []}' % user, "object of numbers"),
+                            ('{%s, "set": {"producer_byte_rate": "1"}}' % user, "object of numbers"),
+                            ('{%s, "set": {"nope": 1}}' % user, "no such quota"), ('{%s, "unset": {}}' % user, "array of"),
+                            ('{%s, "set": {"producer_byte_rate": -1}}' % user, "above 0"),
+                            ('{%s, "unset": [1]}' % user, "array of"),
+                            (json.dumps({"entity": {"user": "u"}, "unset": ["x"] * 100}), "more quotas than exist"),
+                            ('{%s, "set": {"producer_byte_rate": 1}, "unset": ["producer_byte_rate"]}' % user, "twice"),
+                            ('{%s, "put": {}}' % user, '"put" is not known')):
+            with self.subTest(body[:60]):
+                self.refused(400, "POST", "/v1/quotas", body, says=(words,))
+        self.assertEqual(json.loads(self.ask("GET", "/v1/quotas")[2]), {"quotas": []})
+
+    def test_transaction_bodies(self):
+        for body, words in (("{", "not JSON"), ("{}", "Something is missing"), ('{"op": "abort"}', "Something is missing"),
+                            ('{"op": "commit", "id": "a"}', "Something is missing"), ('{"op": "abort", "id": ""}', "missing"),
+                            ('{"op": "abort", "id": 1}', "missing"), ('{"id": "a", "why": "x"}', '"why" is not known')):
+            with self.subTest(body):
+                self.refused(400, "POST", "/v1/transactions", body, says=(words,))
+        self.refused(404, "POST", "/v1/transactions", '{"op": "abort", "id": "nope"}', says=("no transactional id 'nope'",))
+        self.refused(404, "GET", "/v1/transactions/nope", says=("no transactional id 'nope'",))
+
     def test_body_too_long(self):
         """More than 1 MiB is 413, told, and not kept."""
         self.refused(413, "POST", "/v1/topics", '{"name": "' + "a" * BODY_MAX + '"}', says=("1 MiB",))

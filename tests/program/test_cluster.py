@@ -329,6 +329,7 @@ class Split(ClusterCase):
         self.assertIn('chronik_peer_up{node="2",lane="control"} 1', metrics)
         self.eventually(lambda: self.assertEqual({n.get("metadata", {}).get("lag") for n in self.json("node", "list")["nodes"]}, {0}))
         self.groups()
+        self.transactions()
         stopped = self.cluster("stop")
         self.assertEqual((stopped.returncode, stopped.stderr), (0, ""))
         self.assertEqual(self.cluster("status").returncode, 1)
@@ -342,7 +343,7 @@ class Split(ClusterCase):
     def decommission(self):
         """Refused while replicas have nowhere to go; then they go, with the records, and the node is known no more."""
         self.bad(1, "node", "decommission", 6, says=("left to hold them",))
-        for topic in ("split", "__consumer_offsets"):
+        for topic in ("split", "__consumer_offsets", "__transaction_state"):
             self.good("topic", "reassign", "set", topic, "--replicas", "4,6")
         self.eventually(lambda: self.assertEqual(self.good("topic", "reassign", "list"), "nothing moves\n"))
         self.assertEqual(self.good("node", "decommission", 6, "--wait", "--timeout", "60s"),
@@ -371,6 +372,31 @@ class Split(ClusterCase):
                 self.assertEqual(whole["offsets"], 1)
             self.eventually(told)
         self.bad(1, "group", "get", "nope", says=("no group 'nope'",), node=5)
+
+    def transactions(self):
+        """Any node, a controller too, tells of all transactions and has one aborted, whoever coordinates it."""
+        ids = [f"t{i}" for i in range(6)]
+        for name in ids:
+            self.eventually(self.begin, name)
+        for node, name in zip(self.admins, ids):
+            self.assertEqual({t["id"]: t["state"] for t in self.json("txn", "list", node=node)["transactions"]}.get(name), "Ongoing")
+            self.assertEqual(self.json("txn", "describe", name, node=node)["partitions"], [{"topic": "split", "partition": 1}])
+            self.good("txn", "abort", name, node=node)
+            self.eventually(lambda: self.assertEqual(self.json("txn", "describe", name)["state"], "CompleteAbort"))
+            self.bad(1, "txn", "abort", name, says=("no transaction open",), node=node)
+        self.bad(1, "txn", "abort", "nope", says=("no transactional id 'nope'",), node=1)
+
+    def begin(self, name):
+        """A transaction of this id that partition 1 takes part in."""
+        found = self.client(4).call("FindCoordinator", 4, key_type=1, coordinator_keys=[name])["coordinators"][0]
+        self.assertEqual(found["error_code"], 0)
+        client = self.client(found["node_id"])
+        got = client.call("InitProducerId", 5, transactional_id=name, transaction_timeout_ms=600000)
+        self.assertEqual(got["error_code"], 0)
+        answer = client.call("AddPartitionsToTxn", 3, v3_and_below_transactional_id=name, v3_and_below_producer_id=got["producer_id"],
+                             v3_and_below_producer_epoch=got["producer_epoch"],
+                             v3_and_below_topics=[{"name": "split", "partitions": [1]}])
+        self.assertEqual(answer["results_by_topic_v3_and_below"][0]["results_by_partition"][0]["partition_error_code"], 0)
 
     def commit(self, group):
         """Offset 0 of both partitions, at the group's coordinator."""

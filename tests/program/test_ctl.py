@@ -19,15 +19,17 @@ from program import CHRONIK_CTL, ROOT, ProgramCase
 import records
 from case import NodeCase
 from kafka import ERR, Client
+from txn import Producer, visible
 
 COMMANDS = ("cluster info", "cluster disruption show", "cluster disruption acquire", "cluster disruption release",
             "cluster disruption override", "node list", "node get", "node drain", "node undrain", "node decommission",
             "node may-stop", "controller list", "controller add", "controller remove", "controller transfer",
             "topic list", "topic get", "topic create", "topic delete", "topic reassign list", "topic reassign set",
-            "topic reassign cancel", "topic elect", "group list", "group get", "log verify", "tls init")
+            "topic reassign cancel", "topic elect", "group list", "group get", "quota list", "quota set", "quota unset",
+            "txn list", "txn describe", "txn abort", "log verify", "tls init")
 OPTIONS = ("--server", "--json", "--detailed", "--partitions", "--replication-factor", "--config", "--replicas", "--file",
            "--unclean", "--wait", "--timeout", "--node", "--reason", "--ttl", "--as", "--directory", "--rate", "--data-dir",
-           "--dir", "--nodes", "--days", "--version", "--help")
+           "--dir", "--nodes", "--days", "--user", "--client-id", "--ip", "--default", "--version", "--help")
 
 
 class CtlCase(ProgramCase):
@@ -69,7 +71,7 @@ class Usage(CtlCase):
 
     def test_help_of_each(self):
         """Help of a noun or a verb is about that: its commands, its options, its examples, and no others."""
-        for noun in ("cluster", "node", "controller", "topic", "group", "log", "tls"):
+        for noun in ("cluster", "node", "controller", "topic", "group", "quota", "txn", "log", "tls"):
             text = self.good(noun, "--help")
             self.assertEqual(self.good("help", noun), text)
             for command in COMMANDS:
@@ -93,7 +95,7 @@ class Usage(CtlCase):
 
     def test_wrong_usage(self):
         """Status 2, and what would be right."""
-        for args, words in (([], "cluster info"), (["tropic", "list"], "there are cluster, node, controller, topic, group, log and tls"),
+        for args, words in (([], "cluster info"), (["tropic", "list"], "there are cluster, node, controller, topic, group, quota, txn, log and tls"),
                             (["topic"], "topic create NAME"), (["topic", "show"], "topic get NAME"),
                             (["topic", "get"], "needs a NAME"), (["topic", "get", ""], "needs a NAME"),
                             (["group", "get", ""], "needs a NAME"), (["topic", "get", "a", "b"], "'b' is one word too many"),
@@ -129,6 +131,17 @@ class Usage(CtlCase):
                             (["topic", "reassign", "set", "t", "--replicas", ""], "numbers of nodes"),
                             (["topic", "reassign", "set", "t", "x", "--replicas", "1"], "no partition"),
                             (["topic", "reassign", "cancel"], "--file FILE"),
+                            (["quota", "set", "producer_byte_rate"], "needs a KEY VALUE"),
+                            (["quota", "set", "producer_byte_rate", "5"], "whose is it"), (["quota", "unset"], "whose is it"),
+                            (["quota", "set", "k", "5x", "--user", "u"], "such as 1000, 0.5 or 50M"),
+                            (["quota", "set", "k", "0x10", "--user", "u"], "such as 1000"),
+                            (["quota", "set", "k", "nan", "--user", "u"], "such as 1000"),
+                            (["quota", "set", "k", "-5", "--user", "u"], "chronik-ctl --help"),
+                            (["quota", "set", "k", "5", "--user", ""], "a name is needed"),
+                            (["quota", "set", "k", "5", "--default", "host"], "user, client-id or ip"),
+                            (["quota", "set", "k", "5", "--user", "u", "--default", "user"], "cannot both be meant"),
+                            (["txn", "describe"], "needs a ID"), (["txn", "abort", ""], "needs a ID"),
+                            (["txn", "list", "x"], "'x' is one word too many"),
                             (["tls", "init"], "needs a DIR"), (["tls", "init", "d"], "such as --nodes 1,2,3"),
                             (["tls", "init", "d", "--nodes", "1,1"], "each once"),
                             (["tls", "init", "d", "--nodes", "1,"], "ids from 0"),
@@ -146,7 +159,7 @@ class Usage(CtlCase):
                      ["group", "list", "--data-dir", "d"], ["node", "list", "--wait"], ["node", "get", "1", "--timeout", "1s"],
                      ["node", "drain", "1", "--node", "2"], ["topic", "elect", "t", "--file", "f"],
                      ["controller", "list", "--as", "me"], ["cluster", "disruption", "show", "--reason", "r"],
-                     ["group", "list", "--nodes", "1"]):
+                     ["group", "list", "--nodes", "1"], ["quota", "list", "--user", "u"], ["txn", "abort", "t", "--user", "u"]):
             with self.subTest(args):
                 self.bad(2, *args, says=("only",))
 
@@ -396,6 +409,84 @@ class Against(CtlCase, NodeCase):
 
     def test_group_refused(self):
         self.bad(1, "group", "get", "nope", says=("no group 'nope'", "chronik-ctl group list"))
+
+    def quotas(self):
+        """Rows of quota list without the header."""
+        return self.table(self.good("quota", "list"))[1:]
+
+    def test_quotas(self):
+        """set, list, unset: of users, client ids, both, addresses and defaults; each shows what the one before did."""
+        self.assertEqual(self.table(self.good("quota", "list")), [["USER", "CLIENT ID", "ADDRESS", "QUOTA", "VALUE"]])
+        for options, cells, key, amount, shown in (
+                (["--user", "me"], ["me", "-", "-"], "producer_byte_rate", "50M", "52428800"),
+                (["--client-id", "app"], ["-", "app", "-"], "consumer_byte_rate", "1.5K", "1536"),
+                (["--user", "me", "--client-id", "app"], ["me", "app", "-"], "request_percentage", "0.5", "0.5"),
+                (["--user", "me", "--default", "client-id"], ["me", "(default)", "-"], "request_percentage", "200", "200"),
+                (["--default", "user,client-id"], ["(default)", "(default)", "-"], "controller_mutation_rate", "10", "10"),
+                (["--ip", "0:0::9"], ["-", "-", "::9"], "connection_creation_rate", "7", "7"),
+                (["--default", "ip"], ["-", "-", "(default)"], "connection_creation_rate", "1000", "1000")):
+            with self.subTest(options):
+                self.assertEqual(self.good("quota", "set", key, amount, *options), f"set {key} to {shown}\n")
+                self.assertEqual(self.quotas(), [[*cells, key, shown]])
+                told, = self.json("quota", "list")["quotas"]
+                self.assertEqual(told["quotas"], {key: float(shown)})
+                self.assertEqual(told["entity"], {k: None if c == "(default)" else c
+                                                  for k, c in zip(("user", "client-id", "ip"), cells) if c != "-"})
+                self.assertEqual(self.good("quota", "unset", key, *options), f"unset {key}\n")
+                self.assertEqual(self.quotas(), [])
+
+    def test_quota_unset_all(self):
+        """Without a key all that somebody has goes, and nothing of others."""
+        for name in ("me", "you"):
+            for key in ("producer_byte_rate", "consumer_byte_rate"):
+                self.good("quota", "set", key, "5", "--user", name)
+        self.assertEqual(self.good("quota", "unset", "--user", "me"), "unset all of its quotas\n")
+        self.assertEqual([row[0] for row in self.quotas()], ["you", "you"])
+        self.bad(1, "quota", "unset", "--user", "me", says=("no quota of its own", "quota list"))
+        self.good("quota", "unset", "--user", "you")
+
+    def test_quota_refused(self):
+        """The node's words; nothing is changed."""
+        for args, words in ((["no_such_rate", "1", "--user", "u"], "there are producer_byte_rate"),
+                            (["producer_byte_rate", "0", "--user", "u"], "a number above 0"),
+                            (["connection_creation_rate", "1.5", "--ip", "10.0.0.1"], "a whole number"),
+                            (["connection_creation_rate", "1", "--user", "u"], "for users and client ids"),
+                            (["producer_byte_rate", "1", "--ip", "10.0.0.1"], "for addresses"),
+                            (["connection_creation_rate", "1", "--ip", "localhost"], "names are not looked up"),
+                            (["connection_creation_rate", "1", "--ip", "10.0.0.1", "--user", "u"], "not for both"),
+                            (["producer_byte_rate", "1", "--user", "u" * 300], "too long")):
+            with self.subTest(args):
+                self.bad(1, "quota", "set", *args, says=(words,))
+        self.assertEqual(self.quotas(), [])
+
+    def test_transactions(self):
+        """list, describe and abort: what is open is aborted, its records are never seen, and its producer is told."""
+        topic, name = self.topic(), self.fresh("txn/with a slash")
+        producer = Producer(self, name)
+        self.assertError(producer.init(), ERR.NONE)
+        self.assertIn([name, "Empty", str(producer.id)], self.table(self.good("txn", "list")))
+        self.bad(1, "txn", "abort", name, says=("has no transaction open",))
+        self.assertError(producer.send(topic, b"lost"), ERR.NONE)
+        text, told = self.good("txn", "describe", name), self.json("txn", "describe", name)
+        self.assertIn(f"id           {name}\nstate        Ongoing\nproducer     {producer.id}\nepoch        {producer.epoch}\n", text)
+        self.assertIn("time-out     60 s\nopen since   20", text)
+        self.assertEqual(self.table(text.rpartition("\n\n")[2]), [["TOPIC", "PARTITION"], [topic, "0"]])
+        self.assertEqual((told["partitions"], told["timeout_ms"]), ([{"topic": topic, "partition": 0}], 60000))
+        self.assertLess(abs(told["started_ms"] - time.time() * 1000), 60000)
+        self.assertIn(f"aborted the transaction of {name}", self.good("txn", "abort", name))
+        self.wait_until(lambda: self.json("txn", "describe", name)["state"] == "CompleteAbort", "it is not ended")
+        self.assertNotIn("open since", self.good("txn", "describe", name))
+        self.assertNotEqual(producer.send(topic, b"late"), ERR.NONE)
+        self.assertNotEqual(producer.end(True), ERR.NONE)
+        self.assertEqual(visible(self, topic), [])
+        self.assertError(producer.init(), ERR.NONE)
+        self.assertError(producer.send(topic, b"seen"), ERR.NONE)
+        self.assertError(producer.end(True), ERR.NONE)
+        self.assertEqual(visible(self, topic), [b"seen"])
+
+    def test_transactions_refused(self):
+        self.bad(1, "txn", "describe", "nope", says=("no transactional id 'nope'", "chronik-ctl txn list"))
+        self.bad(1, "txn", "abort", "nope", says=("no transactional id 'nope'", "chronik-ctl txn list"))
 
     def test_tables_are_straight(self):
         """Names of any width: columns stay in line, as a terminal shows them."""
