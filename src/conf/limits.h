@@ -41,6 +41,14 @@ static_assert(LIMIT_TOPIC_NAME_LEN + 1 + 5 <= 255, "topic-partition is a file na
 /* Topics that one Metadata request may create by naming them; the others are unknown. */
 #define LIMIT_AUTO_CREATE_TOPICS 1000
 
+/* Subscriptions to client metrics: each new client is compared with all of them. */
+#define LIMIT_CLIENT_METRICS_SUBSCRIPTIONS 100
+/* Clients that push metrics which a node remembers; the one that was not heard of for longest goes. Kafka's figure. */
+#define LIMIT_CLIENT_INSTANCES 16384
+/* Series of one client, some five times what a Java client has; and bytes of the series of all, for a scrape must stay small. */
+#define LIMIT_CLIENT_SERIES 1000
+#define LIMIT_CLIENT_SERIES_BYTES (16 << 20)
+
 /* Work of one turn of a loop before it looks at its other connections again: about a millisecond of parsing. */
 #define LIMIT_TURN_FRAMES 32
 #define LIMIT_TURN_BYTES (1 << 20)

@@ -137,6 +137,28 @@ static int32_t broker_of(struct str name)
         return id <= INT32_MAX ? (int32_t)id : -1;
 }
 
+/* One more is no more than there may be. */
+static bool subscription_has_place(struct decision *d, struct controller_alter_configs *a)
+{
+        const struct meta_resource_key from = { META_RESOURCE_CLIENT_METRICS, STR_LIT("") };
+        const struct meta_image *image = decision_image(d);
+        const struct meta_configs *c;
+        struct pmap_iter it;
+        int count = 0;
+
+        if (meta_image_configs(image, META_RESOURCE_CLIENT_METRICS, a->name))
+                return true;
+        pmap_iter_init(&it, &image->configs, &from);
+        while ((c = pmap_next(&it)) && c->key.type == META_RESOURCE_CLIENT_METRICS)
+                count++;
+        if (count < LIMIT_CLIENT_METRICS_SUBSCRIPTIONS)
+                return true;
+        decision_refuse(d, &a->result, CONTROLLER_E_INVALID,
+                        "There are %d subscriptions to client metrics already; more would hold up every client.",
+                        count);
+        return false;
+}
+
 static bool resource_is_there(struct decision *d, struct controller_alter_configs *a)
 {
         const struct meta_image *image = decision_image(d);
@@ -168,7 +190,7 @@ static bool resource_is_there(struct decision *d, struct controller_alter_config
                 return false;
         case META_RESOURCE_CLIENT_METRICS:
                 if (a->name.len && a->name.len <= CLIENT_METRICS_NAME_LEN_MAX)
-                        return true;
+                        return subscription_has_place(d, a);
                 decision_refuse(d, &a->result, CONTROLLER_E_INVALID,
                                 "The name of a subscription to client metrics has 1 to %d bytes.",
                                 CLIENT_METRICS_NAME_LEN_MAX);

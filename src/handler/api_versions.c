@@ -1,5 +1,6 @@
 /* ApiVersions (key 18): what is served here, printed from the dispatch table. Sources: KIP-511, KIP-584, KIP-896. */
 #include "handler/internal.h"
+#include "handler/software.h"
 #include "wire/messages.h"
 
 /* The client's name and version as KIP-511 wants them: letters, digits, '-' and '.', not at the ends. */
@@ -84,6 +85,8 @@ void handler_api_versions(struct rq *rq)
                 rq_close_nomem(rq);
                 return;
         }
+        if (!rsp.error_code && rq->version >= 3)
+                client_software_note(rq->net.conn, req.client_software_name, req.client_software_version);
         RQ_REPLY(rq, api_versions_response, &rsp);
 }
 

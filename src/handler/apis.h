@@ -55,6 +55,8 @@ enum {
         KAPI_LIST_TRANSACTIONS = 66,
         KAPI_CONSUMER_GROUP_HEARTBEAT = 68,
         KAPI_CONSUMER_GROUP_DESCRIBE = 69,
+        KAPI_GET_TELEMETRY_SUBSCRIPTIONS = 71,
+        KAPI_PUSH_TELEMETRY = 72,
         KAPI_LIST_CONFIG_RESOURCES = 74,
         KAPI_DESCRIBE_TOPIC_PARTITIONS = 75,
         KAPI_ADD_RAFT_VOTER = 80,
@@ -119,6 +121,8 @@ struct handler_api {
         API(LIST_TRANSACTIONS, 0, 2, 0, list_transactions) \
         API(CONSUMER_GROUP_HEARTBEAT, 0, 1, 0, consumer_group_heartbeat) \
         API(CONSUMER_GROUP_DESCRIBE, 0, 1, 0, consumer_group_describe) \
+        API(GET_TELEMETRY_SUBSCRIPTIONS, 0, 0, 0, get_telemetry_subscriptions) \
+        API(PUSH_TELEMETRY, 0, 0, 0, push_telemetry) \
         API(LIST_CONFIG_RESOURCES, 0, 1, 0, list_config_resources) \
         API(DESCRIBE_TOPIC_PARTITIONS, 0, 0, 0, describe_topic_partitions) \
         API(ADD_RAFT_VOTER, 0, 1, 0, add_raft_voter) \

@@ -4,6 +4,8 @@
 #include "conf/limits.h"
 #include "handler/internal.h"
 #include "handler/quota.h"
+#include "handler/software.h"
+#include "handler/telemetry.h"
 
 #define API_ROW(NAME, min, max, advertised, function) \
         { .key = KAPI_##NAME, \
@@ -44,6 +46,8 @@ int handler_new(const struct handler_deps *deps, struct handler **ret_handler)
         if (!r)
                 r = quotas_new(&h->quotas);
         if (!r)
+                r = telemetry_new(&h->telemetry);
+        if (!r)
                 r = handler_images_init(h);
         if (r) {
                 handler_free(h);
@@ -69,6 +73,7 @@ struct handler *handler_free(struct handler *h)
                 return NULL;
         fetch_sessions_free(h->sessions);
         quotas_free(h->quotas);
+        telemetry_free(h->telemetry);
         handler_images_fini(h);
         stats_fini(h);
         pthread_mutex_destroy(&h->ids_lock);
@@ -108,6 +113,7 @@ struct net_ops handler_net_ops(void)
                 .request_size = sizeof(struct rq),
                 .request = handler_request,
                 .can_overlap = handler_can_overlap,
+                .close = client_software_close,
                 .delay = connection_delay,
         };
 }

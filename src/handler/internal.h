@@ -17,6 +17,7 @@ struct handler {
         struct handler_deps deps;
         struct fetch_sessions *sessions;
         struct quotas *quotas;
+        struct telemetry *telemetry;
         struct budget decode_budget; /* decoded requests and their answers, but for a little of each */
         atomic_bool stopping;        /* nothing is parked any more */
 

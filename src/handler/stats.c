@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "handler/internal.h"
+#include "handler/telemetry.h"
 #include "obs/expo.h"
 #include "obs/latency.h"
 
@@ -169,4 +170,5 @@ void handler_expose(struct handler *h, struct strbuf *out)
                    (double)sum(h, offsetof(struct stats_shard, bytes_in)));
         expo_family(out, "chronik_fetch_sessions", "gauge", "Incremental fetch sessions that are remembered.");
         expo_value(out, "chronik_fetch_sessions", "", NULL, fetch_sessions_count(h->sessions));
+        telemetry_expose(h->telemetry, clock_mono_ms(), out);
 }

@@ -12,6 +12,14 @@ struct expo_label {
         struct str value;
 };
 
+/* Append @s as the value of a label: escaped, and made UTF-8 where it is not. */
+void expo_escape(struct strbuf *out, struct str s);
+/* Append @s as a name: each byte that cannot be in one becomes an underscore, and a name that begins with a digit gets one in front, but
+ * after what @out holds already. */
+void expo_name(struct strbuf *out, struct str s);
+/* Append a value and the end of its line. */
+void expo_number(struct strbuf *out, double value);
+
 /* One series of the family that was begun last. @suffix: "" or "_sum" or "_count"; @labels may be NULL. */
 void expo_value(struct strbuf *out, const char *name, const char *suffix, const struct expo_label *labels,
                 double value);
