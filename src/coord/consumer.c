@@ -21,6 +21,7 @@ int consumer_new(struct group *g)
         map_init(&c->by_id, g->owner->conf.hash_seed);
         map_init(&c->by_instance, g->owner->conf.hash_seed);
         map_init(&c->owners, g->owner->conf.hash_seed);
+        c->epoch = c->target_epoch = CONSUMER_EPOCH_NEW;
         c->seen_index = -1;
         g->consumer = c;
         g->owner->stats.memory += sizeof *c;

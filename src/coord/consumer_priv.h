@@ -23,6 +23,8 @@
 #include "meta/image.h"
 
 enum { EPOCH_JOIN = 0, EPOCH_LEAVE = -1, EPOCH_LEAVE_STATIC = -2 };
+/* Of a group that nobody has joined; its first member makes it one more. As in Kafka 4.3. */
+enum { CONSUMER_EPOCH_NEW = 1 };
 
 /* As they are on disk. */
 enum consumer_state {

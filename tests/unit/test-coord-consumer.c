@@ -12,7 +12,7 @@ static void test_share(void)
         begin(&w);
         CU_ASSERT_EQUAL(heartbeat(&w, &a, 0), COORD_OK);
         SAME(has(&a), "t0 t1 t2 t3");
-        CU_ASSERT_EQUAL(a.epoch, 1);
+        CU_ASSERT_EQUAL(a.epoch, 2);
         SAME(shown_state(&w), "Stable");
         /* Nothing new: nothing written, nothing told. */
         w.consumer_records = 0;
@@ -21,28 +21,28 @@ static void test_share(void)
         /* Another one: it is told its epoch, and gets what the first has given up. */
         CU_ASSERT_EQUAL(heartbeat(&w, &b, 0), COORD_OK);
         SAME(has(&b), "");
-        CU_ASSERT_EQUAL(b.epoch, 2);
+        CU_ASSERT_EQUAL(b.epoch, 3);
         SAME(shown_state(&w), "Reconciling");
         CU_ASSERT_EQUAL(heartbeat(&w, &a, OWNED), COORD_OK);
         CU_ASSERT_EQUAL(count(&a), 2);
-        CU_ASSERT_EQUAL(a.epoch, 1); /* until it says that it has given them up */
+        CU_ASSERT_EQUAL(a.epoch, 2); /* until it says that it has given them up */
         heartbeat(&w, &b, 0);
         CU_ASSERT_EQUAL(count(&b), 0);
         heartbeat(&w, &a, OWNED);
-        CU_ASSERT_EQUAL(a.epoch, 2);
+        CU_ASSERT_EQUAL(a.epoch, 3);
         heartbeat(&w, &b, 0);
         CU_ASSERT_EQUAL(count(&b), 2);
         for (int p = 0; p < 4; p++)
                 CU_ASSERT(a.has[0][p] != b.has[0][p]);
         SAME(shown_state(&w), "Stable");
         CU_ASSERT_EQUAL(described.ret_members_count, 2);
-        CU_ASSERT(described.ret_epoch == 2 && described.ret_target_epoch == 2);
+        CU_ASSERT(described.ret_epoch == 3 && described.ret_target_epoch == 3);
         /* One leaves: the other is told at its next heartbeat. */
         CU_ASSERT_EQUAL(leaves(&w, &b, EPOCH_LEAVE), COORD_OK);
         SAME(shown_state(&w), "Assigning");
         heartbeat(&w, &a, 0);
         SAME(has(&a), "t0 t1 t2 t3");
-        CU_ASSERT_EQUAL(a.epoch, 3);
+        CU_ASSERT_EQUAL(a.epoch, 4);
         CU_ASSERT_EQUAL(leaves(&w, &a, EPOCH_LEAVE), COORD_OK);
         SAME(shown_state(&w), "Empty");
         CU_ASSERT_EQUAL(leaves(&w, &a, EPOCH_LEAVE), COORD_E_UNKNOWN_MEMBER);
@@ -55,13 +55,13 @@ static void test_epochs(void)
         struct world w;
 
         begin(&w);
-        CU_ASSERT_EQUAL(heartbeat(&w, &(struct client){ .id = "a", .names = { "t" }, .epoch = 1 }, 0),
+        CU_ASSERT_EQUAL(heartbeat(&w, &(struct client){ .id = "a", .names = { "t" }, .epoch = 2 }, 0),
                         COORD_E_GROUP_NOT_FOUND);
         heartbeat(&w, &a, 0);
-        a.epoch = 2;
+        a.epoch = 3;
         CU_ASSERT_EQUAL(heartbeat(&w, &a, OWNED), COORD_E_FENCED_EPOCH);
-        a.epoch = 1;
-        b.epoch = 1;
+        a.epoch = 2;
+        b.epoch = 2;
         CU_ASSERT_EQUAL(heartbeat(&w, &b, 0), COORD_E_UNKNOWN_MEMBER);
         b.epoch = 0;
         heartbeat(&w, &b, 0);
@@ -69,19 +69,19 @@ static void test_epochs(void)
         /* The answer with the new epoch is lost: it says the one before, and what it has. */
         lost = a;
         heartbeat(&w, &a, OWNED);
-        CU_ASSERT_EQUAL(a.epoch, 2);
+        CU_ASSERT_EQUAL(a.epoch, 3);
         CU_ASSERT_EQUAL(heartbeat(&w, &lost, FULL), COORD_OK);
-        CU_ASSERT_EQUAL(lost.epoch, 2);
+        CU_ASSERT_EQUAL(lost.epoch, 3);
         CU_ASSERT(told.has_assignment);
         /* With more than it has, or without saying it, it is fenced. */
-        lost.epoch = 1;
+        lost.epoch = 2;
         CU_ASSERT_EQUAL(heartbeat(&w, &lost, 0), COORD_E_FENCED_EPOCH);
         memset(lost.has[0], 1, 4);
         CU_ASSERT_EQUAL(heartbeat(&w, &lost, FULL), COORD_E_FENCED_EPOCH);
         /* It joins again, with nothing, and has its part at once. */
         a.epoch = 0;
         CU_ASSERT_EQUAL(heartbeat(&w, &a, 0), COORD_OK);
-        CU_ASSERT_EQUAL(a.epoch, 2);
+        CU_ASSERT_EQUAL(a.epoch, 3);
         CU_ASSERT_EQUAL(count(&a), 2);
         end(&w);
 }
@@ -131,7 +131,7 @@ static void test_static(void)
         }
         snprintf(before, sizeof before, "%s", has(&a));
         CU_ASSERT_EQUAL(heartbeat(&w, &c, 0), COORD_E_UNRELEASED_INSTANCE);
-        c.epoch = 2;
+        c.epoch = 3;
         CU_ASSERT_EQUAL(heartbeat(&w, &c, 0), COORD_E_FENCED_INSTANCE);
         /* It leaves for a while: its part waits. */
         CU_ASSERT_EQUAL(leaves(&w, &a, EPOCH_LEAVE_STATIC), COORD_OK);
@@ -142,12 +142,12 @@ static void test_static(void)
         c.epoch = 0;
         CU_ASSERT_EQUAL(heartbeat(&w, &c, 0), COORD_OK);
         SAME(has(&c), before);
-        CU_ASSERT_EQUAL(c.epoch, 2); /* no rebalance */
-        a.epoch = 2;
+        CU_ASSERT_EQUAL(c.epoch, 3); /* no rebalance */
+        a.epoch = 3;
         CU_ASSERT_EQUAL(heartbeat(&w, &a, 0), COORD_E_FENCED_INSTANCE);
         CU_ASSERT_EQUAL(leaves(&w, &a, EPOCH_LEAVE_STATIC), COORD_E_FENCED_INSTANCE);
         a.instance = NULL;
-        a.epoch = 2;
+        a.epoch = 3;
         CU_ASSERT_EQUAL(heartbeat(&w, &a, 0), COORD_E_UNKNOWN_MEMBER);
         /* It leaves and does not come back. */
         leaves(&w, &c, EPOCH_LEAVE_STATIC);
@@ -279,7 +279,7 @@ static void test_refused(void)
         REFUSED(rq.epoch = -3);
         REFUSED(rq.epoch = -2);
         REFUSED((rq.epoch = -1, rq.member_id = STR_LIT("")));
-        REFUSED((rq.epoch = 1, rq.owned = &negative, rq.owned_count = 1));
+        REFUSED((rq.epoch = 2, rq.owned = &negative, rq.owned_count = 1));
         CU_ASSERT_EQUAL(w.consumer_records, 0);
         SAME(shown_state(&w), "none"); /* nothing of it has left a trace */
         /* Version 0: an id is made up. */
@@ -304,13 +304,13 @@ static void test_offsets(void)
 
         begin(&w);
         heartbeat(&w, &a, 0);
-        CU_ASSERT_EQUAL(commits(&w, "a", 1, true), COORD_OK);
-        CU_ASSERT_EQUAL(commits(&w, "a", 2, true), COORD_E_STALE_EPOCH);
+        CU_ASSERT_EQUAL(commits(&w, "a", 2, true), COORD_OK);
+        CU_ASSERT_EQUAL(commits(&w, "a", 3, true), COORD_E_STALE_EPOCH);
         CU_ASSERT_EQUAL(commits(&w, "a", 0, true), COORD_E_STALE_EPOCH);
         CU_ASSERT_EQUAL(commits(&w, "a", 1, false), COORD_E_UNSUPPORTED_VERSION);
         CU_ASSERT_EQUAL(commits(&w, "b", 1, true), COORD_E_UNKNOWN_MEMBER);
         CU_ASSERT_EQUAL(commits(&w, "", -1, true), COORD_E_UNKNOWN_MEMBER);
-        CU_ASSERT_EQUAL(fetches(&w, "a", 1), 5);
+        CU_ASSERT_EQUAL(fetches(&w, "a", 2), 5);
         CU_ASSERT_EQUAL(fetches(&w, "", -1), 5);
         CU_ASSERT_EQUAL(fetches(&w, "a", 0), -COORD_E_STALE_EPOCH);
         CU_ASSERT_EQUAL(fetches(&w, "b", 1), -COORD_E_UNKNOWN_MEMBER);

@@ -22,10 +22,10 @@ static void test_other_types(void)
         /* Empty: it becomes the other type, and back; what it has committed stays. */
         a.epoch = 0;
         CU_ASSERT_EQUAL(heartbeat(&w, &a, 0), COORD_OK);
-        CU_ASSERT_EQUAL(fetches(&w, "a", 1), 5);
+        CU_ASSERT_EQUAL(fetches(&w, "a", 2), 5);
         world_reload(&w);
         CU_ASSERT_EQUAL(heartbeat(&w, &a, 0), COORD_OK);
-        CU_ASSERT_EQUAL(fetches(&w, "a", 1), 5);
+        CU_ASSERT_EQUAL(fetches(&w, "a", 2), 5);
         w.trace[0] = 0;
         JOIN(&w, "y", .type = "connect");
         EXPECT(&w, "y:join INCONSISTENT");
