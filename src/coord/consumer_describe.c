@@ -25,6 +25,18 @@ static struct coord_partitions *list(struct coord_request *rq, const struct meta
         return to;
 }
 
+/* What it has, and what it has to give up: until it has said so it has both. */
+static void describe_assigned(struct coord_request *rq, const struct meta_image *image, const struct consumer_member *m,
+                              struct coord_consumer_member *ret, bool *failed)
+{
+        CLEANUP(assignment_unrefp) struct assignment *all = NULL;
+
+        if (assignment_or(m->assigned, m->revoking, &all))
+                *failed = true;
+        else
+                ret->assigned = list(rq, image, all, &ret->assigned_count, failed);
+}
+
 static void describe_member(struct coord_consumer_describe *rq, const struct consumer_member *m,
                             const struct meta_image *image, struct coord_consumer_member *ret, bool *failed)
 {
@@ -45,7 +57,7 @@ static void describe_member(struct coord_consumer_describe *rq, const struct con
                 .names_count = (int32_t)m->names->count,
                 .regex = coord_request_keep(r, m->regex ? m->regex->text : STR_NULL, failed),
         };
-        ret->assigned = list(r, image, m->assigned, &ret->assigned_count, failed);
+        describe_assigned(r, image, m, ret, failed);
         ret->target = list(r, image, m->target, &ret->target_count, failed);
 }
 
@@ -58,6 +70,7 @@ void groups_consumer_describe(struct groups *gs, struct coord_consumer_describe 
         rq->ret_state = COORD_GROUP_DEAD;
         rq->ret_assignor = STR_LIT("");
         if (!g || g->state == COORD_GROUP_DEAD || !g->consumer) {
+                rq->ret_is_other_type = g && !g->consumer;
                 group_reply(gs, g, &rq->rq, COORD_E_GROUP_NOT_FOUND);
                 return;
         }

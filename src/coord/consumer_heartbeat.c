@@ -95,9 +95,34 @@ static int check(const struct groups *gs, struct coord_consumer_heartbeat *rq)
 
 /* ---- answers ---- */
 
+/* For people, where nothing more is known. */
+static struct str words(int outcome)
+{
+        switch (outcome) {
+        case COORD_E_GROUP_NOT_FOUND:
+                return STR_LIT("There is no such group.");
+        case COORD_E_UNKNOWN_MEMBER:
+                return STR_LIT("The group has no such member.");
+        case COORD_E_FENCED_EPOCH:
+                return STR_LIT("The member epoch is not the member's: it must give up all partitions and join again.");
+        case COORD_E_FENCED_INSTANCE:
+                return STR_LIT("Another member has the instance id.");
+        case COORD_E_UNRELEASED_INSTANCE:
+                return STR_LIT("Another member has the instance id, and has not left.");
+        case COORD_E_GROUP_FULL:
+                return STR_LIT("The group has as many members as it may have.");
+        case COORD_E_TOO_LARGE:
+                return STR_LIT("The member says more than can be stored.");
+        default:
+                return STR_NULL;
+        }
+}
+
 static void refuse(struct groups *gs, struct group *g, struct coord_consumer_heartbeat *rq, int outcome)
 {
         coord_request_refuse(&rq->rq, outcome);
+        if (str_is_null(rq->ret_why))
+                rq->ret_why = words(outcome);
         group_reply(gs, g, &rq->rq, outcome);
 }
 

@@ -34,6 +34,7 @@ void groups_describe(struct groups *gs, struct coord_describe *rq)
         rq->ret_type = COORD_GROUP_CLASSIC;
         rq->ret_protocol_type = rq->ret_protocol_name = STR_LIT("");
         if (!g || g->state == COORD_GROUP_DEAD || g->consumer) { /* the other type has a request of its own */
+                rq->ret_is_other_type = g && g->consumer;
                 group_reply(gs, g, &rq->rq, COORD_E_GROUP_NOT_FOUND);
                 return;
         }

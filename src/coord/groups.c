@@ -233,7 +233,7 @@ static void dispatch(struct groups *gs, struct coord_request *rq)
 static bool allows_empty_id(enum coord_op op)
 {
         return op == COORD_OFFSET_COMMIT || op == COORD_OFFSET_FETCH || op == COORD_OFFSET_DELETE ||
-               op == COORD_DELETE || op == COORD_DESCRIBE || op == COORD_CONSUMER_DESCRIBE;
+               op == COORD_DELETE || op == COORD_DESCRIBE;
 }
 
 int groups_request(struct groups *gs, struct coord_request *rq, struct coord_time now, struct coord_actions *acts)

@@ -329,6 +329,7 @@ struct coord_described_member {
 
 struct coord_describe {
         struct coord_request rq; /* COORD_E_GROUP_NOT_FOUND: Kafka shows it as Dead before version 6 */
+        bool ret_is_other_type;  /* with that: there is one of the name, for which another request is */
         enum coord_group_state ret_state;
         enum coord_group_type ret_type;
         struct str ret_protocol_type, ret_protocol_name; /* empty when there is none */
@@ -342,13 +343,14 @@ struct coord_consumer_member {
         int32_t epoch;
         const struct str *names;
         int32_t names_count;
-        struct str regex; /* may be null */
-        struct coord_partitions *assigned, *target;
+        struct str regex;                           /* may be null */
+        struct coord_partitions *assigned, *target; /* assigned: with what it has to give up */
         int32_t assigned_count, target_count;
 };
 
 struct coord_consumer_describe {
-        struct coord_request rq; /* COORD_E_GROUP_NOT_FOUND also when it is of another type */
+        struct coord_request rq; /* COORD_E_GROUP_NOT_FOUND */
+        bool ret_is_other_type;  /* with that: there is one of the name, for which another request is */
         enum coord_group_state ret_state;
         int32_t ret_epoch, ret_target_epoch;
         struct str ret_assignor;

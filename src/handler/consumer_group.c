@@ -103,6 +103,13 @@ static bool beat_fill(struct beat_op *op)
         return ask->client_host.p && beat_fill_owned(op);
 }
 
+static void beat_refuse(struct beat_op *op, int outcome, const char *why)
+{
+        coord_request_refuse(&op->ask.rq, outcome);
+        op->ask.ret_why = str_of(why);
+        beat_done(&op->ask.rq);
+}
+
 void handler_consumer_group_heartbeat(struct rq *rq)
 {
         struct beat_op *op = ARENA_NEW(&rq->arena, struct beat_op);
@@ -119,13 +126,13 @@ void handler_consumer_group_heartbeat(struct rq *rq)
                 rq_close_nomem(rq);
                 return;
         }
-        if (is_enabled(rq)) {
+        if (!is_enabled(rq))
+                beat_refuse(op, COORD_E_UNSUPPORTED_VERSION,
+                            "The consumer group protocol is not enabled: finalise group.version at 1.");
+        else if (!op->req.group_id.len) /* no INVALID_GROUP_ID: Kafka's clients know this one here */
+                beat_refuse(op, COORD_E_INVALID_REQUEST, "The group id must not be empty.");
+        else
                 group_ask(rq, &op->ask.rq, beat_done);
-                return;
-        }
-        coord_request_refuse(&op->ask.rq, COORD_E_UNSUPPORTED_VERSION);
-        op->ask.ret_why = STR_LIT("The consumer group protocol is not enabled: finalise group.version at 1.");
-        beat_done(&op->ask.rq);
 }
 
 /* ---- describe ---- */
@@ -180,19 +187,20 @@ static bool fill_member(struct rq *rq, const struct coord_consumer_member *in,
         out->client_host = in->client_host;
         out->subscribed_topic_names = (struct str *)in->names;
         out->subscribed_topic_names_count = in->names_count;
-        out->subscribed_topic_regex = in->regex;
+        out->subscribed_topic_regex =
+                str_is_null(in->regex) ? STR_LIT("") : in->regex; /* as Kafka says that there is none */
         out->member_type = MEMBER_TYPE_CONSUMER;
         return fill_partitions(rq, in->assigned, in->assigned_count, &out->assignment) &&
                fill_partitions(rq, in->target, in->target_count, &out->target_assignment);
 }
 
-static void fill_error(struct rq *rq, struct consumer_group_describe_response_group *out, int outcome)
+static void fill_error(struct rq *rq, struct consumer_group_describe_response_group *out,
+                       const struct coord_consumer_describe *ask)
 {
-        out->error_code = error_of_coord(outcome);
-        if (outcome == COORD_E_GROUP_NOT_FOUND) {
-                out->error_message = RQ_TEXT(rq, "Group %.*s is not a consumer group.", STR_FMT(out->group_id));
-                out->group_state = str_of(coord_group_state_name(COORD_GROUP_DEAD));
-        }
+        out->error_code = error_of_coord(ask->rq.outcome);
+        if (ask->rq.outcome == COORD_E_GROUP_NOT_FOUND)
+                out->error_message = RQ_TEXT(rq, "Group %.*s %s.", STR_FMT(out->group_id),
+                                             ask->ret_is_other_type ? "is not a consumer group" : "not found");
         handler_count_error(rq, out->error_code);
 }
 
@@ -204,7 +212,7 @@ static void describe_done(struct coord_request *crq)
 
         out->group_state = out->assignor_name = STR_LIT("");
         if (crq->outcome) {
-                fill_error(rq, out, crq->outcome);
+                fill_error(rq, out, &g->ask);
                 group_fan_answered(&g->op->fan);
                 return;
         }

@@ -56,7 +56,8 @@ static void describe_fill(struct describe_one *g)
                 out->group_state = str_of(coord_group_state_name(COORD_GROUP_DEAD));
                 if (rq->version >= 6) {
                         out->error_code = KERR_GROUP_ID_NOT_FOUND;
-                        out->error_message = RQ_TEXT(rq, "Group %.*s not found.", STR_FMT(out->group_id));
+                        out->error_message = RQ_TEXT(rq, "Group %.*s %s.", STR_FMT(out->group_id),
+                                                     g->ask.ret_is_other_type ? "is not a classic group" : "not found");
                 }
                 return;
         }

@@ -26,6 +26,9 @@ NAMES = {
     "groups.offsets_retention_check_interval_ms": "offsets.retention.check.interval.ms",
     "groups.offsets_partitions": "offsets.topic.num.partitions",
     "groups.offset_metadata_max_bytes": "offset.metadata.max.bytes",
+    "groups.consumer_session_timeout_ms": "group.consumer.session.timeout.ms",
+    "groups.consumer_heartbeat_interval_ms": "group.consumer.heartbeat.interval.ms",
+    "groups.consumer_max_size": "group.consumer.max.size",
 }
 
 
@@ -34,9 +37,9 @@ def jars():
     return os.environ.get("CHRONIK_TEST_KAFKA")
 
 
-def node(settings=(), env=None):
-    """The program under test, not started."""
-    return KafkaNode(settings, env) if jars() else Node(settings, env=env)
+def node(settings=(), env=None, kafka=None):
+    """The program under test, not started. @kafka: properties that only Kafka has."""
+    return KafkaNode(settings, env, kafka) if jars() else Node(settings, env=env)
 
 
 def _free_port():
@@ -48,7 +51,7 @@ def _free_port():
 class KafkaNode(Node):
     """As Node; @admin is None, and the ports stay the same at a restart."""
 
-    def __init__(self, settings=(), env=None):
+    def __init__(self, settings=(), env=None, kafka=None):
         super().__init__(settings, program="/usr/bin/java", env=env)
         self.host, self.port, controller = "127.0.0.1", _free_port(), _free_port()
         self.address = f"127.0.0.1:{self.port}"
@@ -64,6 +67,7 @@ class KafkaNode(Node):
         for setting in self.settings:
             name, value = setting.split("=", 1)
             lines[NAMES[name]] = value
+        lines.update(kafka or {})
         self.properties = self.folder / "server.properties"
         self.properties.write_text("".join(f"{k}={v}\n" for k, v in lines.items()))
 

@@ -135,10 +135,11 @@ class GroupCase(NodeCase):
 
     SETTINGS = ["groups.initial_rebalance_delay_ms=150", "groups.min_session_timeout_ms=500"]
     ENV = {}
+    KAFKA = {}              # properties of Kafka, when it is in the node's place
 
     @classmethod
     def setUpClass(cls):
-        cls.node = apache.node(cls.SETTINGS, cls.ENV)
+        cls.node = apache.node(cls.SETTINGS, cls.ENV, cls.KAFKA)
         cls.addClassCleanup(cls.node.close)
         cls.node.start()
         cls.wait_loaded()

@@ -8,6 +8,7 @@ byte, hold what was asked about, and have no error, or the one that is expected.
 
 import re
 import unittest
+import uuid
 
 import codec
 import records
@@ -289,6 +290,17 @@ class Sweep(ReferenceCase):
         self.assertError(told["error_code"], ERR.NONE)
         return dict(client_instance_id=told["client_instance_id"], subscription_id=told["subscription_id"], terminating=True,
                     compression_type=0, metrics=b"")
+
+    def consumer_group_heartbeat_args(self, version, group=None):
+        return dict(group_id=group or self.coordinated(), member_id=str(uuid.uuid4()), member_epoch=0, instance_id=None,
+                    rack_id="rack", rebalance_timeout_ms=KEEP_MS, subscribed_topic_names=[self.name], topic_partitions=[],
+                    server_assignor="range", **({"subscribed_topic_regex": "none.*"} if version >= 1 else {}))
+
+    def consumer_group_describe_args(self, version):
+        group = self.coordinated()
+        answer = self.connection.call("ConsumerGroupHeartbeat", version, **self.consumer_group_heartbeat_args(version, group))
+        self.assertError(answer["error_code"], ERR.NONE)
+        return dict(group_ids=[group], include_authorized_operations=True)
 
     def list_config_resources_args(self, version):
         self.connection.call("IncrementalAlterConfigs", 1, resources=[{"resource_type": 16, "resource_name": "sweep", "configs": [

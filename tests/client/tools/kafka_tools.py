@@ -374,7 +374,7 @@ def client_metrics():
 @check("features")
 def features():
     text = run("kafka-features", "describe")
-    for name, level in (("transaction.version", 2), ("chronik.version", 1)):
+    for name, level in (("transaction.version", 2), ("group.version", 1), ("chronik.version", 1)):
         row = re.search(rf"Feature: {re.escape(name)}\b.*FinalizedVersionLevel: (\S+)", text)
         expect_true(f"{name} is not told: {text}", row)
         expect(name, row[1], str(level))
