@@ -28,8 +28,10 @@ static int check_consumer(const struct group *g, const struct coord_offset_commi
 {
         const struct consumer_member *m;
 
-        if (rq->generation < 0 && (g->state == COORD_GROUP_EMPTY || is_txn(rq)))
+        if (rq->generation < 0 && g->state == COORD_GROUP_EMPTY)
                 return COORD_OK;
+        if (is_txn(rq) && rq->generation < 0 && !rq->member_id.len && str_is_null(rq->instance_id))
+                return COORD_OK; /* it could not always say who consumes for it (KIP-447) */
         m = consumer_find(g, rq->member_id);
         if (!is_txn(rq) && !rq->knows_epochs && m && !m->classic)
                 return COORD_E_UNSUPPORTED_VERSION;

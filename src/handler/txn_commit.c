@@ -39,6 +39,7 @@ static int16_t error_of(int outcome)
 {
         switch (outcome) {
         case COORD_E_GROUP_NOT_FOUND: /* a generation of a group that is not there is over */
+        case COORD_E_STALE_EPOCH:     /* its clients do not know the error of the newer groups' epochs */
                 return KERR_ILLEGAL_GENERATION;
         default:
                 return error_of_coord(outcome);
