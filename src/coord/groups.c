@@ -16,7 +16,7 @@ void groups_conf_init(struct groups_conf *conf)
                 .new_member_join_timeout_ms = 300000,
                 .group_size_max = 10000, /* Kafka has no bound; the leader's answer and the record hold all members */
                 .offset_metadata_len_max = 4096,
-                .consumer_group_size_max = 10000,
+                .consumer_group_size_max = 10000, /* likewise: an answer to an operator holds all members */
                 .consumer_session_timeout_ms = 45000,
                 .consumer_heartbeat_interval_ms = 5000,
                 .offsets_retention_ms = 7LL * 24 * 3600 * 1000,
