@@ -295,8 +295,8 @@ static bool update(struct consumer_member *m, const struct coord_consumer_heartb
         bool wants = update_names(m, rq), said;
 
         wants |= update_regex(m, rq);
-        wants |= update_text(g, &m->assignor, rq->assignor);
-        said = update_text(g, &m->rack_id, rq->rack_id);
+        said = update_text(g, &m->assignor, rq->assignor); /* counts from the next rebalance on; is none, as in Kafka */
+        said |= update_text(g, &m->rack_id, rq->rack_id);
         said |= update_text(g, &m->client_id, rq->client_id);
         said |= update_text(g, &m->client_host, rq->client_host);
         if (rq->rebalance_timeout_ms >= 0 && rq->rebalance_timeout_ms != m->rebalance_timeout_ms) {
