@@ -328,6 +328,80 @@ def verifiable():
                 m.stop()
 
 
+# ---- groups of the new protocol (KIP-848) ----
+
+def table(text):
+    """The rows of a tool's table, each a dict by the names of the columns."""
+    rows = [r.split() for r in text.splitlines() if r.strip()]
+    heads = next((i for i, r in enumerate(rows) if r[0] == "GROUP"), None)
+    expect_true(f"no table: {text}", heads is not None)
+    return [dict(zip(rows[heads], r)) for r in rows[heads + 1:]]
+
+
+def group_records(group):
+    """What Kafka's own coordinator reads of the group from __consumer_offsets: [(type, key, value or None)]."""
+    value = sum(ord(c) * pow(31, len(group) - 1 - i, 1 << 32) for i, c in enumerate(group)) & 0xFFFFFFFF
+    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "java", "kafka-tools", "GroupRecords.java")
+    got = subprocess.run([*JAVA, source, "--bootstrap-server", BOOTSTRAP,
+                          str(abs(value - (1 << 32) if value >> 31 else value) % 50)], capture_output=True, timeout=60, check=False)
+    expect_true(f"not read: {got.stderr.decode()[-500:]}", got.returncode == 0)
+    rows = objects(got.stdout.decode())
+    expect("bytes that were not read", {r["left"] for r in rows}, {0})
+    return [(r["type"], r["key"], r.get("value")) for r in rows if r["key"].get("groupId", r["key"].get("group")) == group]
+
+
+def tell_consumer_group(group, name, members):
+    """kafka-consumer-groups of a Stable group with @members members that share four partitions."""
+    row, = table(run("kafka-consumer-groups", "--describe", "--group", group, "--state"))
+    expect("state", (row["STATE"], row["#MEMBERS"], row["ASSIGNMENT-STRATEGY"]), ("Stable", str(members), "uniform"))
+    row, = table(run("kafka-consumer-groups", "--describe", "--group", group, "--state", "--verbose"))
+    expect("epochs", row["GROUP-EPOCH"], row["TARGET-ASSIGNMENT-EPOCH"])
+    rows = table(run("kafka-consumer-groups", "--describe", "--group", group, "--members"))
+    expect("members", sorted(int(r["#PARTITIONS"]) for r in rows), [4 // members] * members)
+    rows = table(run("kafka-consumer-groups", "--describe", "--group", group, "--members", "--verbose"))
+    expect("epochs of members", {r["CURRENT-EPOCH"] for r in rows}, {row["GROUP-EPOCH"]})
+    for r in rows:
+        expect("assigned as it shall be", r["CURRENT-ASSIGNMENT"], r["TARGET-ASSIGNMENT"])
+        expect_true(r, r["CURRENT-ASSIGNMENT"].startswith(f"{name}:"))
+    rows = table(run("kafka-consumer-groups", "--describe", "--group", group, "--offsets"))
+    expect("partitions with a member", sorted(r["PARTITION"] for r in rows if r["CONSUMER-ID"] != "-"), list("0123"))
+    text = run("kafka-consumer-groups", "--list", "--type", "consumer")
+    expect_true(f"not listed: {text}", group in text)
+    expect_true("listed as classic", group not in run("kafka-consumer-groups", "--list", "--type", "classic"))
+    expect_true("not listed by kafka-groups", re.search(rf"^{re.escape(group)}\s+Consumer\b", run("kafka-groups", "--list"), re.M))
+
+
+@check("consumer-group", 200)
+def consumer_group():
+    """Two verifiable consumers of the new protocol, one of them killed; what the tools tell, and what Kafka reads of our records."""
+    name, group = make("consumer-group", 4), group_name("consumer-group")
+    args = ("kafka-verifiable-consumer", "--topic", name, "--group-id", group, "--reset-policy", "earliest", "--group-protocol",
+            "CONSUMER")
+    with tempfile.TemporaryDirectory() as folder:
+        members = [Background(folder, "a", *args)]
+        try:
+            until("one member owns all", lambda: members[0].owned() == 4, 40)
+            members.append(Background(folder, "b", *args))
+            until("the second owns two", lambda: members[1].owned() == 2, 40)
+            run("kafka-verifiable-producer", "--topic", name, "--max-messages", 2000, "--acks", -1)
+            until("all consumed", lambda: sum(m.consumed() for m in members) == 2000, 40)
+            expect("the first gave up two, not all", [len(e["partitions"]) for e in members[0].events("partitions_revoked")], [2])
+            tell_consumer_group(group, name, 2)
+            kinds = {t for t, _, _ in group_records(group)}
+            expect_true(f"records of members, targets, assignments and offsets: {kinds}", kinds >= {1, 3, 5, 6, 7, 8})
+            members[1].p.kill()
+            until("the first has all", lambda: sum(len(e["partitions"]) for e in members[0].events("partitions_assigned")) == 6, 90)
+            tell_consumer_group(group, name, 1)
+        finally:
+            for m in members:
+                m.stop()
+    text = run("kafka-consumer-groups", "--describe", "--group", group, "--state")
+    expect("all have left", table(text)[0]["STATE"], "Empty")
+    last = {(t, json.dumps(k, sort_keys=True)): v for t, k, v in group_records(group)}
+    expect("members, targets and assignments are buried", {t for (t, _), v in last.items() if t in (5, 7, 8) and v}, set())
+    expect_true(f"the group is there: {last}", [v for (t, _), v in last.items() if t == 3 and v])
+
+
 @check("perf-test", 120)
 def perf_test():
     name = make("perf", 2, f"max.message.bytes={2 * MIB}")
