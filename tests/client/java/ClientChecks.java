@@ -149,6 +149,10 @@ public final class ClientChecks {
             p.put("group.id", Checks.group(group));
         }
         p.putAll(properties(config));
+        if ("consumer".equals(p.get("group.protocol"))) { // the broker says these
+            p.remove("heartbeat.interval.ms");
+            p.remove("session.timeout.ms");
+        }
         return new KafkaConsumer<>(p, new ByteArrayDeserializer(), new ByteArrayDeserializer());
     }
 
@@ -528,6 +532,7 @@ public final class ClientChecks {
         final Set<TopicPartition> owned = ConcurrentHashMap.newKeySet();
         final Set<String> seen = ConcurrentHashMap.newKeySet();
         volatile int rebalances;
+        volatile int revoked;
         private volatile boolean leaving;
         private volatile Exception error;
         private final KafkaConsumer<byte[], byte[]> c;
@@ -548,6 +553,7 @@ public final class ClientChecks {
                         c.commitSync(Duration.ofSeconds(10));
                     }
                     owned.removeAll(parts);
+                    revoked += leaving ? 0 : parts.size();
                 }
             });
             start();
@@ -620,6 +626,31 @@ public final class ClientChecks {
             Checks.until("the late records", () -> seenBy(a, b) == 606);
             a.leave();
         };
+    }
+
+    /** The coordinator assigns (KIP-848): what a member keeps is not taken from it. */
+    private static void consumerGroup() throws Exception {
+        String name = filled("consumer-group", 6);
+        Member a = new Member("consumer-group", name, "group.protocol", "consumer");
+        share(6, a);
+        Checks.until("the first records", () -> seenBy(a) == 600);
+        Member b = new Member("consumer-group", name, "group.protocol", "consumer");
+        share(6, a, b);
+        Checks.equal("given up", a.revoked, 3);
+        fill(name, 6, 50, hourAgo());
+        Checks.until("all records seen", () -> seenBy(a, b) == 900);
+        String group = Checks.group("consumer-group");
+        var told = admin.describeConsumerGroups(List.of(group)).all().get().get(group);
+        Checks.equal("members", told.members().size(), 2);
+        Checks.equal("type", told.type().toString(), "Consumer");
+        b.leave();
+        share(6, a);
+        Checks.equal("given up", a.revoked, 3);
+        fill(name, 6, 1, hourAgo());
+        Checks.until("the late records", () -> seenBy(a, b) == 906);
+        a.leave();
+        var offsets = admin.listConsumerGroupOffsets(group).partitionsToOffsetAndMetadata().get();
+        Checks.equal("committed", offsets.values().stream().mapToLong(o -> o.offset()).sum(), 906L);
     }
 
     private static void groupRestart() throws Exception {
@@ -946,6 +977,7 @@ public final class ClientChecks {
         checks.add("log-dirs", ClientChecks::logDirs);
         checks.add("group-rebalance", rebalance("rebalance", RangeAssignor.class));
         checks.add("group-cooperative", rebalance("cooperative", CooperativeStickyAssignor.class));
+        checks.add("consumer-group", ClientChecks::consumerGroup);
         checks.add("group-restart", ClientChecks::groupRestart);
         checks.add("group-static", ClientChecks::groupStatic);
         checks.add("commit-metadata", ClientChecks::commitMetadata);

@@ -2,6 +2,7 @@
 
 What a release does not have is skipped by name; nothing is skipped because a broker fails at it.
 """
+import subprocess
 import sys
 import time
 
@@ -497,6 +498,44 @@ def group_rebalance():
 @check("group-cooperative", 90)
 def group_cooperative():
     rebalance("cooperative", partition_assignment_strategy="cooperative-sticky")
+
+
+KILLED = """
+import sys
+from confluent_kafka import Consumer
+c = Consumer({"bootstrap.servers": sys.argv[1], "group.id": sys.argv[2], "group.protocol": "consumer"})
+c.subscribe([sys.argv[3]], on_assign=lambda _c, parts: print(len(parts), flush=True))
+while True:
+    c.poll(0.1)
+"""
+
+
+@check("consumer-group", 120)
+def consumer_group():
+    """The coordinator assigns (KIP-848): one member by an expression, one by name, and one that is killed."""
+    if ck.libversion()[1] < 0x020c0000:
+        raise Skip("this release has no stable group.protocol=consumer")
+    name, _ = filled("consumer-group", 6, 50)
+    a = Member("consumer-group", [f"^{RUN}-consumer-gro.p"], group_protocol="consumer")
+    share([a], 6)
+    b = Member("consumer-group", [name], group_protocol="consumer")
+    share([a, b], 6)
+    until("all messages seen", lambda: len(set(a.poll().seen + b.poll().seen)) == 300)
+    for m in (a, b):
+        m.c.commit(asynchronous=False)
+    b.c.close()
+    share([a], 6)
+    with subprocess.Popen([sys.executable, "-c", KILLED, BOOTSTRAP, group_name("consumer-group"), name],
+                          stdout=subprocess.PIPE, text=True) as victim:
+        try:
+            until("the new one has three", lambda: a.poll() and len(a.owned) == 3, 40)
+            expect("it was told so", victim.stdout.readline(), "3\n")
+        finally:
+            victim.kill()
+    share([a], 6)
+    where = a.c.committed([TopicPartition(name, p) for p in range(6)], timeout=10)
+    expect("committed", [p.offset for p in where], [50] * 6)
+    a.c.close()
 
 
 @check("group-restart")

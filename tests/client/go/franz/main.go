@@ -703,6 +703,27 @@ func rebalance(tag string, opts ...kgo.Opt) func(*c.T) {
 	}
 }
 
+// The coordinator assigns (KIP-848).
+func consumerGroup(t *c.T) {
+	name, _ := filled(t, "consumer-group", 6, 50)
+	a := join(t, "consumer-group", name, kgo.ServerSideBalancer())
+	share(t, 6, a)
+	b := join(t, "consumer-group", name, kgo.ServerSideBalancer())
+	share(t, 6, a, b)
+	fill(t, name, 6, 50, time.Now())
+	t.Until("all records seen", func() bool { return seenBy(a, b) == 600 })
+	t.OK("commit", a.cl.CommitUncommittedOffsets(t.Ctx))
+	got, err := admin.ListGroupsByType(t.Ctx, []string{"consumer"})
+	t.OK("list", err)
+	t.Equal("state", got[c.Group("consumer-group")].State, "Stable")
+	b.leave()
+	share(t, 6, a)
+	fill(t, name, 6, 1, time.Now())
+	t.Until("the late records", func() bool { return seenBy(a, b) == 606 })
+	a.leave()
+	t.OK("a member", errors.Join(a.err, b.err))
+}
+
 func groupStatic(t *c.T) {
 	name, _ := filled(t, "static", 2, 10)
 	one := join(t, "static", name, kgo.InstanceID("one"), kgo.SessionTimeout(30*time.Second))
@@ -847,6 +868,7 @@ func main() {
 	c.Add("leader-epochs", epochs)
 	c.Add("group-rebalance", rebalance("rebalance", kgo.Balancers(kgo.RangeBalancer())))
 	c.Add("group-cooperative", rebalance("cooperative", kgo.Balancers(kgo.CooperativeStickyBalancer())))
+	c.Add("consumer-group", consumerGroup)
 	c.Add("group-restart", groupRestart)
 	c.Add("group-static", groupStatic)
 	c.Add("commit-metadata", commitMetadata)
