@@ -35,7 +35,7 @@ static void free_owners(struct consumer *c)
                         struct consumer_owners *o = container_of(n, struct consumer_owners, node);
 
                         next = n->next;
-                        free(o->counts);
+                        free(o->owners);
                         free(o);
                 }
         map_fini(&c->owners);

@@ -179,17 +179,18 @@ static struct consumer_owners *add_owners(struct group *g, struct uuid id)
 
 static int grow_owners(struct consumer_owners *o, int32_t size)
 {
-        uint16_t *counts = reallocarray(o->counts, (size_t)size, sizeof *counts);
+        struct consumer_owner *owners = reallocarray(o->owners, (size_t)size, sizeof *owners);
 
-        if (!counts)
+        if (!owners)
                 return -ENOMEM;
-        memset(counts + o->size, 0, sizeof *counts * (size_t)(size - o->size));
-        o->counts = counts;
+        memset(owners + o->size, 0, sizeof *owners * (size_t)(size - o->size));
+        o->owners = owners;
         o->size = size;
         return 0;
 }
 
-static int count_owner(struct group *g, const struct assignment *a, int by)
+/* @epoch: of what is nobody's yet. */
+static int count_owner(struct group *g, const struct assignment *a, int by, int32_t epoch)
 {
         for (uint32_t i = 0; a && i < a->topics_count; i++) {
                 const struct assignment_topic *t = &a->topics[i];
@@ -200,20 +201,25 @@ static int count_owner(struct group *g, const struct assignment *a, int by)
                         o = add_owners(g, t->id);
                 if (!o || (o->size < size && grow_owners(o, size)))
                         return -ENOMEM;
-                for (int32_t p = 0; p < t->partitions_count; p++)
-                        o->counts[t->partitions[p]] = (uint16_t)(o->counts[t->partitions[p]] + by);
+                for (int32_t p = 0; p < t->partitions_count; p++) {
+                        struct consumer_owner *owner = &o->owners[t->partitions[p]];
+
+                        if (!owner->count)
+                                owner->since = epoch;
+                        owner->count = (uint16_t)(owner->count + by);
+                }
         }
         return 0;
 }
 
 int consumer_member_hold(struct consumer_member *m, struct assignment *assigned, struct assignment *revoking)
 {
-        int r = count_owner(m->group, assigned, +1);
+        int r = count_owner(m->group, assigned, +1, m->epoch);
 
         if (!r)
-                r = count_owner(m->group, revoking, +1);
-        (void)count_owner(m->group, m->assigned, -1); /* all of it is counted: takes no memory */
-        (void)count_owner(m->group, m->revoking, -1);
+                r = count_owner(m->group, revoking, +1, m->epoch);
+        (void)count_owner(m->group, m->assigned, -1, 0); /* all of it is counted: takes no memory */
+        (void)count_owner(m->group, m->revoking, -1, 0);
         assignment_unref(m->assigned);
         assignment_unref(m->revoking);
         m->assigned = assigned;
@@ -226,7 +232,29 @@ bool consumer_is_free(const struct group *g, struct uuid id, int32_t partition)
 {
         const struct consumer_owners *o = find_owners(g->consumer, id);
 
-        return !o || partition >= o->size || !o->counts[partition];
+        return !o || partition >= o->size || !o->owners[partition].count;
+}
+
+static int32_t since(const void *arg, struct uuid id, int32_t partition)
+{
+        const struct consumer *c = arg;
+        const struct consumer_owners *o = find_owners(c, id);
+
+        return o && partition < o->size ? o->owners[partition].since : 0;
+}
+
+bool consumer_member_had(const struct consumer_member *m, struct uuid id, int32_t partition, int32_t epoch)
+{
+        return (assignment_has(m->assigned, id, partition) || assignment_has(m->revoking, id, partition)) &&
+               since(m->group->consumer, id, partition) <= epoch;
+}
+
+void consumer_set_since(struct group *g, struct uuid id, int32_t partition, int32_t epoch)
+{
+        struct consumer_owners *o = find_owners(g->consumer, id);
+
+        if (o && partition < o->size)
+                o->owners[partition].since = epoch;
 }
 
 /* ---- records ---- */
@@ -297,8 +325,12 @@ void consumer_current_record(struct consumer_member *m)
         struct span value = SPAN_NULL;
 
         record(m, RECORDS_CONSUMER_CURRENT,
-               records_encode_consumer_current(m->epoch, m->previous_epoch, (int8_t)m->state, m->assigned, m->revoking,
-                                               &m->group->owner->acts->arena, &value),
+               records_encode_consumer_current(&(struct records_current){ .epoch = m->epoch,
+                                                                          .previous_epoch = m->previous_epoch,
+                                                                          .state = (int8_t)m->state,
+                                                                          .assigned = m->assigned,
+                                                                          .revoking = m->revoking },
+                                               since, m->group->consumer, &m->group->owner->acts->arena, &value),
                value);
 }
 

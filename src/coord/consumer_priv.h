@@ -12,7 +12,7 @@
  *
  * Invariants
  *  1. every member is in `members` and in `by_id`, the static ones in `by_instance`, too.
- *  2. `owners` counts, for each partition, the members that have it assigned or to give up.
+ *  2. `owners` counts, for each partition, the members that have it assigned or to give up, and knows since which epoch it is one's.
  *  3. `names` and `regexes` hold what at least one member is subscribed to. */
 #pragma once
 
@@ -80,12 +80,17 @@ struct consumer_member {
         bool is_told;  /* by a record; while the log is read */
 };
 
+struct consumer_owner {
+        int32_t since; /* the epoch in which the member got it that has it */
+        uint16_t count;
+};
+
 /* How many members have a partition. */
 struct consumer_owners {
         struct map_node node;
         struct uuid id;
         int32_t size;
-        uint16_t *counts;
+        struct consumer_owner *owners; /* by partition */
 };
 
 struct consumer {
@@ -138,6 +143,10 @@ int consumer_member_hold(struct consumer_member *m, struct assignment *assigned,
 void consumer_member_charge(struct consumer_member *m);
 /* Is the partition nobody's? */
 bool consumer_is_free(const struct group *g, struct uuid id, int32_t partition);
+/* Has the member had the partition since @epoch, or for longer? Then it may commit as it was in that epoch (KIP-1251). */
+bool consumer_member_had(const struct consumer_member *m, struct uuid id, int32_t partition, int32_t epoch);
+/* From a record: the epoch since which it has a partition. */
+void consumer_set_since(struct group *g, struct uuid id, int32_t partition, int32_t epoch);
 /* What it is subscribed to by name. @ret_changed may be NULL. Return: 0 or -ENOMEM. */
 int consumer_member_set_names(struct consumer_member *m, const struct str *names, int32_t count, bool *ret_changed);
 /* What it brought as a classic member, from now on; @count below 0: it is none. Return: 0 or -ENOMEM. */

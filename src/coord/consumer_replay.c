@@ -128,7 +128,12 @@ static int replay_current(struct group *g, struct str id, const struct records_c
         m->previous_epoch = v->previous_epoch;
         m->state = v->state >= CONSUMER_STABLE && v->state <= CONSUMER_UNRELEASED ? (enum consumer_state)v->state
                                                                                   : CONSUMER_UNKNOWN;
-        return consumer_member_hold(m, v->assigned, v->revoking);
+        if (consumer_member_hold(m, v->assigned, v->revoking))
+                return -ENOMEM;
+        for (size_t i = 0; i < v->since_count; i++)
+                if (v->since[i].partition >= 0)
+                        consumer_set_since(g, v->since[i].id, v->since[i].partition, v->since[i].epoch);
+        return 0;
 }
 
 static int apply(struct group *g, struct arena *a, const struct records_key *key, struct span value)

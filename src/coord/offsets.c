@@ -24,6 +24,24 @@ static int check_epoch(const struct group *g, struct str member_id, int32_t epoc
         return m->classic ? COORD_E_ILLEGAL_GENERATION : COORD_E_STALE_EPOCH;
 }
 
+/* A member may be told of a newer epoch while its commit is on the way. The older one counts for partitions that it has had all along:
+ * then nobody else has committed them. One that it has not refuses all (KIP-1251). */
+static int check_since(const struct group *g, const struct consumer_member *m, const struct coord_offset_commit *rq)
+{
+        const struct meta_image *image = g->owner->conf.image ? groups_image(g->owner) : NULL;
+        int outcome = m->classic ? COORD_E_ILLEGAL_GENERATION : COORD_E_STALE_EPOCH;
+
+        if (rq->generation > m->epoch || !image)
+                return outcome;
+        for (int32_t i = 0; i < rq->items_count; i++) {
+                const struct meta_topic *t = meta_image_topic(image, rq->items[i].topic);
+
+                if (!t || !consumer_member_had(m, t->id, rq->items[i].partition, rq->generation))
+                        return outcome;
+        }
+        return COORD_OK;
+}
+
 static int check_consumer(const struct group *g, const struct coord_offset_commit *rq)
 {
         const struct consumer_member *m;
@@ -33,9 +51,11 @@ static int check_consumer(const struct group *g, const struct coord_offset_commi
         if (is_txn(rq) && rq->generation < 0 && !rq->member_id.len && str_is_null(rq->instance_id))
                 return COORD_OK; /* it could not always say who consumes for it (KIP-447) */
         m = consumer_find(g, rq->member_id);
-        if (!is_txn(rq) && !rq->knows_epochs && m && !m->classic)
+        if (!m)
+                return COORD_E_UNKNOWN_MEMBER;
+        if (!is_txn(rq) && !rq->knows_epochs && !m->classic)
                 return COORD_E_UNSUPPORTED_VERSION;
-        return check_epoch(g, rq->member_id, rq->generation);
+        return m->epoch == rq->generation ? COORD_OK : check_since(g, m, rq);
 }
 
 static int check_committer(const struct group *g, const struct coord_offset_commit *rq)

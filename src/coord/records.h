@@ -81,11 +81,18 @@ struct records_current {
         int32_t epoch, previous_epoch;
         int8_t state;
         struct assignment *assigned, *revoking;
+        struct records_since *since; /* of some of both, in any order (KIP-1251); lies in the arena */
+        size_t since_count;
+};
+struct records_since {
+        struct uuid id;
+        int32_t partition, epoch;
 };
 int records_decode_consumer_current(struct span value, struct arena *a, struct records_current *ret);
-int records_encode_consumer_current(int32_t epoch, int32_t previous_epoch, int8_t state,
-                                    const struct assignment *assigned, const struct assignment *revoking,
-                                    struct arena *a, struct span *ret);
+/* @since: the epoch since which a partition of either is the member's; @v's own are not looked at. */
+int records_encode_consumer_current(const struct records_current *v,
+                                    int32_t (*since)(const void *arg, struct uuid id, int32_t partition),
+                                    const void *arg, struct arena *a, struct span *ret);
 int records_decode_consumer_regex(struct span value, struct arena *a,
                                   struct consumer_group_regular_expression_value *ret);
 int records_encode_consumer_regex(const struct consumer_group_regular_expression_value *v, struct arena *a,

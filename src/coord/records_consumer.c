@@ -226,6 +226,41 @@ int records_encode_consumer_target(const struct assignment *target, struct arena
         return r;
 }
 
+static size_t gather_topics_since(const struct consumer_group_current_member_assignment_value_topic *topics,
+                                  int32_t count, struct records_since *ret)
+{
+        size_t n = 0;
+
+        for (int32_t i = 0; i < count; i++) {
+                const struct consumer_group_current_member_assignment_value_topic *t = &topics[i];
+
+                if (t->assignment_epochs_count != t->partitions_count) /* an older record has none */
+                        continue;
+                for (int32_t p = 0; p < t->partitions_count; p++, n++)
+                        if (ret)
+                                ret[n] = (struct records_since){ t->topic_id, t->partitions[p],
+                                                                 t->assignment_epochs[p] };
+        }
+        return n;
+}
+
+/* NULL: no memory. */
+static struct records_since *gather_since(const struct consumer_group_current_member_assignment_value *v,
+                                          struct arena *a, size_t *ret_count)
+{
+        size_t assigned = gather_topics_since(v->assigned_partitions, v->assigned_partitions_count, NULL);
+        size_t revoking =
+                gather_topics_since(v->partitions_pending_revocation, v->partitions_pending_revocation_count, NULL);
+        struct records_since *all = ARENA_NEW_ARRAY(a, struct records_since, assigned + revoking);
+
+        if (!all)
+                return NULL;
+        gather_topics_since(v->assigned_partitions, v->assigned_partitions_count, all);
+        gather_topics_since(v->partitions_pending_revocation, v->partitions_pending_revocation_count, all + assigned);
+        *ret_count = assigned + revoking;
+        return all;
+}
+
 int records_decode_consumer_current(struct span value, struct arena *a, struct records_current *ret)
 {
         struct consumer_group_current_member_assignment_value v;
@@ -237,7 +272,12 @@ int records_decode_consumer_current(struct span value, struct arena *a, struct r
         r = told(consumer_group_current_member_assignment_value_decode(&v, &c, VALUE, a));
         if (r)
                 return r;
-        *ret = (struct records_current){ v.member_epoch, v.previous_member_epoch, v.state, NULL, NULL };
+        *ret = (struct records_current){ .epoch = v.member_epoch,
+                                         .previous_epoch = v.previous_member_epoch,
+                                         .state = v.state };
+        ret->since = gather_since(&v, a, &ret->since_count);
+        if (!ret->since)
+                return -ENOMEM;
         r = gather_current(v.assigned_partitions, v.assigned_partitions_count, a, &ret->assigned);
         if (!r)
                 r = gather_current(v.partitions_pending_revocation, v.partitions_pending_revocation_count, a,
@@ -247,19 +287,35 @@ int records_decode_consumer_current(struct span value, struct arena *a, struct r
         return r;
 }
 
-int records_encode_consumer_current(int32_t epoch, int32_t previous_epoch, int8_t state,
-                                    const struct assignment *assigned, const struct assignment *revoking,
-                                    struct arena *a, struct span *ret)
+static bool fill_since(struct consumer_group_current_member_assignment_value_topic *topics, int32_t count,
+                       int32_t (*since)(const void *arg, struct uuid id, int32_t partition), const void *arg,
+                       struct arena *a)
 {
-        struct consumer_group_current_member_assignment_value v = { .member_epoch = epoch,
-                                                                    .previous_member_epoch = previous_epoch,
-                                                                    .state = state };
+        for (int32_t i = 0; topics && i < count; i++) {
+                topics[i].assignment_epochs_count = topics[i].partitions_count;
+                topics[i].assignment_epochs = ARENA_NEW_ARRAY(a, int32_t, topics[i].partitions_count);
+                if (!topics[i].assignment_epochs)
+                        return false;
+                for (int32_t p = 0; p < topics[i].partitions_count; p++)
+                        topics[i].assignment_epochs[p] = since(arg, topics[i].topic_id, topics[i].partitions[p]);
+        }
+        return topics;
+}
+
+int records_encode_consumer_current(const struct records_current *from,
+                                    int32_t (*since)(const void *arg, struct uuid id, int32_t partition),
+                                    const void *arg, struct arena *a, struct span *ret)
+{
+        struct consumer_group_current_member_assignment_value v = { .member_epoch = from->epoch,
+                                                                    .previous_member_epoch = from->previous_epoch,
+                                                                    .state = from->state };
         struct writer w;
         int r;
 
-        v.assigned_partitions = fill_current(assigned, a, &v.assigned_partitions_count);
-        v.partitions_pending_revocation = fill_current(revoking, a, &v.partitions_pending_revocation_count);
-        if (!v.assigned_partitions || !v.partitions_pending_revocation)
+        v.assigned_partitions = fill_current(from->assigned, a, &v.assigned_partitions_count);
+        v.partitions_pending_revocation = fill_current(from->revoking, a, &v.partitions_pending_revocation_count);
+        if (!fill_since(v.assigned_partitions, v.assigned_partitions_count, since, arg, a) ||
+            !fill_since(v.partitions_pending_revocation, v.partitions_pending_revocation_count, since, arg, a))
                 return -ENOMEM;
         r = start(a, consumer_group_current_member_assignment_value_size(&v, VALUE), VALUE, &w, ret);
         if (!r)

@@ -67,7 +67,8 @@ class Commit(OffsetsCase):
         self.assertEqual(self.offset(m.group, topic), -1)
 
     def test_former_epoch(self):
-        """The epoch before is STALE_MEMBER_EPOCH for a partition that the member has no more."""
+        """KIP-1251: the epoch before counts for partitions that the member has had since then; one that it has not makes all
+        STALE_MEMBER_EPOCH. So it is after a restart, and for the one that got what another gave up."""
         topic, group = self.topic(partitions=4), self.fresh("group")
         a, = self.joined(group, topic)
         b = self.member(group, topic)
@@ -76,9 +77,20 @@ class Commit(OffsetsCase):
         a.give_up()
         a.beat(topic_partitions=a.rows())
         self.assertEqual(a.epoch, FIRST + 1)
-        lost = min({0, 1, 2, 3} - a.owned[topic])
-        self.assertError(self.commit(a.client, group, {topic: {lost: 5}}, member_id=a.id,
-                                     generation_id_or_member_epoch=FIRST)[topic][lost], ERR.STALE_MEMBER_EPOCH)
+        kept, lost = min(a.owned[topic]), min({0, 1, 2, 3} - a.owned[topic])
+        for partitions, epoch, expected in (({kept: 5}, FIRST, 0), ({kept: 6}, FIRST - 1, ERR.STALE_MEMBER_EPOCH),
+                                            ({kept: 7, lost: 7}, FIRST, ERR.STALE_MEMBER_EPOCH),
+                                            ({kept: 8, lost: 8}, FIRST + 1, 0)):
+            with self.subTest(partitions=partitions, epoch=epoch):
+                self.assertEqual(self.commit(a.client, group, {topic: partitions}, member_id=a.id,
+                                             generation_id_or_member_epoch=epoch)[topic], {p: expected for p in partitions})
+        b.beat(topic_partitions=[])
+        b.take()
+        self.node.restart(kill=True)
+        self.wait_described(group)
+        for m, p, expected in ((a, kept, 0), (a, lost, ERR.STALE_MEMBER_EPOCH), (b, lost, ERR.STALE_MEMBER_EPOCH)):
+            answer = self.commit(self.client(), group, {topic: {p: 9}}, member_id=m.id, generation_id_or_member_epoch=FIRST)
+            self.assertEqual(answer, {topic: {p: expected}})
 
     def test_giving_up(self):
         """A member that gives partitions up commits them with the epoch that it has until it has done so."""

@@ -102,6 +102,13 @@ static void test_foreign(void)
         arena_fini(&a);
 }
 
+static int32_t since(const void *arg, struct uuid id, int32_t partition)
+{
+        (void)arg;
+        CU_ASSERT_EQUAL(id.b[0], 1);
+        return 10 + partition;
+}
+
 /* As Kafka lays them out. */
 static void test_consumer(void)
 {
@@ -126,10 +133,24 @@ static void test_consumer(void)
         CU_ASSERT_EQUAL(records_decode_consumer_epoch(have, &a, &epoch), 0);
         CU_ASSERT_EQUAL(epoch, 7);
         CU_ASSERT_EQUAL_FATAL(assignment_new(two, 2, &set), 0);
-        CU_ASSERT_EQUAL(records_encode_consumer_current(5, 4, 1, set, NULL, &a, &have), 0);
+        CU_ASSERT_EQUAL(
+                records_encode_consumer_current(
+                        &(struct records_current){ .epoch = 5, .previous_epoch = 4, .state = 1, .assigned = set },
+                        since, NULL, &a, &have),
+                0);
         CU_ASSERT(span_equal(have, BYTES(0, 0, 0, 0, 0, 5, 0, 0, 0, 4, 1, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-                                         0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 3, 0, 1, 0)));
+                                         0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 3, 1, 0, 9, 3, 0, 0, 0, 12, 0, 0, 0, 13, 1, 0)));
         CU_ASSERT_EQUAL(records_decode_consumer_current(have, &a, &current), 0);
+        CU_ASSERT_EQUAL_FATAL(current.since_count, 2);
+        CU_ASSERT(current.since[1].partition == 3 && current.since[1].epoch == 13);
+        assignment_unref(current.assigned);
+        /* As Kafka wrote it before KIP-1251. */
+        CU_ASSERT_EQUAL(
+                records_decode_consumer_current(BYTES(0, 0, 0, 0, 0, 5, 0, 0, 0, 4, 1, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+                                                      0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 3, 0, 1, 0),
+                                                &a, &current),
+                0);
+        CU_ASSERT_EQUAL(current.since_count, 0);
         CU_ASSERT(current.epoch == 5 && current.previous_epoch == 4 && current.state == 1 && !current.revoking);
         CU_ASSERT(assignment_equal(current.assigned, set));
         assignment_unref(current.assigned);
