@@ -86,7 +86,7 @@ bench: all ## the limits, and the speed beside Apache Kafka and a bare floor (55
 	@/usr/bin/python3 tests/bench/bench.py $(PARTS) --build $(BUILD) --rounds $(ROUNDS) --pictures docs/bench \
 		$(if $(JSON),--json $(JSON))
 
-bench-limits: all ## measure the promised limits: start, memory, 10,000 connections, 10,000 partitions
+bench-limits: all ## measure the promised limits: start, memory, 10,000 connections, 10,000 partitions, 50,000 members of groups
 	@/usr/bin/python3 tests/bench/bench.py limits --build $(BUILD) $(if $(JSON),--json $(JSON))
 
 bench-recovery: all ## how long starts take after SIGTERM and SIGKILL, and what they read; CASES="100:10GB" for others

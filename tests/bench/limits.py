@@ -3,13 +3,14 @@
 Times are printed beside their limit and never judged, because a busy machine is not a fault of the program. Memory and
 counts are judged: a limit that is missed makes the run fail.
 """
+import json
 import signal
 import subprocess
 import time
 from pathlib import Path
 
 from report import median, table
-from servers import Chronikd, Load, proc_open_files, proc_rollup, proc_status
+from servers import Chronikd, Load, LoadError, proc_cpu_s, proc_open_files, proc_rollup, proc_status
 
 STARTS = 15
 READY_MS = 100
@@ -18,6 +19,11 @@ CONNECTIONS = 10000
 CONNECTION_KB = 20
 PARTITIONS = 10000
 OPEN_FILES = 20000
+GROUPS, GROUP_MEMBERS = 10000, 5
+MEMBER_KB = 2
+MEMBERS_CPU = 10            # per cent of a core, for all of them at the interval of Kafka's default
+HEARTBEAT_S = 5
+LARGE_GROUP = 1000
 STEADY_MB_S = 20
 STEADY_GROWTH_KB = 1024
 
@@ -138,6 +144,45 @@ class Limits:
                     node.kill()
         return ready_s, rss, records
 
+    def groups(self):
+        """Consumer groups of the new protocol (KIP-848): what members take while nothing happens, and how long it takes when it does."""
+        count = GROUPS * GROUP_MEMBERS
+        with self.node("groups") as node:
+            each = self.members(node, GROUPS, GROUP_MEMBERS, partitions=10, connections=100)
+        with self.node("group") as node:
+            large = self.members(node, 1, LARGE_GROUP, partitions=4 * LARGE_GROUP, connections=50)
+        kb, cpu = each["rss_kb"] / count, 100 * each["steady"]["cpu_s"] / each["steady"]["seconds"]
+        self.data["groups"] = {"many": each, "large": large}
+        self.row(f"{count:,} members of {GROUPS:,} consumer groups, each", f"{MEMBER_KB} KB", f"{kb:.2f} KB", kb <= MEMBER_KB, True)
+        self.row(f"  their heartbeats, every {HEARTBEAT_S} s", f"{MEMBERS_CPU} % of a core", f"{cpu:.1f} % (p99 "
+                 f"{each['steady']['p99_ms']:.2f} ms)", cpu <= MEMBERS_CPU, False)
+        self.fact("  all joined, and had their partitions", f"{each['join']['seconds']:.2f} s")
+        self.fact("  one more joined each group", f"{each['rebalance']['seconds']:.2f} s")
+        self.fact(f"one more joins a group of {LARGE_GROUP:,}: all have their new assignment",
+                  f"{large['rebalance']['seconds'] * 1000:.0f} ms")
+        self.fact("  members that had to give something up", f"{large['rebalance']['gave_up']:,}")
+
+    def members(self, node, groups, members, **options):
+        """bench-load's three phases, each with the processor time that it took; rss_kb: what members that have joined add."""
+        load = Load(self.load_program, node.port)
+        load("create", topic="groups", partitions=options["partitions"])
+        before = proc_status(node.pid)["VmRSS"]
+        command = load.command("groups", topic="groups", groups=groups, members=members, in_flight=64,
+                               rate=groups * members / HEARTBEAT_S, seconds=4 * HEARTBEAT_S, **options)
+        out = {}
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
+            for phase in ("join", "steady", "rebalance"):
+                cpu = proc_cpu_s(node.pid)
+                if phase != "join":
+                    client.stdin.write("\n")
+                    client.stdin.flush()
+                line = client.stdout.readline()
+                if not line:
+                    raise LoadError(f"bench-load groups ended in phase {phase}")
+                out[phase] = {**json.loads(line), "cpu_s": proc_cpu_s(node.pid) - cpu}
+                out.setdefault("rss_kb", proc_status(node.pid)["VmRSS"] - before)
+        return out
+
     def steady(self):
         settings = ("storage.segment_size=64MiB", "storage.retention_bytes=16MiB",
                     "storage.retention_check_interval_ms=1000", "storage.file_delete_delay_ms=1000")
@@ -163,7 +208,7 @@ class Limits:
                  f"{max(samples) / 1024:.1f})", last - first <= STEADY_GROWTH_KB, True)
 
     def run(self, say):
-        for part in (self.starts, self.idle, self.connections, self.partitions, self.steady):
+        for part in (self.starts, self.idle, self.connections, self.partitions, self.groups, self.steady):
             say(f"limits: {part.__name__}")
             part()
         return table(["limit", "at most", "measured", "kept"], self.rows)

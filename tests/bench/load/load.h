@@ -40,6 +40,7 @@ struct options {
         int64_t bytes_max;                /* stop sending after so many; 0: any */
         int64_t batches_max;              /* likewise */
         double rate;                      /* e2e: batches a second; produce: bytes a second, 0: as fast as it goes */
+        int groups, members;              /* groups: how many, and of each */
         int64_t expect_records;           /* consume: a pass must give exactly so many; -1: any */
 };
 
@@ -133,3 +134,4 @@ void load_idle(const struct options *o);
 void load_produce(const struct options *o);
 void load_consume(const struct options *o);
 void load_e2e(const struct options *o);
+void load_groups(const struct options *o); /* one line for each of its three phases */

@@ -16,6 +16,8 @@ static const struct {
         { "produce", load_produce, "send batches: throughput and latency" },
         { "consume", load_consume, "read all from the start: throughput" },
         { "e2e", load_e2e, "send at a fixed rate and read it back: latency" },
+        { "groups", load_groups,
+          "members of consumer groups: join, heartbeat at a fixed rate, one more in each group" },
 };
 
 enum {
@@ -34,7 +36,9 @@ enum {
         BYTES,
         BATCHES,
         RATE,
-        EXPECT
+        EXPECT,
+        GROUPS,
+        MEMBERS
 };
 
 static const struct option table[] = {
@@ -54,6 +58,8 @@ static const struct option table[] = {
         { "batches-max", 1, NULL, BATCHES },
         { "rate", 1, NULL, RATE },
         { "expect-records", 1, NULL, EXPECT },
+        { "groups", 1, NULL, GROUPS },
+        { "members", 1, NULL, MEMBERS },
         { NULL, 0, NULL, 0 },
 };
 
@@ -141,6 +147,12 @@ static void set(struct options *o, int which, const char *v)
         case EXPECT:
                 o->expect_records = (int64_t)number(v, 0, 1e15);
                 break;
+        case GROUPS:
+                o->groups = (int)number(v, 1, 1000000);
+                break;
+        case MEMBERS:
+                o->members = (int)number(v, 1, 100000);
+                break;
         default:
                 usage();
         }
@@ -158,6 +170,8 @@ int main(int argc, char **argv)
                              .batch_bytes = 65536,
                              .record_bytes = 1024,
                              .batches_max = INT64_MAX,
+                             .groups = 1,
+                             .members = 1,
                              .expect_records = -1 };
         int which;
 
