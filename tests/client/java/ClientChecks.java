@@ -1,3 +1,7 @@
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
@@ -334,6 +338,44 @@ public final class ClientChecks {
             Checks.until("100 records", () -> read(name, 0, 1).size() == 100);
             sameValues(read(name, 0, 1), sent);
         };
+    }
+
+    /** Lines of the node's /metrics that are of this metric and hold this text. Skips for a broker that was given. */
+    private static List<String> metrics(String name, String text) throws Exception {
+        String address = System.getenv("CHECKS_ADMIN");
+        if (address == null) {
+            throw new Checks.Skip("this broker has no /metrics");
+        }
+        var request = HttpRequest.newBuilder(URI.create("http://" + address + "/metrics")).build();
+        String all = HttpClient.newHttpClient().send(request, HttpResponse.BodyHandlers.ofString()).body();
+        return all.lines().filter(r -> r.startsWith(name + "{") && r.contains(text)).toList();
+    }
+
+    /** The client pushes its metrics to a subscription that is made here (KIP-714), and soon all that it has sent is told. */
+    private static void metricsPush() throws Exception {
+        String name = make("push", 1), who = "push-" + Checks.RUN;
+        metrics("any", "");
+        var subscription = new ConfigResource(ConfigResource.Type.CLIENT_METRICS, who);
+        admin.incrementalAlterConfigs(Map.of(subscription, List.of(
+                new AlterConfigOp(new ConfigEntry("interval.ms", "500"), AlterConfigOp.OpType.SET),
+                new AlterConfigOp(new ConfigEntry("metrics", "org.apache.kafka.producer."), AlterConfigOp.OpType.SET),
+                new AlterConfigOp(new ConfigEntry("match", "client_id=" + who), AlterConfigOp.OpType.SET)))).all().get();
+        Checks.equal("interval.ms", config(ConfigResource.Type.CLIENT_METRICS, who).get("interval.ms").value(), "500");
+        final String id;
+        Properties p = properties("client.id", who);
+        try (var producer = new KafkaProducer<>(p, new ByteArraySerializer(), new ByteArraySerializer())) {
+            id = "client_instance_id=\"" + producer.clientInstanceId(Duration.ofSeconds(20)) + "\"";
+            for (int i = 0; i < 100; i++) {
+                producer.send(new ProducerRecord<>(name, bytes("x"))).get();
+            }
+            Checks.until("100 records are told", () -> {
+                var sent = metrics("client_org_apache_kafka_producer_record_send_total", id);
+                return sent.size() == 1 && sent.get(0).endsWith(" 100");
+            });
+        }
+        Checks.isTrue("other metrics", metrics("client_org_apache_kafka_app_info_start_time_ms", id).isEmpty());
+        var info = metrics("chronik_client_info", id);
+        Checks.isTrue("software", info.size() == 1 && info.get(0).contains("client_software_name=\"apache-kafka-java\""));
     }
 
     private static void idempotent() throws Exception {
@@ -958,6 +1000,7 @@ public final class ClientChecks {
             checks.add("acks-" + acks, acks(acks));
         }
         checks.add("idempotent", ClientChecks::idempotent);
+        checks.add("metrics-push", ClientChecks::metricsPush);
         checks.add("record-shape", ClientChecks::recordShape);
         checks.add("log-append-time", ClientChecks::logAppendTime);
         checks.add("topic-codec", ClientChecks::topicCodec);

@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 import traceback
+import urllib.request
 
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 MIB = 1 << 20
@@ -59,6 +60,16 @@ def expect(what, got, want):
 def expect_true(what, fact):
     if not fact:
         raise AssertionError(what)
+
+
+def metrics(name, client_id):
+    """Lines of the node's /metrics that are of this metric and client. Skips for a broker that was given."""
+    address = os.environ.get("CHECKS_ADMIN")
+    if not address:
+        raise Skip("this broker has no /metrics")
+    with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as answer:
+        rows = answer.read().decode().splitlines()
+    return [r for r in rows if r.startswith(name + "{") and f'client_id="{client_id}"' in r]
 
 
 def short(value):

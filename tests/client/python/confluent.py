@@ -10,7 +10,7 @@ import confluent_kafka as ck
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic
 
-from checks import (CODECS, MIB, RUN, Skip, bootstrap, check, expect, expect_true, group_name, main, noise,
+from checks import (CODECS, MIB, RUN, Skip, bootstrap, check, expect, expect_true, group_name, main, metrics, noise,
                     topic_name, topics_made, until, values)
 
 BOOTSTRAP = bootstrap()
@@ -437,6 +437,25 @@ def delete_records():
     expect("messages left", [m.offset() for m in read(name, partitions=(0, 1))], list(range(40, 100)))
     over = admin.delete_records([TopicPartition(name, 0, 4000)])
     expect("beyond the end", error_of(lambda: wait_all(over)), KafkaError.OFFSET_OUT_OF_RANGE)
+
+
+@check("metrics-push")
+def metrics_push():
+    """The client pushes its metrics when it is asked to (KIP-714), and the node tells them."""
+    if ck.libversion()[1] < 0x02050000:
+        raise Skip("librdkafka pushes metrics from 2.5 on")
+    name, who = make("push"), f"metrics-push-{RUN}"
+    metrics("any", who)
+    producer = Producer({**BASE, "client.id": who})
+
+    def pushed():
+        producer.produce(name, b"x")
+        producer.poll(0.1)
+        return metrics("client_org_apache_kafka_producer_node_request_latency_avg", who)
+    until("its metrics are told", pushed)
+    row, = metrics("chronik_client_info", who)
+    expect_true(row, 'client_software_name="confluent-kafka-python"' in row)
+    producer.flush(10)
 
 
 # -- groups ---------------------------------------------------------------------------------------------------
