@@ -104,7 +104,7 @@ static bool change(struct ctl *c, json_t *entity, const char *how, json_t *what,
 
 int quota_set(struct ctl *c, const char *key)
 {
-        json_t *entity;
+        json_t *entity = NULL;
         double amount;
         int status = entity_of(c, "quota set", &entity);
 
@@ -138,7 +138,7 @@ static json_t *quotas_of(struct ctl *c, const json_t *entity, int *ret_status)
 
 int quota_unset(struct ctl *c, const char *key)
 {
-        json_t *entity, *keys;
+        json_t *entity = NULL, *keys;
         int status = entity_of(c, "quota unset", &entity);
 
         if (status)
