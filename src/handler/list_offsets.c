@@ -1,6 +1,7 @@
 /* ListOffsets (key 2): offsets by name (earliest, latest, ...) or by time. Searches by time read the disk and run on the
  * pool. Sources: KIP-79, KIP-734 (max timestamp), KIP-405 and KIP-1005 (local and tiered ends), KIP-207. */
 #include "handler/internal.h"
+#include "handler/twice.h"
 #include "wire/messages.h"
 
 enum {
@@ -17,6 +18,7 @@ struct list_offsets_op {
         struct list_offsets_request req;
         struct list_offsets_response rsp;
         struct io_job job;
+        uint8_t *named_twice; /* of each partition, in the order of the request */
         bool needs_disk;
 };
 
@@ -117,17 +119,32 @@ static int16_t list_partition(struct list_offsets_op *op, const struct list_offs
         return list_by_time(op->rq, p, in->timestamp, op->req.isolation_level != 0, ret);
 }
 
-/* One topic named twice with the same partition is an error of the client (Kafka: INVALID_REQUEST for both). */
-static bool is_duplicate(const struct list_offsets_request_topic *t, int32_t k)
+/* A partition that is named twice is an error of the client (Kafka: INVALID_REQUEST, each time). */
+static bool find_named_twice(struct list_offsets_op *op)
 {
-        for (int32_t i = 0; i < t->partitions_count; i++)
-                if (i != k && t->partitions[i].partition_index == t->partitions[k].partition_index)
-                        return true;
-        return false;
+        struct twice_item *items;
+        size_t count = 0, at = 0;
+
+        for (int32_t i = 0; i < op->req.topics_count; i++)
+                count += (size_t)op->req.topics[i].partitions_count;
+        items = ARENA_NEW_ARRAY(&op->rq->arena, struct twice_item, count);
+        op->named_twice = ARENA_NEW_ARRAY(&op->rq->arena, uint8_t, count);
+        if (!items || !op->named_twice)
+                return false;
+        for (int32_t i = 0; i < op->req.topics_count; i++) {
+                const struct list_offsets_request_topic *t = &op->req.topics[i];
+
+                for (int32_t k = 0; k < t->partitions_count; k++, at++)
+                        items[at] = (struct twice_item){ t->name, t->partitions[k].partition_index, (int32_t)at };
+        }
+        twice_find(items, count, op->named_twice);
+        return true;
 }
 
 static void list_all(struct list_offsets_op *op, bool may_block)
 {
+        const uint8_t *twice = op->named_twice;
+
         for (int32_t i = 0; i < op->req.topics_count; i++) {
                 const struct list_offsets_request_topic *in = &op->req.topics[i];
 
@@ -137,9 +154,8 @@ static void list_all(struct list_offsets_op *op, bool may_block)
                         list_offsets_response_partition_init(p);
                         p->partition_index = in->partitions[k].partition_index;
                         fill(p, -1, -1, -1);
-                        p->error_code = in->partitions_count <= 1000 && is_duplicate(in, k)
-                                                ? KERR_INVALID_REQUEST
-                                                : list_partition(op, in, &in->partitions[k], may_block, p);
+                        p->error_code = *twice++ ? KERR_INVALID_REQUEST
+                                                 : list_partition(op, in, &in->partitions[k], may_block, p);
                 }
         }
 }
@@ -196,7 +212,7 @@ void handler_list_offsets(struct rq *rq)
         op->rq = rq;
         if (!RQ_DECODE(rq, list_offsets_request, &op->req))
                 return;
-        if (!op_prepare(op)) {
+        if (!op_prepare(op) || !find_named_twice(op)) {
                 rq_close_nomem(rq);
                 return;
         }

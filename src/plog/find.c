@@ -163,6 +163,24 @@ int plog_find_time(struct plog *pl, int64_t timestamp_ms, int64_t below_offset, 
         return r == -EUCLEAN ? PLOG_E_DAMAGED : r;
 }
 
+/* The largest timestamp of a batch that lies at @pos, of its records from the start on; -1 none. Records before the start count
+ * no more, though they are in the same batch as others that do. */
+static int max_in_batch(struct view *v, int fd, int64_t pos, const struct batch_header *h, int64_t *ret_max)
+{
+        CLEANUP(freep) uint8_t *batch = NULL;
+        struct batch_found f;
+        int r;
+
+        *ret_max = h->max_timestamp;
+        if (h->base_offset >= v->start)
+                return 0;
+        r = read_batch(fd, pos, batch_size(h), &batch);
+        if (!r)
+                r = fold_batch(batch_find_max_timestamp(span_of(batch, batch_len(h)), v->start, &f));
+        *ret_max = r ? -1 : f.timestamp;
+        return r == BATCH_END ? 0 : r;
+}
+
 /* The largest timestamp of the batches of one segment that lie whole between start and bound; -1 none. A segment that is
  * inside is answered by its summary, others are walked. */
 static int max_in_segment(struct view *v, size_t i, int64_t *ret_max)
@@ -193,10 +211,16 @@ static int max_in_segment(struct view *v, size_t i, int64_t *ret_max)
         range.skips = &skips;
         walk_init(&w, fd, &range, false);
         while (w.next_offset < v->below && (r = walk_next(&w, &h, &pos)) > 0 && batch_last_offset(&h) < v->below)
-                if (batch_last_offset(&h) >= v->start)
-                        *ret_max = MAX2(*ret_max, h.max_timestamp);
+                if (batch_last_offset(&h) >= v->start) {
+                        int64_t max;
+
+                        r = max_in_batch(v, fd, pos, &h, &max);
+                        if (r)
+                                break;
+                        *ret_max = MAX2(*ret_max, max);
+                }
         pin_file_unpin(s->file);
-        return r < 0 ? r : 0;
+        return r < 0 || r == PLOG_E_DAMAGED ? r : 0;
 }
 
 int plog_find_max_time(struct plog *pl, int64_t below_offset, struct plog_position *ret)

@@ -188,7 +188,7 @@ int batch_find_timestamp(struct span batch, int64_t timestamp, int64_t from_offs
         return search(batch, &(struct search){ timestamp, from_offset, false }, ret_found);
 }
 
-int batch_find_max_timestamp(struct span batch, struct batch_found *ret_found)
+int batch_find_max_timestamp(struct span batch, int64_t from_offset, struct batch_found *ret_found)
 {
-        return search(batch, &(struct search){ INT64_MIN, INT64_MIN, true }, ret_found);
+        return search(batch, &(struct search){ INT64_MIN, from_offset, true }, ret_found);
 }

@@ -58,8 +58,9 @@ struct batch_found {
  * Return: 0; BATCH_END when there is none; otherwise as batch_records_open() and batch_records_next(). */
 int batch_find_timestamp(struct span batch, int64_t timestamp, int64_t from_offset, struct batch_found *ret_found);
 
-/* The first record that has the largest timestamp of all. Return: as batch_find_timestamp(); BATCH_END: no records. */
-int batch_find_max_timestamp(struct span batch, struct batch_found *ret_found);
+/* The first record that has the largest timestamp of those at or after @from_offset. Return: as batch_find_timestamp();
+ * BATCH_END: there are none. */
+int batch_find_max_timestamp(struct span batch, int64_t from_offset, struct batch_found *ret_found);
 
 /* ---- building ---- */
 

@@ -55,7 +55,7 @@ static void check_again(struct span batch, const struct batch_check_result *res)
         assert(r == 0 && h.records_count == count);
         r = read_all(span_of(other.data, other.len), &count, &max);
         assert(r == BATCH_END && count == h.records_count && max == res->max_timestamp);
-        r = batch_find_max_timestamp(batch, &found);
+        r = batch_find_max_timestamp(batch, INT64_MIN, &found);
         assert(r == 0 && MAX2(found.timestamp, (int64_t)BATCH_NO_TIMESTAMP) == max);
 }
 

@@ -118,6 +118,27 @@ class Named(OffsetsCase):
         for version in range(7, 12):
             self.assertEqual(self.at(client, version, topic, MAX_TIME), (0, 1, 900))
 
+    def test_max_timestamp_behind_the_start(self):
+        """Items 43, 47: records that DeleteRecords took do not count for -3, though they share a batch with others."""
+        topic, client = self.topic(), self.client()
+        self.stamp(topic, 100, 900, 300, 200)
+        self.stamp(topic, 250)
+        self.assertEqual(self.delete_records(client, topic, 2), (0, 2))
+        self.assertEqual(self.at(client, 11, topic, MAX_TIME), (0, 2, 300))
+        self.assertEqual(self.delete_records(client, topic, 3), (0, 3))
+        self.assertEqual(self.at(client, 11, topic, MAX_TIME), (0, 4, 250))
+        self.assertEqual(self.delete_records(client, topic, 5), (0, 5))
+        self.assertEqual(self.at(client, 11, topic, MAX_TIME), NOTHING)
+
+    def test_named_twice(self):
+        """Item 43: a partition that is named twice is INVALID_REQUEST each time, wherever in the request; others are told."""
+        topic, client = self.topic(partitions=2), self.client()
+        for version in VERSIONS:
+            answer = client.call("ListOffsets", version, replica_id=-1, topics=[
+                {"name": topic, "partitions": [{"partition_index": i, "timestamp": LATEST}]} for i in (0, 1, 0)])
+            self.assertEqual([p["error_code"] for t in answer["topics"] for p in t["partitions"]],
+                             [ERR.INVALID_REQUEST, ERR.NONE, ERR.INVALID_REQUEST])
+
     def test_errors(self):
         """Item 43: unknown topic or partition 3, wrong leader epochs 74 and 75, a partition named twice 42; no
         offset."""

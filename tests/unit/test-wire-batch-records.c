@@ -230,7 +230,7 @@ static void test_log_append_time(void)
         batch_records_close(&it);
         CU_ASSERT_EQUAL(batch_find_timestamp(made(&out), 4242, 1, &found), 0);
         CU_ASSERT(found.offset == 1 && found.timestamp == 4242);
-        CU_ASSERT_EQUAL(batch_find_max_timestamp(made(&out), &found), 0);
+        CU_ASSERT_EQUAL(batch_find_max_timestamp(made(&out), INT64_MIN, &found), 0);
         CU_ASSERT(found.offset == 0 && found.timestamp == 4242);
         CU_ASSERT_EQUAL(batch_find_timestamp(made(&out), 4243, 0, &found), BATCH_END);
 }
@@ -267,7 +267,7 @@ static void test_compacted(void)
         CU_ASSERT_EQUAL(batch_last_offset(&it.header), 150);
         CU_ASSERT_EQUAL(batch_records_next(&it, &rec), BATCH_END);
         batch_records_close(&it);
-        CU_ASSERT_EQUAL(batch_find_max_timestamp(made(&empty), &found), BATCH_END);
+        CU_ASSERT_EQUAL(batch_find_max_timestamp(made(&empty), INT64_MIN, &found), BATCH_END);
         CU_ASSERT_EQUAL(batch_recompress(made(&empty), CODEC_GZIP, CODEC_LEVEL_DEFAULT, 0, &same), 0);
         CU_ASSERT(span_equal(made(&empty), made(&same)));
         store_be16(empty.data + BATCH_ATTRIBUTES_AT, CODEC_LZ4); /* Kafka leaves the codec of the original there */
@@ -359,7 +359,7 @@ static void test_find(void)
                         if (r == 0)
                                 CU_ASSERT(f.offset == steps[i].offset && f.timestamp == steps[i].found);
                 }
-                CU_ASSERT_EQUAL(batch_find_max_timestamp(made(&out), &f), 0);
+                CU_ASSERT_EQUAL(batch_find_max_timestamp(made(&out), INT64_MIN, &f), 0);
                 CU_ASSERT(f.offset == 705 && f.timestamp == 91);
         }
 }
