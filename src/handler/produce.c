@@ -124,7 +124,7 @@ static int16_t check_txn(const struct produce_op *op, const struct batch_header 
         if (!batch_is_transactional(h))
                 return 0;
         if (!op->txn.parts)
-                return refuse(op->rq, ret, KERR_INVALID_TXN_STATE,
+                return refuse(op->rq, ret, KERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
                               "Records of a transaction, but the request has no transactional id.");
         *ret_part = &op->txn.parts[op->part];
         if (!(*ret_part)->error)

@@ -175,8 +175,14 @@ static bool describe_partition(struct rq *rq, struct str topic, int32_t index,
 
         describe_producers_response_partition_init(ret);
         ret->partition_index = index;
-        if (!error)
+        if (!meta_topic_name_is_valid(topic)) {
+                error = KERR_INVALID_TOPIC_EXCEPTION;
+                ret->error_message = RQ_TEXT(rq, "'%.*s' is no name of a topic.", STR_FMT(topic));
+        } else if (error == KERR_UNKNOWN_TOPIC_OR_PARTITION) {
+                ret->error_message = RQ_TEXT(rq, "There is no partition %d of a topic '%.*s'.", index, STR_FMT(topic));
+        } else if (!error) {
                 error = error_of_log(partition_check_epoch(p, -1));
+        }
         ret->error_code = error;
         if (error)
                 handler_count_error(rq, error);
@@ -410,6 +416,11 @@ void handler_list_transactions(struct rq *rq)
         op->rsp.error_code = take_pattern(op);
         if (op->rsp.error_code) {
                 handler_count_error(rq, op->rsp.error_code);
+                RQ_REPLY(rq, list_transactions_response, &op->rsp);
+                return;
+        }
+        if (op->req.state_filters_count &&
+            !op->ask.states_mask) { /* no transaction is in a state that does not exist */
                 RQ_REPLY(rq, list_transactions_response, &op->rsp);
                 return;
         }

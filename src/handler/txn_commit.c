@@ -74,6 +74,8 @@ static int16_t error_of_verify(const struct rq *rq, int outcome)
         switch (outcome) {
         case COORD_E_INVALID_TXN_STATE:
                 return rq->version >= VERSION_ABORTABLE ? KERR_TRANSACTION_ABORTABLE : KERR_INVALID_TXN_STATE;
+        case COORD_E_PRODUCER_FENCED: /* as for records: here the producer speaks with the group's coordinator */
+                return KERR_INVALID_PRODUCER_EPOCH;
         case COORD_E_CONCURRENT_TXN: /* older clients do not expect it here, but try again for this: */
                 return rq->version >= VERSION_ADDS ? KERR_CONCURRENT_TRANSACTIONS : KERR_COORDINATOR_NOT_AVAILABLE;
         case COORD_E_NOT_COORDINATOR: /* of the transaction, of which this client does not know */
@@ -201,10 +203,11 @@ void handler_txn_offset_commit(struct rq *rq)
                 rq_close_nomem(rq);
                 return;
         }
-        error = !op->req.group_id.len                                   ? KERR_INVALID_GROUP_ID
-                : op->req.producer_id < 0 || op->req.producer_epoch < 0 ? KERR_INVALID_REQUEST
-                : !op->req.transactional_id.len                         ? KERR_INVALID_REQUEST
-                                                                        : look(op, &settled);
+        error = !op->req.group_id.len           ? KERR_INVALID_GROUP_ID
+                : op->req.producer_id < 0       ? KERR_INVALID_PRODUCER_ID_MAPPING
+                : op->req.producer_epoch < 0    ? KERR_INVALID_PRODUCER_EPOCH
+                : !op->req.transactional_id.len ? KERR_INVALID_REQUEST
+                                                : look(op, &settled);
         if (error)
                 fail_all(op, error);
         else if (settled || !op->ask.items_count)

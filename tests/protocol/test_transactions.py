@@ -100,7 +100,7 @@ class Transactions(FetchCase):
     def test_clients_may_not(self):
         """Items 17, 42: without a transactional id nobody can hold back the last stable offset, nor write markers."""
         topic, client = self.topic(), self.client()
-        for attributes, error in ((TRANSACTIONAL, ERR.INVALID_TXN_STATE), (CONTROL, ERR.INVALID_RECORD),
+        for attributes, error in ((TRANSACTIONAL, ERR.TRANSACTIONAL_ID_AUTHORIZATION_FAILED), (CONTROL, ERR.INVALID_RECORD),
                                   (TRANSACTIONAL | CONTROL, ERR.INVALID_RECORD)):
             data = records.batch([b"x"], attributes=attributes, producer_id=PRODUCER, producer_epoch=0, base_sequence=0)
             self.assertError(self.produce(client, topic, data)["error_code"], error)

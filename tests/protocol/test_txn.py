@@ -138,6 +138,13 @@ class Flow(TxnCase):
         self.assertError(p.offsets(group, topic, 8, generation_id=3, member_id="nobody"), ERR.UNKNOWN_MEMBER_ID)
         self.assertError(p.offsets(self.fresh("group"), topic, 8, generation_id=3, member_id="x"), ERR.ILLEGAL_GENERATION)
         self.assertError(p.offsets(group, "no-such-topic", 8), ERR.UNKNOWN_TOPIC_OR_PARTITION)
+        for wrong, error in (((p.id, p.epoch + 1), ERR.INVALID_PRODUCER_EPOCH), ((p.id, -1), ERR.INVALID_PRODUCER_EPOCH),
+                             ((-1, -1), ERR.INVALID_PRODUCER_ID_MAPPING), ((p.id + 7, 0), ERR.INVALID_PRODUCER_ID_MAPPING)):
+            for version in range(6):
+                fields = dict(producer_id=wrong[0], producer_epoch=wrong[1])
+                answer = p.client.call("TxnOffsetCommit", version, transactional_id=p.name, group_id=group, **fields, topics=[
+                    {"name": topic, "partitions": [{"partition_index": 0, "committed_offset": 8, "committed_metadata": ""}]}])
+                self.assertError(answer["topics"][0]["partitions"][0]["error_code"], error)
         self.assertError(p.end(False), ERR.NONE)
         self.assertEqual(committed(self, group, topic), 7)
 
@@ -205,7 +212,8 @@ class Refused(TxnCase):
         """Records of a transaction belong to the producer that the request is of; others may not come in between."""
         topic, p = self.topic(), self.producer()
         data = records.batch([b"x"], attributes=TRANSACTIONAL, producer_id=p.id, producer_epoch=p.epoch, base_sequence=0)
-        self.assertError(self.produce(p.client, topic, data, version=12)["error_code"], ERR.INVALID_TXN_STATE)
+        self.assertError(self.produce(p.client, topic, data, version=12)["error_code"],
+                         ERR.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
         self.assertError(p.send(topic, b"x", producer_id=p.id + 1), ERR.INVALID_PRODUCER_ID_MAPPING)
         self.assertError(p.send(topic, b"x", producer_epoch=p.epoch + 1), ERR.INVALID_PRODUCER_EPOCH)   # from the future
         self.assertError(p.send(topic, b"x"), ERR.NONE)
@@ -263,6 +271,9 @@ class Operators(TxnCase):
             listed = client.call("ListTransactions", 2, transactional_id_pattern=pattern)
             self.assertError(listed["error_code"], error)
             self.assertEqual(p.name in [t["transactional_id"] for t in listed["transaction_states"]], found, pattern)
+        for states in (["Nonsense"], ["ongoing"], [""]):                # no transaction is in a state that does not exist
+            listed = client.call("ListTransactions", 2, state_filters=states)
+            self.assertEqual((listed["unknown_state_filters"], listed["transaction_states"]), (states, []))
         for fields in (dict(state_filters=["Empty"], producer_id_filters=[p.id]), dict(duration_filter=60000)):
             listed = client.call("ListTransactions", 1, **fields)
             self.assertNotIn(p.name, [t["transactional_id"] for t in listed["transaction_states"]])
@@ -273,6 +284,9 @@ class Operators(TxnCase):
         self.assertError(p.send(topic, b"x"), ERR.NONE)
         part = client.call("DescribeProducers", 0, topics=[{"name": topic, "partition_indexes": [0, 5]}])["topics"][0]["partitions"]
         self.assertEqual([q["error_code"] for q in part], [ERR.NONE, ERR.UNKNOWN_TOPIC_OR_PARTITION])
+        self.assertEqual([bool(q["error_message"]) for q in part], [False, True])
+        wrong = client.call("DescribeProducers", 0, topics=[{"name": "a b", "partition_indexes": [0]}])["topics"][0]["partitions"][0]
+        self.assertError(wrong["error_code"], ERR.INVALID_TOPIC_EXCEPTION)
         hanging, = part[0]["active_producers"]
         self.assertEqual((hanging["producer_id"], hanging["producer_epoch"], hanging["last_sequence"],
                           hanging["current_txn_start_offset"]), (p.id, p.epoch, 0, 0))
