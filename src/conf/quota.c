@@ -149,6 +149,12 @@ double quota_value(struct str value)
         return strtod(text, NULL);
 }
 
+/* Half a byte is none; the other quotas are shares and rates. */
+static bool is_in_bytes(int key)
+{
+        return key == QUOTA_PRODUCE || key == QUOTA_FETCH;
+}
+
 static bool is_for_addresses(struct str name)
 {
         size_t len = strlen(parts[QUOTA_IP]);
@@ -168,6 +174,8 @@ static int judge(enum quota_key key, struct str value, struct strbuf *why)
         else if (key == QUOTA_CONNECTION && (v != floor(v) || v > INT32_MAX))
                 strbuf_printf(why, "%s: is %.*s; right is a whole number from 1 to %d", keys[key], STR_FMT(value),
                               INT32_MAX);
+        else if (is_in_bytes((int)key) && v != floor(v))
+                strbuf_printf(why, "%s: is %.*s; right is a whole number above 0", keys[key], STR_FMT(value));
         else
                 return 0;
         return why->failed ? -ENOMEM : CONF_E_INVALID;

@@ -3,6 +3,7 @@
 
 #include "conf/quota.h"
 #include "handler/ask.h"
+#include "handler/twice.h"
 #include "wire/messages.h"
 
 static bool part_of(struct str type, enum quota_part *ret)
@@ -53,6 +54,8 @@ static struct str canonical_address(struct rq *rq, struct str name)
         return e.parts[QUOTA_IP].name;
 }
 
+static const char unknown_type[] = "Quotas are for the entity types user, client-id and ip.";
+
 /* Return: NULL, or what is wrong. */
 static const char *read_filter(struct rq *rq, const struct describe_client_quotas_request *req, struct wanted *ret)
 {
@@ -62,7 +65,7 @@ static const char *read_filter(struct rq *rq, const struct describe_client_quota
                 enum quota_part part;
 
                 if (!part_of(c->entity_type, &part))
-                        return "Quotas are for the entity types user, client-id and ip.";
+                        return unknown_type;
                 if (ret->is_wanted[part])
                         return "An entity type is named twice.";
                 if (c->match_type < MATCH_EXACT || c->match_type > MATCH_ANY ||
@@ -143,7 +146,7 @@ void handler_describe_client_quotas(struct rq *rq)
         rsp.error_message = STR_NULL;
         wrong = read_filter(rq, &req, &wanted);
         if (wrong) {
-                rsp.error_code = KERR_INVALID_REQUEST;
+                rsp.error_code = wrong == unknown_type ? KERR_UNSUPPORTED_VERSION : KERR_INVALID_REQUEST;
                 rsp.error_message = str_of(wrong);
                 rsp.entries_count = -1;
                 handler_count_error(rq, rsp.error_code);
@@ -199,7 +202,7 @@ static const char *read_entity(struct rq *rq, const struct alter_client_quotas_r
         *ret = (struct quota_entity){ 0 };
         for (int32_t i = 0; i < in->entity_count; i++) {
                 if (!part_of(in->entity[i].entity_type, &part))
-                        return "Quotas are for the entity types user, client-id and ip.";
+                        return unknown_type;
                 if (ret->parts[part].is_set)
                         return "An entity type is named twice.";
                 ret->parts[part] = (struct quota_entity_part){ true, in->entity[i].entity_name };
@@ -256,6 +259,28 @@ static bool alter_entry(struct alter_op *op, int32_t row)
         return changes_of(op, in, item);
 }
 
+/* Whom the request names twice, it says two things of: neither is done. False: out of memory. */
+static bool refuse_named_twice(struct alter_op *op)
+{
+        uint8_t *twice = twice_names(&op->rq->arena, op->items, sizeof *op->items,
+                                     offsetof(struct controller_alter_configs, name), op->items_count);
+        uint32_t kept = 0;
+
+        if (!twice)
+                return false;
+        for (uint32_t i = 0; i < op->items_count; i++) {
+                if (twice[i]) {
+                        fail(op, op->rows[i], KERR_INVALID_REQUEST,
+                             STR_LIT("The entity is named twice in this request; name it once."));
+                        continue;
+                }
+                op->items[kept] = op->items[i];
+                op->rows[kept++] = op->rows[i];
+        }
+        op->items_count = kept;
+        return true;
+}
+
 void handler_alter_client_quotas(struct rq *rq)
 {
         struct alter_op *op = ARENA_NEW(&rq->arena, struct alter_op);
@@ -278,6 +303,7 @@ void handler_alter_client_quotas(struct rq *rq)
         ok = op->rsp.entries && op->items && op->rows;
         for (int32_t i = 0; ok && i < count; i++)
                 ok = alter_entry(op, i);
+        ok = ok && refuse_named_twice(op);
         if (!ok)
                 rq_close_nomem(rq);
         else if (op->items_count)

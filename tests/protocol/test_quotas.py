@@ -62,12 +62,12 @@ class Tables(QuotaCase):
             for who in (entity(client_id=name), entity(user=name), entity(user=name, client_id=DEFAULT)):
                 with self.subTest(version=version, who=who):
                     key = tuple(sorted((p["entity_type"], p["entity_name"] or "*") for p in who))
-                    self.assertError(self.alter(who, version, producer_byte_rate=1234.5, request_percentage=50.0)["error_code"],
+                    self.assertError(self.alter(who, version, producer_byte_rate=1234.0, request_percentage=50.5)["error_code"],
                                      ERR.NONE)
                     self.wait_until(lambda: key in self.described(version=version), "never told")
-                    self.assertEqual(self.described()[key], {"producer_byte_rate": 1234.5, "request_percentage": 50.0})
+                    self.assertEqual(self.described()[key], {"producer_byte_rate": 1234.0, "request_percentage": 50.5})
                     self.assertError(self.alter(who, version, producer_byte_rate=None)["error_code"], ERR.NONE)
-                    self.wait_until(lambda: self.described()[key] == {"request_percentage": 50.0}, "never removed")
+                    self.wait_until(lambda: self.described()[key] == {"request_percentage": 50.5}, "never removed")
                     self.assertError(self.alter(who, version, request_percentage=None)["error_code"], ERR.NONE)
                     self.wait_until(lambda: key not in self.described(), "never gone")
 
@@ -95,6 +95,8 @@ class Tables(QuotaCase):
                             (entity(client_id=name), {"no_such_rate": 1.0}),
                             (entity(client_id=name), {"producer_byte_rate": -1.0}),
                             (entity(client_id=name), {"producer_byte_rate": float("nan")}),
+                            (entity(client_id=name), {"producer_byte_rate": 10.5}),
+                            (entity(client_id=name), {"consumer_byte_rate": 0.5}),
                             (entity(client_id=name), {"producer_byte_rate": 1.0, "no_such_rate": 1.0}),
                             (entity(client_id="c" * 1000), {"producer_byte_rate": 1.0})):
             with self.subTest(who=str(who)[:60], quotas=quotas):
@@ -106,9 +108,20 @@ class Tables(QuotaCase):
             with self.subTest(components=components):
                 answer = self.client().call("DescribeClientQuotas", 1, strict=False, components=[
                     dict(zip(("entity_type", "match_type", "match"), c)) for c in components])
-                self.assertError(answer["error_code"], ERR.INVALID_REQUEST)
+                self.assertError(answer["error_code"], ERR.UNSUPPORTED_VERSION if components[0][0] == "host" else ERR.INVALID_REQUEST)
                 self.assertTrue(answer["error_message"])
         self.assertEqual(self.described(), before)
+
+    def test_named_twice(self):
+        """KIP-546: of an entity that is named twice nothing is done; others of the request are changed."""
+        name, other = self.fresh("c"), self.fresh("c")
+        answer = self.client().call("AlterClientQuotas", 1, validate_only=False, entries=[
+            {"entity": entity(client_id=n), "ops": [{"key": "producer_byte_rate", "value": value, "remove": False}]}
+            for n, value in ((name, 5.0), (other, 6.0), (name, 7.0))])
+        self.assertEqual([e["error_code"] for e in answer["entries"]], [ERR.INVALID_REQUEST, ERR.NONE, ERR.INVALID_REQUEST])
+        self.assertEqual(self.described([("client-id", 0, name)]), {})
+        self.assertEqual(self.described([("client-id", 0, other)]), {(("client-id", other),): {"producer_byte_rate": 6.0}})
+        self.alter(entity(client_id=other), producer_byte_rate=None)
 
     def test_restart(self):
         """Quotas are metadata: they are there after SIGKILL."""
@@ -260,7 +273,7 @@ class Limits(QuotaCase):
                 name = self.fresh("n")
                 who, other = ([{**p, "entity_name": name if p["entity_name"] == "me" else p["entity_name"]} for p in e]
                               for e in (who, other))
-                self.set(other, producer_byte_rate=0.01 * KB)
+                self.set(other, producer_byte_rate=10.0)
                 self.set(who, producer_byte_rate=float(1 << 30))
                 self.assertEqual(self.throttle_of_produce(self.client(client_id=name), topic, 2 * KB), 0)
                 self.alter(who, producer_byte_rate=None)
