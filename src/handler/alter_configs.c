@@ -132,17 +132,22 @@ static void add_item(struct alter_op *op, int32_t row, struct controller_config_
 {
         struct altered *a = &op->rows[row];
 
+        a->error = KERR_INVALID_REQUEST;
         a->text = STR_NULL;
         if (op->named_twice[row])
                 a->text = RQ_TEXT(op->rq, "The resource is named twice in this request; name it once.");
         else if (a->type != RESOURCE_TOPIC && a->type != RESOURCE_BROKER && a->type != RESOURCE_CLIENT_METRICS)
                 a->text = RQ_TEXT(op->rq, "Resource type %d has no configurations here; " CONFIG_RESOURCES, a->type);
-        else
+        else if (a->type == RESOURCE_TOPIC && !a->name.len)
+                a->text = STR_LIT("There are no configurations of all topics; those of brokers are their defaults.");
+        else if (a->type == RESOURCE_TOPIC && !meta_topic_name_is_valid(a->name)) {
+                a->error = KERR_INVALID_TOPIC_EXCEPTION;
+                a->text = RQ_TEXT(op->rq, "'%.*s' is no name of a topic.", STR_FMT(a->name));
+        } else
                 a->text = changes_fault(op->rq, changes, count);
-        if (a->text.p) {
-                a->error = KERR_INVALID_REQUEST;
+        if (a->text.p)
                 return;
-        }
+        a->error = 0;
         op->row_of_item[op->items_count] = row;
         op->items[op->items_count++] = (struct controller_alter_configs){
                 .type = a->type,

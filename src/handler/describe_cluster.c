@@ -39,8 +39,6 @@ void handler_describe_cluster(struct rq *rq)
         if (!RQ_DECODE(rq, describe_cluster_request, &req))
                 return;
         describe_cluster_response_init(&rsp);
-        rsp.endpoint_type = req.endpoint_type;
-        rsp.cluster_id = rq->image->cluster_id;
         if (req.include_cluster_authorized_operations)
                 rsp.cluster_authorized_operations = AUTHORIZED_CLUSTER;
         if (req.endpoint_type != ENDPOINT_BROKERS) {
@@ -54,6 +52,7 @@ void handler_describe_cluster(struct rq *rq)
                         rq_close_nomem(rq);
                         return;
                 }
+                rsp.cluster_id = rq->image->cluster_id;
                 rsp.controller_id = rsp.brokers_count ? rsp.brokers[0].broker_id : -1;
         }
         RQ_REPLY(rq, describe_cluster_response, &rsp);

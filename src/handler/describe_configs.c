@@ -105,9 +105,10 @@ static int describe(struct rq *rq, const struct describe_configs_request *req,
                 if (!meta_image_topic(rq->image, in->resource_name)) {
                         bool valid = meta_topic_name_is_valid(in->resource_name);
 
-                        out->error_code =
-                                refuse(rq, out, valid ? KERR_UNKNOWN_TOPIC_OR_PARTITION : KERR_INVALID_TOPIC_EXCEPTION,
-                                       STR_NULL);
+                        out->error_code = refuse(
+                                rq, out, valid ? KERR_UNKNOWN_TOPIC_OR_PARTITION : KERR_INVALID_TOPIC_EXCEPTION,
+                                valid ? STR_NULL
+                                      : RQ_TEXT(rq, "'%.*s' is no name of a topic.", STR_FMT(in->resource_name)));
                         return 0;
                 }
                 r = config_of_topic(rq, in->resource_name, in->configuration_keys, count, &entries);

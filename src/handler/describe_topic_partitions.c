@@ -90,6 +90,7 @@ static void add_unknown(struct page *pg, struct str name)
 
         describe_topic_partitions_response_topic_init(out);
         out->name = name;
+        out->topic_authorized_operations = AUTHORIZED_TOPIC;
         out->error_code =
                 meta_topic_name_is_valid(name) ? KERR_UNKNOWN_TOPIC_OR_PARTITION : KERR_INVALID_TOPIC_EXCEPTION;
         handler_count_error(pg->rq, out->error_code);

@@ -54,6 +54,8 @@ static void describe_fill(struct describe_one *g)
         if (outcome == COORD_E_GROUP_NOT_FOUND) {
                 /* KIP-1043: before version 6 a group that does not exist is shown as a dead one. */
                 out->group_state = str_of(coord_group_state_name(COORD_GROUP_DEAD));
+                if (g->op->req.include_authorized_operations && rq->version < 6)
+                        out->authorized_operations = AUTHORIZED_GROUP;
                 if (rq->version >= 6) {
                         out->error_code = KERR_GROUP_ID_NOT_FOUND;
                         out->error_message = RQ_TEXT(rq, "Group %.*s %s.", STR_FMT(out->group_id),

@@ -187,6 +187,7 @@ class Described(ConfigCase):
                     result = self.describe(*resource, version=version)
                     self.assertError(result["error_code"], error)
                     self.assertEqual(result["configs"], [])
+                    self.assertEqual(bool(result["error_message"]), error != ERR.UNKNOWN_TOPIC_OR_PARTITION)
 
     def test_several(self):
         """Item 61: each resource has its answer, in the order asked."""
@@ -241,6 +242,7 @@ class Incremental(ConfigCase):
                     result = self.alter(TOPIC, topic, ("segment.ms", SET, "123456"), *changes, version=version)
                     self.refused(result, error)
             for resource, error in (((TOPIC, self.fresh("nobody")), ERR.UNKNOWN_TOPIC_OR_PARTITION),
+                                    ((TOPIC, "a b"), ERR.INVALID_TOPIC_EXCEPTION), ((TOPIC, ""), ERR.INVALID_REQUEST),
                                     ((BROKER, "77"), ERR.INVALID_REQUEST), ((BROKER, "x"), ERR.INVALID_REQUEST),
                                     ((0, "1"), ERR.INVALID_REQUEST), ((99, "1"), ERR.INVALID_REQUEST)):
                 with self.subTest(version=version, resource=resource):
@@ -331,6 +333,7 @@ class Replacing(ConfigCase):
                     self.refused(self.replace(topic, ("flush.ms", "60"), *pairs, version=version), error)
             self.assertError(self.replace(self.fresh("nobody"), version=version)["error_code"],
                              ERR.UNKNOWN_TOPIC_OR_PARTITION)
+            self.assertError(self.replace("a b", version=version)["error_code"], ERR.INVALID_TOPIC_EXCEPTION)
             result = self.replace(topic, ("flush.ms", "60"), version=version, validate_only=True)
             self.assertError(result["error_code"], ERR.NONE)
         self.assertEqual(self.own(topic), {"retention.ms": "1000"})

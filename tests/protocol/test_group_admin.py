@@ -118,6 +118,9 @@ class Describe(GroupCase):
                 self.assertError(answer["error_code"], ERR.GROUP_ID_NOT_FOUND if version >= 6 else ERR.NONE)
                 if version >= 6:
                     self.assertIn(group, answer["error_message"])
+                if version >= 3:
+                    answer = self.describe(self.client(), group, version, include_authorized_operations=True)
+                    self.assertEqual(answer["authorized_operations"] > 0, version < 6)
 
     def test_several(self):
         """Item 57: several groups, each with its own answer, one that is named twice too."""

@@ -67,7 +67,7 @@ class Join(GroupCase):
         """Items 50 and 51: a group without a name has no members."""
         for version in VERSIONS:
             m = self.member("", version=version)
-            m.join(ERR.INVALID_GROUP_ID)
+            self.assertEqual(m.join(ERR.INVALID_GROUP_ID)["generation_id"], -1)
         m.joined["protocol_name"] = "range"
         m.sync(expected=ERR.INVALID_GROUP_ID)
         self.assertError(m.heartbeat(), ERR.INVALID_GROUP_ID)

@@ -179,6 +179,7 @@ class Cluster(MetadataCase):
             for endpoint_type, error in ((2, ERR.MISMATCHED_ENDPOINT_TYPE), (9, ERR.UNSUPPORTED_ENDPOINT_TYPE)):
                 answer = self.client().call("DescribeCluster", version, endpoint_type=endpoint_type)
                 self.assertEqual((answer["error_code"], answer["brokers"]), (error, []))
+                self.assertEqual((answer["endpoint_type"], answer["cluster_id"], answer["controller_id"]), (1, "", -1))
                 self.assertTrue(answer["error_message"])
 
 
@@ -270,6 +271,7 @@ class Pages(MetadataCase):
             {"name": n} for n in ("a b", a, "nobody")])
         self.assertEqual([(t["name"], t["error_code"], len(t["partitions"])) for t in answer["topics"]],
                          [("a b", 17, 0), ("nobody", 3, 0), (a, 0, 3)])
+        self.assertEqual({t["topic_authorized_operations"] for t in answer["topics"]}, {OF_TOPICS})
 
 
 class LogDirs(MetadataCase):
