@@ -9,7 +9,8 @@ import unittest
 
 from case import NodeCase
 from kafka import ERR
-from records import Record
+from records import CONTROL, Record, parse
+from txn import Producer
 
 LIMIT_S = 20
 
@@ -41,6 +42,47 @@ class Compaction(NodeCase):
             newest = {key: at for at, (key, _) in sorted(written.items())}
             self.assertLessEqual(set(newest.values()), set(found))
             self.node.restart(kill=True)
+
+    def read_committed(self, topic):
+        """The values of committed records; each transaction has one record."""
+        out, offset, client = [], 0, self.client()
+        while True:
+            answer = self.fetch(client, topic, offset, isolation_level=1)
+            self.assertError(answer["error_code"], ERR.NONE)
+            aborted = {t["first_offset"] for t in answer["aborted_transactions"]}
+            for b in parse(answer["records"]):
+                offset = b.base_offset + b.last_offset_delta + 1
+                if not b.attributes & CONTROL and b.base_offset not in aborted:
+                    out += [r.value for r in b.records]
+            if not answer["records"] or offset >= answer["last_stable_offset"]:
+                return out
+
+    def test_transactions(self):
+        """Items 36, 49: what was aborted goes, what was committed stays, and readers of committed records see neither more nor
+        less afterwards; a marker that is the last of its producer keeps its offset."""
+        topic = self.topic(cleanup_policy="compact", segment_bytes=16384, min_cleanable_dirty_ratio="0.1")
+        p, newest = Producer(self, "compacted"), {}
+        self.assertError(p.init(), ERR.NONE)
+        for number in range(120):
+            commit, key = number % 3 != 2, b"key-%d" % (number % 10)
+            record = Record(b"%d-" % number + bytes(400), key=key)
+            self.assertError(p.send(topic, record), ERR.NONE)
+            self.assertError(p.end(commit), ERR.NONE)
+            if commit:
+                newest[key] = record.value
+        self.wait_until(lambda: self.fetch(self.client(), topic, isolation_level=1)["last_stable_offset"] == 240, "no last marker")
+        self.wait_until(lambda: len(self.records(topic)) < 180, "nothing was compacted", LIMIT_S)
+        for _ in range(2):
+            found = self.read_committed(topic)
+            self.assertEqual({v for v in found if v in newest.values()}, set(newest.values()))
+            self.assertEqual({v for v in found if int(v.split(b"-")[0]) % 3 == 2}, set())
+            last = self.stored(topic)[-1]
+            self.assertEqual((last.base_offset, last.attributes & CONTROL), (239, CONTROL))
+            self.node.restart(kill=True)
+        p.again()
+        self.assertError(p.send(topic, Record(b"on", key=b"on")), ERR.NONE)
+        self.assertError(p.end(True), ERR.NONE)
+        self.assertIn(b"on", self.read_committed(topic))
 
     def test_committed_offsets(self):
         """Items 49, 58: __consumer_offsets is compacted, and a coordinator that reads what is left knows the same."""

@@ -263,6 +263,25 @@ class Limits(QuotaCase):
         self.assertGreater(told[1], 0)
         self.held_up(client, told[-1], now)
 
+    def test_fetch_in_a_session(self):
+        """Item 8, KAFKA-6946: a fetch that has to wait keeps its session: id and epochs go on as if nothing was."""
+        topic, name = self.topic(), self.fresh("f")
+        self.produce(self.client(), topic, [b"x" * 70 * KB])
+        self.set(entity(client_id=name), consumer_byte_rate=10.0 * KB)
+        client, sid, told = self.client(client_id=name), 0, []
+        for epoch in range(3):
+            topics = [] if epoch else [{"topic": topic, "partitions": [
+                {"partition": 0, "fetch_offset": 0, "partition_max_bytes": 1 << 26}]}]
+            answer = client.call("Fetch", 12, max_wait_ms=0, min_bytes=1, max_bytes=1 << 26, session_id=sid, session_epoch=epoch,
+                                 topics=topics)
+            self.assertError(answer["error_code"], ERR.NONE)
+            self.assertEqual(answer["session_id"], sid or answer["session_id"])
+            sid = answer["session_id"]
+            self.assertNotEqual(sid, 0)
+            told.append(answer["throttle_time_ms"])
+        self.assertEqual(told[0], 0)
+        self.assertGreater(max(told), 0)
+
     def test_nearest(self):
         """KIP-13: the client under its user, the user, the client, the defaults: the first that there is counts."""
         topic = self.topic()

@@ -149,6 +149,39 @@ class Flow(TxnCase):
         self.assertEqual(committed(self, group, topic), 7)
 
 
+    def test_last_commit_wins(self):
+        """Item 40: what was committed outside of the transaction after it was written is later in the log, and stays."""
+        topic, group, p = self.topic(2), self.fresh("group"), self.producer()
+        self.assertError(p.offsets(group, topic, 5), ERR.NONE)
+        self.assertError(p.offsets(group, topic, 6, partition=1), ERR.NONE)
+        answer = p.client.call("OffsetCommit", 8, group_id=group, topics=[
+            {"name": topic, "partitions": [{"partition_index": 0, "committed_offset": 9}]}])
+        self.assertError(answer["topics"][0]["partitions"][0]["error_code"], ERR.NONE)
+        self.assertError(p.end(True), ERR.NONE)
+        self.assertEqual((committed(self, group, topic), committed(self, group, topic, 1)), (9, 6))
+
+
+class Hurried(TxnCase):
+    def test_next_before_the_markers(self):
+        """Item 38: what comes while the markers are on their way is to be tried again, and is done then."""
+        topic, p = self.topic(), self.producer(v2=False)
+        early = []
+        for n in range(20):
+            self.assertError(p.add((topic, 0)), ERR.NONE)
+            self.assertError(p.send(topic, b"%d" % n), ERR.NONE)
+            p.client.send("EndTxn", 4, transactional_id=p.name, producer_id=p.id, producer_epoch=p.epoch, committed=n % 2 == 0)
+            p.client.send("AddPartitionsToTxn", 3, v3_and_below_transactional_id=p.name, v3_and_below_producer_id=p.id,
+                          v3_and_below_producer_epoch=p.epoch, v3_and_below_topics=[{"name": topic, "partitions": [0]}])
+            self.assertError(p.client.receive()["error_code"], ERR.NONE)
+            part, = p.client.receive()["results_by_topic_v3_and_below"][0]["results_by_partition"]
+            early.append(part["partition_error_code"])
+        self.assertLessEqual(set(early), {ERR.NONE, ERR.CONCURRENT_TRANSACTIONS})
+        self.assertIn(ERR.CONCURRENT_TRANSACTIONS, early)
+        self.assertError(p.add((topic, 0)), ERR.NONE)
+        self.assertError(p.end(False), ERR.NONE)
+        self.assertEqual(visible(self, topic), [b"%d" % n for n in range(0, 20, 2)])
+
+
 class Refused(TxnCase):
     def test_init(self):
         client = self.client()
