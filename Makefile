@@ -78,6 +78,14 @@ test-clients: all ## real Kafka clients against build/chronikd; QUICK=1 for the 
 	@tools/install-deps tools/packages-clients.txt
 	@tests/client/run $(if $(QUICK),--quick) --chronikd $(BUILD)/chronikd
 
+conformance: all ## the same requests to Apache Kafka and to chronikd, their answers compared; API="Fetch ..." for some
+	@tools/install-deps tools/packages-clients.txt
+	@tests/client/run --prepare kafka-tools
+	@tests/conformance/conformance.py --jars build/clients/kafka-tools/lib --chronikd $(BUILD)/chronikd $(API)
+
+conformance-doc: ## the tables of docs/CONFORMANCE.md from tests/conformance
+	@tests/conformance/document.py --write
+
 ROUNDS ?= 3
 bench: all ## the limits, and the speed beside Apache Kafka and a bare floor (55 minutes); PARTS="produce ...", ROUNDS, JSON=FILE
 	@tools/install-deps tools/packages-bench.txt
@@ -126,5 +134,5 @@ docs: $(BUILD)/build.ninja ## make docs/PARAMETERS.md from the tables of src/con
 	@ninja -C $(BUILD) src/conf/gen-params-doc
 	@$(BUILD)/src/conf/gen-params-doc >docs/PARAMETERS.md.new && mv docs/PARAMETERS.md.new docs/PARAMETERS.md
 
-.PHONY: aarch64 all bench bench-backfill bench-limits bench-recovery cluster cluster-split cluster-status cluster-stop demo deps \
-	docs fmt fuzz help kill-loop lint run sim sim-cluster test test-asan test-clients test-fault test-fault-all test-tsan
+.PHONY: aarch64 all bench bench-backfill bench-limits bench-recovery cluster cluster-split cluster-status cluster-stop conformance conformance-doc demo \
+	deps docs fmt fuzz help kill-loop lint run sim sim-cluster test test-asan test-clients test-fault test-fault-all test-tsan

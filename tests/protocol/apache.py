@@ -18,6 +18,8 @@ READY_LIMIT_S = 90
 
 # The parameters of ours that tests set, as Kafka calls them.
 NAMES = {
+    "server.node_id": "node.id",
+    "storage.retention_ms": "log.retention.ms",
     "groups.min_session_timeout_ms": "group.min.session.timeout.ms",
     "groups.max_session_timeout_ms": "group.max.session.timeout.ms",
     "groups.initial_rebalance_delay_ms": "group.initial.rebalance.delay.ms",

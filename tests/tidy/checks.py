@@ -1,6 +1,7 @@
 """The checks. Each takes a tree (path -> text) and returns findings; none reads the disk, so that each can be tried on a
 tree of three lines (self_test.py)."""
 
+import ast
 import collections
 import fnmatch
 import posixpath
@@ -222,6 +223,38 @@ def check_links(tree):
     return found
 
 
+# ---- the document of what Kafka does ----
+
+CONFORMANCE = "docs/CONFORMANCE.md"
+
+
+def tests_of(text):
+    """Class.test of each test in a file of Python."""
+    return {"%s.%s" % (c.name, f.name) for c in ast.parse(text).body if isinstance(c, ast.ClassDef)
+            for f in c.body if isinstance(f, ast.FunctionDef) and f.name.startswith("test")}
+
+
+def check_conformance(tree):
+    """Each test that the document names is there, and each of its items has a row with one, in order."""
+    text, found, items = tree.get(CONFORMANCE, ""), [], []
+    for number, line in enumerate(text.split("\n"), 1):
+        named = re.findall(r"`(test_\w+): (\w+\.test_\w+)`", line)
+        for name, test in named:
+            path = "tests/protocol/%s.py" % name
+            if path not in tree or test not in tests_of(tree[path]):
+                found.append(Finding(CONFORMANCE, number, "there is no test %s: %s" % (name, test)))
+        found += [Finding(CONFORMANCE, number, "there is no " + name) for name in re.findall(r"\btest-[\w-]+\.c\b", line)
+                  if "tests/unit/" + name not in tree]
+        item = re.match(r"\| (\d+) \|", line)
+        if item:
+            items.append(int(item.group(1)))
+            if not named:
+                found.append(Finding(CONFORMANCE, number, "item %s names no test" % item.group(1)))
+    if items != list(range(1, len(items) + 1)):
+        found.append(Finding(CONFORMANCE, 0, "the items are not 1, 2, 3..."))
+    return found
+
+
 # ---- sizes ----
 
 def functions(code):
@@ -271,4 +304,4 @@ def check_space(tree):
 
 
 CHECKS = [check_includes, check_forbidden, check_kafka_codes, check_documented, check_readmes, check_built, check_links,
-          check_sizes, check_space]
+          check_conformance, check_sizes, check_space]
