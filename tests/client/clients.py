@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import threading
@@ -17,6 +18,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 # Client programs are short-lived: a small heap, one collector thread and no second compiler make the JVM start fast.
 JAVA_FLAGS = ["-Xmx512m", "-Xshare:auto", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+LIBRARY_WARNS = ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
 INSTALL_LIMIT_S = 900
 
 
@@ -155,19 +157,19 @@ def _jars(cache, pom):
     return folder
 
 
-def _java(pom):
+def _java(pom, main="ClientChecks", sources="*.java", flags=()):
     def prepare(cache):
         java, javac = _tool("java", "default-jdk-headless"), _tool("javac", "default-jdk-headless")
         folder = _jars(cache, pom)
-        sources, classes = sorted((HERE / "java").glob("*.java")), folder / "classes"
+        files, classes = sorted(f for pattern in sources.split() for f in (HERE / "java").glob(pattern)), folder / "classes"
         with _once(pom):
-            if not _stamp(classes, sources):
+            if files and not _stamp(classes, files):
                 shutil.rmtree(classes, ignore_errors=True)
                 classes.mkdir(parents=True)
-                _shell([javac, "-nowarn", "-cp", f"{folder}/lib/*", "-d", str(classes), *map(str, sources)],
+                _shell([javac, "-nowarn", "-cp", f"{folder}/lib/*", "-d", str(classes), *map(str, files)],
                        error=Broken)
-                _made(classes, sources)
-        return [java, *JAVA_FLAGS, "-cp", f"{classes}:{folder}/lib/*", "ClientChecks"]
+                _made(classes, files)
+        return [java, *JAVA_FLAGS, *flags, "-cp", f"{classes}:{folder}/lib/*", *main.split()]
     return prepare
 
 
@@ -202,6 +204,25 @@ def _go(program):
     return prepare
 
 
+# -- Programs that are killed: eos/README.md ------------------------------------------------------------------
+
+def _pinned(file, name):
+    """The version of @name that a manifest asks for."""
+    text = re.sub(r"\s+", " ", (HERE / file).read_text())
+    return re.search(rf"{re.escape(name)}(?:==| |</artifactId> <version>)v?([\d.]+)", text)[1]
+
+
+def _killed(driver, version, **programs):
+    """@driver of eos/, given the commands of @programs, each of which a prepare() returns."""
+    def prepare(cache):
+        title = f"{os.path.basename(version[1])} {_pinned(*version)}"
+        out = [_tool("python3", "python3"), str(HERE / "eos" / driver), "--title", title]
+        for option, inner in programs.items():
+            out += [f"--{option}", shlex.join(inner(cache))]
+        return out
+    return prepare
+
+
 CLIENTS = [
     Client("kcat", "kcat, Debian's package (C, librdkafka)", _kcat, quick=True),
     Client("confluent-debian", "confluent-kafka, Debian's package (Python, librdkafka)",
@@ -218,4 +239,21 @@ CLIENTS = [
     Client("kafka-tools", "Apache Kafka's command line tools, 4.x", _kafka_tools, limit_s=540),
     Client("franz-go", "franz-go (Go)", _go("franz"), quick=True),
     Client("sarama", "sarama (Go)", _go("sarama")),
+    Client("eos-confluent", "copy loops that are killed: confluent-kafka (Python, librdkafka)",
+           _killed("copies.py", ("python/requirements.txt", "confluent-kafka"), program=_venv_python("copy_loop.py")),
+           quick=True, limit_s=420),
+    Client("eos-java-4", "copy loops that are killed: Apache Kafka's Java client, 4.x",
+           _killed("copies.py", ("java/kafka-clients-4/pom.xml", "kafka-clients"), program=_java("kafka-clients-4", "CopyLoop")),
+           limit_s=420),
+    Client("eos-java-3", "copy loops that are killed: Apache Kafka's Java client, 3.x",
+           _killed("copies.py", ("java/kafka-clients-3/pom.xml", "kafka-clients"), program=_java("kafka-clients-3", "CopyLoop")),
+           limit_s=420),
+    Client("eos-franz-go", "copy loops that are killed: franz-go (Go)",
+           _killed("copies.py", ("go/go.mod", "github.com/twmb/franz-go"), program=_go("copy")), quick=True, limit_s=420),
+    Client("kafka-streams", "Kafka Streams, exactly once, killed", _killed(
+        "streams.py", ("java/kafka-streams/pom.xml", "kafka-streams"),
+        program=_java("kafka-streams", "", "streams/TotalsApp.java CopyLoop.java", LIBRARY_WARNS)), limit_s=600),
+    Client("kafka-connect", "Kafka Connect, standalone and exactly once, killed", _killed(
+        "connect.py", ("java/kafka-connect/pom.xml", "connect-runtime"),
+        program=_java("kafka-connect", "", "", LIBRARY_WARNS), reader=_java("kafka-clients-4", "CopyLoop")), limit_s=720),
 ]

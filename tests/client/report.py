@@ -108,6 +108,13 @@ MEANING = {
     "codecs": "the console producer with every codec",
     "verifiable": "verifiable producer and two verifiable consumers, one of which leaves",
     "perf-test": "Kafka's own performance tools run to their end",
+    "copy-planted": "the proof of copy-killed finds a record that is missing and one that is there twice",
+    "copy-killed": "consume, transform, produce in transactions, by two copiers of one group that are killed again and again, and the "
+                   "broker too: each record is copied once, in order",
+    "streams-killed": "counts and sums with exactly_once_v2 through a repartition topic, two instances and the broker killed again and "
+                      "again, the state deleted: totals, store and the store made anew from its changelog are exact",
+    "connect-standalone": "a file becomes records and another file, exactly, over restarts of the worker and of the broker",
+    "connect-exactly-once": "a distributed worker's source in transactions, the worker and the broker killed: each line is a record once",
 }
 
 DOC_HEAD = """# Clients that were tested
