@@ -236,7 +236,7 @@ CLIENTS = [
     Client("platformatic", "@platformatic/kafka (JavaScript)", _node("platformatic.mjs")),
     Client("java-4", "Apache Kafka's Java client, 4.x", _java("kafka-clients-4"), quick=True),
     Client("java-3", "Apache Kafka's Java client, 3.x", _java("kafka-clients-3")),
-    Client("kafka-tools", "Apache Kafka's command line tools, 4.x", _kafka_tools, limit_s=540),
+    Client("kafka-tools", "Apache Kafka's command line tools, 4.x", _kafka_tools, limit_s=800),
     Client("franz-go", "franz-go (Go)", _go("franz"), quick=True),
     Client("sarama", "sarama (Go)", _go("sarama")),
     Client("eos-confluent", "copy loops that are killed: confluent-kafka (Python, librdkafka)",

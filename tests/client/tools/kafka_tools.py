@@ -41,13 +41,24 @@ CLASSES = {
     "kafka-transactions": "org.apache.kafka.tools.TransactionsCommand",
     "kafka-verifiable-producer": "org.apache.kafka.tools.VerifiableProducer",
     "kafka-verifiable-consumer": "org.apache.kafka.tools.VerifiableConsumer",
+    "kafka-transactional-copier": "org.apache.kafka.tools.TransactionalMessageCopier",
+    "kafka-leader-election": "org.apache.kafka.tools.LeaderElectionCommand",
+    "kafka-reassign-partitions": "org.apache.kafka.tools.reassign.ReassignPartitionsCommand",
+    "kafka-replica-verification": "org.apache.kafka.tools.ReplicaVerificationTool",
+    "kafka-e2e-latency": "org.apache.kafka.tools.EndToEndLatency",
+    "kafka-streams-application-reset": "org.apache.kafka.tools.StreamsResetter",
+    "kafka-client-compatibility": "org.apache.kafka.tools.ClientCompatibilityTest",
     "kafka-producer-perf-test": "org.apache.kafka.tools.ProducerPerformance",
     "kafka-consumer-perf-test": "org.apache.kafka.tools.ConsumerPerformance",
 }
 
 
+# How a tool is told the address, where it is not the usual way.
+ADDRESS = {"kafka-transactional-copier": "--broker-list", "kafka-replica-verification": "--broker-list"}
+
+
 def command(tool, *args):
-    return [*JAVA, CLASSES[tool], "--bootstrap-server", BOOTSTRAP, *map(str, args)]
+    return [*JAVA, CLASSES[tool], ADDRESS.get(tool, "--bootstrap-server"), BOOTSTRAP, *map(str, args)]
 
 
 def run(tool, *args, stdin=b"", fine=True):
@@ -75,8 +86,9 @@ def console_produce(name, data, *args):
     run("kafka-console-producer", "--topic", name, *args, stdin=data)
 
 
-def console_consume(name, count, *args):
-    return run("kafka-console-consumer", "--topic", name, "--max-messages", count, "--timeout-ms", 15000, *args)
+def console_consume(name, count, *args, timeout_ms=15000):
+    """@count messages, or those that come before there has been none for @timeout_ms."""
+    return run("kafka-console-consumer", "--topic", name, "--max-messages", count, "--timeout-ms", timeout_ms, *args)
 
 
 @check("broker-api-versions")
@@ -95,6 +107,10 @@ def cluster():
     got = subprocess.run([*JAVA, CLASSES["kafka-cluster"], "cluster-id", "--bootstrap-server", BOOTSTRAP],
                          capture_output=True, text=True, timeout=60, check=False)
     expect_true(got.stdout + got.stderr, re.search(r"Cluster ID: \S+", got.stdout))
+    got = subprocess.run([*JAVA, CLASSES["kafka-cluster"], "list-endpoints", "--bootstrap-server", BOOTSTRAP],
+                         capture_output=True, text=True, timeout=60, check=False)
+    rows = [r.split() for r in got.stdout.splitlines()]
+    expect_true(got.stdout + got.stderr, any(":".join(r[1:3]) == BOOTSTRAP and r[-1] == "broker" for r in rows))
 
 
 @check("metadata-quorum")
@@ -286,9 +302,12 @@ class Background:
             self.p = subprocess.Popen(command(*args), stdout=out, stderr=subprocess.DEVNULL,
                                       stdin=subprocess.DEVNULL)
 
-    def events(self, name):
+    def text(self):
         with open(self.path, encoding="utf-8") as f:
-            rows = [json.loads(r) for r in f if r.startswith("{") and r.endswith("\n")]
+            return f.read()
+
+    def events(self, name):
+        rows = [json.loads(r) for r in self.text().splitlines(keepends=True) if r.startswith("{") and r.endswith("\n")]
         return [r for r in rows if r["name"] == name]
 
     def owned(self):
@@ -298,6 +317,15 @@ class Background:
 
     def consumed(self):
         return sum(e["count"] for e in self.events("records_consumed"))
+
+    def offsets(self):
+        """(partition, offset) of every record that it was given."""
+        return [(p["partition"], at) for e in self.events("records_consumed") for p in e["partitions"]
+                for at in range(p["minOffset"], p["maxOffset"] + 1)]
+
+    def kill(self):
+        self.p.kill()
+        self.p.wait()
 
     def stop(self):
         if self.p.poll() is None:
@@ -315,10 +343,13 @@ def verifiable():
             until("one member owns all", lambda: members[0].owned() == 4, 40)
             members.append(Background(folder, "b", *args))
             until("both own two", lambda: [m.owned() for m in members] == [2, 2], 40)
-            out = run("kafka-verifiable-producer", "--topic", name, "--max-messages", 2000, "--acks", -1)
+            out = run("kafka-verifiable-producer", "--topic", name, "--max-messages", 2000, "--acks", -1, "--repeating-keys",
+                      100)     # keys, so that every partition and member has some
             sent = [json.loads(r) for r in out.splitlines() if '"producer_send_success"' in r]
             expect("acknowledged", len(sent), 2000)
             until("all consumed", lambda: sum(m.consumed() for m in members) == 2000, 40)
+            expect("offsets", sorted(o for m in members for o in m.offsets()), sorted((r["partition"], r["offset"]) for r in sent))
+            expect("values", sorted(int(r["value"]) for r in sent), list(range(2000)))
             members[1].stop()
             until("the first owns all again", lambda: members[0].owned() == 4, 40)
             # One during the rebalance may fail; the one after the last records may not.
@@ -498,6 +529,170 @@ def txn_admin():
     expect("producer id", {str(s["producerId"]) for s in states}, {row[2]})
     expect_true(f"states {[s['transactionStatus'] for s in states]}", {0, 1, 2, 4} >= {s["transactionStatus"] for s in states})
     expect("partitions", [p for s in states for p in s["transactionPartitions"] or []][0], {"topic": name, "partitionIds": [0]})
+
+
+@check("txn-copier", 180)
+def txn_copier():
+    """Kafka's own copier of system tests: a partition each, transactions aborted at random, one of the two killed and started again."""
+    source, target, group = make("copier-in", 2), make("copier-out", 2), group_name("copier")
+    for p in range(2):
+        run("kafka-verifiable-producer", "--topic", source, "--max-messages", 1500, "--value-prefix", p, "--repeating-keys", 100)
+
+    def copier(folder, name, p):
+        return Background(folder, name, "kafka-transactional-copier", "--input-topic", source, "--input-partition", p, "--output-topic",
+                          target, "--consumer-group", f"{group}-{p}", "--transactional-id", f"{group}-{p}", "--transaction-size", 25,
+                          "--enable-random-aborts", "--use-group-metadata")
+    values = console_consume(source, 3000, "--from-beginning").split()
+    with tempfile.TemporaryDirectory() as folder:
+        both = [copier(folder, f"copier-{p}", p) for p in range(2)]
+        try:
+            until("the first copies", lambda: '"ProcessLoop"' in both[0].text(), 40)
+            both[0].kill()
+            both.append(copier(folder, "copier-again", 0))
+            until("both are done", lambda: all('"ShutdownComplete"' in c.text() for c in both[1:]), 90)
+            expect_true("the first one was done before it was killed", '"ShutdownComplete"' not in both[0].text())
+        finally:
+            for c in both:
+                c.stop()
+    copies = console_consume(target, 4000, "--from-beginning", "--isolation-level", "read_committed", timeout_ms=5000).split()
+    expect("copies", sorted(copies), sorted(values))
+    everything = console_consume(target, 100000, "--from-beginning", timeout_ms=5000).split()
+    expect_true("nothing was aborted", len(everything) > len(copies))
+
+
+@check("txn-hanging", 120)
+def txn_hanging():
+    """A transaction that nobody ends is told with its partition and its first offset, and is aborted by that offset."""
+    name, tid = make("hanging"), group_name("hanging")
+    with tempfile.TemporaryDirectory() as folder:
+        perf = Background(folder, "perf", "kafka-producer-perf-test", "--topic", name, "--num-records", 100000, "--record-size", 10,
+                          "--throughput", 50, "--transactional-id", tid, "--transaction-duration-ms", 600000, "--command-property",
+                          "transaction.timeout.ms=700000")
+        try:
+            until("records of an open transaction", lambda: run("kafka-get-offsets", "--topic", name).strip() != f"{name}:0:0")
+        finally:
+            perf.kill()
+    text = run("kafka-transactions", "describe", "--transactional-id", tid)
+    expect_true(text, "Ongoing" in text and f"{name}-0" in text)
+    text = run("kafka-transactions", "describe-producers", "--topic", name, "--partition", 0)
+    row = text.splitlines()[-1].split()
+    expect("where it begins", row[-1], "0")
+    run("kafka-transactions", "abort", "--topic", name, "--partition", 0, "--start-offset", 0)
+    text = run("kafka-transactions", "describe-producers", "--topic", name, "--partition", 0)
+    expect("where it begins now", text.splitlines()[-1].split()[-1], "None")
+    expect("committed", console_consume(name, 1, "--from-beginning", "--isolation-level", "read_committed", timeout_ms=3000), "")
+
+
+@check("reassign", 90)
+def reassign():
+    name = make("move", 2)
+    node = int(re.search(r"id: (\d+)", run("kafka-broker-api-versions"))[1])
+    with tempfile.TemporaryDirectory() as folder:
+        def file(label, value):
+            path = os.path.join(folder, label)
+            with open(path, "w", encoding="utf-8") as f:
+                json.dump({"version": 1, **value}, f)
+            return path
+        topics = file("topics", {"topics": [{"topic": name}]})
+        text = run("kafka-reassign-partitions", "--generate", "--topics-to-move-json-file", topics, "--broker-list", node)
+        now, proposed = (o["partitions"] for o in objects(text))
+        expect("now", [(p["partition"], p["replicas"]) for p in now], [(0, [node]), (1, [node])])
+        expect("proposed", [(p["partition"], p["replicas"]) for p in proposed], [(0, [node]), (1, [node])])
+        plan = file("plan", {"partitions": [{k: p[k] for k in ("topic", "partition", "replicas")} for p in proposed]})
+        text = run("kafka-reassign-partitions", "--execute", "--reassignment-json-file", plan)
+        expect_true(text, f"Successfully started partition reassignments for {name}-0,{name}-1" in text)
+        text = run("kafka-reassign-partitions", "--verify", "--reassignment-json-file", plan)
+        expect("completed", re.findall(rf"partition ({name}-\d) is completed", text), [f"{name}-0", f"{name}-1"])
+        expect_true("none is left", name not in run("kafka-reassign-partitions", "--list"))
+        nobody = file("nobody", {"partitions": [{"topic": name, "partition": 0, "replicas": [node + 77]}]})
+        text = run("kafka-reassign-partitions", "--execute", "--reassignment-json-file", nobody, fine=False)
+        expect_true(text, str(node + 77) in text)
+
+
+@check("leader-election")
+def leader_election():
+    name = make("elect")
+    text = run("kafka-leader-election", "--election-type", "preferred", "--topic", name, "--partition", 0)
+    expect_true(text, f"Valid replica already elected for partitions {name}-0" in text)
+    text = run("kafka-leader-election", "--election-type", "unclean", "--topic", name, "--partition", 0)
+    expect_true(text, f"Valid replica already elected for partitions {name}-0" in text)
+    text = run("kafka-leader-election", "--election-type", "preferred", "--topic", name, "--partition", 5, fine=False)
+    expect_true(text, "UnknownTopicOrPartition" in text or "does not exist" in text or "not exist" in text)
+
+
+@check("replica-verification")
+def replica_verification():
+    name = make("verify", 2)
+    console_produce(name, lines(100))
+    with tempfile.TemporaryDirectory() as folder:
+        tool = Background(folder, "verify", "kafka-replica-verification", "--topics-include", name, "--report-interval-ms", 500)
+        try:
+            until("a report", lambda: re.search(rf"max lag is 0 for partition {name}-\d at offset \d+ among 2 partitions", tool.text()))
+        finally:
+            tool.kill()
+
+
+@check("e2e-latency")
+def e2e_latency():
+    name = make("latency")
+    text = run("kafka-e2e-latency", "--topic", name, "--num-records", 300, "--producer-acks", "all", "--record-size", 100)
+    expect_true(text, re.search(r"Avg latency: [\d.]+ ms", text))
+    expect("records", run("kafka-get-offsets", "--topic", name).strip(), f"{name}:0:300")
+
+
+@check("group-reset", 120)
+def group_reset():
+    """Every way to reset offsets, by what the tool would do."""
+    name, group = make("reset"), group_name("reset")
+    console_produce(name, lines(100))
+    console_consume(name, 60, "--group", group, "--from-beginning")
+
+    def reset(*how, do="--dry-run"):
+        text = run("kafka-consumer-groups", "--group", group, "--topic", f"{name}:0", "--reset-offsets", *how, do)
+        return [r.split()[3] for r in text.splitlines() if r.startswith(group)]
+    for how, want in ((("--to-earliest",), 0), (("--to-latest",), 100), (("--to-current",), 60), (("--to-offset", 33), 33),
+                      (("--to-offset", 500), 100), (("--shift-by", -10), 50), (("--shift-by", 30), 90), (("--by-duration", "PT1H"), 0),
+                      (("--to-datetime", "2020-01-01T00:00:00.000"), 0)):
+        expect(" ".join(map(str, how)), reset(*how), [str(want)])
+    with tempfile.NamedTemporaryFile("w", suffix=".csv") as f:
+        f.write(f"{name},0,21\n")
+        f.flush()
+        expect("--from-file", reset("--from-file", f.name, do="--execute"), ["21"])
+    expect("the next read", console_consume(name, 5, "--group", group).encode(), lines(5, 21))
+
+
+@check("streams-reset", 90)
+def streams_reset():
+    """The reset of a Streams application: its input from the start, its internal topics gone."""
+    app = group_name("app")
+    name, internal = make("streams"), topic_name(f"group-app-store-changelog")
+    run("kafka-topics", "--create", "--topic", internal, "--partitions", 1, "--replication-factor", 1)
+    console_produce(name, lines(50))
+    console_consume(name, 50, "--group", app, "--from-beginning")
+    text = run("kafka-streams-application-reset", "--application-id", app, "--input-topics", name, "--force")
+    expect_true(text, f"Topic: {name} Partition: 0 Offset: 0" in text and f"[{internal}]" in text)
+    until("the internal topic is gone", lambda: internal not in run("kafka-topics", "--list").split())
+    expect("the next read", console_consume(name, 50, "--group", app).encode(), lines(50))
+
+
+@check("compatibility", 120)
+def compatibility():
+    """Kafka's own test of what a broker and its client have in common."""
+    has_acls = "DescribeAcls(29): UNSUPPORTED" not in run("kafka-broker-api-versions")
+    facts = {"offsets-for-times-supported": True, "cluster-id-supported": True, "expect-record-too-large-exception": False,
+             "num-cluster-nodes": 1, "create-topics-supported": True, "describe-acls-supported": has_acls,
+             "describe-configs-supported": True, "idempotent-producer-supported": True}
+    name = make("compatibility")
+
+    def outcome(facts, fine):
+        # The tool makes a topic of this name, and fails when it is there.
+        run("kafka-topics", "--delete", "--topic", "newtopic", "--if-exists")
+        until("newtopic is gone", lambda: "newtopic" not in run("kafka-topics", "--list").split())
+        return run("kafka-client-compatibility", "--topic", name, *(x for k, v in facts.items() for x in (f"--{k}", v)), fine=fine)
+    expect("all is as it should be", outcome(facts, True).strip(), "SUCCESS.")
+    text = outcome({**facts, "describe-acls-supported": not has_acls}, False)
+    expect_true(f"a wrong fact is noticed: {text[-200:]}", "FAILED" in text)
+    run("kafka-topics", "--delete", "--topic", "newtopic", "--if-exists")
 
 
 @check("topic-delete")
