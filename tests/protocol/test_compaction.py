@@ -82,7 +82,7 @@ class Compaction(NodeCase):
         p.again()
         self.assertError(p.send(topic, Record(b"on", key=b"on")), ERR.NONE)
         self.assertError(p.end(True), ERR.NONE)
-        self.assertIn(b"on", self.read_committed(topic))
+        self.wait_until(lambda: b"on" in self.read_committed(topic), "the next one is not committed", LIMIT_S)
 
     def test_committed_offsets(self):
         """Items 49, 58: __consumer_offsets is compacted, and a coordinator that reads what is left knows the same."""

@@ -137,7 +137,8 @@ static void test_values(void)
         for (int k = 0; k < QUOTA_KEYS; k++) {
                 const char *name = k == QUOTA_CONNECTION ? "ip" : "user=u";
                 int large = k == QUOTA_CONNECTION ? CONF_E_INVALID : 0;
-                int fraction = k == QUOTA_PRODUCE || k == QUOTA_FETCH ? CONF_E_INVALID : large; /* half a byte is none */
+                int fraction =
+                        k == QUOTA_PRODUCE || k == QUOTA_FETCH ? CONF_E_INVALID : large; /* half a byte is none */
 
                 CU_ASSERT_EQUAL(validate(name, quota_key_name(k), "5"), 0);
                 CU_ASSERT_EQUAL(validate(name, quota_key_name(k), "0.5"), fraction);
