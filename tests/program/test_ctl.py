@@ -398,14 +398,14 @@ class Against(CtlCase, NodeCase):
         row = next(row for row in self.table(self.good("group", "list")) if row[0] == group)
         self.assertEqual(row[1:], ["Reconciling", "consumer", "consumer"])
         text = self.good("group", "get", group)
-        for line in (f"group        {group}", "type         consumer", "assignor     uniform", "epoch        2, of the target 2"):
+        for line in (f"group        {group}", "type         consumer", "assignor     uniform", "epoch        3, of the target 3"):
             self.assertIn(line, text.splitlines())
         first, second = self.table(text.split("\n\n")[1])[1:]
         self.assertEqual((first[0], first[-2:]), ("first", [f"{topic}:0", "the same"]))
         self.assertEqual((second[0], second[-2:]), ("second", ["-", "the same"]))
         got = self.json("group", "get", group)
         self.assertEqual([(m["id"], m["epoch"], m["target"]) for m in got["members"]],
-                         [("first", 1, [{"topic": topic, "partitions": [0]}]), ("second", 2, [])])
+                         [("first", 2, [{"topic": topic, "partitions": [0]}]), ("second", 3, [])])
 
     def test_group_refused(self):
         self.bad(1, "group", "get", "nope", says=("no group 'nope'", "chronik-ctl group list"))
