@@ -1,5 +1,5 @@
 /* Registration, heartbeats and leaving: see member.h. The node is ready at the first heartbeat that leaves it unfenced: then
- * every partition that the metadata placed here is open. */
+ * every partition that the metadata placed here is open, and clients are let in. */
 #include "chronikd/member.h"
 
 #include <stdio.h>
@@ -95,6 +95,18 @@ static int64_t beat_interval_ms(const struct member *m)
 
 static void register_again(struct member *m);
 
+/* Clients are let in when what they are told has this node among the brokers, and as the leader of what it leads; so does Kafka. A
+ * client that is told of no broker at all forgets those it knew: librdkafka may then wait for ever. An observer's image can be older
+ * than the controller's answer. */
+static bool is_told_live(const struct node *n)
+{
+        struct meta_image *image = controller_image(n->controller);
+        bool live = meta_image_broker_is_live(image, n->led.node_id);
+
+        meta_image_unref(image);
+        return live;
+}
+
 static void beat_answered(struct member *m)
 {
         struct node *n = m->n;
@@ -117,9 +129,10 @@ static void beat_answered(struct member *m)
                      m->heartbeat.fenced ? 0 : m->asked_ms + n->conf->cluster.session_timeout_ms);
         if (m->heartbeat.fenced)
                 return;
-        if (!n->ready) {
+        if (!n->ready && is_told_live(n)) {
                 n->ready = true;
                 progress_end(n);
+                net_server_admit(n->net);
                 if (n->on_ready)
                         n->on_ready(n->arg);
         }
@@ -207,11 +220,8 @@ static void registered(struct controller_request *rq)
         m->losses_told = false;
         plog_store_set_clean_note(m->n->store, m->registration.epoch);
         replication_registered(&m->n->replication, m->registration.epoch);
-        if (!m->follows) {
-                if (follow_metadata(m))
-                        process_end(1);
-                net_server_admit(m->n->net); /* what clients were told before this start is known again */
-        }
+        if (!m->follows && follow_metadata(m))
+                process_end(1);
         m->state = MEMBER_SERVING;
         loop_timer_start(&m->timer, 0);
 }

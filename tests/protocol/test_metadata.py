@@ -8,7 +8,9 @@ asked of topics that are there, that are not, and of all; the same facts must be
 import time
 import unittest
 
-from kafka import ERR
+from case import NodeCase
+from cluster import free_ports
+from kafka import ERR, ClientError
 from reference import BROKER, ReferenceCase
 
 UNTOLD = -(1 << 31)             # authorized operations that were not asked for
@@ -154,6 +156,42 @@ class Lasting(MetadataCase):
             self.assertEqual(after["topics"][0]["topic_id"], before["topics"][0]["topic_id"])
             self.assertEqual([p["leader_id"] for p in after["topics"][0]["partitions"]], [before["controller_id"]] * 4)
             self.assertEqual(after["brokers"][0]["port"], self.node.port)
+
+
+class Starting(NodeCase):
+    """A node that starts again on the port that its clients know."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.node.stop()
+        cls.node.settings.append(f"server.kafka=127.0.0.1:{free_ports(1)[0]}")
+        cls.node.start()
+
+    def first_answer(self):
+        """What the first client is told that is let in."""
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                return self.client().call("Metadata", 12, topics=None)
+            except (OSError, ClientError):
+                self.assertLess(time.monotonic(), deadline, "an answer of the node that starts")
+                time.sleep(0.002)
+
+    def test_first_answer(self):
+        """Clients are let in when the node is a broker again and leads its partitions. librdkafka forgets every broker that an
+        answer does not name, and may then wait for ever."""
+        topic = self.topic(partitions=50)
+        for kill in (True, False, True):
+            with self.subTest(kill=kill):
+                self.node.kill() if kill else self.node.stop()
+                before = self.node.begin()
+                answer = self.first_answer()
+                self.node.wait_ready(before)
+                self.assertEqual([b["node_id"] for b in answer["brokers"]], [1])
+                self.assertEqual(answer["controller_id"], 1)
+                leaders = [p["leader_id"] for t in answer["topics"] if t["name"] == topic for p in t["partitions"]]
+                self.assertEqual(leaders, [1] * 50)
 
 
 class Cluster(MetadataCase):
