@@ -2,6 +2,7 @@
 import shlex
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -50,8 +51,9 @@ class Feed:
 
     def __init__(self, command, address, topic):
         self.counts = dict.fromkeys(range(PARTITIONS), 0)
-        self.process = subprocess.Popen([*command, "fill", address, topic], stdin=subprocess.PIPE, stderr=subprocess.PIPE,
-                                        text=True)
+        # A file: a pipe that nobody reads would stop the program when it is full.
+        self.errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
+        self.process = subprocess.Popen([*command, "fill", address, topic], stdin=subprocess.PIPE, stderr=self.errors, text=True)
         self.done = threading.Event()
         self.thread = threading.Thread(target=self._feed, daemon=True)
         self.thread.start()
@@ -75,12 +77,16 @@ class Feed:
         """All that was fed is delivered. Return: how many records each partition has."""
         self.done.set()
         self.thread.join()
-        self.process.stdin = None
-        _, err = self.process.communicate(timeout=SETTLE_S)
-        expect_true(f"the producer ended with {self.process.returncode}: {err[-300:]}", self.process.returncode == 0)
+        try:
+            status = self.process.wait(SETTLE_S)
+        except subprocess.TimeoutExpired:
+            status = f"nothing in {SETTLE_S} s"
+        self.errors.seek(0)
+        expect_true(f"the producer ended with {status}: {self.errors.read()[-600:]}", status == 0)
         return dict(self.counts)
 
     def end(self):
         self.done.set()
         self.process.kill()
         self.process.wait()
+        self.errors.close()

@@ -9,7 +9,7 @@ import time
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
-PER_TRANSACTION, OPEN_S_MAX, SETTLE_S = 40, 0.15, 120
+PER_TRANSACTION, OPEN_S_MAX, SETTLE_S, GAVE_UP = 40, 0.15, 120, 3
 stop = False
 
 
@@ -119,4 +119,8 @@ def on_term(_signum, _frame):
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, on_term)
-    {"fill": fill, "read": read, "copy": copy}[sys.argv[1]](*sys.argv[2:])
+    try:
+        {"fill": fill, "read": read, "copy": copy}[sys.argv[1]](*sys.argv[2:])
+    except (KafkaException, RuntimeError) as why:
+        print(f"ends: {why}", file=sys.stderr)
+        sys.exit(GAVE_UP)
