@@ -279,5 +279,34 @@ class Classic(AdminCase):
         self.assertEqual(set(self.shown(group)[3]), {m.id})
 
 
+class Feature(AdminCase):
+    """A node of its own: the level is the cluster's."""
+
+    def levels(self):
+        """(lowest, highest, finalised) of group.version."""
+        answer = self.client().call("ApiVersions", 4, client_software_name="protocol-test", client_software_version="1.0")
+        rows = [f for key in ("supported_features", "finalized_features") for f in answer[key] if f["name"] == "group.version"]
+        return rows[0]["min_version"], rows[0]["max_version"], rows[1]["max_version_level"] if rows[1:] else 0
+
+    def set_level(self, level):
+        answer = self.client().call("UpdateFeatures", 1, timeout_ms=10000, feature_updates=[
+            {"feature": "group.version", "max_version_level": level, "upgrade_type": 1 if level else 2}])
+        self.assertError(answer["error_code"], ERR.NONE, answer["error_message"])
+        self.until(lambda _: self.levels()[2] == level, f"group.version is {level}")
+
+    def test_group_version(self):
+        """group.version is finalised at 1 from the start. At 0 nobody heartbeats: UNSUPPORTED_VERSION; at 1 again the members go on."""
+        topic, group = self.topic(partitions=2), self.fresh("group")
+        self.assertEqual(self.levels(), (0, 1, 1))
+        m, = self.joined(group, topic)
+        self.set_level(0)
+        new = self.member(self.fresh("group"), topic)
+        for who, fields in ((m, {}), (new, new.whole())):
+            who.send(**fields)
+            self.assertError(who.client.receive()["error_code"], ERR.UNSUPPORTED_VERSION)
+        self.set_level(1)
+        self.assertEqual(m.beat(topic_partitions=m.rows())["assignment"], None)
+
+
 if __name__ == "__main__":
     unittest.main()
