@@ -145,16 +145,6 @@ int ingest_join(struct node *n)
         return e ? e : replication_open(r, n->mesh.hub, n->pool);
 }
 
-static bool topic_exists(void *arg, struct str name)
-{
-        struct node *n = arg;
-        struct meta_image *image = controller_image(n->controller);
-        bool found = meta_image_topic(image, name);
-
-        meta_image_unref(image);
-        return found;
-}
-
 static struct meta_image *image_now(void *arg)
 {
         struct node *n = arg;
@@ -195,9 +185,8 @@ static int node_coordinate(struct node *n)
         g->offset_metadata_len_max = (uint32_t)c->groups.offset_metadata_max_bytes;
         g->offsets_retention_ms = c->groups.offsets_retention_minutes * 60000;
         g->offsets_check_interval_ms = c->groups.offsets_retention_check_interval_ms;
-        g->topic_exists = topic_exists;
         g->image = image_now;
-        g->topics_arg = n;
+        g->image_arg = n;
         r = coord_new(&cfg, &n->coord);
         if (!r)
                 r = transactions_open(n);
@@ -213,10 +202,11 @@ static unsigned led_jobs_max(const struct conf *c)
         return (unsigned)MAX2(c->server.num_io_threads - 1, INT64_C(1));
 }
 
-int ingest_serve(struct node *n)
+static struct net_config net_config_of(const struct node *n)
 {
         const struct conf *c = n->conf;
-        struct net_config net = {
+
+        return (struct net_config){
                 .ops = handler_net_ops(),
                 .pool = n->pool,
                 .holds = true,
@@ -235,6 +225,12 @@ int ingest_serve(struct node *n)
                 .send_buffer_len = (int)MAX2(c->server.socket_send_buffer_bytes, (int64_t)0),
                 .receive_buffer_len = (int)MAX2(c->server.socket_receive_buffer_bytes, (int64_t)0),
         };
+}
+
+int ingest_serve(struct node *n)
+{
+        const struct conf *c = n->conf;
+        struct net_config net = net_config_of(n);
         char address[300];
         int r;
 

@@ -6,7 +6,7 @@
 #include "coord/records.h"
 
 /* The first is the one of those who want none. */
-static const char *const assignors[] = { "uniform", "range" };
+static const struct consumer_assignor assignors[] = { { "uniform", assignor_uniform }, { "range", assignor_range } };
 
 int consumer_new(struct group *g)
 {
@@ -131,22 +131,22 @@ bool consumer_is_subscribed(const struct group *g, struct str topic)
 bool consumer_has_assignor(struct str name)
 {
         for (unsigned i = 0; i < ARRAY_LEN(assignors); i++)
-                if (str_equal(name, str_of(assignors[i])))
+                if (str_equal(name, str_of(assignors[i].name)))
                         return true;
         return false;
 }
 
-struct str consumer_assignor(const struct group *g)
+const struct consumer_assignor *consumer_assignor(const struct group *g)
 {
         unsigned votes[ARRAY_LEN(assignors)] = { 0 }, best = 0;
 
         ilist_for_each (m, &g->consumer->members, struct consumer_member, link)
                 for (unsigned i = 0; i < ARRAY_LEN(assignors); i++)
-                        votes[i] += !str_is_null(m->assignor) && str_equal(m->assignor, str_of(assignors[i]));
+                        votes[i] += !str_is_null(m->assignor) && str_equal(m->assignor, str_of(assignors[i].name));
         for (unsigned i = 1; i < ARRAY_LEN(assignors); i++)
                 if (votes[i] > votes[best])
                         best = i;
-        return str_of(assignors[best]);
+        return &assignors[best];
 }
 
 /* ---- its records ---- */

@@ -46,11 +46,6 @@ static void answer_parked(struct group *g)
         g->joining_count = 0;
 }
 
-static bool is_free(void *arg, struct uuid id, int32_t partition)
-{
-        return consumer_is_free(arg, id, partition);
-}
-
 static int take_over(struct group *g, const struct group_member *from, struct read_member *read)
 {
         struct consumer_member *m = consumer_member_new(g, from->id, from->instance_id);
@@ -62,7 +57,7 @@ static int take_over(struct group *g, const struct group_member *from, struct re
         m->rebalance_timeout_ms = from->rebalance_timeout_ms;
         m->epoch = m->previous_epoch = g->consumer->epoch;
         if (consumer_member_set_names(m, read->says.topics, read->says.topics_count, NULL) ||
-            assignment_filter(read->assigned, is_free, g, &assigned))
+            assignment_filter(read->assigned, consumer_is_free, g, &assigned))
                 return -ENOMEM;
         m->target = assignment_ref(assigned);
         if (consumer_member_hold(m, assigned, NULL) ||

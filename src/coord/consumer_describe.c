@@ -77,7 +77,7 @@ void groups_consumer_describe(struct groups *gs, struct coord_consumer_describe 
         rq->ret_state = consumer_state(g);
         rq->ret_epoch = g->consumer->epoch;
         rq->ret_target_epoch = g->consumer->target_epoch;
-        rq->ret_assignor = consumer_assignor(g); /* of the program's own texts */
+        rq->ret_assignor = str_of(consumer_assignor(g)->name); /* of the program's own texts */
         rq->ret_members = ARENA_NEW_ARRAY(&rq->rq.arena, struct coord_consumer_member, g->consumer->members_count);
         failed = !rq->ret_members;
         if (!failed)

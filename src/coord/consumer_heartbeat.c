@@ -249,16 +249,10 @@ static int find_member(struct group *g, const struct coord_consumer_heartbeat *r
 /* Put @s in place of *@at where it says something new. Return: true when it did. */
 static bool update_text(struct group *g, struct str *at, struct str s)
 {
-        struct str copy;
-
         if (str_is_null(s) || str_equal(*at, s))
                 return false;
-        if (text_dup(s, &copy)) {
+        if (text_replace(at, s))
                 groups_fail(g->owner, -ENOMEM);
-                return false;
-        }
-        text_free(at);
-        *at = copy;
         return true;
 }
 

@@ -228,8 +228,9 @@ int consumer_member_hold(struct consumer_member *m, struct assignment *assigned,
         return r; /* the machine is dropped on a failure: counts need not be put right */
 }
 
-bool consumer_is_free(const struct group *g, struct uuid id, int32_t partition)
+bool consumer_is_free(void *group, struct uuid id, int32_t partition)
 {
+        const struct group *g = group;
         const struct consumer_owners *o = find_owners(g->consumer, id);
 
         return !o || partition >= o->size || !o->owners[partition].count;

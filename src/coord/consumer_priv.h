@@ -104,6 +104,11 @@ struct consumer {
         struct map owners; /* struct consumer_owners, by topic id */
 };
 
+struct consumer_assignor {
+        const char *name;
+        assignor_fn *assign;
+};
+
 /* ---- consumer.c: life, and who is in it ---- */
 
 /* Let @g, which has no members, be such a group from now on. Return: 0 or -ENOMEM. */
@@ -121,7 +126,7 @@ void consumer_loaded(struct group *g);
 /* Is any member subscribed to it? */
 bool consumer_is_subscribed(const struct group *g, struct str topic);
 /* Which assignor most members want; the first of them where that is none's. */
-struct str consumer_assignor(const struct group *g);
+const struct consumer_assignor *consumer_assignor(const struct group *g);
 /* Is there an assignor of that name? */
 bool consumer_has_assignor(struct str name);
 /* Grow the group's epoch, and write it. */
@@ -141,8 +146,8 @@ struct consumer_member *consumer_member_free(struct consumer_member *m);
 int consumer_member_hold(struct consumer_member *m, struct assignment *assigned, struct assignment *revoking);
 /* Count its memory anew. */
 void consumer_member_charge(struct consumer_member *m);
-/* Is the partition nobody's? */
-bool consumer_is_free(const struct group *g, struct uuid id, int32_t partition);
+/* Is the partition nobody's? @group: struct group; a filter for assignment_filter(). */
+bool consumer_is_free(void *group, struct uuid id, int32_t partition);
 /* Has the member had the partition since @epoch, or for longer? Then it may commit as it was in that epoch (KIP-1251). */
 bool consumer_member_had(const struct consumer_member *m, struct uuid id, int32_t partition, int32_t epoch);
 /* From a record: the epoch since which it has a partition. */

@@ -11,11 +11,6 @@
 
 #include "coord/consumer_priv.h"
 
-static bool is_free(void *arg, struct uuid id, int32_t partition)
-{
-        return consumer_is_free(arg, id, partition);
-}
-
 /* Does it still have some of @set? Who does not say what it has, may. */
 static bool may_have(const struct assignment *set, bool knows_owned, const struct assignment *owned)
 {
@@ -68,7 +63,7 @@ static int step(struct consumer_member *m, int32_t epoch, bool knows_owned, stru
         if (!r)
                 r = assignment_minus(m->target, kept, &wanted);
         if (!r)
-                r = assignment_filter(wanted, is_free, m->group, &given);
+                r = assignment_filter(wanted, consumer_is_free, m->group, &given);
         if (!r)
                 r = assignment_or(kept, given, &all);
         if (r)

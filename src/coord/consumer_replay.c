@@ -35,12 +35,6 @@ static int member_of(struct group *g, struct str id, struct consumer_member **re
         return *ret ? 0 : -ENOMEM;
 }
 
-static int replace_text(struct str *at, struct str s)
-{
-        text_free(at);
-        return text_dup(s, at);
-}
-
 /* Two members cannot have one instance id: the later record counts. */
 static int set_instance(struct consumer_member *m, struct str instance_id)
 {
@@ -91,9 +85,9 @@ static int replay_member(struct group *g, struct arena *a, struct str id,
         if (m->regex)
                 consumer_regex_put(g, m->regex, false);
         m->regex = regex;
-        if (set_instance(m, v->instance_id) || replace_text(&m->rack_id, v->rack_id) ||
-            replace_text(&m->client_id, v->client_id) || replace_text(&m->client_host, v->client_host) ||
-            replace_text(&m->assignor, v->server_assignor) || set_classic(m, a, v->classic_member_metadata))
+        if (set_instance(m, v->instance_id) || text_replace(&m->rack_id, v->rack_id) ||
+            text_replace(&m->client_id, v->client_id) || text_replace(&m->client_host, v->client_host) ||
+            text_replace(&m->assignor, v->server_assignor) || set_classic(m, a, v->classic_member_metadata))
                 return -ENOMEM;
         m->rebalance_timeout_ms = MAX2(v->rebalance_timeout_ms, 0);
         m->is_told = true;

@@ -197,13 +197,12 @@ void consumer_record_target_epoch(struct group *g)
 void consumer_retarget(struct group *g, const struct meta_image *image)
 {
         struct target t = { .g = g, .image = image };
-        assignor_fn *assign;
 
         if (g->consumer->epoch == g->consumer->target_epoch)
                 return;
-        assign = str_equal_c(consumer_assignor(g), "range") ? assignor_range : assignor_uniform;
         arena_init(&t.arena, 0);
-        if (gather_topics(&t) && gather_members(&t) && !assign(t.topics, t.topics_count, t.asked, t.members_count)) {
+        if (gather_topics(&t) && gather_members(&t) &&
+            !consumer_assignor(g)->assign(t.topics, t.topics_count, t.asked, t.members_count)) {
                 set_targets(&t);
                 g->consumer->target_epoch = g->consumer->epoch;
                 consumer_record_target_epoch(g);

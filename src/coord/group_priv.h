@@ -165,6 +165,8 @@ void groups_timer_set(struct groups *gs, struct timer *t, int64_t after_ms);
 
 /* A copy on the heap (null stays null). Return: 0 or -ENOMEM. */
 int text_dup(struct str s, struct str *ret);
+/* Put a copy of @s in place of *@at, which stays on a failure. */
+int text_replace(struct str *at, struct str s);
 void text_free(struct str *s);
 
 /* ---- group.c ---- */

@@ -122,7 +122,7 @@ void groups_fail(struct groups *gs, int err)
 const struct meta_image *groups_image(struct groups *gs)
 {
         if (!gs->image)
-                gs->image = gs->conf.image(gs->conf.topics_arg);
+                gs->image = gs->conf.image(gs->conf.image_arg);
         return gs->image;
 }
 
@@ -285,9 +285,9 @@ int groups_marker(struct groups *gs, int64_t producer_id, bool commit, struct co
 /* A crash may have come between the deletion of a topic and the tombstones of its offsets. */
 static void remove_gone_topics(struct groups *gs, struct group *g)
 {
-        if (gs->conf.topic_exists)
+        if (gs->conf.image)
                 ilist_for_each (t, &g->topics_list, struct group_topic, link)
-                        if (!gs->conf.topic_exists(gs->conf.topics_arg, t->name))
+                        if (!meta_image_topic(groups_image(gs), t->name))
                                 remove_topic(g, t);
 }
 
@@ -459,6 +459,17 @@ int text_dup(struct str s, struct str *ret)
                 memcpy(p, s.p, s.len);
         p[s.len] = '\0';
         *ret = (struct str){ p, s.len };
+        return 0;
+}
+
+int text_replace(struct str *at, struct str s)
+{
+        struct str copy;
+
+        if (text_dup(s, &copy))
+                return -ENOMEM;
+        text_free(at);
+        *at = copy;
         return 0;
 }
 

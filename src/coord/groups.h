@@ -31,12 +31,10 @@ struct groups_conf {
         uint32_t consumer_group_size_max; /* members of one consumer group (KIP-848) */
         int32_t consumer_session_timeout_ms;
         int32_t consumer_heartbeat_interval_ms;
-        /* Is there such a topic? Asked when the log has been read: offsets of topics that were deleted while nobody could note
-         * it go. NULL: all are there. */
-        bool (*topic_exists)(void *arg, struct str topic);
-        /* The metadata as it is now, one reference: what consumer groups are assigned. NULL: no consumer group is let in. */
+        /* The metadata as it is now, one reference: what consumer groups are assigned; and, when the log has been read, which topics are gone
+         * whose offsets nobody could note as gone. NULL: all topics are there, and no consumer group is let in. */
         struct meta_image *(*image)(void *arg);
-        void *topics_arg; /* of both */
+        void *image_arg;
         uint64_t hash_seed;
         struct uuid (*new_uuid)(void *arg); /* chance, for member ids */
         void *new_uuid_arg;

@@ -74,8 +74,7 @@ int records_decode_group(struct span value, struct arena *a, struct group_metada
         return r > 0 ? RECORDS_E_MALFORMED : r;
 }
 
-/* Room for a message of @len bytes after its version. */
-static int start(struct arena *a, size_t len, int16_t version, struct writer *ret_writer, struct span *ret)
+int records_begin(struct arena *a, size_t len, int16_t version, struct writer *ret_writer, struct span *ret)
 {
         uint8_t *buf = arena_alloc(a, len + 2);
 
@@ -95,7 +94,7 @@ int records_encode_offset_key(struct str group, struct str topic, int32_t partit
 
         if (too_long(group) || too_long(topic))
                 return RECORDS_E_TOO_LARGE;
-        r = start(a, offset_commit_key_size(&key, KEY_OFFSET), KEY_OFFSET, &w, ret);
+        r = records_begin(a, offset_commit_key_size(&key, KEY_OFFSET), KEY_OFFSET, &w, ret);
         if (!r)
                 offset_commit_key_encode(&key, &w, KEY_OFFSET);
         return r;
@@ -109,7 +108,7 @@ int records_encode_group_key(struct str group, struct arena *a, struct span *ret
 
         if (too_long(group))
                 return RECORDS_E_TOO_LARGE;
-        r = start(a, group_metadata_key_size(&key, KEY_GROUP), KEY_GROUP, &w, ret);
+        r = records_begin(a, group_metadata_key_size(&key, KEY_GROUP), KEY_GROUP, &w, ret);
         if (!r)
                 group_metadata_key_encode(&key, &w, KEY_GROUP);
         return r;
@@ -123,7 +122,7 @@ int records_encode_offset(const struct offset_commit_value *v, struct arena *a, 
 
         if (too_long(v->metadata))
                 return RECORDS_E_TOO_LARGE;
-        r = start(a, offset_commit_value_size(v, version), version, &w, ret);
+        r = records_begin(a, offset_commit_value_size(v, version), version, &w, ret);
         if (!r)
                 offset_commit_value_encode(v, &w, version);
         return r;
@@ -145,7 +144,7 @@ int records_encode_group(const struct group_metadata_value *v, struct arena *a, 
         for (int32_t i = 0; i < v->members_count; i++)
                 if (!member_fits(&v->members[i]))
                         return RECORDS_E_TOO_LARGE;
-        r = start(a, group_metadata_value_size(v, GROUP_VALUE), GROUP_VALUE, &w, ret);
+        r = records_begin(a, group_metadata_value_size(v, GROUP_VALUE), GROUP_VALUE, &w, ret);
         if (!r)
                 group_metadata_value_encode(v, &w, GROUP_VALUE);
         return r;
@@ -191,7 +190,7 @@ int records_encode_txn_key(struct str id, struct arena *a, struct span *ret)
 
         if (too_long(id))
                 return RECORDS_E_TOO_LARGE;
-        r = start(a, transaction_log_key_size(&key, TXN_KEY), TXN_KEY, &w, ret);
+        r = records_begin(a, transaction_log_key_size(&key, TXN_KEY), TXN_KEY, &w, ret);
         if (!r)
                 transaction_log_key_encode(&key, &w, TXN_KEY);
         return r;
@@ -200,7 +199,7 @@ int records_encode_txn_key(struct str id, struct arena *a, struct span *ret)
 int records_encode_txn(const struct transaction_log_value *v, struct arena *a, struct span *ret)
 {
         struct writer w;
-        int r = start(a, transaction_log_value_size(v, TXN_VALUE), TXN_VALUE, &w, ret);
+        int r = records_begin(a, transaction_log_value_size(v, TXN_VALUE), TXN_VALUE, &w, ret);
 
         if (!r)
                 transaction_log_value_encode(v, &w, TXN_VALUE);

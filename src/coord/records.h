@@ -44,6 +44,8 @@ int records_decode_key(struct span key, struct arena *a, struct records_key *ret
 int records_decode_offset(struct span value, struct arena *a, struct offset_commit_value *ret);
 int records_decode_group(struct span value, struct arena *a, struct group_metadata_value *ret);
 
+/* Begin a key or a value: its version, and room for @len bytes that @ret_writer writes. Return: 0 or -ENOMEM. */
+int records_begin(struct arena *a, size_t len, int16_t version, struct writer *ret_writer, struct span *ret);
 /* Return: 0, RECORDS_E_TOO_LARGE, -ENOMEM. */
 int records_encode_offset_key(struct str group, struct str topic, int32_t partition, struct arena *a, struct span *ret);
 int records_encode_group_key(struct str group, struct arena *a, struct span *ret);

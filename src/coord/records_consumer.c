@@ -46,19 +46,6 @@ int records_decode_consumer_key(struct cursor *c, int16_t version, struct arena 
         return r > 0 ? RECORDS_E_MALFORMED : r;
 }
 
-/* Room for a message of @len bytes after its version. */
-static int start(struct arena *a, size_t len, int16_t version, struct writer *ret_writer, struct span *ret)
-{
-        uint8_t *buf = arena_alloc(a, len + 2);
-
-        if (!buf)
-                return -ENOMEM;
-        *ret_writer = writer_of(buf, len + 2);
-        writer_be16(ret_writer, (uint16_t)version);
-        *ret = span_of(buf, len + 2);
-        return 0;
-}
-
 int records_encode_consumer_key(enum records_kind kind, struct str group, struct str member, struct arena *a,
                                 struct span *ret)
 {
@@ -70,10 +57,10 @@ int records_encode_consumer_key(enum records_kind kind, struct str group, struct
 
         if (group.len > TEXT_MAX || member.len > TEXT_MAX)
                 return RECORDS_E_TOO_LARGE;
-        r = start(a,
-                  is_of_member(kind) ? consumer_group_member_key_size(&of_member, 0)
-                                     : consumer_group_key_size(&of_group, 0),
-                  version, &w, ret);
+        r = records_begin(a,
+                          is_of_member(kind) ? consumer_group_member_key_size(&of_member, 0)
+                                             : consumer_group_key_size(&of_group, 0),
+                          version, &w, ret);
         if (r)
                 return r;
         if (is_of_member(kind))
@@ -114,7 +101,7 @@ static int told(int r)
         int records_encode_consumer_##name(const struct message *v, struct arena *a, struct span *ret) \
         { \
                 struct writer w; \
-                int r = start(a, message##_size(v, VALUE), VALUE, &w, ret); \
+                int r = records_begin(a, message##_size(v, VALUE), VALUE, &w, ret); \
 \
                 if (!r) \
                         message##_encode(v, &w, VALUE); \
@@ -143,7 +130,7 @@ int records_encode_consumer_epoch(int32_t epoch, int64_t now_ms, struct arena *a
         struct consumer_group_target_assignment_metadata_value v = { .assignment_epoch = epoch,
                                                                      .assignment_timestamp = now_ms };
         struct writer w;
-        int r = start(a, consumer_group_target_assignment_metadata_value_size(&v, VALUE), VALUE, &w, ret);
+        int r = records_begin(a, consumer_group_target_assignment_metadata_value_size(&v, VALUE), VALUE, &w, ret);
 
         if (!r)
                 consumer_group_target_assignment_metadata_value_encode(&v, &w, VALUE);
@@ -220,7 +207,7 @@ int records_encode_consumer_target(const struct assignment *target, struct arena
         v.topic_partitions = fill_target(target, a, &v.topic_partitions_count);
         if (!v.topic_partitions)
                 return -ENOMEM;
-        r = start(a, consumer_group_target_assignment_member_value_size(&v, VALUE), VALUE, &w, ret);
+        r = records_begin(a, consumer_group_target_assignment_member_value_size(&v, VALUE), VALUE, &w, ret);
         if (!r)
                 consumer_group_target_assignment_member_value_encode(&v, &w, VALUE);
         return r;
@@ -317,7 +304,7 @@ int records_encode_consumer_current(const struct records_current *from,
         if (!fill_since(v.assigned_partitions, v.assigned_partitions_count, since, arg, a) ||
             !fill_since(v.partitions_pending_revocation, v.partitions_pending_revocation_count, since, arg, a))
                 return -ENOMEM;
-        r = start(a, consumer_group_current_member_assignment_value_size(&v, VALUE), VALUE, &w, ret);
+        r = records_begin(a, consumer_group_current_member_assignment_value_size(&v, VALUE), VALUE, &w, ret);
         if (!r)
                 consumer_group_current_member_assignment_value_encode(&v, &w, VALUE);
         return r;

@@ -33,18 +33,6 @@ static void forget_offset(struct groups *gs, const struct records_key *key)
                 group_drop_offset(o);
 }
 
-/* Put a text in place of another. */
-static int replace_text(struct str *at, struct str s)
-{
-        struct str copy;
-
-        if (text_dup(s, &copy))
-                return -ENOMEM;
-        text_free(at);
-        *at = copy;
-        return 0;
-}
-
 static int fill_member(struct group_member *m, const struct group_metadata_value_member *v, struct str protocol)
 {
         struct coord_protocol p = { .name = protocol, .metadata = v->subscription };
@@ -83,8 +71,8 @@ static int replay_group(struct groups *gs, struct str id, const struct group_met
                 return -ENOMEM;
         consumer_free(g); /* one that became a classic group: its tombstones came before, or were compacted away */
         group_clear_members(g);
-        if (replace_text(&g->protocol_type, v->protocol_type.len ? v->protocol_type : STR_NULL) ||
-            replace_text(&g->protocol_name, v->protocol))
+        if (text_replace(&g->protocol_type, v->protocol_type.len ? v->protocol_type : STR_NULL) ||
+            text_replace(&g->protocol_name, v->protocol))
                 return -ENOMEM;
         for (int32_t i = 0; i < v->members_count; i++) {
                 int r = replay_member(g, &v->members[i], v->protocol);

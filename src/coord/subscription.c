@@ -10,23 +10,17 @@ static int16_t readable(int16_t version, int16_t most)
         return MIN2(version, most);
 }
 
-static size_t count_partitions(const int32_t *counts, size_t stride, int32_t count)
-{
-        size_t n = 0;
-
-        for (int32_t i = 0; i < count; i++)
-                n += (size_t) * (const int32_t *)((const char *)counts + stride * (size_t)i);
-        return n;
-}
-
 /* Both messages list partitions by topics, each in a struct of its own with the same fields. */
 #define GATHER(name, topic_type) \
         static int name(const struct topic_type *topics, int32_t count, const struct meta_image *image, \
                         struct arena *a, struct assignment **ret) \
         { \
-                size_t n = count ? count_partitions(&topics->partitions_count, sizeof *topics, count) : 0, filled = 0; \
-                struct assignment_entry *entries = ARENA_NEW_ARRAY(a, struct assignment_entry, n); \
+                struct assignment_entry *entries; \
+                size_t n = 0, filled = 0; \
 \
+                for (int32_t i = 0; i < count; i++) \
+                        n += (size_t)topics[i].partitions_count; \
+                entries = ARENA_NEW_ARRAY(a, struct assignment_entry, n); \
                 if (!entries) \
                         return -ENOMEM; \
                 for (int32_t i = 0; i < count; i++) { \

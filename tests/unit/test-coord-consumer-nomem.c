@@ -8,32 +8,12 @@
 static int allocations_left = -1; /* -1: all succeed */
 static int failed;
 
-void *__real_malloc(size_t size);
-void *__wrap_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t size);
-void *__wrap_realloc(void *p, size_t size);
-
 static bool fails(void)
 {
         return allocations_left >= 0 && (allocations_left == 0 || allocations_left-- == 0);
 }
 
-void *__wrap_malloc(size_t size)
-{
-        return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-        return fails() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *p, size_t size)
-{
-        return fails() ? NULL : __real_realloc(p, size);
-}
+#include "nomem.h"
 
 static void unanswer(struct coord_actions *acts)
 {

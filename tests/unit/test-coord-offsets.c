@@ -1,4 +1,5 @@
 /* Goal: offsets are committed, shown, kept and forgotten by Kafka's rules. Method: stories. */
+#include "meta/builder.h"
 #include "test-coord-world.h"
 
 #define DAY_MS (24ll * 3600 * 1000)
@@ -211,10 +212,18 @@ static void test_topic_deleted(void)
         world_fini(&w);
 }
 
-static bool only_u_exists(void *arg, struct str topic)
+static struct meta_image *only_u_is_there(void *arg)
 {
-        (void)arg;
-        return str_equal_c(topic, "u");
+        struct meta_image *empty = meta_image_new_empty(), *image;
+        struct meta_record r = { .type = META_TOPIC, .topic = { .topic_id = { { 1 } }, .name = STR_LIT("u") } };
+        struct meta_builder b;
+
+        CU_ASSERT_EQUAL_FATAL(meta_builder_init(&b, empty), 0);
+        CU_ASSERT_EQUAL_FATAL(meta_builder_apply(&b, &r, 1), 0);
+        image = meta_builder_finish(&b, 1, 1);
+        meta_builder_fini(&b);
+        meta_image_unref(empty);
+        return image;
 }
 
 /* The node died between the deletion of a topic and the tombstones: they are written when the log has been read. */
@@ -227,7 +236,7 @@ static void test_topic_gone_meanwhile(void)
         commit(&w, "a", 1, "t", 0, 5);
         commit(&w, "a", 1, "t", 3, 5);
         commit(&w, "a", 1, "u", 0, 6);
-        w.conf.topic_exists = only_u_exists;
+        w.conf.image = only_u_is_there;
         w.trace[0] = 0;
         world_reload(&w);
         EXPECT(&w, "-t-0 -t-3");
