@@ -33,6 +33,16 @@ void admin_answer_result(struct http_request *rq, const struct controller_reques
 /* Damaged ranges of a log, the same in every answer (admin_verify.c). */
 json_t *admin_json_damage(const struct plog_damaged_range *ranges, size_t count);
 
+/* ---- admin_coordinator.c ---- */
+
+/* The partition of @topic, a coordinator's log, in which @id lives, and which node leads it; META_NO_NODE: none just now. False: there is no such
+ * log yet, so that nobody has such an id. */
+bool admin_find_coordinator(const struct meta_image *image, struct str topic, const char *id, int32_t *ret_partition,
+                            int32_t *ret_node);
+/* What another @node says at /v1/here/@folder/@id: a new reference, with rq->status as it was there. NULL: it does not answer, which was told. */
+json_t *admin_ask_coordinator(struct node *n, struct http_request *rq, int32_t node, const char *folder,
+                              const char *id);
+
 /* ---- admin_quorum.c: the quorum as the active controller tells it ---- */
 
 enum {

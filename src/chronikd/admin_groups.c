@@ -7,7 +7,6 @@
 
 #include "chronikd/admin.h"
 #include "chronikd/ask.h"
-#include "coord/place.h"
 
 void admin_here_groups(struct node *n, struct http_request *rq, const char *arg)
 {
@@ -199,18 +198,6 @@ void admin_here_group(struct node *n, struct http_request *rq, const char *name)
                 admin_answer_error(rq, 503, "The coordinator of group '%s' is not ready yet; try again.", name);
 }
 
-/* Which node coordinates @name, META_NO_NODE: none just now. False: no group was ever coordinated. */
-static bool find_coordinator(const struct meta_image *image, const char *name, int32_t *ret_node)
-{
-        const struct meta_topic *t = meta_image_topic(image, STR_LIT("__consumer_offsets"));
-
-        if (!t || !t->partitions_count)
-                return false;
-        *ret_node = meta_image_leader(
-                image, meta_topic_partition(t, coord_partition_of(str_of(name), (int32_t)t->partitions_count)));
-        return true;
-}
-
 /* @led: what one node leads of @topic. */
 static void fill_ends(json_t *offsets, const char *topic, const json_t *led)
 {
@@ -271,33 +258,20 @@ static void add_ends(struct node *n, const struct meta_image *image, json_t *gro
 static void look_at_group(struct node *n, struct http_request *rq, const struct meta_image *image, int32_t coordinator,
                           const char *name)
 {
-        struct look_ask ask = { .node = coordinator };
-        char *path;
+        json_t *group = admin_ask_coordinator(n, rq, coordinator, "groups", name);
 
-        if (asprintf(&path, "/v1/here/groups/%s", name) < 0) {
-                admin_answer_json(rq, NULL);
+        if (!group)
                 return;
-        }
-        ask.path = path;
-        look_ask(n, &ask, 1);
-        if (!ask.body) {
-                admin_answer_error(rq, 503, "Node %d coordinates group '%s' and does not answer (%s); try again.",
-                                   coordinator, name, ask.why);
-        } else {
-                rq->status = (unsigned)ask.status;
-                if (ask.status == 200)
-                        add_ends(n, image, ask.body);
-                admin_answer_json(rq, json_incref(ask.body));
-        }
-        json_decref(ask.body);
-        free(path);
+        if (rq->status == 200)
+                add_ends(n, image, group);
+        admin_answer_json(rq, group);
 }
 
 void admin_get_group(struct node *n, struct http_request *rq, const char *name)
 {
         struct meta_image *image = controller_image(n->controller);
-        int32_t coordinator = META_NO_NODE;
-        bool any = find_coordinator(image, name, &coordinator);
+        int32_t partition, coordinator = META_NO_NODE;
+        bool any = admin_find_coordinator(image, STR_LIT("__consumer_offsets"), name, &partition, &coordinator);
 
         if (any && coordinator == META_NO_NODE) {
                 admin_answer_error(rq, 503, "The coordinator of group '%s' has no node to be on just now; try again.",

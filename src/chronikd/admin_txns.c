@@ -7,7 +7,6 @@
 
 #include "chronikd/admin.h"
 #include "chronikd/ask.h"
-#include "coord/place.h"
 
 static const struct str state_topic = { "__transaction_state", 19 };
 
@@ -103,40 +102,22 @@ void admin_get_txns(struct node *n, struct http_request *rq, const char *arg)
         admin_answer_json(rq, out);
 }
 
-/* The partition that @id lives in, and its leader: META_NO_NODE when it has none. False: nobody ever had a transaction. */
+/* False: nobody ever had a transaction. */
 static bool find_coordinator(struct node *n, const char *id, int32_t *ret_partition, int32_t *ret_node)
 {
         struct meta_image *image = controller_image(n->controller);
-        const struct meta_topic *t = meta_image_topic(image, state_topic);
-        bool found = t && t->partitions_count;
+        bool found = admin_find_coordinator(image, state_topic, id, ret_partition, ret_node);
 
-        if (found) {
-                *ret_partition = coord_partition_of(str_of(id), (int32_t)t->partitions_count);
-                *ret_node = meta_image_leader(image, meta_topic_partition(t, *ret_partition));
-        }
         meta_image_unref(image);
         return found;
 }
 
 static void look_at(struct node *n, struct http_request *rq, int32_t coordinator, const char *id)
 {
-        struct look_ask ask = { .node = coordinator };
-        char *path;
+        json_t *txn = admin_ask_coordinator(n, rq, coordinator, "transactions", id);
 
-        if (asprintf(&path, "/v1/here/transactions/%s", id) < 0) {
-                admin_answer_json(rq, NULL);
-                return;
-        }
-        ask.path = path;
-        look_ask(n, &ask, 1);
-        if (ask.body) {
-                rq->status = (unsigned)ask.status;
-                admin_answer_json(rq, ask.body);
-        } else {
-                admin_answer_error(rq, 503, "Node %d coordinates '%s' and does not answer (%s); try again.",
-                                   coordinator, id, ask.why);
-        }
-        free(path);
+        if (txn)
+                admin_answer_json(rq, txn);
 }
 
 void admin_get_txn(struct node *n, struct http_request *rq, const char *id)
