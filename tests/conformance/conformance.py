@@ -45,6 +45,9 @@ from node import Node  # noqa: E402
 from side import Side, errors  # noqa: E402
 
 # Groups do not wait, and nothing goes by age.
+# Its groups assign at once, as ours do.
+KAFKA = {"group.coordinator.rebalance.protocols": "classic,consumer", "group.consumer.assignment.interval.ms": 0,
+         "group.consumer.assignor.offload.enable": "false"}
 SETTINGS = ["groups.initial_rebalance_delay_ms=0", "storage.retention_ms=-1", "server.node_id=1"]
 
 
@@ -146,7 +149,7 @@ class Run:
 
 def main():
     began = time.monotonic()
-    with Node(SETTINGS) as ours, KafkaNode(SETTINGS) as theirs:
+    with Node(SETTINGS) as ours, KafkaNode(SETTINGS, kafka=KAFKA) as theirs:
         run = Run(Side("Kafka", theirs), Side("Chronik", ours))
         run.all()
         ours.stop()

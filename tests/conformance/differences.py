@@ -82,12 +82,13 @@ ROWS = [
     Row("DescribeConfigs", r".*synonyms.*", "Every configuration has its default at the end of its synonyms, in the one unit that "
         "parameters have here, under the name of the broker's parameter where there is one."),
 
+    Row("ListConfigResources", "config_resources.*", "There are no loggers whose levels a client could set.",
+        label=r"ListConfigResources 1: (empty|nulls)"),
+
     # ---- quotas ----
     Row("AlterClientQuotas", "entries.*", "A kind of entity that is named twice contradicts itself.", label="kind twice"),
     Row("AlterClientQuotas", "entries.*", "An entity of a kind that does not exist, twice: told as it was asked.",
         label=r"AlterClientQuotas \d+: of nothing.*"),
-    Row("AlterClientQuotas|DescribeClientQuotas", ".*", "Not yet: quotas of new connections, which are of IP addresses.",
-        label="(user and )?ip(, strict)?"),
     Row("DescribeClientQuotas", "error_code", "A kind without a name is one that does not exist.", 42, 35, label="empty kind.*"),
 
     # ---- groups ----
