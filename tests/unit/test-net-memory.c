@@ -27,6 +27,14 @@ static uint64_t memory_used(void)
         return stats.memory_used;
 }
 
+/* What was answered gives its memory back right after; what a client sees does not say when. */
+static bool memory_is_given_back(void)
+{
+        for (int i = 0; i < 200 && memory_used(); i++)
+                usleep(10000);
+        return !memory_used();
+}
+
 /* Bytes of a frame that come one by one. */
 static void trickle(int fd, const char *bytes, size_t len, unsigned gap_ms)
 {
@@ -113,7 +121,7 @@ static void test_many_large_beginnings(void)
         for (int i = 0; i < 40; i++)
                 expect_closed(fds[i]);
         CU_ASSERT_EQUAL(stats_when_open(2).closed_stalled, 40);
-        CU_ASSERT_EQUAL(memory_used(), 0);
+        CU_ASSERT(memory_is_given_back());
         close(small);
         close(large);
         stop();
