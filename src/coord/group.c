@@ -35,7 +35,9 @@ static const struct {
         [COORD_GROUP_DEAD] = { "Dead", 0 },
 };
 
-static const char *const types[] = { [COORD_GROUP_CLASSIC] = "classic", [COORD_GROUP_CONSUMER] = "consumer" };
+static const char *const types[] = {
+        [COORD_GROUP_CLASSIC] = "classic", [COORD_GROUP_CONSUMER] = "consumer", [COORD_GROUP_SHARE] = "share"
+};
 
 const char *coord_group_state_name(enum coord_group_state s)
 {

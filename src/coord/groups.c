@@ -217,6 +217,15 @@ static void dispatch(struct groups *gs, struct coord_request *rq)
         case COORD_CONSUMER_DESCRIBE:
                 groups_consumer_describe(gs, AS(rq, coord_consumer_describe));
                 break;
+        case COORD_SHARE_HEARTBEAT:
+        case COORD_SHARE_DESCRIBE:
+        case COORD_SHARE_READ:
+        case COORD_SHARE_WRITE:
+        case COORD_SHARE_OFFSETS:
+        case COORD_SHARE_ALTER:
+        case COORD_SHARE_REMOVE:
+                assert(!"nobody asks yet");
+                break;
         case COORD_TXN_MARKER:
         case COORD_TXN_INIT:
         case COORD_TXN_ADD:

@@ -36,6 +36,14 @@ static void refuse_heartbeat(struct coord_consumer_heartbeat *rq)
         rq->ret_has_assignment = false;
 }
 
+static void refuse_share_heartbeat(struct coord_share_heartbeat *rq)
+{
+        rq->ret_member_id = STR_NULL;
+        rq->ret_epoch = 0;
+        rq->ret_heartbeat_interval_ms = 0;
+        rq->ret_has_assignment = false;
+}
+
 void coord_request_refuse(struct coord_request *rq, int outcome)
 {
         assert(rq->magic == COORD_REQUEST_MAGIC);
@@ -49,6 +57,8 @@ void coord_request_refuse(struct coord_request *rq, int outcome)
                 refuse_end(container_of(rq, struct coord_txn_end, rq));
         else if (rq->op == COORD_CONSUMER_HEARTBEAT)
                 refuse_heartbeat(container_of(rq, struct coord_consumer_heartbeat, rq));
+        else if (rq->op == COORD_SHARE_HEARTBEAT)
+                refuse_share_heartbeat(container_of(rq, struct coord_share_heartbeat, rq));
         rq->outcome = outcome;
 }
 

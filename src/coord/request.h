@@ -56,6 +56,9 @@ enum coord_outcome {
         COORD_E_UNSUPPORTED_ASSIGNOR, /* no assignor of that name */
         COORD_E_INVALID_REGEX,
         COORD_E_UNSUPPORTED_VERSION, /* members of such a group speak newer versions */
+        /* Of share groups (KIP-932): */
+        COORD_E_FENCED_LEADER, /* a newer leader of the partition has read its state */
+        COORD_E_FENCED_STATE,  /* the state was altered, or deleted, since it was read: read it again */
 };
 
 enum coord_op {
@@ -71,6 +74,13 @@ enum coord_op {
         COORD_TXN_OFFSET_COMMIT, /* a struct coord_offset_commit whose offsets count when their transaction is committed */
         COORD_CONSUMER_HEARTBEAT,
         COORD_CONSUMER_DESCRIBE,
+        COORD_SHARE_HEARTBEAT,
+        COORD_SHARE_DESCRIBE,
+        COORD_SHARE_READ, /* by the leader of a partition: a group's state in it */
+        COORD_SHARE_WRITE,
+        COORD_SHARE_OFFSETS, /* by operators: where a group stands; likewise: */
+        COORD_SHARE_ALTER,
+        COORD_SHARE_REMOVE,
         COORD_TXN_MARKER, /* of the host itself: the end of a transaction in one coordinator partition */
         /* Asked of every coordinator partition of this node: */
         COORD_LIST,
@@ -103,6 +113,7 @@ enum coord_group_state {
 enum coord_group_type {
         COORD_GROUP_CLASSIC,
         COORD_GROUP_CONSUMER, /* the coordinator assigns (KIP-848) */
+        COORD_GROUP_SHARE,    /* records are shared, not partitions (KIP-932) */
         COORD_GROUP_TYPES_COUNT,
 };
 
@@ -249,6 +260,106 @@ struct coord_consumer_heartbeat {
         struct coord_partitions *ret_assignment;
         int32_t ret_assignment_count;
         struct str ret_why; /* what is wrong, for people; null: the outcome says it */
+};
+
+/* ---- share groups (KIP-932) ---- */
+
+struct coord_share_heartbeat {
+        struct coord_request rq;
+        struct str member_id; /* the client makes it up */
+        struct str rack_id, client_id, client_host;
+        int32_t epoch;           /* of the member; 0: it joins; -1: it leaves */
+        const struct str *names; /* topics; NULL: as before */
+        int32_t names_count;
+        /* Answer. */
+        struct str ret_member_id;
+        int32_t ret_epoch;
+        int32_t ret_heartbeat_interval_ms;
+        bool ret_has_assignment; /* false: as it was told before */
+        struct coord_partitions *ret_assignment;
+        int32_t ret_assignment_count;
+        struct str ret_why; /* as of coord_consumer_heartbeat */
+};
+
+struct coord_share_member {
+        struct str member_id, rack_id, client_id, client_host; /* rack may be null */
+        int32_t epoch;
+        const struct str *names;
+        int32_t names_count;
+        struct coord_partitions *assigned;
+        int32_t assigned_count;
+};
+
+struct coord_share_describe {
+        struct coord_request rq; /* COORD_E_GROUP_NOT_FOUND */
+        bool ret_is_other_type;  /* as of coord_consumer_describe */
+        enum coord_group_state ret_state;
+        int32_t ret_epoch, ret_target_epoch;
+        struct str ret_assignor;
+        struct coord_share_member *ret_members;
+        int32_t ret_members_count;
+};
+
+/* Records of one fate: those between two runs, and after the last, are available and were never delivered. */
+struct coord_share_run {
+        int64_t first, last; /* both of the run */
+        int8_t state;        /* as they are written: 0 available, 2 acknowledged, 4 archived */
+        int16_t deliveries;
+};
+
+enum { COORD_SHARE_START_UNKNOWN = -1 }; /* nobody has decided where the group begins */
+
+/* The state of one group in one partition. Whoever reads it fences the leaders before: what is lower than @leader_epoch neither reads
+ * nor writes any more. There need not be any yet; then @ret_start is COORD_SHARE_START_UNKNOWN.
+ * COORD_E_GROUP_NOT_FOUND: no share group has that name; COORD_E_UNKNOWN_PARTITION: there is no such topic; COORD_E_FENCED_LEADER. */
+struct coord_share_read {
+        struct coord_request rq;
+        struct uuid topic_id;
+        int32_t partition;
+        int32_t leader_epoch;
+        int32_t ret_state_epoch; /* for writing */
+        int64_t ret_start;
+        struct coord_share_run *ret_runs; /* ascending, of the answer's memory */
+        int32_t ret_runs_count;
+};
+
+/* All of it anew. As above, and COORD_E_FENCED_STATE; COORD_E_TOO_LARGE: more runs than COORD_SHARE_RUNS_MAX; COORD_E_INVALID_REQUEST: they make no
+ * sense (not ascending, below the start, an unknown state). Writing the same again is fine. */
+struct coord_share_write {
+        struct coord_request rq;
+        struct uuid topic_id;
+        int32_t partition;
+        int32_t leader_epoch, state_epoch;
+        int64_t start;
+        const struct coord_share_run *runs;
+        int32_t runs_count;
+};
+enum { COORD_SHARE_RUNS_MAX = 10000 };
+
+struct coord_share_offset {
+        struct str topic;     /* of a whole-group question and its answer; of the answer's memory then */
+        struct uuid topic_id; /* of the answer; zero: there is no such topic */
+        int32_t partition;
+        int64_t start;        /* of the answer; COORD_SHARE_ALTER: what it shall be */
+        int32_t leader_epoch; /* of the answer: of the leader that wrote it */
+        int64_t done;         /* of the answer: records from the start on that are acknowledged or archived */
+        int ret_outcome;      /* COORD_E_UNKNOWN_PARTITION */
+};
+
+/* COORD_SHARE_OFFSETS: where the group stands; COORD_SHARE_ALTER: where it shall begin. COORD_E_GROUP_NOT_FOUND; of ALTER COORD_E_NON_EMPTY_GROUP, and nothing is
+ * altered. */
+struct coord_share_offsets {
+        struct coord_request rq;
+        bool all; /* COORD_SHARE_OFFSETS: of every partition that has a state: @items is filled by the answer, grouped by topic */
+        struct coord_share_offset *items;
+        int32_t items_count;
+};
+
+/* COORD_SHARE_REMOVE: forget where the group stands in whole topics. As COORD_SHARE_ALTER. */
+struct coord_share_remove {
+        struct coord_request rq;
+        struct coord_share_offset *items; /* topic in; topic_id and ret_outcome out */
+        int32_t items_count;
 };
 
 /* ---- offsets ---- */

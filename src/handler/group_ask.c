@@ -45,6 +45,8 @@ int16_t error_of_coord(int outcome)
                 [COORD_E_UNSUPPORTED_ASSIGNOR] = KERR_UNSUPPORTED_ASSIGNOR,
                 [COORD_E_INVALID_REGEX] = KERR_INVALID_REGULAR_EXPRESSION,
                 [COORD_E_UNSUPPORTED_VERSION] = KERR_UNSUPPORTED_VERSION,
+                [COORD_E_FENCED_LEADER] = KERR_FENCED_LEADER_EPOCH,
+                [COORD_E_FENCED_STATE] = KERR_FENCED_STATE_EPOCH,
         };
 
         switch (outcome) {
