@@ -1,5 +1,6 @@
 /* Values as text: one reader and one writer for every type of the tables. */
 #include "conf/address.h"
+#include "conf/offset_reset.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -142,6 +143,9 @@ void conf_row_expect(const struct conf_row *row, struct strbuf *out)
                 else if (row->check == CONF_CHECK_CONTROLLERS)
                         strbuf_printf(out, "at most %d of ID@HOST:PORT with commas between them, each ID once",
                                       CONF_CONTROLLERS_MAX);
+                else if (row->check == CONF_CHECK_OFFSET_RESET)
+                        strbuf_add_c(out, "earliest, latest, or by_duration: and a duration as ISO 8601 writes it, "
+                                          "like by_duration:PT36H");
                 else
                         strbuf_printf(out, "at most %lld printable characters", (long long)row->max);
                 break;
@@ -298,6 +302,7 @@ static bool is_throttled_list(struct str s)
 static bool is_good_text(const struct conf_row *row, struct str text)
 {
         struct conf_controller controllers[CONF_CONTROLLERS_MAX];
+        struct conf_offset_reset reset;
 
         if (text.len > (uint64_t)row->max)
                 return false;
@@ -309,6 +314,8 @@ static bool is_good_text(const struct conf_row *row, struct str text)
         }
         if (row->check == CONF_CHECK_CONTROLLERS)
                 return conf_controllers_parse(text, controllers) >= 0;
+        if (row->check == CONF_CHECK_OFFSET_RESET)
+                return conf_offset_reset_parse(text, &reset);
         return row->check != CONF_CHECK_THROTTLED || is_throttled_list(text);
 }
 

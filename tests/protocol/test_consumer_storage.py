@@ -28,7 +28,8 @@ class SessionCase(ConsumerGroupCase):
 
 class Sessions(SessionCase):
     SETTINGS = [*ConsumerGroupCase.SETTINGS, f"groups.consumer_session_timeout_ms={int(SESSION_S * 1000)}",
-                "groups.consumer_heartbeat_interval_ms=300"]
+                "groups.consumer_min_session_timeout_ms=1", "groups.consumer_heartbeat_interval_ms=300",
+                "groups.consumer_min_heartbeat_interval_ms=1"]
 
     def test_interval(self):
         """The interval is told with every answer."""
@@ -117,7 +118,8 @@ class Sessions(SessionCase):
 class SessionsAfterRestart(SessionCase):
     LIMIT_S = 25 if apache.jars() else 4        # Kafka reads the groups long before it lets anybody in
     SETTINGS = [*ConsumerGroupCase.SETTINGS, f"groups.consumer_session_timeout_ms={LIMIT_S}000",
-                "groups.consumer_heartbeat_interval_ms=300"]
+                "groups.consumer_min_session_timeout_ms=1", "groups.consumer_heartbeat_interval_ms=300",
+                "groups.consumer_min_heartbeat_interval_ms=1"]
 
     def test_all_are_heard(self):
         """After a restart every member has a whole session to be heard in; who is not goes then."""
