@@ -35,6 +35,10 @@ void groups_leave(struct groups *gs, struct coord_leave *rq)
                 group_reply(gs, g, &rq->rq, COORD_OK);
                 return;
         }
+        if (group_type(g) == COORD_GROUP_SHARE) { /* its members leave by heartbeat alone */
+                group_reply(gs, g, &rq->rq, COORD_E_UNKNOWN_MEMBER);
+                return;
+        }
         if (g->state == COORD_GROUP_DEAD) {
                 group_reply(gs, g, &rq->rq, COORD_E_NOT_AVAILABLE);
                 return;
