@@ -273,6 +273,11 @@ void consumer_loaded(struct group *g)
                         consumer_member_free(m);
                         continue;
                 }
+                if (assignment_equal(m->target, m->assigned)) { /* one set in memory */
+                        assignment_unref(m->target);
+                        m->target = assignment_ref(m->assigned);
+                        consumer_member_charge(m);
+                }
                 consumer_member_reset_session(m);
                 if (m->state == CONSUMER_UNREVOKED)
                         groups_timer_set(gs, &m->revocation, m->rebalance_timeout_ms);
