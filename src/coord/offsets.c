@@ -171,6 +171,7 @@ void groups_offset_commit(struct groups *gs, struct coord_offset_commit *rq)
                 outcome = g ? COORD_OK : COORD_E_NO_ROOM;
         }
         if (outcome) {
+                rq->ret_is_other_type = g && group_type(g) == COORD_GROUP_SHARE;
                 group_reply(gs, g, &rq->rq, outcome);
                 return;
         }

@@ -95,6 +95,22 @@ void groups_share_offsets(struct groups *gs, struct coord_share_offsets *rq)
 
 /* ---- set ---- */
 
+/* A group that nobody has joined yet may be told where it begins. */
+static int add_group(struct groups *gs, struct str id, struct group **ret_group)
+{
+        if (*ret_group)
+                return COORD_OK;
+        if (!groups_has_room(gs, sizeof(struct group) + sizeof(struct consumer) + sizeof(struct share_group) + id.len))
+                return COORD_E_NO_ROOM;
+        *ret_group = groups_add(gs, id);
+        if (!*ret_group || group_become_share(*ret_group)) {
+                groups_fail(gs, -ENOMEM);
+                return -ENOMEM;
+        }
+        consumer_record(*ret_group);
+        return COORD_OK;
+}
+
 /* A leader may have read the group's progress, and may serve it yet: it finds itself fenced when it writes. */
 static int set_start(struct groups *gs, struct group *g, const struct meta_topic *t,
                      const struct coord_share_offset *item)
@@ -122,6 +138,8 @@ void groups_share_alter(struct groups *gs, struct coord_share_offsets *rq)
         int outcome = find_group(gs, rq->rq.id, true, &g);
         uint64_t need_seq = g ? g->state_seq : 0;
 
+        if (!g && gs->conf.image)
+                outcome = COORD_OK;
         for (int32_t i = 0; !outcome && i < rq->items_count; i++) {
                 struct coord_share_offset *item = &rq->items[i];
                 const struct meta_topic *t = find_partition(gs, item);
@@ -132,7 +150,7 @@ void groups_share_alter(struct groups *gs, struct coord_share_offsets *rq)
                 else if (item->start < 0)
                         item->ret_outcome = COORD_E_INVALID_REQUEST;
                 else
-                        item->ret_outcome = set_start(gs, g, t, item);
+                        item->ret_outcome = add_group(gs, rq->rq.id, &g) ?: set_start(gs, g, t, item);
                 if (!item->ret_outcome)
                         need_seq = groups_seq(gs);
         }

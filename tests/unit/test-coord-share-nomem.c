@@ -87,6 +87,10 @@ static void test_story(void)
         CU_ASSERT_EQUAL(share_remove(&w, "u"), COORD_OK);
         SAME(stands(&w, NULL, 0), "t1=2/1@4 t0=7@0");
         CU_ASSERT_EQUAL(share_delete(&w), COORD_OK);
+        CU_ASSERT_EQUAL(share_alter(&w, "t", 2, 3), COORD_OK); /* makes another one */
+        CU_ASSERT_EQUAL(item_outcome, COORD_OK);
+        SAME(stands(&w, NULL, 0), "t2=3@0");
+        CU_ASSERT_EQUAL(share_delete(&w), COORD_OK);
         request_by = NULL;
         SAME(share_state(&w), "none");
         CU_ASSERT_EQUAL(w.gs->stats.memory, 0);

@@ -185,7 +185,7 @@ static void test_other_requests(void)
         for (int i = 0; i < 2; i++) { /* with members, and without */
                 CU_ASSERT_EQUAL(plain(&w, COORD_HEARTBEAT), COORD_E_UNKNOWN_MEMBER);
                 CU_ASSERT_EQUAL(plain(&w, COORD_SYNC), COORD_E_UNKNOWN_MEMBER);
-                CU_ASSERT_EQUAL(plain(&w, COORD_LEAVE), COORD_E_UNKNOWN_MEMBER);
+                CU_ASSERT_EQUAL(plain(&w, COORD_LEAVE), COORD_OK); /* of it: unknown */
                 CU_ASSERT_EQUAL(plain(&w, COORD_DESCRIBE), COORD_E_GROUP_NOT_FOUND);
                 CU_ASSERT_EQUAL(plain(&w, COORD_OFFSET_DELETE), COORD_E_GROUP_NOT_FOUND);
                 CU_ASSERT_EQUAL(commits(&w, "a", 2, true), COORD_E_GROUP_NOT_FOUND);
@@ -343,7 +343,12 @@ static void test_alter(void)
         struct world w;
 
         begin(&w);
-        CU_ASSERT_EQUAL(share_alter(&w, "t", 0, 7), COORD_E_GROUP_NOT_FOUND);
+        CU_ASSERT_EQUAL(share_alter(&w, "t", 4, 7), COORD_OK);
+        SAME(share_state(&w), "none"); /* there is no such partition */
+        CU_ASSERT_EQUAL(share_alter(&w, "t", 0, 2), COORD_OK);
+        SAME(share_state(&w), "Empty"); /* it is made */
+        world_reload(&w);
+        SAME(stands(&w, NULL, 0), "t0=2@0");
         CU_ASSERT_EQUAL(share_beat(&w, &a, 0), COORD_OK);
         CU_ASSERT_EQUAL(share_read(&w, &l), COORD_OK);
         l.start = 3;
