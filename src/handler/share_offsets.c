@@ -1,5 +1,8 @@
 /* Where share groups stand, for operators (KIP-932): DescribeShareGroupOffsets (90), AlterShareGroupOffsets (91), DeleteShareGroupOffsets (92).
  * Lag is KIP-1226's: what was not yet acknowledged, or given up. */
+#include <stdlib.h>
+
+#include "coord/log_ends.h"
 #include "handler/share.h"
 #include "wire/messages.h"
 
@@ -12,6 +15,7 @@ struct describe_one {
         struct describe_op *op;
         const struct describe_share_group_offsets_request_group *in;
         struct describe_share_group_offsets_response_group *out;
+        struct log_ends ends;
 };
 
 struct describe_op {
@@ -21,30 +25,15 @@ struct describe_op {
         struct describe_one *groups;
 };
 
-/* -1: it is led elsewhere, or it is not known where the group begins. */
-static int64_t lag_of(struct rq *rq, const struct coord_share_offset *o)
-{
-        CLEANUP(partition_unrefp) struct partition *p = NULL;
-        struct partition_view view;
-
-        if (o->start < 0)
-                return -1;
-        p = partition_table_find(rq->h->deps.partitions, o->topic_id, o->partition);
-        if (!p || partition_check_epoch(p, -1))
-                return -1;
-        partition_view(p, &view);
-        return view.watermark_known ? MAX2(view.high_watermark - o->start - o->done, INT64_C(0)) : -1;
-}
-
-/* A partition that does not exist is told as one of which nothing is known, as Kafka does. */
-static void fill_partition(struct rq *rq, const struct coord_share_offset *in,
+/* A partition that does not exist is told as one of which nothing is known, as Kafka does. Lag comes later. */
+static void fill_partition(const struct coord_share_offset *in,
                            struct describe_share_group_offsets_response_partition *out)
 {
         describe_share_group_offsets_response_partition_init(out);
         out->partition_index = in->partition;
         out->start_offset = in->start;
         out->leader_epoch = in->leader_epoch;
-        out->lag = lag_of(rq, in);
+        out->lag = -1;
 }
 
 /* Items come by topic. */
@@ -71,9 +60,61 @@ static bool fill_topics(struct describe_one *g)
                         t->partitions = p;
                 }
                 t->partitions_count++;
-                fill_partition(rq, item, p);
+                fill_partition(item, p);
         }
         return true;
+}
+
+/* ---- lag ---- */
+
+static int by_place(const void *a, const void *b)
+{
+        const struct log_end *x = a, *y = b;
+        int r = memcmp(x->topic_id.b, y->topic_id.b, sizeof x->topic_id.b);
+
+        return r ? r : (x->partition > y->partition) - (x->partition < y->partition);
+}
+
+static void got_ends(struct log_ends *e)
+{
+        struct describe_one *g = container_of(e, struct describe_one, ends);
+        const struct coord_share_offset *item = g->ask.items;
+
+        if (e->count)
+                qsort(e->items, e->count, sizeof *e->items, by_place);
+        for (int32_t i = 0; i < g->out->topics_count; i++)
+                for (int32_t k = 0; k < g->out->topics[i].partitions_count; k++, item++) {
+                        struct log_end key = { .topic_id = item->topic_id, .partition = item->partition };
+                        const struct log_end *found =
+                                e->count ? bsearch(&key, e->items, e->count, sizeof key, by_place) : NULL;
+
+                        if (found && found->ret_end >= 0)
+                                g->out->topics[i].partitions[k].lag =
+                                        MAX2(found->ret_end - item->start - item->done, INT64_C(0));
+                }
+        group_fan_answered(&g->op->fan);
+}
+
+/* Of partitions that the group has begun; their leaders know where they end. */
+static void ask_ends(struct describe_one *g)
+{
+        struct rq *rq = g->op->fan.rq;
+        struct log_ends *e = &g->ends;
+
+        *e = (struct log_ends){ .arena = &rq->arena, .loop = rq_loop(rq), .done = got_ends };
+        e->items = ARENA_NEW_ARRAY(&rq->arena, struct log_end, g->ask.items_count);
+        g->op->fan.failed |= !e->items;
+        for (int32_t i = 0; e->items && rq->version >= 1 && i < g->ask.items_count; i++) {
+                const struct coord_share_offset *item = &g->ask.items[i];
+                const struct meta_topic *t = meta_image_topic_by_id(rq->image, item->topic_id);
+                const struct meta_partition *p = t ? meta_topic_partition(t, item->partition) : NULL;
+
+                if (p && item->start >= 0)
+                        e->items[e->count++] = (struct log_end){ .topic_id = item->topic_id,
+                                                                 .partition = item->partition,
+                                                                 .leader = meta_image_leader(rq->image, p) };
+        }
+        log_ends_ask(rq->h->deps.txn_link, e);
 }
 
 /* Of a group that is not there nothing is known, which is no error. */
@@ -101,8 +142,12 @@ static void describe_done(struct coord_request *crq)
                                                 : wire_error_message(g->out->error_code);
                 handler_count_error(rq, g->out->error_code);
         }
-        if (!g->out->error_code)
-                g->op->fan.failed |= !fill_topics(g);
+        if (!g->out->error_code && !fill_topics(g))
+                g->op->fan.failed = true;
+        else if (!g->out->error_code) {
+                ask_ends(g);
+                return;
+        }
         group_fan_answered(&g->op->fan);
 }
 
