@@ -65,20 +65,40 @@ void admin_get_groups(struct node *n, struct http_request *rq, const char *arg)
 
 /* ---- one ---- */
 
-static json_t *json_offset(struct node *n, const struct meta_image *image, const struct coord_fetch_item *item)
+/* Where the partition ends, and what the group has to do until there. */
+static void set_end(json_t *offset, json_int_t end)
 {
-        const struct meta_topic *t = meta_image_topic(image, item->topic);
-        struct partition *p = t ? partition_table_find(n->table, t->id, item->partition) : NULL;
-        json_t *out = json_pack("{s:o, s:i, s:I}", "topic", admin_json_str(item->topic), "partition", item->partition,
-                                "committed_offset", (json_int_t)item->ret_offset);
+        const json_t *start = json_object_get(offset, "start_offset"); /* of a share group */
+        json_int_t at = json_integer_value(start ? start : json_object_get(offset, "committed_offset"));
+
+        json_object_set_new(offset, "end_offset", json_integer(end));
+        if (start && at < 0) /* nobody has decided where it begins */
+                return;
+        at += json_integer_value(json_object_get(offset, "done_records"));
+        json_object_set_new(offset, "lag", json_integer(MAX2(end - at, (json_int_t)0)));
+}
+
+/* The end of a partition that has a replica here. */
+static void set_end_here(struct node *n, struct uuid topic_id, int32_t partition, json_t *offset)
+{
+        struct partition *p = partition_table_find(n->table, topic_id, partition);
         struct partition_view view;
 
         if (!p)
-                return out;
+                return;
         partition_view(p, &view);
-        json_object_set_new(out, "end_offset", json_integer(view.high_watermark));
-        json_object_set_new(out, "lag", json_integer(MAX2(view.high_watermark - item->ret_offset, (int64_t)0)));
+        set_end(offset, view.high_watermark);
         partition_unref(p);
+}
+
+static json_t *json_offset(struct node *n, const struct meta_image *image, const struct coord_fetch_item *item)
+{
+        const struct meta_topic *t = meta_image_topic(image, item->topic);
+        json_t *out = json_pack("{s:o, s:i, s:I}", "topic", admin_json_str(item->topic), "partition", item->partition,
+                                "committed_offset", (json_int_t)item->ret_offset);
+
+        if (t)
+                set_end_here(n, t->id, item->partition, out);
         return out;
 }
 
@@ -185,12 +205,73 @@ static int here_consumer(struct node *n, struct http_request *rq, const char *na
         return outcome;
 }
 
+static int by_partition(const void *a, const void *b)
+{
+        const struct coord_share_offset *x = a, *y = b;
+        int r = str_compare(x->topic, y->topic);
+
+        return r ? r : (x->partition > y->partition) - (x->partition < y->partition);
+}
+
+static json_t *json_share_offsets(struct node *n, const char *name)
+{
+        struct coord_share_offsets ask = { .all = true };
+        json_t *list = json_array();
+
+        coord_request_init(&ask.rq, COORD_SHARE_OFFSETS, str_of(name));
+        ask_coord(n, &ask.rq);
+        if (ask.items_count)
+                qsort(ask.items, (size_t)ask.items_count, sizeof *ask.items, by_partition);
+        for (int32_t i = 0; i < ask.items_count; i++) {
+                const struct coord_share_offset *item = &ask.items[i];
+                json_t *out = json_pack("{s:o, s:i, s:I, s:I, s:i}", "topic", admin_json_str(item->topic), "partition",
+                                        item->partition, "start_offset", (json_int_t)item->start, "done_records",
+                                        (json_int_t)item->done, "leader_epoch", item->leader_epoch);
+
+                set_end_here(n, item->topic_id, item->partition, out);
+                json_array_append_new(list, out);
+        }
+        coord_request_fini(&ask.rq);
+        return list;
+}
+
+/* Likewise, of a share group (KIP-932). */
+static int here_share(struct node *n, struct http_request *rq, const char *name)
+{
+        struct coord_share_describe ask = { 0 };
+        json_t *members = json_array();
+        int outcome;
+
+        coord_request_init(&ask.rq, COORD_SHARE_DESCRIBE, str_of(name));
+        ask_coord(n, &ask.rq);
+        outcome = ask.rq.outcome;
+        for (int32_t i = 0; i < ask.ret_members_count; i++) {
+                const struct coord_share_member *m = &ask.ret_members[i];
+                json_t *out = json_member(m->member_id, STR_NULL, m->client_id, m->client_host);
+
+                json_object_set_new(out, "epoch", json_integer(m->epoch));
+                json_object_set_new(out, "assigned", json_partitions(m->assigned, m->assigned_count));
+                json_array_append_new(members, out);
+        }
+        if (outcome == COORD_OK)
+                answer_group(rq,
+                             json_pack("{s:s, s:i, s:i, s:O, s:o}", "name", name, "epoch", ask.ret_epoch,
+                                       "target_epoch", ask.ret_target_epoch, "members", members, "offsets",
+                                       json_share_offsets(n, name)),
+                             ask.ret_state, COORD_GROUP_SHARE, STR_LIT("share"), ask.ret_assignor);
+        json_decref(members);
+        coord_request_fini(&ask.rq);
+        return outcome;
+}
+
 void admin_here_group(struct node *n, struct http_request *rq, const char *name)
 {
         int outcome = here_classic(n, rq, name);
 
         if (outcome == COORD_E_GROUP_NOT_FOUND)
                 outcome = here_consumer(n, rq, name);
+        if (outcome == COORD_E_GROUP_NOT_FOUND)
+                outcome = here_share(n, rq, name);
         if (outcome == COORD_E_GROUP_NOT_FOUND || outcome == COORD_E_NOT_COORDINATOR)
                 admin_answer_error(rq, 404, "There is no group '%s'. `chronik-ctl group list` shows what there is.",
                                    name);
@@ -206,14 +287,10 @@ static void fill_ends(json_t *offsets, const char *topic, const json_t *led)
 
         json_array_foreach (json_object_get(led, "partition_list"), k, p)
                 json_array_foreach (offsets, i, o) {
-                        json_int_t end = json_integer_value(json_object_get(p, "high_watermark"));
-                        json_int_t at = json_integer_value(json_object_get(o, "committed_offset"));
-
                         if (strcmp(json_string_value(json_object_get(o, "topic")), topic) != 0 ||
                             !json_equal(json_object_get(o, "partition"), json_object_get(p, "partition")))
                                 continue;
-                        json_object_set_new(o, "end_offset", json_integer(end));
-                        json_object_set_new(o, "lag", json_integer(MAX2(end - at, (json_int_t)0)));
+                        set_end(o, json_integer_value(json_object_get(p, "high_watermark")));
                 }
 }
 

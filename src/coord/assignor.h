@@ -6,7 +6,10 @@
  * - range: of each topic every subscribed member has a run of neighbouring partitions, in order of the members, the first ones one more: members
  *   with the same subscriptions have the same partitions of topics with equally many (joins).
  *
- * Each partition of a subscribed topic belongs to exactly one member of those that are subscribed to it. */
+ * Each partition of a subscribed topic belongs to exactly one member of those that are subscribed to it.
+ *
+ * - simple, of share groups (KIP-932): a partition may belong to several members. Each partition of a subscribed topic has at least one, each
+ *   member has at least one where its subscription allows, and few move. */
 #pragma once
 
 #include "coord/assignment.h"
@@ -33,4 +36,4 @@ struct assignor_member {
  * Return: 0, or -ENOMEM: then no ret_after is set. */
 typedef int assignor_fn(const struct assignor_topic *topics, size_t topics_count, struct assignor_member *members,
                         size_t members_count);
-assignor_fn assignor_uniform, assignor_range;
+assignor_fn assignor_uniform, assignor_range, assignor_simple;

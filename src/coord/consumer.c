@@ -4,17 +4,21 @@
 
 #include "coord/consumer_priv.h"
 #include "coord/records.h"
+#include "coord/share_priv.h"
 
 /* The first is the one of those who want none. */
 static const struct consumer_assignor assignors[] = { { "uniform", assignor_uniform }, { "range", assignor_range } };
+static const struct consumer_assignor of_share = { "simple", assignor_simple };
 
-int consumer_new(struct group *g)
+int consumer_new(struct group *g, bool share)
 {
         struct consumer *c = calloc(1, sizeof *c);
 
         assert(!g->consumer);
-        if (!c)
+        if (!c || (share && !(c->share = share_group_new(g)))) {
+                free(c);
                 return -ENOMEM;
+        }
         ilist_init(&c->members);
         ilist_init(&c->names);
         ilist_init(&c->regexes);
@@ -53,12 +57,20 @@ void consumer_free(struct group *g)
                 r->members_count = 1;
                 consumer_regex_put(g, r, false);
         }
+        share_group_free(g, c->share);
         map_fini(&c->by_id);
         map_fini(&c->by_instance);
         free_owners(c);
         g->owner->stats.memory -= sizeof *c;
         g->consumer = NULL;
         free(c);
+}
+
+bool consumer_is_blank(const struct group *g)
+{
+        const struct consumer *c = g->consumer;
+
+        return !g->has_record && !c->members_count && (!c->share || share_is_blank(c->share));
 }
 
 /* ---- states ---- */
@@ -74,6 +86,8 @@ enum coord_group_state consumer_state(const struct group *g)
 
         if (g->state == COORD_GROUP_DEAD || !c->members_count)
                 return g->state;
+        if (c->share) /* as in Kafka: nobody waits for anybody */
+                return COORD_GROUP_STABLE;
         if (c->epoch > c->target_epoch)
                 return COORD_GROUP_ASSIGNING;
         ilist_for_each (m, &c->members, struct consumer_member, link)
@@ -140,6 +154,8 @@ const struct consumer_assignor *consumer_assignor(const struct group *g)
 {
         unsigned votes[ARRAY_LEN(assignors)] = { 0 }, best = 0;
 
+        if (g->consumer->share)
+                return &of_share;
         ilist_for_each (m, &g->consumer->members, struct consumer_member, link)
                 for (unsigned i = 0; i < ARRAY_LEN(assignors); i++)
                         votes[i] += !str_is_null(m->assignor) && str_equal(m->assignor, str_of(assignors[i].name));
@@ -151,17 +167,24 @@ const struct consumer_assignor *consumer_assignor(const struct group *g)
 
 /* ---- its records ---- */
 
+enum records_kind consumer_kind(const struct group *g, enum records_kind kind)
+{
+        return g->consumer->share ? kind + (RECORDS_SHARE_GROUP - RECORDS_CONSUMER_GROUP) : kind;
+}
+
 void consumer_record(struct group *g)
 {
         struct groups *gs = g->owner;
+        struct arena *a = &gs->acts->arena;
         struct consumer_group_metadata_value v;
         struct span key = SPAN_NULL, value = SPAN_NULL;
 
         consumer_group_metadata_value_init(&v);
         v.epoch = g->consumer->epoch;
         v.metadata_hash = g->consumer->metadata_hash;
-        if (records_encode_consumer_group(&v, &gs->acts->arena, &value) ||
-            records_encode_consumer_key(RECORDS_CONSUMER_GROUP, g->id, STR_NULL, &gs->acts->arena, &key))
+        if ((g->consumer->share ? records_encode_share_group(&v, a, &value)
+                                : records_encode_consumer_group(&v, a, &value)) ||
+            records_encode_consumer_key(consumer_kind(g, RECORDS_CONSUMER_GROUP), g->id, STR_NULL, a, &key))
                 key = SPAN_NULL;
         groups_record(gs, key, value);
         g->has_record = true;
@@ -184,10 +207,13 @@ void consumer_bury_records(struct group *g)
                 r->members_count = 1;
                 consumer_regex_put(g, r, true);
         }
+        if (g->consumer->share)
+                share_bury_all(g);
         for (unsigned i = 0; i < 2; i++) {
                 key = SPAN_NULL;
-                (void)records_encode_consumer_key(i ? RECORDS_CONSUMER_GROUP : RECORDS_CONSUMER_TARGET, g->id, STR_NULL,
-                                                  a, &key); /* a null key latches the failure */
+                (void)records_encode_consumer_key(
+                        consumer_kind(g, i ? RECORDS_CONSUMER_GROUP : RECORDS_CONSUMER_TARGET), g->id, STR_NULL, a,
+                        &key); /* a null key latches the failure */
                 groups_record(g->owner, key, SPAN_NULL);
         }
 }

@@ -77,7 +77,7 @@ static int convert(struct group *g, struct read_member *read)
 
         answer_parked(g);
         group_bury_record(g);
-        if (consumer_new(g))
+        if (consumer_new(g, false))
                 return -ENOMEM;
         g->consumer->epoch = g->consumer->target_epoch = MAX2(g->generation, 1);
         ilist_for_each (m, &g->members, struct group_member, link) {

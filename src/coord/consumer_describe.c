@@ -3,26 +3,28 @@
 
 #include "coord/consumer_priv.h"
 
-static struct coord_partitions *list(struct coord_request *rq, const struct meta_image *image,
-                                     const struct assignment *a, int32_t *ret_count, bool *failed)
+struct coord_partitions *consumer_list_named(struct coord_request *rq, const struct meta_image *image,
+                                             const struct assignment *a, int32_t *ret_count, bool *failed)
 {
-        uint32_t count = a ? a->topics_count : 0;
-        struct coord_partitions *to = ARENA_NEW_ARRAY(&rq->arena, struct coord_partitions, count);
+        struct coord_partitions *to = consumer_list(a, &rq->arena, ret_count);
 
-        *ret_count = (int32_t)count;
         *failed |= !to;
-        for (uint32_t i = 0; to && i < count; i++) {
-                const struct assignment_topic *t = &a->topics[i];
-                const struct meta_topic *topic = meta_image_topic_by_id(image, t->id);
+        for (int32_t i = 0; to && i < *ret_count; i++) {
+                const struct meta_topic *topic = meta_image_topic_by_id(image, to[i].id);
 
-                to[i].id = t->id;
                 to[i].name = coord_request_keep(rq, topic ? topic->name : STR_LIT(""), failed);
-                to[i].partitions_count = t->partitions_count;
-                to[i].partitions =
-                        arena_memdup(&rq->arena, t->partitions, sizeof *t->partitions * (size_t)t->partitions_count);
-                *failed |= !to[i].partitions;
         }
         return to;
+}
+
+struct str *consumer_list_names(struct coord_request *rq, const struct consumer_names *n, bool *failed)
+{
+        struct str *names = ARENA_NEW_ARRAY(&rq->arena, struct str, n->count);
+
+        *failed |= !names;
+        for (uint32_t i = 0; names && i < n->count; i++)
+                names[i] = coord_request_keep(rq, n->names[i], failed);
+        return names;
 }
 
 /* What it has, and what it has to give up: until it has said so it has both. */
@@ -34,18 +36,15 @@ static void describe_assigned(struct coord_request *rq, const struct meta_image 
         if (assignment_or(m->assigned, m->revoking, &all))
                 *failed = true;
         else
-                ret->assigned = list(rq, image, all, &ret->assigned_count, failed);
+                ret->assigned = consumer_list_named(rq, image, all, &ret->assigned_count, failed);
 }
 
 static void describe_member(struct coord_consumer_describe *rq, const struct consumer_member *m,
                             const struct meta_image *image, struct coord_consumer_member *ret, bool *failed)
 {
         struct coord_request *r = &rq->rq;
-        struct str *names = ARENA_NEW_ARRAY(&r->arena, struct str, m->names->count);
+        struct str *names = consumer_list_names(r, m->names, failed);
 
-        *failed |= !names;
-        for (uint32_t i = 0; names && i < m->names->count; i++)
-                names[i] = coord_request_keep(r, m->names->names[i], failed);
         *ret = (struct coord_consumer_member){
                 .member_id = coord_request_keep(r, m->id, failed),
                 .instance_id = coord_request_keep(r, m->instance_id, failed),
@@ -58,7 +57,7 @@ static void describe_member(struct coord_consumer_describe *rq, const struct con
                 .regex = coord_request_keep(r, m->regex ? m->regex->text : STR_NULL, failed),
         };
         describe_assigned(r, image, m, ret, failed);
-        ret->target = list(r, image, m->target, &ret->target_count, failed);
+        ret->target = consumer_list_named(r, image, m->target, &ret->target_count, failed);
 }
 
 void groups_consumer_describe(struct groups *gs, struct coord_consumer_describe *rq)
@@ -69,8 +68,8 @@ void groups_consumer_describe(struct groups *gs, struct coord_consumer_describe 
 
         rq->ret_state = COORD_GROUP_DEAD;
         rq->ret_assignor = STR_LIT("");
-        if (!g || g->state == COORD_GROUP_DEAD || !g->consumer) {
-                rq->ret_is_other_type = g && !g->consumer;
+        if (!g || g->state == COORD_GROUP_DEAD || group_type(g) != COORD_GROUP_CONSUMER) {
+                rq->ret_is_other_type = g && group_type(g) != COORD_GROUP_CONSUMER;
                 group_reply(gs, g, &rq->rq, COORD_E_GROUP_NOT_FOUND);
                 return;
         }

@@ -39,7 +39,7 @@ static const char *fault(const struct coord_consumer_heartbeat *rq)
 }
 
 /* Texts must fit into records. */
-static int check_limits(const struct groups *gs, const struct coord_consumer_heartbeat *rq)
+int consumer_check_limits(const struct groups *gs, const struct coord_consumer_heartbeat *rq)
 {
         const struct str texts[] = { rq->member_id,   rq->instance_id, rq->rack_id, rq->client_id,
                                      rq->client_host, rq->assignor,    rq->regex };
@@ -89,7 +89,7 @@ static int check(const struct groups *gs, struct coord_consumer_heartbeat *rq)
                 rq->ret_why = STR_LIT("There is no such assignor. There are: uniform, range.");
                 return COORD_E_UNSUPPORTED_ASSIGNOR;
         }
-        outcome = check_limits(gs, rq);
+        outcome = consumer_check_limits(gs, rq);
         return outcome ? outcome : check_regex(rq);
 }
 
@@ -126,26 +126,21 @@ static void refuse(struct groups *gs, struct group *g, struct coord_consumer_hea
         group_reply(gs, g, &rq->rq, outcome);
 }
 
-static bool fill_assignment(struct coord_consumer_heartbeat *rq, const struct assignment *a)
+struct coord_partitions *consumer_list(const struct assignment *set, struct arena *a, int32_t *ret_count)
 {
-        uint32_t count = a ? a->topics_count : 0;
+        uint32_t count = set ? set->topics_count : 0;
+        struct coord_partitions *to = ARENA_NEW_ARRAY(a, struct coord_partitions, count);
 
-        rq->ret_assignment = ARENA_NEW_ARRAY(&rq->rq.arena, struct coord_partitions, count);
-        if (!rq->ret_assignment)
-                return false;
-        for (uint32_t i = 0; i < count; i++) {
-                const struct assignment_topic *t = &a->topics[i];
-                struct coord_partitions *to = &rq->ret_assignment[i];
+        for (uint32_t i = 0; to && i < count; i++) {
+                const struct assignment_topic *t = &set->topics[i];
 
-                *to = (struct coord_partitions){ .id = t->id, .partitions_count = t->partitions_count };
-                to->partitions =
-                        arena_memdup(&rq->rq.arena, t->partitions, sizeof *t->partitions * (size_t)t->partitions_count);
-                if (!to->partitions)
-                        return false;
+                to[i] = (struct coord_partitions){ .id = t->id, .partitions_count = t->partitions_count };
+                to[i].partitions = arena_memdup(a, t->partitions, sizeof *t->partitions * (size_t)t->partitions_count);
+                if (!to[i].partitions)
+                        return NULL;
         }
-        rq->ret_assignment_count = (int32_t)count;
-        rq->ret_has_assignment = true;
-        return true;
+        *ret_count = (int32_t)count;
+        return to;
 }
 
 static void reply(struct consumer_member *m, struct coord_consumer_heartbeat *rq, bool with_assignment)
@@ -156,8 +151,10 @@ static void reply(struct consumer_member *m, struct coord_consumer_heartbeat *rq
         rq->ret_member_id = coord_request_keep(&rq->rq, m->id, &failed);
         rq->ret_epoch = m->epoch;
         rq->ret_heartbeat_interval_ms = g->owner->conf.consumer_heartbeat_interval_ms;
+        rq->ret_has_assignment = with_assignment;
         if (with_assignment)
-                failed |= !fill_assignment(rq, m->assigned);
+                rq->ret_assignment = consumer_list(m->assigned, &rq->rq.arena, &rq->ret_assignment_count);
+        failed |= with_assignment && !rq->ret_assignment;
         group_reply(g->owner, g, &rq->rq, failed ? -ENOMEM : COORD_OK);
 }
 
@@ -172,8 +169,13 @@ static struct group *find_or_add(struct groups *gs, struct coord_consumer_heartb
                 *ret_outcome = COORD_E_NOT_AVAILABLE;
                 return g;
         }
-        if (g && g->consumer)
+        if (g && g->consumer && !g->consumer->share)
                 return g;
+        if (g && g->consumer) {
+                *ret_outcome = COORD_E_GROUP_NOT_FOUND;
+                rq->ret_why = STR_LIT("The group is not a consumer group.");
+                return g;
+        }
         if (rq->epoch != EPOCH_JOIN) {
                 *ret_outcome = COORD_E_GROUP_NOT_FOUND;
                 return g;
@@ -429,7 +431,7 @@ static int leave(struct group *g, const struct coord_consumer_heartbeat *rq)
 {
         struct consumer_member *m;
 
-        if (!g || !g->consumer || g->state == COORD_GROUP_DEAD)
+        if (!g || group_type(g) != COORD_GROUP_CONSUMER || g->state == COORD_GROUP_DEAD)
                 return COORD_E_GROUP_NOT_FOUND;
         m = str_is_null(rq->instance_id) ? consumer_find(g, rq->member_id) : consumer_find_instance(g, rq->instance_id);
         if (!m)

@@ -115,9 +115,13 @@ int consumer_member_replace(struct consumer_member *m, struct str id)
 void consumer_member_reset_session(struct consumer_member *m)
 {
         struct groups *gs = m->group->owner;
+        int32_t timeout_ms = gs->conf.consumer_session_timeout_ms;
 
-        groups_timer_set(gs, &m->session,
-                         m->classic ? m->classic->session_timeout_ms : gs->conf.consumer_session_timeout_ms);
+        if (m->group->consumer->share)
+                timeout_ms = gs->conf.share_session_timeout_ms;
+        else if (m->classic)
+                timeout_ms = m->classic->session_timeout_ms;
+        groups_timer_set(gs, &m->session, timeout_ms);
 }
 
 void consumer_member_charge(struct consumer_member *m)
@@ -192,6 +196,8 @@ static int grow_owners(struct consumer_owners *o, int32_t size)
 /* @epoch: of what is nobody's yet. */
 static int count_owner(struct group *g, const struct assignment *a, int by, int32_t epoch)
 {
+        if (g->consumer->share)
+                return 0;
         for (uint32_t i = 0; a && i < a->topics_count; i++) {
                 const struct assignment_topic *t = &a->topics[i];
                 int32_t size = t->partitions[t->partitions_count - 1] + 1;
@@ -265,7 +271,8 @@ static void record(struct consumer_member *m, enum records_kind kind, int r, str
         struct groups *gs = m->group->owner;
         struct span key = SPAN_NULL;
 
-        if (r || records_encode_consumer_key(kind, m->group->id, m->id, &gs->acts->arena, &key))
+        if (r ||
+            records_encode_consumer_key(consumer_kind(m->group, kind), m->group->id, m->id, &gs->acts->arena, &key))
                 key = SPAN_NULL; /* latches the failure */
         groups_record(gs, key, value);
         m->group->state_seq = groups_seq(gs);
@@ -291,6 +298,7 @@ static bool fill_classic(const struct consumer_member *m, struct arena *a,
 
 void consumer_member_record(struct consumer_member *m)
 {
+        struct arena *a = &m->group->owner->acts->arena;
         struct consumer_group_member_metadata_value_classic classic;
         struct consumer_group_member_metadata_value v;
         struct span value = SPAN_NULL;
@@ -305,11 +313,13 @@ void consumer_member_record(struct consumer_member *m)
         v.subscribed_topic_regex = m->regex ? m->regex->text : STR_NULL;
         v.rebalance_timeout_ms = m->rebalance_timeout_ms;
         v.server_assignor = m->assignor;
-        if (m->classic && fill_classic(m, &m->group->owner->acts->arena, &classic))
+        if (m->classic && fill_classic(m, a, &classic))
                 v.classic_member_metadata = &classic;
         if (m->classic && !v.classic_member_metadata)
                 groups_fail(m->group->owner, -ENOMEM);
-        record(m, RECORDS_CONSUMER_MEMBER, records_encode_consumer_member(&v, &m->group->owner->acts->arena, &value),
+        record(m, RECORDS_CONSUMER_MEMBER,
+               m->group->consumer->share ? records_encode_share_member(&v, a, &value)
+                                         : records_encode_consumer_member(&v, a, &value),
                value);
 }
 
@@ -323,15 +333,18 @@ void consumer_target_record(struct consumer_member *m)
 
 void consumer_current_record(struct consumer_member *m)
 {
+        struct consumer *c = m->group->consumer;
+        struct arena *a = &m->group->owner->acts->arena;
         struct span value = SPAN_NULL;
+        struct records_current v = { .epoch = m->epoch,
+                                     .previous_epoch = m->previous_epoch,
+                                     .state = (int8_t)m->state,
+                                     .assigned = m->assigned,
+                                     .revoking = m->revoking };
 
         record(m, RECORDS_CONSUMER_CURRENT,
-               records_encode_consumer_current(&(struct records_current){ .epoch = m->epoch,
-                                                                          .previous_epoch = m->previous_epoch,
-                                                                          .state = (int8_t)m->state,
-                                                                          .assigned = m->assigned,
-                                                                          .revoking = m->revoking },
-                                               since, m->group->consumer, &m->group->owner->acts->arena, &value),
+               c->share ? records_encode_share_current(&v, a, &value)
+                        : records_encode_consumer_current(&v, since, c, a, &value),
                value);
 }
 

@@ -1,5 +1,5 @@
 /* A group whose members are assigned to by the coordinator (KIP-848), as the files of this state machine see it. Nobody else includes
- * this.
+ * this. Share groups are one kind of them: share_priv.h says what is different.
  *
  * Three epochs. The group's grows when its members, their subscriptions or their topics change. The target's is that for which the
  * target, who shall have what, was computed. A member's is that up to which it has come: it gets there once it has given up what it shall no
@@ -12,7 +12,8 @@
  *
  * Invariants
  *  1. every member is in `members` and in `by_id`, the static ones in `by_instance`, too.
- *  2. `owners` counts, for each partition, the members that have it assigned or to give up, and knows since which epoch it is one's.
+ *  2. `owners` counts, for each partition, the members that have it assigned or to give up, and knows since which epoch it is one's. Not of a
+ *     share group.
  *  3. `names` and `regexes` hold what at least one member is subscribed to. */
 #pragma once
 
@@ -93,7 +94,10 @@ struct consumer_owners {
         struct consumer_owner *owners; /* by partition */
 };
 
+struct share_group;
+
 struct consumer {
+        struct share_group *share; /* NULL: not a share group (KIP-932) */
         struct ilist members;
         struct map by_id, by_instance;
         unsigned members_count, classic_count;
@@ -111,10 +115,12 @@ struct consumer_assignor {
 
 /* ---- consumer.c: life, and who is in it ---- */
 
-/* Let @g, which has no members, be such a group from now on. Return: 0 or -ENOMEM. */
-int consumer_new(struct group *g);
+/* Let @g, which has no members, be such a group from now on; @share: a share group. Return: 0 or -ENOMEM. */
+int consumer_new(struct group *g, bool share);
 /* Its members go with it. */
 void consumer_free(struct group *g);
+/* Does it hold nothing that is its type's own? */
+bool consumer_is_blank(const struct group *g);
 /* As records and operators see it. */
 enum coord_group_state consumer_state(const struct group *g);
 /* Set the group's state after members came or went. */
@@ -125,7 +131,9 @@ struct consumer_member *consumer_find_instance(const struct group *g, struct str
 void consumer_loaded(struct group *g);
 /* Is any member subscribed to it? */
 bool consumer_is_subscribed(const struct group *g, struct str topic);
-/* Which assignor most members want; the first of them where that is none's. */
+/* What a kind of record of consumer groups is for @g, which may be a share group. */
+enum records_kind consumer_kind(const struct group *g, enum records_kind kind);
+/* Which assignor most members want; the first of them where that is none's. Share groups have one of their own. */
 const struct consumer_assignor *consumer_assignor(const struct group *g);
 /* Is there an assignor of that name? */
 bool consumer_has_assignor(struct str name);
@@ -204,6 +212,10 @@ void consumer_reconcile(struct consumer_member *m, bool knows_owned, struct assi
 
 /* ---- consumer_heartbeat.c ---- */
 void groups_consumer_heartbeat(struct groups *gs, struct coord_consumer_heartbeat *rq);
+/* Does what it says fit into records, and into memory? Return: 0, COORD_E_TOO_LARGE, COORD_E_NO_ROOM. */
+int consumer_check_limits(const struct groups *gs, const struct coord_consumer_heartbeat *says);
+/* An assignment as answers hold it, in @a. NULL: no memory. */
+struct coord_partitions *consumer_list(const struct assignment *set, struct arena *a, int32_t *ret_count);
 /* @m says what it wants and has; nothing is answered. @says: what is absent in it stays. */
 void consumer_advance(struct consumer_member *m, const struct coord_consumer_heartbeat *says, struct assignment *owned,
                       bool is_new);
@@ -224,6 +236,11 @@ void consumer_downgrade(struct group *g);
 
 /* ---- consumer_describe.c ---- */
 void groups_consumer_describe(struct groups *gs, struct coord_consumer_describe *rq);
+/* As consumer_list(), with the names of the topics. */
+struct coord_partitions *consumer_list_named(struct coord_request *rq, const struct meta_image *image,
+                                             const struct assignment *a, int32_t *ret_count, bool *failed);
+/* Copies of the names; NULL: no memory. */
+struct str *consumer_list_names(struct coord_request *rq, const struct consumer_names *n, bool *failed);
 
 /* ---- consumer_replay.c ---- */
 

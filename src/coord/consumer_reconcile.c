@@ -79,6 +79,11 @@ void consumer_reconcile(struct consumer_member *m, bool knows_owned, struct assi
         const struct consumer *c = m->group->consumer;
         int r = 0;
 
+        if (c->share) { /* what it shall have is not another's that must give it up first */
+                if (!is_same(m, c->target_epoch, CONSUMER_STABLE, m->target, NULL))
+                        move(m, c->target_epoch, CONSUMER_STABLE, assignment_ref(m->target), NULL);
+                return;
+        }
         switch (m->state) {
         case CONSUMER_STABLE:
                 if (m->epoch != c->target_epoch)

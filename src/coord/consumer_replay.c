@@ -4,10 +4,11 @@
  * them makes a member; one that has not been told what it is when the log ends is none. */
 #include <errno.h>
 
-#include "coord/consumer_priv.h"
 #include "coord/records.h"
+#include "coord/share_priv.h"
 
-static int group_of(struct groups *gs, struct str id, bool add, struct group **ret_group)
+/* *@ret_group: NULL with 0: there is none, and none was to be made. */
+static int group_of(struct groups *gs, struct str id, bool add, bool share, struct group **ret_group)
 {
         struct group *g = groups_find(gs, id);
 
@@ -16,6 +17,13 @@ static int group_of(struct groups *gs, struct str id, bool add, struct group **r
         *ret_group = g;
         if (!g)
                 return add ? -ENOMEM : 0;
+        if (g->consumer && !g->consumer->share == share) { /* of the other type: that had to be removed first */
+                if (!add || !consumer_is_blank(g)) {
+                        *ret_group = NULL;
+                        return add ? RECORDS_E_OTHER : 0;
+                }
+                consumer_free(g);
+        }
         if (g->consumer || !add)
                 return 0;
         if (g->members_count) /* a classic group's record comes before ours: it was converted, and its tombstone is to come */
@@ -24,7 +32,7 @@ static int group_of(struct groups *gs, struct str id, bool add, struct group **r
         g->has_record = false;
         text_free(&g->protocol_type);
         text_free(&g->protocol_name);
-        return text_dup(STR_LIT("consumer"), &g->protocol_type) ?: consumer_new(g);
+        return text_dup(share ? STR_LIT("share") : STR_LIT("consumer"), &g->protocol_type) ?: consumer_new(g, share);
 }
 
 static int member_of(struct group *g, struct str id, struct consumer_member **ret)
@@ -137,11 +145,14 @@ static int apply(struct group *g, struct arena *a, const struct records_key *key
         struct consumer_group_regular_expression_value regex;
         struct records_current current;
         struct assignment *target;
+        bool share = records_is_share(key->kind);
         int r;
 
         switch (key->kind) {
         case RECORDS_CONSUMER_GROUP:
-                r = records_decode_consumer_group(value, a, &group);
+        case RECORDS_SHARE_GROUP:
+                r = share ? records_decode_share_group(value, a, &group)
+                          : records_decode_consumer_group(value, a, &group);
                 if (r)
                         return r;
                 g->consumer->epoch = group.epoch;
@@ -149,19 +160,27 @@ static int apply(struct group *g, struct arena *a, const struct records_key *key
                 g->has_record = true;
                 return 0;
         case RECORDS_CONSUMER_MEMBER:
-                r = records_decode_consumer_member(value, a, &member);
+        case RECORDS_SHARE_MEMBER:
+                r = share ? records_decode_share_member(value, a, &member)
+                          : records_decode_consumer_member(value, a, &member);
                 return r ? r : replay_member(g, a, key->member, &member);
         case RECORDS_CONSUMER_TARGET:
+        case RECORDS_SHARE_TARGET:
                 return records_decode_consumer_epoch(value, a, &g->consumer->target_epoch);
         case RECORDS_CONSUMER_TARGET_MEMBER:
+        case RECORDS_SHARE_TARGET_MEMBER:
                 r = records_decode_consumer_target(value, a, &target);
                 return r ? r : replay_target(g, key->member, target);
         case RECORDS_CONSUMER_CURRENT:
-                r = records_decode_consumer_current(value, a, &current);
+        case RECORDS_SHARE_CURRENT:
+                r = share ? records_decode_share_current(value, a, &current)
+                          : records_decode_consumer_current(value, a, &current);
                 return r ? r : replay_current(g, key->member, &current);
         case RECORDS_CONSUMER_REGEX:
                 r = records_decode_consumer_regex(value, a, &regex);
                 return r ? r : consumer_regex_found(g, key->member, regex.topics, regex.topics_count);
+        case RECORDS_SHARE_PROGRESS:
+                return share_replay(g, a, key, value);
         default:
                 return RECORDS_E_OTHER;
         }
@@ -178,40 +197,54 @@ static void forget_regex(struct group *g, struct str text)
                 }
 }
 
-/* What is left has tombstones of its own. */
-static void forget_group(struct group *g)
+/* Forget a group that holds nothing any more. */
+static void collect(struct group *g)
 {
-        g->consumer->epoch = g->consumer->target_epoch = 0;
-        g->has_record = false;
-        if (g->consumer->members_count)
+        if (!consumer_is_blank(g))
                 return;
         consumer_free(g);
         text_free(&g->protocol_type);
         group_collect(g);
 }
 
-static int forget(struct group *g, const struct records_key *key)
+/* What is left has tombstones of its own. */
+static void forget_group(struct group *g)
+{
+        g->consumer->epoch = g->consumer->target_epoch = 0;
+        g->has_record = false;
+        collect(g);
+}
+
+static int forget(struct group *g, struct arena *a, const struct records_key *key)
 {
         struct consumer_member *m = str_is_null(key->member) ? NULL : consumer_find(g, key->member);
 
         switch (key->kind) {
         case RECORDS_CONSUMER_GROUP:
+        case RECORDS_SHARE_GROUP:
                 forget_group(g);
                 break;
         case RECORDS_CONSUMER_MEMBER:
+        case RECORDS_SHARE_MEMBER:
                 if (m)
                         consumer_member_free(m);
                 break;
         case RECORDS_CONSUMER_TARGET_MEMBER:
+        case RECORDS_SHARE_TARGET_MEMBER:
                 if (m)
                         m->target = assignment_unref(m->target);
                 break;
         case RECORDS_CONSUMER_CURRENT:
+        case RECORDS_SHARE_CURRENT:
                 if (m)
                         return consumer_member_hold(m, NULL, NULL);
                 break;
         case RECORDS_CONSUMER_REGEX:
                 forget_regex(g, key->member);
+                break;
+        case RECORDS_SHARE_PROGRESS:
+                (void)share_replay(g, a, key, SPAN_NULL); /* takes no memory */
+                collect(g);
                 break;
         default:
                 break;
@@ -222,13 +255,13 @@ static int forget(struct group *g, const struct records_key *key)
 int consumer_replay(struct groups *gs, struct arena *a, const struct records_key *key, struct span value)
 {
         struct group *g;
-        int r = group_of(gs, key->group, value.data != NULL, &g);
+        int r = group_of(gs, key->group, value.data != NULL, records_is_share(key->kind), &g);
 
         if (r)
                 return r;
         if (value.data)
                 return apply(g, a, key, value);
-        return g && g->consumer ? forget(g, key) : 0;
+        return g && g->consumer ? forget(g, a, key) : 0;
 }
 
 void consumer_loaded(struct group *g)
@@ -239,6 +272,11 @@ void consumer_loaded(struct group *g)
                 if (!m->is_told) {
                         consumer_member_free(m);
                         continue;
+                }
+                if (assignment_equal(m->target, m->assigned)) { /* one set in memory */
+                        assignment_unref(m->target);
+                        m->target = assignment_ref(m->assigned);
+                        consumer_member_charge(m);
                 }
                 consumer_member_reset_session(m);
                 if (m->state == CONSUMER_UNREVOKED)

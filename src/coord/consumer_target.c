@@ -188,7 +188,8 @@ void consumer_record_target_epoch(struct group *g)
         struct span key = SPAN_NULL, value = SPAN_NULL;
 
         if (records_encode_consumer_epoch(g->consumer->target_epoch, gs->now.wall_ms, &gs->acts->arena, &value) ||
-            records_encode_consumer_key(RECORDS_CONSUMER_TARGET, g->id, STR_NULL, &gs->acts->arena, &key))
+            records_encode_consumer_key(consumer_kind(g, RECORDS_CONSUMER_TARGET), g->id, STR_NULL, &gs->acts->arena,
+                                        &key))
                 key = SPAN_NULL; /* latches the failure */
         groups_record(gs, key, value);
         g->state_seq = groups_seq(gs);

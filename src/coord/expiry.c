@@ -57,7 +57,8 @@ static void scan_group(struct group *g)
 {
         if (g->state == COORD_GROUP_DEAD)
                 return;
-        if (group_expire_offsets(g) && g->state == COORD_GROUP_EMPTY && !g->pending_count)
+        if (group_expire_offsets(g) && g->state == COORD_GROUP_EMPTY && !g->pending_count &&
+            group_type(g) != COORD_GROUP_SHARE) /* those stay until an operator deletes them */
                 group_bury(g);
 }
 

@@ -10,7 +10,7 @@
  *        +-|--------------------|--+  group_complete_join() without members
  *          +--> Dead (group_bury(): deleted or expired; removed when its tombstone is committed)
  *
- * A consumer group (consumer_priv.h) is Empty, Dead, or, while it has members, Reconciling here: consumer_state() tells more.
+ * A consumer group (consumer_priv.h), or a share group, is Empty, Dead, or, while it has members, Reconciling here: consumer_state() tells more.
  *
  * Dead answers COORD_E_NOT_AVAILABLE: a client tries again and meets a new group. */
 #include <errno.h>
@@ -154,14 +154,16 @@ struct group *group_free(struct group *g)
 
 void group_collect(struct group *g)
 {
-        if (g->state == COORD_GROUP_EMPTY && !g->has_record && !g->members_count && !g->pending_count &&
-            ilist_is_empty(&g->topics_list))
+        if (g->state == COORD_GROUP_EMPTY && !g->has_record && (!g->consumer || consumer_is_blank(g)) &&
+            !g->members_count && !g->pending_count && ilist_is_empty(&g->topics_list))
                 groups_remove(g->owner, g);
 }
 
 enum coord_group_type group_type(const struct group *g)
 {
-        return g->consumer ? COORD_GROUP_CONSUMER : COORD_GROUP_CLASSIC;
+        if (!g->consumer)
+                return COORD_GROUP_CLASSIC;
+        return g->consumer->share ? COORD_GROUP_SHARE : COORD_GROUP_CONSUMER;
 }
 
 enum coord_group_state group_shown_state(const struct group *g)
@@ -190,7 +192,15 @@ int group_become_consumer(struct group *g)
         text_free(&g->protocol_type);
         if (text_dup(STR_LIT("consumer"), &g->protocol_type))
                 return -ENOMEM;
-        return consumer_new(g);
+        return consumer_new(g, false);
+}
+
+int group_become_share(struct group *g)
+{
+        assert(g->state == COORD_GROUP_EMPTY && !g->has_record && !g->pending_count && ilist_is_empty(&g->topics_list));
+        if (text_dup(STR_LIT("share"), &g->protocol_type))
+                return -ENOMEM;
+        return consumer_new(g, true);
 }
 
 void group_become_classic(struct group *g)

@@ -99,7 +99,8 @@ struct group {
         enum coord_group_state state, prev_state;
         int64_t state_since_ms; /* wall clock; -1 unknown (old records) */
         int32_t generation;
-        struct consumer *consumer; /* NULL: a classic group. Else what follows on members and protocols is empty */
+        struct consumer *
+                consumer; /* NULL: a classic group. Else what follows on members and protocols is empty. Share groups have one, too */
         struct str protocol_type, protocol_name; /* allocated; null when there is none */
         struct group_member *leader;
         struct ilist members;
@@ -187,6 +188,8 @@ enum coord_group_state group_shown_state(const struct group *g);
 /* Let @g, which has no members, be a classic group, or a consumer group, from now on; what it has committed stays. Return: 0 or -ENOMEM. */
 void group_become_classic(struct group *g);
 int group_become_consumer(struct group *g);
+/* Likewise a share group; it is new. */
+int group_become_share(struct group *g);
 /* The tombstone of a classic group's record. */
 void group_bury_record(struct group *g);
 /* Write the group as it is. */

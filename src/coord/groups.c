@@ -2,8 +2,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "coord/consumer_priv.h"
 #include "coord/records.h"
+#include "coord/share_priv.h"
 
 enum { TICK_TIMERS_MAX = 1000 };
 
@@ -19,6 +19,9 @@ void groups_conf_init(struct groups_conf *conf)
                 .consumer_group_size_max = 10000, /* likewise: an answer to an operator holds all members */
                 .consumer_session_timeout_ms = 45000,
                 .consumer_heartbeat_interval_ms = 5000,
+                .share_group_size_max = 200,
+                .share_session_timeout_ms = 45000,
+                .share_heartbeat_interval_ms = 5000,
                 .offsets_retention_ms = 7LL * 24 * 3600 * 1000,
                 .offsets_check_interval_ms = 600000,
                 .member_metadata_len_max = 1 << 20, /* the record of the group must stay below a batch's limit */
@@ -174,6 +177,35 @@ void groups_record(struct groups *gs, struct span key, struct span value)
 
 #define AS(rq, type) container_of(rq, struct type, rq)
 
+static void dispatch_share(struct groups *gs, struct coord_request *rq)
+{
+        switch (rq->op) {
+        case COORD_SHARE_HEARTBEAT:
+                groups_share_heartbeat(gs, AS(rq, coord_share_heartbeat));
+                break;
+        case COORD_SHARE_DESCRIBE:
+                groups_share_describe(gs, AS(rq, coord_share_describe));
+                break;
+        case COORD_SHARE_READ:
+                groups_share_read(gs, AS(rq, coord_share_read));
+                break;
+        case COORD_SHARE_WRITE:
+                groups_share_write(gs, AS(rq, coord_share_write));
+                break;
+        case COORD_SHARE_OFFSETS:
+                groups_share_offsets(gs, AS(rq, coord_share_offsets));
+                break;
+        case COORD_SHARE_ALTER:
+                groups_share_alter(gs, AS(rq, coord_share_offsets));
+                break;
+        case COORD_SHARE_REMOVE:
+                groups_share_remove(gs, AS(rq, coord_share_remove));
+                break;
+        default:
+                assert(!"asked of a coordinator of groups");
+        }
+}
+
 static void dispatch(struct groups *gs, struct coord_request *rq)
 {
         switch (rq->op) {
@@ -217,23 +249,9 @@ static void dispatch(struct groups *gs, struct coord_request *rq)
         case COORD_CONSUMER_DESCRIBE:
                 groups_consumer_describe(gs, AS(rq, coord_consumer_describe));
                 break;
-        case COORD_SHARE_HEARTBEAT:
-        case COORD_SHARE_DESCRIBE:
-        case COORD_SHARE_READ:
-        case COORD_SHARE_WRITE:
-        case COORD_SHARE_OFFSETS:
-        case COORD_SHARE_ALTER:
-        case COORD_SHARE_REMOVE:
-                assert(!"nobody asks yet");
+        default:
+                dispatch_share(gs, rq);
                 break;
-        case COORD_TXN_MARKER:
-        case COORD_TXN_INIT:
-        case COORD_TXN_ADD:
-        case COORD_TXN_END:
-        case COORD_TXN_ABORT:
-        case COORD_TXN_DESCRIBE:
-        case COORD_TXN_LIST:
-                assert(!"asked of a coordinator of groups");
         }
 }
 
@@ -274,11 +292,20 @@ static void remove_topic(struct group *g, struct group_topic *t)
                         group_remove_offset(g, t->offsets[i]);
 }
 
+/* A topic of the name may be there again, under another id. */
+static void remove_gone_progress(struct groups *gs, struct group *g)
+{
+        if (gs->conf.image && group_type(g) == COORD_GROUP_SHARE)
+                share_bury_gone(g, groups_image(gs));
+}
+
 int groups_topic_deleted(struct groups *gs, struct str topic, struct coord_time now, struct coord_actions *acts)
 {
         begin(gs, now, acts);
-        ilist_for_each (g, &gs->all, struct group, link)
+        ilist_for_each (g, &gs->all, struct group, link) {
                 remove_topic(g, group_find_topic(g, topic));
+                remove_gone_progress(gs, g);
+        }
         return finish(gs);
 }
 
@@ -307,6 +334,7 @@ int groups_loaded(struct groups *gs, struct coord_time now, struct coord_actions
                 if (group_compute_subscribed(g))
                         groups_fail(gs, -ENOMEM);
                 remove_gone_topics(gs, g);
+                remove_gone_progress(gs, g);
                 if (g->consumer)
                         consumer_loaded(g);
                 ilist_for_each (m, &g->members, struct group_member, link)

@@ -7,7 +7,7 @@
  * it again from the log.
  *
  * It is not: the host (shard.c), and knows no Kafka error codes. Source: KIP-62, KIP-134, KIP-211, KIP-345, KIP-394,
- * KIP-447, KIP-496, KIP-518, KIP-800, KIP-814, KIP-848, KIP-1082 and the behaviour of Kafka 4.x. */
+ * KIP-447, KIP-496, KIP-518, KIP-800, KIP-814, KIP-848, KIP-932, KIP-1082 and the behaviour of Kafka 4.x. */
 #pragma once
 
 #include "base/uuid.h"
@@ -31,6 +31,9 @@ struct groups_conf {
         uint32_t consumer_group_size_max; /* members of one consumer group (KIP-848) */
         int32_t consumer_session_timeout_ms;
         int32_t consumer_heartbeat_interval_ms;
+        uint32_t share_group_size_max; /* members of one share group (KIP-932) */
+        int32_t share_session_timeout_ms;
+        int32_t share_heartbeat_interval_ms;
         /* The metadata as it is now, one reference: what consumer groups are assigned; and, when the log has been read, which topics are gone
          * whose offsets nobody could note as gone. NULL: all topics are there, and no consumer group is let in. */
         struct meta_image *(*image)(void *arg);

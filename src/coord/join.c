@@ -332,9 +332,11 @@ void groups_join(struct groups *gs, struct coord_join *rq)
                 join_reply_error(gs, g, rq, rq->member_id, outcome);
                 return;
         }
-        if (g->consumer && !g->consumer->members_count)
+        if (group_type(g) == COORD_GROUP_CONSUMER && !g->consumer->members_count)
                 group_become_classic(g);
-        if (g->consumer)
+        if (group_type(g) == COORD_GROUP_SHARE)
+                join_reply_error(gs, g, rq, rq->member_id, COORD_E_INCONSISTENT_PROTOCOL);
+        else if (g->consumer)
                 consumer_join(g, rq);
         else if (!has_place(g, rq->member_id))
                 refuse_full(g, rq);

@@ -29,7 +29,8 @@ void groups_leave(struct groups *gs, struct coord_leave *rq)
         struct group *g = groups_find(gs, rq->rq.id);
         bool joined_left = false;
 
-        if (!g) { /* each of its members is unknown; the request itself is right */
+        /* Each of its members is unknown; the request itself is right. Members of a share group leave by heartbeat alone. */
+        if (!g || group_type(g) == COORD_GROUP_SHARE) {
                 for (int32_t i = 0; i < rq->members_count; i++)
                         rq->members[i].ret_outcome = COORD_E_UNKNOWN_MEMBER;
                 group_reply(gs, g, &rq->rq, COORD_OK);

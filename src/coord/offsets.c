@@ -69,6 +69,8 @@ static int check_committer(const struct group *g, const struct coord_offset_comm
                 return rq->generation < 0 ? COORD_OK : COORD_E_GROUP_NOT_FOUND;
         if (g->state == COORD_GROUP_DEAD)
                 return COORD_E_NOT_AVAILABLE;
+        if (group_type(g) == COORD_GROUP_SHARE)
+                return COORD_E_GROUP_NOT_FOUND; /* such a group commits nothing */
         if (g->consumer)
                 return check_consumer(g, rq);
         if (rq->generation < 0 && g->state == COORD_GROUP_EMPTY)
@@ -169,6 +171,7 @@ void groups_offset_commit(struct groups *gs, struct coord_offset_commit *rq)
                 outcome = g ? COORD_OK : COORD_E_NO_ROOM;
         }
         if (outcome) {
+                rq->ret_is_other_type = g && group_type(g) == COORD_GROUP_SHARE;
                 group_reply(gs, g, &rq->rq, outcome);
                 return;
         }
@@ -244,7 +247,7 @@ void groups_offset_fetch(struct groups *gs, struct coord_offset_fetch *rq)
         struct group *g = groups_find(gs, rq->rq.id);
         int r = 0;
 
-        if (g && g->consumer && (rq->member_id.len || rq->member_epoch >= 0)) {
+        if (g && group_type(g) == COORD_GROUP_CONSUMER && (rq->member_id.len || rq->member_epoch >= 0)) {
                 r = check_epoch(g, rq->member_id, rq->member_epoch);
                 if (r) {
                         group_reply(gs, g, &rq->rq, r);
@@ -265,7 +268,7 @@ void groups_offset_fetch(struct groups *gs, struct coord_offset_fetch *rq)
 
 static int check_deleter(const struct group *g)
 {
-        if (!g || g->state == COORD_GROUP_DEAD)
+        if (!g || g->state == COORD_GROUP_DEAD || group_type(g) == COORD_GROUP_SHARE)
                 return COORD_E_GROUP_NOT_FOUND;
         /* Which topics are in use can be known of consumers only. */
         return g->state == COORD_GROUP_EMPTY || group_is_consumer(g) ? COORD_OK : COORD_E_NON_EMPTY_GROUP;

@@ -24,6 +24,13 @@ enum records_kind {
         RECORDS_CONSUMER_TARGET_MEMBER,
         RECORDS_CONSUMER_CURRENT, /* what a member has */
         RECORDS_CONSUMER_REGEX,
+        /* Of share groups (KIP-932), in the same order: */
+        RECORDS_SHARE_GROUP,
+        RECORDS_SHARE_MEMBER,
+        RECORDS_SHARE_TARGET,
+        RECORDS_SHARE_TARGET_MEMBER,
+        RECORDS_SHARE_CURRENT,
+        RECORDS_SHARE_PROGRESS, /* how far such a group is in a partition */
 };
 
 struct records_key {
@@ -31,12 +38,19 @@ struct records_key {
         struct str group;
         struct str topic; /* RECORDS_OFFSET */
         int32_t partition;
-        struct str member; /* its id; RECORDS_CONSUMER_REGEX: the expression */
+        struct str member;    /* its id; RECORDS_CONSUMER_REGEX: the expression */
+        struct uuid topic_id; /* RECORDS_SHARE_PROGRESS */
 };
 
+/* Of groups whose members the coordinator assigns to. */
 static inline bool records_is_consumer(enum records_kind kind)
 {
         return kind >= RECORDS_CONSUMER_GROUP;
+}
+
+static inline bool records_is_share(enum records_kind kind)
+{
+        return kind >= RECORDS_SHARE_GROUP;
 }
 
 /* Return: 0, RECORDS_E_OTHER, RECORDS_E_MALFORMED, -ENOMEM. */
@@ -63,6 +77,8 @@ int records_encode_group(const struct group_metadata_value *v, struct arena *a, 
 
 /* ---- consumer groups (records_consumer.c); all of version 0 ---- */
 
+/* What is left of @value after its version. Return: 0, RECORDS_E_OTHER, RECORDS_E_MALFORMED. */
+int records_open_value(struct span value, struct cursor *ret);
 /* @version: of the key. Return: as records_decode_key(). */
 int records_decode_consumer_key(struct cursor *c, int16_t version, struct arena *a, struct records_key *ret);
 /* @member: null for the group's own. */
@@ -99,3 +115,21 @@ int records_decode_consumer_regex(struct span value, struct arena *a,
                                   struct consumer_group_regular_expression_value *ret);
 int records_encode_consumer_regex(const struct consumer_group_regular_expression_value *v, struct arena *a,
                                   struct span *ret);
+
+/* ---- share groups (records_share.c): what is not the same as of a consumer group; of version 0 ---- */
+
+int records_decode_share_group(struct span value, struct arena *a, struct consumer_group_metadata_value *ret);
+int records_encode_share_group(const struct consumer_group_metadata_value *v, struct arena *a, struct span *ret);
+/* What such a member does not have is null, or -1. */
+int records_decode_share_member(struct span value, struct arena *a, struct consumer_group_member_metadata_value *ret);
+int records_encode_share_member(const struct consumer_group_member_metadata_value *v, struct arena *a,
+                                struct span *ret);
+/* It has nothing to give up, and no epochs of partitions. */
+int records_decode_share_current(struct span value, struct arena *a, struct records_current *ret);
+int records_encode_share_current(const struct records_current *v, struct arena *a, struct span *ret);
+int records_decode_share_progress_key(struct cursor *c, struct arena *a, struct records_key *ret);
+int records_encode_share_progress_key(struct str group, struct uuid topic_id, int32_t partition, struct arena *a,
+                                      struct span *ret);
+/* Runs are not looked at. */
+int records_decode_share_progress(struct span value, struct arena *a, struct share_progress_value *ret);
+int records_encode_share_progress(const struct share_progress_value *v, struct arena *a, struct span *ret);

@@ -1,18 +1,22 @@
-/* Keys and values of consumer groups in __consumer_offsets (KIP-848). */
+/* Keys and values of consumer groups in __consumer_offsets (KIP-848); the keys of share groups are like theirs. */
 #include <errno.h>
 
 #include "coord/records.h"
 
 enum { TEXT_MAX = INT16_MAX, VALUE = 0 };
+enum { KEY_SHARE_PROGRESS = 1000 };
 
 static const int16_t key_versions[] = {
         [RECORDS_CONSUMER_GROUP] = 3,         [RECORDS_CONSUMER_MEMBER] = 5,  [RECORDS_CONSUMER_TARGET] = 6,
         [RECORDS_CONSUMER_TARGET_MEMBER] = 7, [RECORDS_CONSUMER_CURRENT] = 8, [RECORDS_CONSUMER_REGEX] = 16,
+        [RECORDS_SHARE_GROUP] = 11,           [RECORDS_SHARE_MEMBER] = 10,    [RECORDS_SHARE_TARGET] = 12,
+        [RECORDS_SHARE_TARGET_MEMBER] = 13,   [RECORDS_SHARE_CURRENT] = 14,
 };
 
 static bool is_of_member(enum records_kind kind)
 {
-        return kind != RECORDS_CONSUMER_GROUP && kind != RECORDS_CONSUMER_TARGET;
+        return kind != RECORDS_CONSUMER_GROUP && kind != RECORDS_CONSUMER_TARGET && kind != RECORDS_SHARE_GROUP &&
+               kind != RECORDS_SHARE_TARGET;
 }
 
 static bool kind_of(int16_t version, enum records_kind *ret)
@@ -32,6 +36,8 @@ int records_decode_consumer_key(struct cursor *c, int16_t version, struct arena 
         enum records_kind kind;
         int r;
 
+        if (version == KEY_SHARE_PROGRESS)
+                return records_decode_share_progress_key(c, a, ret);
         if (!kind_of(version, &kind))
                 return RECORDS_E_OTHER;
         *ret = (struct records_key){ .kind = kind };
@@ -70,8 +76,7 @@ int records_encode_consumer_key(enum records_kind kind, struct str group, struct
         return 0;
 }
 
-/* What is left of @value after its version. Return: 0, RECORDS_E_OTHER, RECORDS_E_MALFORMED. */
-static int open_value(struct span value, struct cursor *ret)
+int records_open_value(struct span value, struct cursor *ret)
 {
         int16_t version;
 
@@ -92,7 +97,7 @@ static int told(int r)
         int records_decode_consumer_##name(struct span value, struct arena *a, struct message *ret) \
         { \
                 struct cursor c; \
-                int r = open_value(value, &c); \
+                int r = records_open_value(value, &c); \
 \
                 if (!r) \
                         r = told(message##_decode(ret, &c, VALUE, a)); \
@@ -116,7 +121,7 @@ int records_decode_consumer_epoch(struct span value, struct arena *a, int32_t *r
 {
         struct consumer_group_target_assignment_metadata_value v;
         struct cursor c;
-        int r = open_value(value, &c);
+        int r = records_open_value(value, &c);
 
         if (!r)
                 r = told(consumer_group_target_assignment_metadata_value_decode(&v, &c, VALUE, a));
@@ -188,7 +193,7 @@ int records_decode_consumer_target(struct span value, struct arena *a, struct as
 {
         struct consumer_group_target_assignment_member_value v;
         struct cursor c;
-        int r = open_value(value, &c);
+        int r = records_open_value(value, &c);
 
         if (r)
                 return r;
@@ -252,7 +257,7 @@ int records_decode_consumer_current(struct span value, struct arena *a, struct r
 {
         struct consumer_group_current_member_assignment_value v;
         struct cursor c;
-        int r = open_value(value, &c);
+        int r = records_open_value(value, &c);
 
         if (r)
                 return r;

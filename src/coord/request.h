@@ -346,8 +346,9 @@ struct coord_share_offset {
         int ret_outcome;      /* COORD_E_UNKNOWN_PARTITION */
 };
 
-/* COORD_SHARE_OFFSETS: where the group stands; COORD_SHARE_ALTER: where it shall begin. COORD_E_GROUP_NOT_FOUND; of ALTER COORD_E_NON_EMPTY_GROUP, and nothing is
- * altered. */
+/* COORD_SHARE_OFFSETS: where the group stands; COORD_E_GROUP_NOT_FOUND.
+ * COORD_SHARE_ALTER: where it shall begin. A group that is not there is made, once something is set; COORD_E_GROUP_NOT_FOUND: it is of another type;
+ * COORD_E_NON_EMPTY_GROUP. Of items also COORD_E_INVALID_REQUEST (a negative offset), COORD_E_NO_ROOM. */
 struct coord_share_offsets {
         struct coord_request rq;
         bool all; /* COORD_SHARE_OFFSETS: of every partition that has a state: @items is filled by the answer, grouped by topic */
@@ -381,6 +382,7 @@ struct coord_offset_commit {
         int64_t retention_ms; /* -1: the node's */
         struct coord_commit_item *items;
         int32_t items_count;
+        bool ret_is_other_type; /* with COORD_E_GROUP_NOT_FOUND: there is one of the name, which commits nothing */
         /* COORD_TXN_OFFSET_COMMIT: */
         int64_t producer_id;
         int16_t producer_epoch;

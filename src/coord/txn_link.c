@@ -1,5 +1,7 @@
 #include "coord/txn_link.h"
 
+#include "coord/log_ends.h"
+
 void txn_link_init(struct txn_link *l)
 {
         atomic_store(&l->in_work, 1);
@@ -11,7 +13,9 @@ int txn_link_register(struct txn_link *l)
 
         if (!r && l->hub)
                 r = txn_ask_register(l);
-        return !r && l->hub ? txn_abort_register(l) : r;
+        if (!r && l->hub)
+                r = txn_abort_register(l);
+        return !r && l->hub ? log_ends_register(l) : r;
 }
 
 void txn_link_start(struct txn_link *l, struct coord *groups, struct coord *txns)

@@ -313,6 +313,47 @@ static void print_members(json_t *group)
         table_print(t);
 }
 
+/* Of a share group: members have what they shall have. */
+static void print_sharers(json_t *group)
+{
+        static const char *const titles[] = { "MEMBER", "CLIENT", "HOST", "EPOCH>", "HAS" };
+        struct table *t = table_new(titles, ARRAY_LEN(titles));
+        json_t *m;
+        size_t i;
+
+        json_array_foreach (json_object_get(group, "members"), i, m) {
+                table_cell(t, "%s", text_of(m, "id"));
+                table_cell(t, "%s", text_of(m, "client_id"));
+                table_cell(t, "%s", text_of(m, "host"));
+                cell_number(t, m, "epoch");
+                cell_partitions(t, json_object_get(m, "assigned"));
+        }
+        putchar('\n');
+        table_print(t);
+}
+
+static void print_progress(json_t *group)
+{
+        static const char *const titles[] = { "TOPIC", "PARTITION>", "START>", "DONE BEHIND IT>", "END>", "LAG>" };
+        struct table *t = table_new(titles, ARRAY_LEN(titles));
+        json_t *o;
+        size_t i;
+
+        json_array_foreach (json_object_get(group, "offsets"), i, o) {
+                table_cell(t, "%s", text_of(o, "topic"));
+                cell_number(t, o, "partition");
+                if (number_of(o, "start_offset") < 0)
+                        table_cell(t, "-"); /* nobody has decided */
+                else
+                        cell_number(t, o, "start_offset");
+                cell_number(t, o, "done_records");
+                cell_number(t, o, "end_offset");
+                cell_number(t, o, "lag");
+        }
+        putchar('\n');
+        table_print(t);
+}
+
 static void print_offsets(json_t *group)
 {
         static const char *const titles[] = { "TOPIC", "PARTITION>", "COMMITTED>", "END>", "LAG>" };
@@ -331,6 +372,12 @@ static void print_offsets(json_t *group)
         table_print(t);
 }
 
+static void print_epochs(json_t *group)
+{
+        printf("epoch        %" JSON_INTEGER_FORMAT ", of the target %" JSON_INTEGER_FORMAT "\n",
+               number_of(group, "epoch"), number_of(group, "target_epoch"));
+}
+
 int group_get(struct ctl *c, const char *arg)
 {
         json_t *group;
@@ -341,9 +388,14 @@ int group_get(struct ctl *c, const char *arg)
         printf("group        %s\nstate        %s\ntype         %s\nassignor     %s\n", text_of(group, "name"),
                text_of(group, "state"), text_of(group, "type"), text_of(group, "assignor"));
         if (strcmp(text_of(group, "type"), "consumer") == 0) {
-                printf("epoch        %" JSON_INTEGER_FORMAT ", of the target %" JSON_INTEGER_FORMAT "\n",
-                       number_of(group, "epoch"), number_of(group, "target_epoch"));
+                print_epochs(group);
                 print_consumers(group);
+        } else if (strcmp(text_of(group, "type"), "share") == 0) {
+                print_epochs(group);
+                print_sharers(group);
+                print_progress(group);
+                json_decref(group);
+                return CTL_OK;
         } else {
                 printf("generation   %" JSON_INTEGER_FORMAT "\n", number_of(group, "generation"));
                 print_members(group);

@@ -113,6 +113,19 @@ void group_fan_answered(struct group_fan *f)
                 finish(f);
 }
 
+void group_fan_refuse(struct group_fan *f, int outcome, void (*done)(struct coord_request *crq))
+{
+        int32_t count = f->count;
+        struct coord_request **asks = f->asks;
+
+        if (!count)
+                finish(f);
+        for (int32_t i = 0; i < count; i++) {
+                coord_request_refuse(asks[i], outcome);
+                done(asks[i]);
+        }
+}
+
 void group_fan_ask(struct group_fan *f, void (*done)(struct coord_request *crq))
 {
         int32_t count = f->count;

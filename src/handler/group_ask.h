@@ -29,6 +29,8 @@ bool group_fan_init(struct group_fan *f, struct rq *rq, int32_t count, void (*re
 /* Ask all. @done takes each answer and ends with group_fan_answered(). @f may be gone when this returns. */
 void group_fan_ask(struct group_fan *f, void (*done)(struct coord_request *crq));
 void group_fan_answered(struct group_fan *f);
+/* Instead of asking: all are answered with @outcome. */
+void group_fan_refuse(struct group_fan *f, int outcome, void (*done)(struct coord_request *crq));
 
 /* Answer with *@msg, which may borrow from @crq's answer; both go afterwards. */
 #define GROUP_REPLY(rq, type, msg, crq) \

@@ -25,7 +25,7 @@ static void commit_done(struct coord_request *crq)
         struct commit_op *op = container_of(crq, struct commit_op, ask.rq);
 
         /* Who committed before version 9 knows no groups that are not there, only generations that are over. */
-        if (crq->outcome == COORD_E_GROUP_NOT_FOUND && op->rq->version < 9)
+        if (crq->outcome == COORD_E_GROUP_NOT_FOUND && op->rq->version < 9 && !op->ask.ret_is_other_type)
                 crq->outcome = COORD_E_ILLEGAL_GENERATION;
         for (int32_t i = 0; i < op->ask.items_count; i++)
                 commit_fail(op, op->rows[i],

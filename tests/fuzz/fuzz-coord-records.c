@@ -1,6 +1,6 @@
 /* Records of __consumer_offsets and __transaction_state from an untrusted log: input is a list of [key length u8][value length u16, 0xffff: null]
- * key value. All are replayed into one machine of each kind, which must stay sound: it is asked, ticked and freed afterwards. A consumer joins each
- * group that it has then, whose classic members, and what they have brought, are untrusted too. */
+ * key value. All are replayed into one machine of each kind, which must stay sound: it is asked, ticked and freed afterwards. A consumer, and a
+ * member of a share group, join each group that it has then, whose members, and what they have brought, are untrusted too; and it is deleted. */
 #include <stdlib.h>
 
 #include "base/cursor.h"
@@ -81,6 +81,17 @@ static void try_txns(struct span in)
         txns_free(ts);
 }
 
+static void ask(struct groups *gs, struct coord_request *rq, struct coord_time now)
+{
+        struct coord_actions acts;
+
+        coord_actions_init(&acts);
+        if (groups_request(gs, rq, now, &acts))
+                abort();
+        answer_all(&acts);
+        coord_request_fini(rq);
+}
+
 static void join_all(struct groups *gs, struct coord_time now)
 {
         static const struct coord_partitions none = { 0 };
@@ -89,8 +100,8 @@ static void join_all(struct groups *gs, struct coord_time now)
         unsigned count = 0;
 
         ilist_for_each (g, &gs->all, struct group, link)
-                if (count < ARRAY_LEN(ids))
-                        ids[count++] = g->id;
+                if (count < ARRAY_LEN(ids) && !text_dup(g->id, &ids[count])) /* it may go before it is asked again */
+                        count++;
         for (unsigned i = 0; i < count; i++) {
                 struct coord_consumer_heartbeat rq = { .member_id = STR_LIT("m"),
                                                        .rebalance_timeout_ms = 1000,
@@ -98,14 +109,22 @@ static void join_all(struct groups *gs, struct coord_time now)
                                                        .names_count = 1,
                                                        .regex = STR_LIT("t.*"),
                                                        .owned = &none };
-                struct coord_actions acts;
+                struct coord_share_heartbeat share = { .member_id = STR_LIT("m"), .names = &name, .names_count = 1 };
+                struct coord_share_offsets offsets = { .all = true };
+                struct coord_share_describe describe = { 0 };
+                struct coord_delete del = { 0 };
 
                 coord_request_init(&rq.rq, COORD_CONSUMER_HEARTBEAT, ids[i]);
-                coord_actions_init(&acts);
-                if (groups_request(gs, &rq.rq, now, &acts))
-                        abort();
-                answer_all(&acts);
-                coord_request_fini(&rq.rq);
+                ask(gs, &rq.rq, now);
+                coord_request_init(&share.rq, COORD_SHARE_HEARTBEAT, ids[i]);
+                ask(gs, &share.rq, now);
+                coord_request_init(&offsets.rq, COORD_SHARE_OFFSETS, ids[i]);
+                ask(gs, &offsets.rq, now);
+                coord_request_init(&describe.rq, COORD_SHARE_DESCRIBE, ids[i]);
+                ask(gs, &describe.rq, now);
+                coord_request_init(&del.rq, COORD_DELETE, ids[i]);
+                ask(gs, &del.rq, now);
+                text_free(&ids[i]);
         }
 }
 

@@ -1,4 +1,5 @@
-/* Goal: sets of partitions are sets, and the assignors give every partition to one subscriber, evenly, and move as few as they can. Method:
+/* Goal: sets of partitions are sets, and the assignors give every partition to one subscriber, or, for share groups, each also something, evenly,
+ * and move as few as they can. Method:
  * named cases; then random sets against arrays of bits, and random groups that change by a member, a subscription or a topic at a time. */
 #include <stdio.h>
 
@@ -129,6 +130,8 @@ static void test_sets(void)
 
 /* ---- groups ---- */
 
+static uint64_t parts_max = PARTS;
+
 static struct {
         struct assignor_topic topics[TOPICS];
         struct assignor_subscription subscriptions[MEMBERS];
@@ -230,6 +233,51 @@ static void check_still(void)
         CU_ASSERT_EQUAL(did, must);
 }
 
+/* Of a share group: each partition has somebody, and each member something, where there are such. */
+static void check_shared(bool alike)
+{
+        size_t total = 0, most = 0, least = SIZE_MAX;
+
+        for (uint32_t t = 0; t < TOPICS; t++)
+                for (int32_t p = 0; p < PARTS + 5; p++) {
+                        size_t owners = 0, subscribers = 0;
+
+                        for (size_t m = 0; m < group.count; m++) {
+                                bool has = assignment_has(group.members[m].ret_after, group.topics[t].id, p);
+
+                                owners += has;
+                                subscribers += may_have(m, t);
+                                CU_ASSERT(!has || may_have(m, t));
+                        }
+                        total += p < group.topics[t].partitions_count;
+                        CU_ASSERT_EQUAL(owners > 0, subscribers && p < group.topics[t].partitions_count);
+                }
+        for (size_t m = 0; m < group.count; m++) {
+                bool could = false;
+
+                for (uint32_t t = 0; t < TOPICS; t++)
+                        could |= may_have(m, t) && group.topics[t].partitions_count;
+                CU_ASSERT_EQUAL(size_of(group.members[m].ret_after) > 0, could);
+                most = MAX2(most, size_of(group.members[m].ret_after));
+                least = MIN2(least, size_of(group.members[m].ret_after));
+        }
+        if (alike) /* and that is all: with more members than partitions some share one, and none has many */
+                CU_ASSERT(most <= least + 1);
+}
+
+/* Nothing has changed: nothing moves, unless there is not one for each, when who shares which may change. */
+static void check_settled(assignor_fn *assign)
+{
+        for (uint32_t t = 0; t < TOPICS; t++)
+                if (assign == assignor_simple && (size_t)group.topics[t].partitions_count < group.count)
+                        return;
+        CU_ASSERT_EQUAL_FATAL(assign(group.topics, TOPICS, group.members, group.count), 0);
+        for (size_t m = 0; m < group.count; m++) {
+                CU_ASSERT_PTR_EQUAL(group.members[m].ret_after, group.members[m].before);
+                assignment_unref(group.members[m].ret_after);
+        }
+}
+
 static void go_on(void)
 {
         for (size_t m = 0; m < group.count; m++) {
@@ -268,7 +316,7 @@ static void change(bool alike)
         case 2: {
                 struct assignor_topic *t = &group.topics[chance(TOPICS)];
 
-                t->partitions_count = (int32_t)chance(PARTS);
+                t->partitions_count = (int32_t)chance(parts_max);
                 break;
         }
         default:
@@ -282,18 +330,22 @@ static void at_random(assignor_fn *assign, bool alike)
         for (int round = 0; round < 60; round++) {
                 forget();
                 for (unsigned t = 0; t < TOPICS; t++)
-                        group.topics[t] = (struct assignor_topic){ id_of(t), (int32_t)chance(PARTS) };
+                        group.topics[t] = (struct assignor_topic){ id_of(t), (int32_t)chance(parts_max) };
                 subscribe(0, alike ? (1u << TOPICS) - 1 : 1);
                 group.count = 1;
                 for (int step = 0; step < 60; step++) {
                         change(alike);
                         CU_ASSERT_EQUAL_FATAL(assign(group.topics, TOPICS, group.members, group.count), 0);
-                        check_exact();
+                        if (assign == assignor_simple)
+                                check_shared(alike);
+                        else
+                                check_exact();
                         if (assign == assignor_uniform)
                                 check_even();
                         if (assign == assignor_uniform && alike)
                                 check_still();
                         go_on();
+                        check_settled(assign);
                 }
         }
         forget();
@@ -301,6 +353,11 @@ static void at_random(assignor_fn *assign, bool alike)
 
 static void test_random(void)
 {
+        for (parts_max = 2; parts_max <= PARTS + 12; parts_max += 6) {
+                at_random(assignor_simple, true);
+                at_random(assignor_simple, false);
+        }
+        parts_max = PARTS;
         at_random(assignor_uniform, true);
         at_random(assignor_uniform, false);
         at_random(assignor_range, true);

@@ -94,7 +94,7 @@ static void test_foreign(void)
         struct arena a;
 
         arena_init(&a, 0);
-        CU_ASSERT_EQUAL(records_decode_key(BYTES(0, 11, 0, 1, 'g'), &a, &k), RECORDS_E_OTHER); /* KIP-932's */
+        CU_ASSERT_EQUAL(records_decode_key(BYTES(0, 15, 0, 1, 'g'), &a, &k), RECORDS_E_OTHER); /* we have another */
         CU_ASSERT_EQUAL(records_decode_key(BYTES(0), &a, &k), RECORDS_E_MALFORMED);
         CU_ASSERT_EQUAL(records_decode_key(BYTES(0, 2, 0, 9, 'g'), &a, &k), RECORDS_E_MALFORMED);
         CU_ASSERT_EQUAL(records_decode_group(BYTES(0, 99), &a, &g), RECORDS_E_OTHER);
@@ -164,6 +164,63 @@ static void test_consumer(void)
         arena_fini(&a);
 }
 
+/* As Kafka lays them out; the last is ours. */
+static void test_share(void)
+{
+        struct assignment_entry one = { { { 1 } }, 3 };
+        struct share_progress_value_run run = { .first = 5, .last = 6, .state = 2, .deliveries = 1 };
+        struct share_progress_value p = {
+                .state_epoch = 7, .leader_epoch = 2, .start = 4, .runs = &run, .runs_count = 1
+        };
+        struct consumer_group_member_metadata_value m = { .client_id = STR_LIT("c"), .client_host = STR_LIT("h") };
+        struct consumer_group_metadata_value g = { .epoch = 3, .metadata_hash = 9 };
+        struct records_current current = { .epoch = 5, .previous_epoch = 4 };
+        struct records_key k;
+        struct span have;
+        struct str name = STR_LIT("t");
+        struct arena a;
+
+        arena_init(&a, 0);
+        m.subscribed_topic_names = &name;
+        m.subscribed_topic_names_count = 1;
+        for (int kind = RECORDS_SHARE_GROUP; kind <= RECORDS_SHARE_CURRENT; kind++) {
+                CU_ASSERT_EQUAL(records_encode_consumer_key(kind, STR_LIT("g"), STR_LIT("m"), &a, &have), 0);
+                CU_ASSERT_EQUAL(records_decode_key(have, &a, &k), 0);
+                CU_ASSERT(k.kind == (enum records_kind)kind && str_equal_c(k.group, "g"));
+        }
+        CU_ASSERT_EQUAL(records_encode_consumer_key(RECORDS_SHARE_MEMBER, STR_LIT("g"), STR_LIT("m"), &a, &have), 0);
+        CU_ASSERT(span_equal(have, BYTES(0, 10, 0, 1, 'g', 0, 1, 'm')));
+        CU_ASSERT_EQUAL(records_encode_share_group(&g, &a, &have), 0);
+        CU_ASSERT(span_equal(have, BYTES(0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 9, 0)));
+        CU_ASSERT_EQUAL(records_decode_share_group(have, &a, &g), 0);
+        CU_ASSERT(g.epoch == 3 && g.metadata_hash == 9);
+        CU_ASSERT_EQUAL(records_encode_share_member(&m, &a, &have), 0);
+        CU_ASSERT(span_equal(have, BYTES(0, 0, 0, 2, 'c', 2, 'h', 2, 2, 't', 0)));
+        CU_ASSERT_EQUAL(records_decode_share_member(have, &a, &m), 0);
+        CU_ASSERT(str_is_null(m.rack_id) && str_is_null(m.instance_id) && str_is_null(m.subscribed_topic_regex));
+        CU_ASSERT_EQUAL_FATAL(assignment_new(&one, 1, &current.assigned), 0);
+        CU_ASSERT_EQUAL(records_encode_share_current(&current, &a, &have), 0);
+        assignment_unref(current.assigned);
+        CU_ASSERT(span_equal(have, BYTES(0, 0, 0, 0, 0, 5, 0, 0, 0, 4, 0, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+                                         0, 0, 2, 0, 0, 0, 3, 0, 0)));
+        CU_ASSERT_EQUAL(records_decode_share_current(have, &a, &current), 0);
+        CU_ASSERT(assignment_has(current.assigned, one.id, 3) && current.assigned->partitions_count == 1);
+        assignment_unref(current.assigned);
+        CU_ASSERT_EQUAL(records_encode_share_progress_key(STR_LIT("g"), one.id, 3, &a, &have), 0);
+        CU_ASSERT(
+                span_equal(have, BYTES(3, 232, 0, 1, 'g', 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3)));
+        CU_ASSERT_EQUAL(records_decode_key(have, &a, &k), 0);
+        CU_ASSERT(k.kind == RECORDS_SHARE_PROGRESS && k.partition == 3 && uuid_equal(k.topic_id, one.id));
+        CU_ASSERT_EQUAL(records_encode_share_progress(&p, &a, &have), 0);
+        CU_ASSERT(span_equal(have, BYTES(0, 0, 0, 0, 0, 7, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 4, 2, 0, 0, 0, 0, 0, 0, 0,
+                                         5, 0, 0, 0, 0, 0, 0, 0, 6, 2, 0, 1, 0, 0)));
+        CU_ASSERT_EQUAL(records_decode_share_progress(have, &a, &p), 0);
+        CU_ASSERT(p.runs_count == 1 && p.runs[0].last == 6 && p.start == 4);
+        CU_ASSERT_EQUAL(records_decode_share_progress(BYTES(0, 1), &a, &p), RECORDS_E_OTHER);
+        CU_ASSERT_EQUAL(records_decode_share_progress(BYTES(0, 0, 1), &a, &p), RECORDS_E_MALFORMED);
+        arena_fini(&a);
+}
+
 static void test_places(void)
 {
         CU_ASSERT_EQUAL(coord_partition_of(STR_LIT(""), 50), 0);
@@ -211,8 +268,13 @@ static void test_timers(void)
 }
 
 static const struct unit_case cases[] = {
-        { "offset key", test_offset_key }, { "offset value", test_offset_value }, { "group", test_group },
-        { "foreign", test_foreign },       { "consumer groups", test_consumer },  { "places", test_places },
+        { "offset key", test_offset_key },
+        { "offset value", test_offset_value },
+        { "group", test_group },
+        { "foreign", test_foreign },
+        { "consumer groups", test_consumer },
+        { "places", test_places },
+        { "share groups", test_share },
         { "timers", test_timers },
 };
 
