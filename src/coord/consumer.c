@@ -56,9 +56,19 @@ void consumer_free(struct group *g)
         map_fini(&c->by_id);
         map_fini(&c->by_instance);
         free_owners(c);
+        group_config_fini(&c->config);
         g->owner->stats.memory -= sizeof *c;
         g->consumer = NULL;
         free(c);
+}
+
+const struct group_settings *consumer_settings(const struct group *g)
+{
+        struct groups *gs = g->owner;
+
+        if (!gs->conf.image)
+                return &gs->conf.rules.unset;
+        return group_config_get(&g->consumer->config, &gs->conf.rules, groups_image(gs), g->id);
 }
 
 /* ---- states ---- */

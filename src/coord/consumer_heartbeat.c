@@ -155,7 +155,7 @@ static void reply(struct consumer_member *m, struct coord_consumer_heartbeat *rq
 
         rq->ret_member_id = coord_request_keep(&rq->rq, m->id, &failed);
         rq->ret_epoch = m->epoch;
-        rq->ret_heartbeat_interval_ms = g->owner->conf.consumer_heartbeat_interval_ms;
+        rq->ret_heartbeat_interval_ms = (int32_t)consumer_settings(g)->consumer_heartbeat_interval_ms;
         if (with_assignment)
                 failed |= !fill_assignment(rq, m->assigned);
         group_reply(g->owner, g, &rq->rq, failed ? -ENOMEM : COORD_OK);

@@ -114,10 +114,9 @@ int consumer_member_replace(struct consumer_member *m, struct str id)
 
 void consumer_member_reset_session(struct consumer_member *m)
 {
-        struct groups *gs = m->group->owner;
-
-        groups_timer_set(gs, &m->session,
-                         m->classic ? m->classic->session_timeout_ms : gs->conf.consumer_session_timeout_ms);
+        groups_timer_set(m->group->owner, &m->session,
+                         m->classic ? m->classic->session_timeout_ms
+                                    : consumer_settings(m->group)->consumer_session_timeout_ms);
 }
 
 void consumer_member_charge(struct consumer_member *m)
@@ -351,7 +350,7 @@ void consumer_remove(struct consumer_member *m)
         consumer_member_bury(m);
         consumer_member_free(m);
         consumer_sync_state(g);
-        if (g->consumer->classic_count && g->consumer->classic_count == g->consumer->members_count)
+        if (consumer_may_downgrade(g))
                 consumer_downgrade(g);
         else
                 consumer_bump(g); /* the next heartbeat of any member computes the target */

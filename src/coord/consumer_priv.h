@@ -18,6 +18,7 @@
 
 #include "base/pattern.h"
 #include "coord/assignor.h"
+#include "coord/group_config.h"
 #include "coord/group_priv.h"
 #include "coord/records.h"
 #include "meta/image.h"
@@ -102,6 +103,7 @@ struct consumer {
         int64_t seen_index;    /* of the image from which that is; -1: none yet */
         struct ilist names, regexes;
         struct map owners; /* struct consumer_owners, by topic id */
+        struct group_config config;
 };
 
 struct consumer_assignor {
@@ -115,6 +117,8 @@ struct consumer_assignor {
 int consumer_new(struct group *g);
 /* Its members go with it. */
 void consumer_free(struct group *g);
+/* What the group is configured to do, as of the event in hand; borrowed from it. */
+const struct group_settings *consumer_settings(const struct group *g);
 /* As records and operators see it. */
 enum coord_group_state consumer_state(const struct group *g);
 /* Set the group's state after members came or went. */
@@ -219,7 +223,9 @@ int consumer_check_beat(struct group *g, const struct coord_heartbeat *rq);
 
 /* A classic group that has members becomes a consumer group. Return: 0; COORD_E_GROUP_NOT_FOUND when it cannot, with @why; -ENOMEM. */
 int consumer_upgrade(struct group *g, const char **why);
-/* All members speak the classic protocol: the group becomes a classic one. */
+/* Whether all members speak the classic protocol, and the group may become a classic one. */
+bool consumer_may_downgrade(const struct group *g);
+/* It becomes one. */
 void consumer_downgrade(struct group *g);
 
 /* ---- consumer_describe.c ---- */

@@ -17,14 +17,15 @@ void groups_conf_init(struct groups_conf *conf)
                 .group_size_max = 10000, /* Kafka has no bound; the leader's answer and the record hold all members */
                 .offset_metadata_len_max = 4096,
                 .consumer_group_size_max = 10000, /* likewise: an answer to an operator holds all members */
-                .consumer_session_timeout_ms = 45000,
-                .consumer_heartbeat_interval_ms = 5000,
+                .upgrades = true,
+                .downgrades = true,
                 .offsets_retention_ms = 7LL * 24 * 3600 * 1000,
                 .offsets_check_interval_ms = 600000,
                 .member_metadata_len_max = 1 << 20, /* the record of the group must stay below a batch's limit */
                 .record_len_max = 32u << 20,        /* a third of the topic's segments */
                 .memory_max = 256u << 20,
         };
+        group_rules_init(&conf->rules, NULL);
 }
 
 int groups_new(const struct groups_conf *conf, struct groups **ret_groups)

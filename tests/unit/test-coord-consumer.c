@@ -295,6 +295,46 @@ static void test_refused(void)
         end(&w);
 }
 
+/* ---- what a group is configured to do ---- */
+
+static void test_configs(void)
+{
+        struct client a = { .id = "a", .names = { "t" } };
+        struct world w;
+
+        begin(&w);
+        set_config(0, "h", "consumer.heartbeat.interval.ms", "9000"); /* of another one */
+        CU_ASSERT_EQUAL(heartbeat(&w, &a, 0), COORD_OK);
+        CU_ASSERT_EQUAL(told.interval_ms, 5000);
+        set_config(1, "g", "consumer.heartbeat.interval.ms", "7000");
+        set_config(2, "g", "consumer.session.timeout.ms", "60000");
+        CU_ASSERT_EQUAL(heartbeat(&w, &a, 0), COORD_OK);
+        CU_ASSERT_EQUAL(told.interval_ms, 7000);
+        pass(&w, 59999);
+        CU_ASSERT_EQUAL(heartbeat(&w, &a, 0), COORD_OK);
+        /* It is heard, and its session is as long as what is configured then. */
+        set_config(2, "g", "consumer.session.timeout.ms", NULL);
+        set_config(1, "g", "consumer.heartbeat.interval.ms", NULL);
+        CU_ASSERT_EQUAL(heartbeat(&w, &a, 0), COORD_OK);
+        CU_ASSERT_EQUAL(told.interval_ms, 5000);
+        pass(&w, 44999);
+        CU_ASSERT_EQUAL(heartbeat(&w, &a, 0), COORD_OK);
+        pass(&w, 45000);
+        CU_ASSERT_EQUAL(heartbeat(&w, &a, 0), COORD_E_UNKNOWN_MEMBER);
+        /* A coordinator that has read the log gives as long, and what is out of the node's bounds is brought into them. */
+        a.epoch = 0;
+        set_config(1, "g", "consumer.heartbeat.interval.ms", "20000");
+        set_config(2, "g", "consumer.session.timeout.ms", "60000");
+        CU_ASSERT_EQUAL(heartbeat(&w, &a, 0), COORD_OK);
+        CU_ASSERT_EQUAL(told.interval_ms, 15000);
+        world_reload(&w);
+        pass(&w, 59999);
+        CU_ASSERT_EQUAL(heartbeat(&w, &a, 0), COORD_OK);
+        pass(&w, 60000);
+        CU_ASSERT_EQUAL(heartbeat(&w, &a, 0), COORD_E_UNKNOWN_MEMBER);
+        end(&w);
+}
+
 /* ---- offsets ---- */
 
 static void test_offsets(void)
@@ -332,6 +372,7 @@ static const struct unit_case cases[] = {
         { "topics come and go", test_topics_change },
         { "assignors", test_assignors },
         { "requests that make no sense", test_refused },
+        { "configurations", test_configs },
         { "offsets", test_offsets },
         { "memory", forget_answers },
 };
