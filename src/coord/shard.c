@@ -81,9 +81,10 @@ static void set_timer(struct coord_shard *s)
 
         if (first)
                 at_ms = MIN2(at_ms, first->deadline_ms);
-        if (at_ms == INT64_MAX)
-                loop_timer_stop(&s->timer);
-        else
+        if (loop_timer_is_active(&s->timer) && s->timer_ms <= at_ms)
+                return; /* it comes too early, and is set again then: cheaper than to set it with every request */
+        s->timer_ms = at_ms;
+        if (at_ms != INT64_MAX)
                 loop_timer_start(&s->timer, MAX2(at_ms - loop_now_ms(s->args.loop), (int64_t)0));
 }
 

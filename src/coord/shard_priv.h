@@ -30,6 +30,7 @@ struct coord_shard {
         enum shard_state state;
         void *machine;
         struct loop_timer timer;
+        int64_t timer_ms; /* when it fires; of an active shard */
         struct coord_stats published;
         /* Loading. */
         struct io_job load;

@@ -169,7 +169,7 @@ int net_send_some(struct net_conn *c)
                 ssize_t sent;
 
                 if (!share) {
-                        net_reactor_kick(c->reactor, c);
+                        net_reactor_yield(c->reactor, c);
                         return 0;
                 }
                 send_advance(c, 0); /* empty pieces in front */
