@@ -208,6 +208,9 @@ void consumer_reconcile(struct consumer_member *m, bool knows_owned, struct assi
 
 /* ---- consumer_heartbeat.c ---- */
 void groups_consumer_heartbeat(struct groups *gs, struct coord_consumer_heartbeat *rq);
+/* Of a member that has all that it shall have and says nothing new, while nothing is to be told: fills in the answer. False: it is
+ * none such. */
+bool groups_consumer_quick(struct groups *gs, struct coord_consumer_heartbeat *rq);
 /* @m says what it wants and has; nothing is answered. @says: what is absent in it stays. */
 void consumer_advance(struct consumer_member *m, const struct coord_consumer_heartbeat *says, struct assignment *owned,
                       bool is_new);

@@ -63,6 +63,8 @@ int groups_loaded(struct groups *gs, struct coord_time now, struct coord_actions
  *      what @acts holds then is still to be answered. ---- */
 
 int groups_request(struct groups *gs, struct coord_request *rq, struct coord_time now, struct coord_actions *acts);
+/* Answer a heartbeat at once that only says that its member lives. Return: false: ask groups_request(). See coord_machine_ops.quick. */
+bool groups_quick(struct groups *gs, struct coord_request *rq, int64_t mono_ms);
 /* Fire what is due; bounded work, so ask groups_next_ms() again. */
 int groups_tick(struct groups *gs, struct coord_time now, struct coord_actions *acts);
 int groups_topic_deleted(struct groups *gs, struct str topic, struct coord_time now, struct coord_actions *acts);
