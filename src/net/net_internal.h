@@ -163,7 +163,8 @@ struct net_send {
         size_t left;    /* bytes not sent */
         size_t at_done; /* bytes sent of the piece at @at */
         unsigned count, at;
-        struct net_piece pieces[]; /* the first is the length in front */
+        uint8_t head[4];           /* the length in front */
+        struct net_piece pieces[]; /* the first is head */
 };
 
 struct net_conn {
