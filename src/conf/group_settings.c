@@ -105,22 +105,27 @@ void group_rules_init(struct group_rules *rules, const struct conf *conf)
         }
 }
 
+void group_settings_put(const struct group_rules *rules, struct str name, struct str value,
+                        struct group_settings *settings)
+{
+        CLEANUP(strbuf_finip) struct strbuf why = { 0 };
+        const struct conf_row *row = row_find(name);
+        struct conf_value v;
+
+        if (!row || read_value(row, value, settings, &why) || !is_number(row))
+                return;
+        v = conf_value_get(row, settings);
+        v.i = MAX2(v.i, conf_value_get(row, &rules->least).i);
+        v.i = MIN2(v.i, conf_value_get(row, &rules->most).i);
+        conf_value_put(row, v, settings);
+}
+
 struct group_settings group_settings_read(const struct group_rules *rules, struct conf_pairs set)
 {
         struct group_settings s = rules->unset;
 
-        for (size_t i = 0; i < set.count; i++) {
-                CLEANUP(strbuf_finip) struct strbuf why = { 0 };
-                const struct conf_row *row = row_find(set.at[i].name);
-                struct conf_value value;
-
-                if (!row || read_value(row, set.at[i].value, &s, &why) || !is_number(row))
-                        continue;
-                value = conf_value_get(row, &s);
-                value.i = MAX2(value.i, conf_value_get(row, &rules->least).i);
-                value.i = MIN2(value.i, conf_value_get(row, &rules->most).i);
-                conf_value_put(row, value, &s);
-        }
+        for (size_t i = 0; i < set.count; i++)
+                group_settings_put(rules, set.at[i].name, set.at[i].value, &s);
         return s;
 }
 
@@ -225,6 +230,7 @@ int group_settings_describe(const struct conf_layers *layers, struct conf_pairs 
                 if (r)
                         return r;
                 e->name = str_of(row->key);
+                e->synonyms[0].value = conf_value_trim(e->synonyms[0].value); /* as it is read */
                 e->value = e->synonyms[0].value;
                 e->source = e->synonyms[0].source;
                 e->type = conf_row_kafka_type(row);

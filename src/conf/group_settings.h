@@ -31,6 +31,10 @@ void group_rules_init(struct group_rules *rules, const struct conf *conf);
  * may have been configured otherwise. Cannot fail. */
 struct group_settings group_settings_read(const struct group_rules *rules, struct conf_pairs set);
 
+/* The same for one pair, laid over @settings. */
+void group_settings_put(const struct group_rules *rules, struct str name, struct str value,
+                        struct group_settings *settings);
+
 /* Whether a group may have @name set to @value.
  * @why  gets what is wrong, a sentence that begins with the name.
  * Return: 0; CONF_E_UNKNOWN; CONF_E_INVALID; -ENOMEM. */

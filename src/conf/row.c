@@ -169,7 +169,7 @@ static int refuse(const struct conf_row *row, struct str text, struct strbuf *wh
         return why->failed ? -ENOMEM : CONF_E_INVALID;
 }
 
-static struct str trim(struct str s)
+struct str conf_value_trim(struct str s)
 {
         while (s.len && (s.p[0] == ' ' || s.p[0] == '\t'))
                 s.p++, s.len--;
@@ -202,7 +202,7 @@ static bool take_number(struct str *s, int64_t *ret_number)
 
 static bool take_unit(const struct unit *units, size_t count, struct str s, int64_t *number)
 {
-        s = trim(s);
+        s = conf_value_trim(s);
         for (size_t i = 0; i < count; i++)
                 if (s.len == strlen(units[i].name) && !strncasecmp(s.p, units[i].name, s.len))
                         return !__builtin_mul_overflow(*number, units[i].factor, number);
@@ -256,7 +256,7 @@ static bool parse_set(const struct conf_row *row, struct str text, int64_t *ret)
         for (;;) {
                 const char *comma = memchr(text.p, ',', text.len);
                 size_t len = comma ? (size_t)(comma - text.p) : text.len;
-                int place = conf_values_find(row->values, trim((struct str){ text.p, len }));
+                int place = conf_values_find(row->values, conf_value_trim((struct str){ text.p, len }));
 
                 if (place < 0)
                         return false;
@@ -284,13 +284,13 @@ static bool is_throttled_list(struct str s)
         if (!s.len || str_equal_c(s, "*"))
                 return true;
         for (;;) {
-                s = trim(s);
+                s = conf_value_trim(s);
                 if (!s.len || s.p[0] == '-' || s.p[0] == '+' || !take_number(&s, &n) || !s.len || s.p[0] != ':')
                         return false;
                 s.p++, s.len--;
                 if (!s.len || s.p[0] == '-' || s.p[0] == '+' || !take_number(&s, &n))
                         return false;
-                s = trim(s);
+                s = conf_value_trim(s);
                 if (!s.len)
                         return true;
                 if (s.p[0] != ',')
@@ -351,7 +351,7 @@ int conf_value_parse(const struct conf_row *row, struct str text, enum conf_synt
 
         if (str_is_null(text))
                 return refuse(row, STR_LIT(""), why);
-        text = trim(text);
+        text = conf_value_trim(text);
         switch (row->type) {
         case CONF_INT:
         case CONF_SIZE:

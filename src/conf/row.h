@@ -79,6 +79,9 @@ enum conf_syntax { CONF_SYNTAX_PLAIN, CONF_SYNTAX_UNITS };
 int conf_value_parse(const struct conf_row *row, struct str text, enum conf_syntax syntax, struct arena *mem,
                      struct conf_value *ret_value, struct strbuf *why);
 
+/* @text without the blanks around it, as conf_value_parse() reads it; borrowed from @text. */
+struct str conf_value_trim(struct str text);
+
 /* Write @value as Kafka writes it: plain numbers, true and false, names between commas. */
 void conf_value_format(const struct conf_row *row, struct conf_value value, struct strbuf *out);
 

@@ -194,7 +194,7 @@ static void test_read(void)
 static void test_describe(void)
 {
         static const char *const sets[] = { "groups.consumer_session_timeout_ms=50000" };
-        static const struct conf_pair pairs[] = { { STR_LIT("consumer.session.timeout.ms"), STR_LIT("55000") },
+        static const struct conf_pair pairs[] = { { STR_LIT("consumer.session.timeout.ms"), STR_LIT(" 55000") },
                                                   { STR_LIT("share.isolation.level"), STR_LIT("read_committed") } };
         static const struct str names[] = { STR_LIT("share.isolation.level"), STR_LIT("consumer.session.timeout.ms"),
                                             STR_LIT("no.such") };
