@@ -11,6 +11,7 @@
 const struct controller_feature levels_known[] = {
         { .name = "chronik.version", .level_min = 1, .level_max = CHRONIK_LEVEL, .level_new = CHRONIK_LEVEL },
         { .name = "group.version", .level_min = 0, .level_max = 1, .level_new = 1 },
+        { .name = "share.version", .level_min = 0, .level_max = 1, .level_new = 1 },
         { .name = "transaction.version", .level_min = 0, .level_max = 2, .level_new = 2 },
 };
 const size_t levels_count = ARRAY_LEN(levels_known);

@@ -11,6 +11,8 @@
  *
  * group.version: Kafka's. With 1 groups whose members the coordinator assigns to are let in (KIP-848), and their records written.
  *
+ * share.version: likewise, of share groups (KIP-932).
+ *
  * transaction.version: Kafka's, for clients alone. With 2 they use transactions version 2 (KIP-890); below they add partitions themselves,
  * which is served at any level. */
 extern const struct controller_feature levels_known[];

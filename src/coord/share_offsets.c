@@ -14,10 +14,12 @@ static int find_group(struct groups *gs, struct str id, bool must_be_empty, stru
         return outcome;
 }
 
-static const struct meta_topic *find_partition(struct groups *gs, const struct coord_share_offset *item)
+/* NULL: there is no such partition. What topic it is of is told in any case. */
+static const struct meta_topic *find_partition(struct groups *gs, struct coord_share_offset *item)
 {
         const struct meta_topic *t = meta_image_topic(groups_image(gs), item->topic);
 
+        item->topic_id = t ? t->id : UUID_ZERO;
         return t && item->partition >= 0 && (uint32_t)item->partition < t->partitions_count ? t : NULL;
 }
 
@@ -71,7 +73,6 @@ static void fill_asked(struct groups *gs, struct group *g, struct coord_share_of
         const struct meta_topic *t = find_partition(gs, item);
         const struct share_progress *p = t ? share_find(g, t->id, item->partition) : NULL;
 
-        item->topic_id = t ? t->id : UUID_ZERO;
         fill(item, p);
         if (!t)
                 item->ret_outcome = COORD_E_UNKNOWN_PARTITION;
@@ -144,7 +145,6 @@ void groups_share_alter(struct groups *gs, struct coord_share_offsets *rq)
                 struct coord_share_offset *item = &rq->items[i];
                 const struct meta_topic *t = find_partition(gs, item);
 
-                item->topic_id = t ? t->id : UUID_ZERO;
                 if (!t)
                         item->ret_outcome = COORD_E_UNKNOWN_PARTITION;
                 else if (item->start < 0)

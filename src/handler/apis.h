@@ -59,8 +59,13 @@ enum {
         KAPI_PUSH_TELEMETRY = 72,
         KAPI_LIST_CONFIG_RESOURCES = 74,
         KAPI_DESCRIBE_TOPIC_PARTITIONS = 75,
+        KAPI_SHARE_GROUP_HEARTBEAT = 76,
+        KAPI_SHARE_GROUP_DESCRIBE = 77,
         KAPI_ADD_RAFT_VOTER = 80,
         KAPI_REMOVE_RAFT_VOTER = 81,
+        KAPI_DESCRIBE_SHARE_GROUP_OFFSETS = 90,
+        KAPI_ALTER_SHARE_GROUP_OFFSETS = 91,
+        KAPI_DELETE_SHARE_GROUP_OFFSETS = 92,
 };
 
 struct handler_api {
@@ -125,8 +130,13 @@ struct handler_api {
         API(PUSH_TELEMETRY, 0, 0, 0, push_telemetry) \
         API(LIST_CONFIG_RESOURCES, 0, 1, 0, list_config_resources) \
         API(DESCRIBE_TOPIC_PARTITIONS, 0, 0, 0, describe_topic_partitions) \
+        API(SHARE_GROUP_HEARTBEAT, 1, 1, 1, share_group_heartbeat) \
+        API(SHARE_GROUP_DESCRIBE, 1, 1, 1, share_group_describe) \
         API(ADD_RAFT_VOTER, 0, 1, 0, add_raft_voter) \
-        API(REMOVE_RAFT_VOTER, 0, 0, 0, remove_raft_voter)
+        API(REMOVE_RAFT_VOTER, 0, 0, 0, remove_raft_voter) \
+        API(DESCRIBE_SHARE_GROUP_OFFSETS, 0, 1, 0, describe_share_group_offsets) \
+        API(ALTER_SHARE_GROUP_OFFSETS, 0, 0, 0, alter_share_group_offsets) \
+        API(DELETE_SHARE_GROUP_OFFSETS, 0, 0, 0, delete_share_group_offsets)
 
 #define API_FUNCTION(NAME, min, max, advertised, fn) void handler_##fn(struct rq *rq);
 HANDLER_APIS(API_FUNCTION)

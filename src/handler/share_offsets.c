@@ -133,7 +133,7 @@ static void describe_done(struct coord_request *crq)
         struct describe_one *g = container_of(crq, struct describe_one, ask.rq);
         struct rq *rq = g->op->fan.rq;
 
-        if (crq->outcome == COORD_E_GROUP_NOT_FOUND) {
+        if (crq->outcome == COORD_E_GROUP_NOT_FOUND || crq->outcome == COORD_E_INVALID_GROUP_ID) {
                 fill_unknown(rq, &g->ask);
         } else if (crq->outcome) {
                 g->out->error_code = error_of_coord(crq->outcome);
@@ -324,7 +324,7 @@ void handler_alter_share_group_offsets(struct rq *rq)
         }
         if (!share_is_enabled(rq))
                 op->ask.rq.outcome = COORD_E_UNSUPPORTED_VERSION;
-        if (op->ask.rq.outcome || !op->req.topics_count)
+        if (op->ask.rq.outcome || (!op->req.topics_count && op->req.group_id.len))
                 alter_done(&op->ask.rq);
         else
                 group_ask(rq, &op->ask.rq, alter_done);
@@ -348,11 +348,12 @@ static void delete_done(struct coord_request *crq)
                 struct delete_share_group_offsets_response_topic *t = &op->rsp.responses[i];
                 const struct coord_share_offset *item = &op->ask.items[i];
 
-                t->topic_id = item->topic_id;
                 t->error_code = error_of_coord(item->ret_outcome);
-                if (!t->error_code)
+                if (!t->error_code) {
+                        t->topic_id = item->topic_id;
                         continue;
-                t->error_message = uuid_equal(t->topic_id, UUID_ZERO)
+                }
+                t->error_message = uuid_equal(item->topic_id, UUID_ZERO)
                                            ? wire_error_message(t->error_code)
                                            : STR_LIT("Nothing is known of the group in this topic.");
                 handler_count_error(op->rq, t->error_code);
@@ -387,7 +388,7 @@ void handler_delete_share_group_offsets(struct rq *rq)
         }
         if (!share_is_enabled(rq))
                 op->ask.rq.outcome = COORD_E_UNSUPPORTED_VERSION;
-        if (op->ask.rq.outcome || !count)
+        if (op->ask.rq.outcome || (!count && op->req.group_id.len))
                 delete_done(&op->ask.rq);
         else
                 group_ask(rq, &op->ask.rq, delete_done);

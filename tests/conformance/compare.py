@@ -87,6 +87,11 @@ UNORDERED = {
     ("UpdateFeatures", "results"): "feature",
     ("OffsetDelete", "topics"): "name",
     ("OffsetDelete", "partitions"): "partition_index",
+    ("DescribeShareGroupOffsets", "topics"): "topic_name",
+    ("DescribeShareGroupOffsets", "partitions"): "partition_index",
+    ("AlterShareGroupOffsets", "responses"): "topic_name",
+    ("AlterShareGroupOffsets", "partitions"): "partition_index",
+    ("DeleteShareGroupOffsets", "responses"): "topic_name",
     ("TxnOffsetCommit", "topics"): "name",
     ("TxnOffsetCommit", "partitions"): "partition_index",
 }

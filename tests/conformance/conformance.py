@@ -46,8 +46,9 @@ from side import Side, errors  # noqa: E402
 
 # Groups do not wait, and nothing goes by age.
 # Its groups assign at once, as ours do.
-KAFKA = {"group.coordinator.rebalance.protocols": "classic,consumer", "group.consumer.assignment.interval.ms": 0,
-         "group.consumer.assignor.offload.enable": "false"}
+KAFKA = {"group.coordinator.rebalance.protocols": "classic,consumer,share", "group.consumer.assignment.interval.ms": 0,
+         "group.consumer.assignor.offload.enable": "false", "group.share.assignment.interval.ms": 0,
+         "group.share.assignor.offload.enable": "false", "share.coordinator.state.topic.num.partitions": 1}
 SETTINGS = ["groups.initial_rebalance_delay_ms=0", "storage.retention_ms=-1", "server.node_id=1"]
 
 

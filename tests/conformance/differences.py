@@ -99,6 +99,14 @@ ROWS = [
     Row("OffsetDelete", ".*", "A group without members is its offsets: without the last one it is gone at once, in Kafka at its next "
         "look for expired ones.", label="again|nothing|no partitions"),
 
+    # ---- share groups ----
+    Row("DescribeShareGroupOffsets", r".*partitions.*", "A partition that nobody has fetched from yet is not told unless it is asked for.",
+        chronik="absent", label="all"),
+    Row("DescribeShareGroupOffsets", "", "Of a partition that does not exist nothing is known; Kafka's client waits in vain.",
+        NO_ANSWER, label="no such partition"),
+    Row("DescribeShareGroupOffsets", r".*lag", "Lag is 0 or more, also of a group that begins behind the end.", label="at last"),
+    Row("AlterShareGroupOffsets", r".*error_code", "No group begins below 0.", 0, 42, label="negative"),
+
     # ---- transactions ----
     Row("AddPartitionsToTxn", ".*partition_error_code", "Version 4 does not have TRANSACTION_ABORTABLE, which came with version 5.",
         120, 48),

@@ -413,6 +413,35 @@ class Against(CtlCase, NodeCase):
         self.assertEqual([(m["id"], m["epoch"], m["target"]) for m in got["members"]],
                          [("first", 2, [{"topic": topic, "partitions": [0]}]), ("second", 3, [])])
 
+    def test_share_group(self):
+        """A share group: what each member has, where it begins in each partition, and what is left to do."""
+        topic, group, client = self.topic(), self.fresh("group"), self.client()
+        self.produce_some(topic, 10)
+        for _ in range(100):
+            answer = client.call("AlterShareGroupOffsets", 0, group_id=group, topics=[
+                {"topic_name": topic, "partitions": [{"partition_index": 0, "start_offset": 4}]}])
+            if answer["error_code"] not in (ERR.NOT_COORDINATOR, ERR.COORDINATOR_LOAD_IN_PROGRESS):
+                break
+            client.call("FindCoordinator", 2, key=group, key_type=0)
+        self.assertEqual(answer["error_code"], 0)
+        row = next(row for row in self.table(self.good("group", "list")) if row[0] == group)
+        self.assertEqual(row[1:], ["Empty", "share", "share"])
+        answer = client.call("ShareGroupHeartbeat", 1, group_id=group, member_id="m", member_epoch=0,
+                             subscribed_topic_names=[topic])
+        self.assertEqual(answer["error_code"], 0)
+        text = self.good("group", "get", group)
+        for line in (f"group        {group}", "state        Stable", "type         share", "assignor     simple",
+                     "epoch        2, of the target 2"):
+            self.assertIn(line, text.splitlines())
+        _, members, offsets = text.split("\n\n")
+        member = self.table(members)[1]
+        self.assertEqual((member[0], member[-2:]), ("m", ["2", f"{topic}:0"]))
+        self.assertEqual(offsets.split(), ["TOPIC", "PARTITION", "START", "DONE", "BEHIND", "IT", "END", "LAG",
+                                           topic, "0", "4", "0", "10", "6"])
+        got = self.json("group", "get", group)
+        self.assertEqual([(o["topic"], o["partition"], o["start_offset"], o["done_records"], o["end_offset"], o["lag"])
+                          for o in got["offsets"]], [(topic, 0, 4, 0, 10, 6)])
+
     def test_group_refused(self):
         self.bad(1, "group", "get", "nope", says=("no group 'nope'", "chronik-ctl group list"))
 

@@ -302,6 +302,33 @@ class Sweep(ReferenceCase):
         self.assertError(answer["error_code"], ERR.NONE)
         return dict(group_ids=[group], include_authorized_operations=True)
 
+    def share_group_heartbeat_args(self, version, group=None):
+        return dict(group_id=group or self.coordinated(), member_id=str(uuid.uuid4()), member_epoch=0, rack_id="rack",
+                    subscribed_topic_names=[self.name])
+
+    def share_group_describe_args(self, version):
+        group = self.coordinated()
+        answer = self.connection.call("ShareGroupHeartbeat", 1, **self.share_group_heartbeat_args(1, group))
+        self.assertError(answer["error_code"], ERR.NONE)
+        return dict(group_ids=[group], include_authorized_operations=True)
+
+    def alter_share_group_offsets_args(self, version, group=None):
+        return dict(group_id=group or self.coordinated(), topics=[{"topic_name": self.name, "partitions": [
+            {"partition_index": 1, "start_offset": 1}]}])
+
+    def altered(self):
+        """A share group that begins somewhere."""
+        group = self.coordinated()
+        answer = self.connection.call("AlterShareGroupOffsets", 0, **self.alter_share_group_offsets_args(0, group))
+        self.assertError(answer["error_code"], ERR.NONE)
+        return group
+
+    def describe_share_group_offsets_args(self, version):
+        return dict(groups=[{"group_id": self.altered(), "topics": None}])
+
+    def delete_share_group_offsets_args(self, version):
+        return dict(group_id=self.altered(), topics=[{"topic_name": self.name}])
+
     def list_config_resources_args(self, version):
         self.connection.call("IncrementalAlterConfigs", 1, resources=[{"resource_type": 16, "resource_name": "sweep", "configs": [
             {"name": "interval.ms", "config_operation": 0, "value": "1000"}]}])

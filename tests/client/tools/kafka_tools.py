@@ -26,6 +26,7 @@ CLASSES = {
     "kafka-topics": "org.apache.kafka.tools.TopicCommand",
     "kafka-configs": "kafka.admin.ConfigCommand",
     "kafka-consumer-groups": "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
+    "kafka-share-groups": "org.apache.kafka.tools.consumer.group.ShareGroupCommand",
     "kafka-groups": "org.apache.kafka.tools.GroupsCommand",
     "kafka-get-offsets": "org.apache.kafka.tools.GetOffsetShell",
     "kafka-delete-records": "org.apache.kafka.tools.DeleteRecordsCommand",
@@ -494,10 +495,28 @@ def group_configs():
     expect_true("still there", group[3] not in run("kafka-configs", "--describe", "--entity-type", "groups"))
 
 
+@check("share-groups")
+def share_groups():
+    """Where a share group begins is set, shown with its lag, and forgotten."""
+    name, group = make("share", 2), group_name("share")
+    console_produce(name, lines(3))
+    run("kafka-share-groups", "--reset-offsets", "--group", group, "--topic", name, "--to-earliest", "--execute")
+    expect_true("not listed", group in run("kafka-share-groups", "--list").split())
+    rows = table(run("kafka-share-groups", "--describe", "--group", group))
+    expect("rows", sorted((r["TOPIC"], r["PARTITION"], r["START-OFFSET"]) for r in rows), [(name, "0", "0"), (name, "1", "0")])
+    expect("lag", sum(int(r["LAG"]) for r in rows), 3)
+    row, = table(run("kafka-share-groups", "--describe", "--group", group, "--state"))
+    expect("state", (row["STATE"], row["#MEMBERS"]), ("Empty", "0"))
+    expect_true("not forgotten", "Successful" in run("kafka-share-groups", "--delete-offsets", "--group", group, "--topic", name))
+    expect_true("not empty", "no offset information" in run("kafka-share-groups", "--describe", "--group", group))
+    run("kafka-share-groups", "--delete", "--group", group)
+    expect_true("still there", group not in run("kafka-share-groups", "--list").split())
+
+
 @check("features")
 def features():
     text = run("kafka-features", "describe")
-    for name, level in (("transaction.version", 2), ("group.version", 1), ("chronik.version", 1)):
+    for name, level in (("transaction.version", 2), ("group.version", 1), ("share.version", 1), ("chronik.version", 1)):
         row = re.search(rf"Feature: {re.escape(name)}\b.*FinalizedVersionLevel: (\S+)", text)
         expect_true(f"{name} is not told: {text}", row)
         expect(name, row[1], str(level))

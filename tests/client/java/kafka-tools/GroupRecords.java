@@ -19,6 +19,9 @@ import org.apache.kafka.coordinator.group.generated.CoordinatorRecordJsonConvert
  * <p>java -cp ... GroupRecords.java --bootstrap-server HOST:PORT PARTITION
  */
 final class GroupRecords {
+    /** Of keys that Kafka does not have: how far share groups are (src/coord/FORMAT.md). */
+    private static final short OURS = 1000;
+
     private static String json(ConsumerRecord<byte[], byte[]> record) {
         ByteBuffer key = ByteBuffer.wrap(record.key());
         ByteBuffer value = record.value() == null ? null : ByteBuffer.wrap(record.value());
@@ -43,7 +46,8 @@ final class GroupRecords {
             consumer.seekToBeginning(List.of(partition));
             while (consumer.position(partition) < end)
                 for (ConsumerRecord<byte[], byte[]> record : consumer.poll(Duration.ofSeconds(1)))
-                    System.out.println(json(record));
+                    if (ByteBuffer.wrap(record.key()).getShort() != OURS)
+                        System.out.println(json(record));
         }
     }
 
