@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "chronikd/sharing.h"
 #include "sys/clock.h"
 #include "sys/diag.h"
 
@@ -78,12 +79,19 @@ static void handler_is_stopped(void *arg)
                 scrub_stopped(n);
 }
 
+static void shares_are_stopped(void *arg)
+{
+        struct node *n = arg;
+
+        handler_stop(n->handler, n->loop, handler_is_stopped, n);
+}
+
 static void net_is_stopped(struct loop *l, struct mail *m)
 {
         struct node *n = container_of(m, struct node, net_stopped);
 
         (void)l;
-        handler_stop(n->handler, n->loop, handler_is_stopped, n);
+        shares_stop(n->shares, n->loop, shares_are_stopped, n);
 }
 
 /* Members that were waiting for a rebalance have been answered; now the answers may leave. */
@@ -106,6 +114,7 @@ static void coord_is_stopped(void *arg)
 void ingest_stop(struct node *n, void (*stopped)(struct node *n))
 {
         n->ingest_stopped = stopped;
+        shares_drain(n->shares);
         coord_stop(n->coord, n->loop, coord_is_stopped, n);
 }
 
@@ -142,6 +151,8 @@ int ingest_join(struct node *n)
         r->fetch_bytes = (int32_t)n->conf->replication.fetch_response_bytes;
         snprintf(r->watermarks_path, sizeof r->watermarks_path, "%s/high-watermarks", n->log_dir);
         e = transactions_join(n);
+        if (!e)
+                e = sharing_join(n);
         return e ? e : replication_open(r, n->mesh.hub, n->pool);
 }
 
@@ -184,6 +195,7 @@ static int node_coordinate(struct node *n)
         g->upgrades = policy == CONF_MIGRATION_BOTH || policy == CONF_MIGRATION_UPGRADE;
         g->downgrades = policy == CONF_MIGRATION_BOTH || policy == CONF_MIGRATION_DOWNGRADE;
         g->consumer_group_size_max = (uint32_t)MIN2(c->groups.consumer_max_size, (int64_t)g->consumer_group_size_max);
+        g->share_group_size_max = (uint32_t)c->groups.share_max_size;
         g->offset_metadata_len_max = (uint32_t)c->groups.offset_metadata_max_bytes;
         g->offsets_retention_ms = c->groups.offsets_retention_minutes * 60000;
         g->offsets_check_interval_ms = c->groups.offsets_retention_check_interval_ms;
@@ -192,6 +204,8 @@ static int node_coordinate(struct node *n)
         r = coord_new(&cfg, &n->coord);
         if (!r)
                 r = transactions_open(n);
+        if (!r)
+                r = sharing_open(n);
         n->led.coord = n->coord;
         n->led.txns = n->txns;
         handler_set_coord(n->handler, n->coord, n->txns, &n->txn_link);
@@ -310,6 +324,7 @@ void ingest_free_serving(struct node *n)
         led_fini(&n->led);
         n->coord = coord_free(n->coord);
         n->txns = coord_free(n->txns);
+        n->shares = shares_free(n->shares);
         n->handler = handler_free(n->handler);
 }
 

@@ -7,6 +7,7 @@
 
 #include "chronikd/ask.h"
 #include "chronikd/metrics.h"
+#include "chronikd/sharing.h"
 #include "obs/expo.h"
 #include "sys/clock.h"
 #include "sys/file.h"
@@ -292,6 +293,7 @@ static void write_ingest(struct node *n, struct strbuf *out)
         write_scrub(n, out);
         write_groups(n, out);
         write_transactions(n, out);
+        sharing_metrics(n, out);
         if (atomic_load(&n->ready) && !atomic_load(&n->stopping))
                 write_lag(n, out);
 }

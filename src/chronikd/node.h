@@ -22,6 +22,7 @@
 #include "handler/handler.h"
 #include "meta/publish.h"
 #include "obs/http.h"
+#include "share/shares.h"
 
 struct node {
         struct conf *conf;
@@ -36,6 +37,7 @@ struct node {
         struct groups_conf groups_conf;
         struct txns_conf txns_conf;
         struct txn_link txn_link;
+        struct shares *shares;
         struct loop *reactors[256];
         struct net_server *net;
         struct led led;

@@ -61,6 +61,8 @@ enum {
         KAPI_DESCRIBE_TOPIC_PARTITIONS = 75,
         KAPI_SHARE_GROUP_HEARTBEAT = 76,
         KAPI_SHARE_GROUP_DESCRIBE = 77,
+        KAPI_SHARE_FETCH = 78,
+        KAPI_SHARE_ACKNOWLEDGE = 79,
         KAPI_ADD_RAFT_VOTER = 80,
         KAPI_REMOVE_RAFT_VOTER = 81,
         KAPI_DESCRIBE_SHARE_GROUP_OFFSETS = 90,
@@ -132,6 +134,8 @@ struct handler_api {
         API(DESCRIBE_TOPIC_PARTITIONS, 0, 0, 0, describe_topic_partitions) \
         API(SHARE_GROUP_HEARTBEAT, 1, 1, 1, share_group_heartbeat) \
         API(SHARE_GROUP_DESCRIBE, 1, 1, 1, share_group_describe) \
+        API(SHARE_FETCH, 1, 2, 1, share_fetch) \
+        API(SHARE_ACKNOWLEDGE, 1, 2, 1, share_acknowledge) \
         API(ADD_RAFT_VOTER, 0, 1, 0, add_raft_voter) \
         API(REMOVE_RAFT_VOTER, 0, 0, 0, remove_raft_voter) \
         API(DESCRIBE_SHARE_GROUP_OFFSETS, 0, 1, 0, describe_share_group_offsets) \

@@ -6,6 +6,7 @@
 #include "handler/quota.h"
 #include "handler/software.h"
 #include "handler/telemetry.h"
+#include "share/shares.h"
 
 #define API_ROW(NAME, min, max, advertised, function) \
         { .key = KAPI_##NAME, \
@@ -102,6 +103,19 @@ void handler_set_coord(struct handler *h, struct coord *groups, struct coord *tx
         h->deps.txn_link = link;
 }
 
+void handler_set_shares(struct handler *h, struct shares *shares)
+{
+        h->deps.shares = shares;
+}
+
+static void connection_closed(void *owner, struct net_conn *c, const char *reason)
+{
+        const struct handler *h = owner;
+
+        shares_connection_closed(h->deps.shares, net_conn_id(c));
+        client_software_close(owner, c, reason);
+}
+
 static int64_t connection_delay(void *owner, unsigned reactor, const char *host)
 {
         return quota_connection(owner, reactor, host);
@@ -113,7 +127,7 @@ struct net_ops handler_net_ops(void)
                 .request_size = sizeof(struct rq),
                 .request = handler_request,
                 .can_overlap = handler_can_overlap,
-                .close = client_software_close,
+                .close = connection_closed,
                 .delay = connection_delay,
         };
 }

@@ -12,6 +12,7 @@ struct controller;
 struct coord;
 struct txn_link;
 struct partition_table;
+struct shares;
 struct plog_store;
 
 struct handler_deps {
@@ -19,6 +20,7 @@ struct handler_deps {
         struct controller *controller;
         struct coord *coord, *txns; /* of groups, of transactions */
         struct txn_link *txn_link;
+        struct shares *shares;
         struct partition_table *partitions;
         struct plog_store *store;
         struct iopool *pool;
@@ -36,6 +38,9 @@ void handler_drain(struct handler *h);
 
 /* The coordinators live on the reactors, so they come after them: set once, before anything listens. */
 void handler_set_coord(struct handler *h, struct coord *groups, struct coord *txns, struct txn_link *link);
+
+/* Likewise, of share groups. */
+void handler_set_shares(struct handler *h, struct shares *shares);
 
 /* The metadata is followed on the reactors (reactors_count loops) from now on: once, before anything listens. Until
  * handler_stop() an answered change waits for the reactors to have it. Return: 0 or negative errno. */

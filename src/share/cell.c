@@ -106,9 +106,12 @@ bool cell_check(struct share_cell *c)
 {
         int32_t epoch;
 
-        if (c->state != CELL_GONE && (!leads(c->partition, &epoch) || epoch != c->leader_epoch))
-                cell_end(c, PARTITION_E_NOT_LEADER);
-        return c->state != CELL_GONE;
+        if (c->state == CELL_GONE)
+                return false;
+        if (leads(c->partition, &epoch) && epoch == c->leader_epoch)
+                return true;
+        cell_end(c, PARTITION_E_NOT_LEADER);
+        return false;
 }
 
 void cell_news(struct share_cell *c)
@@ -178,6 +181,7 @@ static void on_retry(struct loop_timer *t)
 {
         struct share_cell *c = container_of(t, struct share_cell, retry);
 
+        c->refs++; /* it may end */
         c->calling = false;
         if (c->state == CELL_LOADING)
                 read_call(c);
@@ -185,6 +189,7 @@ static void on_retry(struct loop_timer *t)
                 start_find(c);
         else
                 cell_write(c);
+        cell_unref(c);
 }
 
 void cell_ready(struct share_cell *c)
@@ -385,8 +390,8 @@ static void on_locks(struct loop_timer *t)
         (void)share_part_tick(c->part, clock_mono_ms()); /* takes no memory */
         SHARES_COUNT(c->shard->owner, timed_out, share_part_changes(c->part) - before);
         cell_set_locks(c);
-        cell_write(c);
         cell_news(c);
+        cell_write(c); /* it may end */
 }
 
 /* ---- what nobody uses ---- */

@@ -49,4 +49,5 @@ void share_session_remove(struct share_session *ss, const struct share_place *pl
 void share_session_close(struct share_sessions *s, struct share_session *ss);
 struct str share_session_group(const struct share_session *ss);
 
+/* An order: as memcmp(). */
 int share_place_compare(const struct share_place *a, const struct share_place *b);

@@ -117,7 +117,7 @@ void session_release(struct share_shard *sh, const struct share_session *ss)
                 if (share_part_changes(c->part) == before)
                         continue;
                 cell_set_locks(c);
-                cell_write(c); /* may end the cell, which leaves the list */
                 cell_news(c);
+                cell_write(c); /* it may end, which takes it out of the list */
         }
 }

@@ -116,7 +116,7 @@ struct share_cell *cell_find(struct share_shard *sh, struct str group, const str
 void cell_unref(struct share_cell *c);
 /* It is of no use any more: all that wait for it are told @outcome. */
 void cell_end(struct share_cell *c, int outcome);
-/* Is this node still the leader that has loaded it? If not it ends. */
+/* Is this node still the leader that has loaded it? If not it ends, and is gone where nobody holds it. */
 bool cell_check(struct share_cell *c);
 /* Requests that are parked look again. */
 void cell_news(struct share_cell *c);
@@ -132,7 +132,7 @@ void cell_ready(struct share_cell *c);
 
 /* ---- cell_write.c ---- */
 
-/* Write what has changed, if anything. */
+/* Write what has changed, if anything. Without memory it ends, and is gone where nobody holds it. */
 void cell_write(struct share_cell *c);
 
 /* ---- shares_ack.c ---- */

@@ -1,0 +1,39 @@
+/* What ShareFetch and ShareAcknowledge have in common: acknowledgements as clients say them, and the outcomes of share/shares.h as Kafka's codes. */
+#pragma once
+
+#include "handler/leader_hint.h"
+#include "handler/share.h"
+#include "share/shares.h"
+
+/* Kafka's code for an outcome of the shares. */
+int16_t error_of_share(int outcome);
+
+/* One batch of acknowledgements, as both requests have it. */
+struct share_ack_batch {
+        int64_t first, last;
+        const int8_t *types; /* one for all records, or one for each */
+        int32_t types_count;
+};
+/* Gathers the acknowledgements of one row: batches in order. Of the request's arena. */
+struct share_acks {
+        struct share_row *row;
+        struct share_ack_range *ranges;
+        bool may_renew;
+        int64_t next; /* no batch begins below */
+};
+/* @size: of all types of all batches, and one for each batch. False: out of memory. */
+bool share_acks_begin(struct rq *rq, struct share_acks *a, struct share_row *row, size_t size, bool may_renew);
+void share_acks_add(struct share_acks *a, const struct share_ack_batch *b);
+
+/* A request that cannot be asked about. @ret_why: for people. Return: 0 or Kafka's code. */
+int16_t share_check(const struct rq *rq, struct str group, struct str member, struct str *ret_why);
+
+/* Fill in @a what both have: who asks, on which connection, and answer with @done. */
+void share_ask_init(struct rq *rq, struct share_ask *a, enum share_ask_kind kind, struct str group, struct str member,
+                    int32_t epoch, void (*done)(struct share_ask *a));
+
+/* The rows that an answer tells of, by place. NULL: out of memory. */
+struct share_row **share_rows_told(struct rq *rq, struct share_ask *a, size_t *ret_count);
+/* Who leads instead, where @error says that this node does not; else -1. */
+struct leader_hint share_leader_hint(struct rq *rq, const struct share_row *row, int16_t error,
+                                     struct leader_hints *hints);
