@@ -41,6 +41,7 @@ enum {
         CONF_COMPRESSION_PRODUCER,
 };
 /* The levels of sys/diag.h, counted from its first: DIAG_ERROR + conf->diag.level. */
+enum { CONF_AUTHORIZER_NONE, CONF_AUTHORIZER_STANDARD };
 enum { CONF_DIAG_ERROR, CONF_DIAG_WARNING, CONF_DIAG_NOTICE, CONF_DIAG_INFO, CONF_DIAG_DEBUG };
 
 /* Where a value came from, least important last. Numbered as DescribeConfigs numbers them. */

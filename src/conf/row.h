@@ -33,6 +33,7 @@ enum conf_check {
         CONF_CHECK_NAME,        /* letters, digits, dot, underscore, hyphen */
         CONF_CHECK_PATH,        /* anything printable */
         CONF_CHECK_THROTTLED,   /* "*", or PARTITION:NODE pairs between commas, or empty */
+        CONF_CHECK_PRINCIPALS,  /* TYPE:NAME between semicolons, or empty */
         CONF_CHECK_CONTROLLERS, /* ID@HOST:PORT between commas, each ID once, or empty (address.h) */
 };
 

@@ -18,8 +18,9 @@ struct handler {
         struct fetch_sessions *sessions;
         struct quotas *quotas;
         struct telemetry *telemetry;
-        struct budget decode_budget; /* decoded requests and their answers, but for a little of each */
-        atomic_bool stopping;        /* nothing is parked any more */
+        struct authorization *authorization; /* NULL: everybody may do everything */
+        struct budget decode_budget;         /* decoded requests and their answers, but for a little of each */
+        atomic_bool stopping;                /* nothing is parked any more */
 
         pthread_mutex_t ids_lock; /* guards the block of producer ids */
         int64_t ids_next, ids_end;
