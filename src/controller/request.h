@@ -48,6 +48,7 @@ enum controller_outcome {
         CONTROLLER_E_VOTER_KNOWN,             /* it is one of the controllers already */
         CONTROLLER_E_VOTER_UNKNOWN,           /* no such one is among the controllers */
         CONTROLLER_E_VOTER_CHANGE,            /* the controllers cannot be changed so, or not now */
+        CONTROLLER_E_DENIED,                  /* said before a controller is asked: the client may not do that */
         CONTROLLER_OUTCOMES_END
 };
 

@@ -56,6 +56,10 @@ enum coord_outcome {
         COORD_E_UNSUPPORTED_ASSIGNOR, /* no assignor of that name */
         COORD_E_INVALID_REGEX,
         COORD_E_UNSUPPORTED_VERSION, /* members of such a group speak newer versions */
+        /* Said before a coordinator is asked: the client may not do that with the group, the transactional id, the topic. */
+        COORD_E_GROUP_DENIED,
+        COORD_E_TXN_DENIED,
+        COORD_E_TOPIC_DENIED,
 };
 
 enum coord_op {

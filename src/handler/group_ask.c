@@ -45,6 +45,9 @@ int16_t error_of_coord(int outcome)
                 [COORD_E_UNSUPPORTED_ASSIGNOR] = KERR_UNSUPPORTED_ASSIGNOR,
                 [COORD_E_INVALID_REGEX] = KERR_INVALID_REGULAR_EXPRESSION,
                 [COORD_E_UNSUPPORTED_VERSION] = KERR_UNSUPPORTED_VERSION,
+                [COORD_E_GROUP_DENIED] = KERR_GROUP_AUTHORIZATION_FAILED,
+                [COORD_E_TXN_DENIED] = KERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+                [COORD_E_TOPIC_DENIED] = KERR_TOPIC_AUTHORIZATION_FAILED,
         };
 
         switch (outcome) {
@@ -73,6 +76,17 @@ void group_ask(struct rq *rq, struct coord_request *crq, void (*done)(struct coo
         crq->reply_loop = rq_loop(rq);
         crq->done = done;
         coord_submit(rq->h->deps.coord, crq);
+}
+
+void group_ask_for(struct rq *rq, struct coord_request *crq, enum acl_operation operation,
+                   void (*done)(struct coord_request *crq))
+{
+        if (authorize(rq, operation, ACL_GROUP, crq->id)) {
+                group_ask(rq, crq, done);
+                return;
+        }
+        coord_request_refuse(crq, COORD_E_GROUP_DENIED);
+        done(crq);
 }
 
 /* ---- of several groups ---- */
@@ -111,7 +125,7 @@ void group_fan_answered(struct group_fan *f)
                 finish(f);
 }
 
-void group_fan_ask(struct group_fan *f, void (*done)(struct coord_request *crq))
+void group_fan_ask_for(struct group_fan *f, enum acl_operation operation, void (*done)(struct coord_request *crq))
 {
         int32_t count = f->count;
         struct coord_request **asks = f->asks;
@@ -122,5 +136,5 @@ void group_fan_ask(struct group_fan *f, void (*done)(struct coord_request *crq))
                 return;
         }
         for (int32_t i = 0; i < count; i++)
-                group_ask(rq, asks[i], done);
+                group_ask_for(rq, asks[i], operation, done); /* the last one may end it all */
 }
