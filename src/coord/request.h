@@ -11,6 +11,7 @@
 #include "base/span.h"
 #include "base/uuid.h"
 #include "replica/partition.h"
+#include "security/authorizer.h"
 #include "sys/loop.h"
 
 /* Outcomes of requests and of their items. A negative errno means that this node failed (memory). Nodes tell them to each other
@@ -154,6 +155,12 @@ static inline void coord_request_fini(struct coord_request *rq)
 
 /* ---- membership ---- */
 
+/* Who asks, for what the coordinator finds for him: a regular expression means topics that he may know of. Borrowed until the answer. */
+struct coord_rights {
+        const struct authorizer *authorizer; /* NULL: he may know of all */
+        struct authorizer_subject who;
+};
+
 struct coord_protocol {
         struct str name;
         struct span metadata;
@@ -177,6 +184,7 @@ struct coord_join {
         int32_t protocols_count;
         bool require_member_id;   /* version 4 and later (KIP-394) */
         bool can_skip_assignment; /* version 9 and later (KIP-814) */
+        struct coord_rights rights;
         /* Answer. @ret_member_id is set for refusals too: the id that was sent, or the one to come back with. */
         int32_t ret_generation;
         struct str ret_protocol_type, ret_protocol_name; /* null when there is none */
@@ -245,6 +253,7 @@ struct coord_consumer_heartbeat {
         const struct coord_partitions *owned; /* what it has; NULL: as before */
         int32_t owned_count;
         bool must_have_id; /* version 1 and later (KIP-1082) */
+        struct coord_rights rights;
         /* Answer. */
         struct str ret_member_id;
         int32_t ret_epoch;

@@ -121,7 +121,12 @@ const struct principal *rq_principal(const struct net_conn *c)
         return principal_anonymous();
 }
 
-static struct authorizer_subject subject_of(const struct rq *rq)
+const struct authorizer *authorization_authorizer(const struct authorization *a)
+{
+        return a ? a->authorizer : NULL;
+}
+
+struct authorizer_subject authorization_subject(const struct rq *rq)
 {
         return (struct authorizer_subject){ rq->principal, str_of(net_conn_peer_host(rq->net.conn)) };
 }
@@ -208,7 +213,7 @@ static struct table *table_of(struct rq *rq)
 static bool ask(struct rq *rq, enum acl_operation op, const struct authorizer_object *what)
 {
         struct authorization *a = rq->h->authorization;
-        struct authorizer_subject who = subject_of(rq);
+        struct authorizer_subject who = authorization_subject(rq);
         struct table *t = table_of(rq);
         uint64_t hash = hash_of(a, &who, op, what);
         struct entry *e = place_of(t, hash, &who, what);
@@ -277,7 +282,7 @@ bool authorize_any(struct rq *rq, enum acl_operation operation, enum acl_resourc
 
         if (!a)
                 return true;
-        who = subject_of(rq);
+        who = authorization_subject(rq);
         if (authorizer_ask_any(a->authorizer, rules_of(rq), &who, operation, type))
                 return true;
         deny(rq, operation, &(struct authorizer_object){ type, STR_LIT("*") });

@@ -19,6 +19,10 @@ struct authorization *authorization_free(struct authorization *a);
 /* Metrics; nothing without an authorizer. Any thread. */
 void authorization_expose(const struct authorization *a, struct strbuf *out);
 
+/* Its rules of deciding, for who asks elsewhere (coord/request.h); NULL when there are none. */
+const struct authorizer *authorization_authorizer(const struct authorization *a);
+struct authorizer_subject authorization_subject(const struct rq *rq);
+
 /* Who speaks on a connection; borrowed for as long as the connection is there. */
 const struct principal *rq_principal(const struct net_conn *c);
 

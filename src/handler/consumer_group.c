@@ -100,6 +100,8 @@ static bool beat_fill(struct beat_op *op)
         ask->regex = op->req.subscribed_topic_regex;
         ask->assignor = op->req.server_assignor;
         ask->must_have_id = rq->version >= 1;
+        ask->rights =
+                (struct coord_rights){ authorization_authorizer(rq->h->authorization), authorization_subject(rq) };
         return ask->client_host.p && beat_fill_owned(op);
 }
 

@@ -81,6 +81,8 @@ void handler_join_group(struct rq *rq)
         op->ask.protocols = protocols;
         op->ask.protocols_count = op->req.protocols_count;
         op->ask.require_member_id = rq->version >= 4;
+        op->ask.rights =
+                (struct coord_rights){ authorization_authorizer(rq->h->authorization), authorization_subject(rq) };
         op->ask.ret_generation = -1;
         op->ask.can_skip_assignment = rq->version >= 9;
         group_ask_for(rq, &op->ask.rq, ACL_READ, join_done);

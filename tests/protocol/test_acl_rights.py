@@ -7,6 +7,7 @@ Goal: every API is refused to who lacks one of the rights that Kafka asks for, w
 
 import re
 import unittest
+import uuid
 
 import records
 import test_sweep
@@ -222,6 +223,25 @@ class Told(AclCase):
         answer = guest.call("OffsetFetch", 8, groups=[{"group_id": mine, "topics": None}])
         self.assertEqual([t["name"] for t in answer["groups"][0]["topics"]], [topic])
         self.assertLessEqual({mine, other}, {g["group_id"] for g in guest.call("ListGroups", 4)["groups"]})
+
+    def test_expressions(self):
+        """KIP-848: an expression means only topics that may be described, and a group's topics are told to who may know them all."""
+        mine, other = self.topic(name=self.fresh("re-mine")), self.topic(name=self.fresh("re-other"))
+        group = self.fresh("group")
+        guest = self.guest((GROUP, group, READ), (GROUP, "g", DESCRIBE), (TOPIC, mine, READ))
+        self.wait_until(lambda: guest.call("FindCoordinator", 2, key="g", key_type=0)["error_code"] == 0, "no coordinator")
+        args = dict(group_id=group, member_id=str(uuid.uuid4()), member_epoch=0, rebalance_timeout_ms=10000, subscribed_topic_names=None,
+                    topic_partitions=[], subscribed_topic_regex="re-.*")
+        answer = guest.call("ConsumerGroupHeartbeat", 1, **args)
+        self.assertError(answer["error_code"], ERR.NONE, answer["error_message"])
+        self.assertEqual([bytes(t["topic_id"]) for t in answer["assignment"]["topic_partitions"]], [bytes(self.topic_id(mine))])
+        answer = guest.call("ConsumerGroupDescribe", 0, group_ids=[group])["groups"][0]
+        self.assertEqual((answer["error_code"], len(answer["members"])), (0, 1))
+        stranger = self.guest((GROUP, group, DESCRIBE), (TOPIC, other, READ))
+        answer = stranger.call("ConsumerGroupDescribe", 0, group_ids=[group], include_authorized_operations=True)["groups"][0]
+        self.assertEqual((answer["error_code"], answer["members"]), (ERR.TOPIC_AUTHORIZATION_FAILED, []))
+        answer = stranger.call("ConsumerGroupHeartbeat", 1, **args)
+        self.assertError(answer["error_code"], ERR.GROUP_AUTHORIZATION_FAILED)
 
     def test_transactions(self):
         """Records of a transaction need the right to its id; ListTransactions tells of those that may be described."""
