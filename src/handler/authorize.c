@@ -242,9 +242,8 @@ static void deny(const struct rq *rq, enum acl_operation op, const struct author
 
         atomic_fetch_add_explicit(&a->denied[what->type][op], 1, memory_order_relaxed);
         diag_limited_(&a->limits[what->type][op], DIAG_NOTICE,
-                      "%.*s:%.*s at %s may not %s %s%s%.*s: no rule of access allows it, or one denies it (%s). Rules "
-                      "are made with "
-                      "kafka-acls or chronik-ctl",
+                      "%.*s:%.*s at %s may not %s %s%s%.*s (%s): no rule of access allows it, or one denies it. "
+                      "`chronik-ctl acl list` shows the rules",
                       STR_FMT(p->type), STR_FMT(p->name), net_conn_peer(rq->net.conn), acl_operation_name(op),
                       article_of(what->type), name.len ? " " : "", (int)MIN2(name.len, (size_t)LIMIT_TOPIC_NAME_LEN),
                       name.len ? name.p : "", rq->api->name);
