@@ -65,7 +65,7 @@ static bool collect(struct decision *d, struct controller_delete_acls *a, struct
         pmap_for_each (counting, acl, acls)
                 count += acl_filter_matches(&a->filter, &acl->entry);
         if (count > LIMIT_ACLS_PER_DELETE) {
-                decision_refuse(d, &a->result, CONTROLLER_E_TOO_LARGE,
+                decision_refuse(d, &a->result, CONTROLLER_E_INVALID,
                                 "The filter means %d rules; at most %d are deleted at once.", count,
                                 LIMIT_ACLS_PER_DELETE);
                 return false;

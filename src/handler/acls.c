@@ -1,6 +1,7 @@
 /* DescribeAcls (key 29), CreateAcls (key 30), DeleteAcls (key 31). Sources: KIP-140, KIP-290 (patterns).
- * Without an authorizer there are no rules, and all three say so. Kafka closes the connection of who sends numbers that it does not
- * know; here they are answered as what they are. */
+ * Without an authorizer there are no rules, and all three say so. For numbers of 0 Kafka closes the connection, and for a rule that is
+ * for any resource, pattern or operation it fails the whole request with UNKNOWN_SERVER_ERROR; here both are INVALID_REQUEST, of
+ * their item alone. */
 #include "handler/ask.h"
 #include "handler/authorize.h"
 #include "wire/messages.h"
@@ -37,6 +38,14 @@ static bool is_same_pattern(const struct describe_acls_response_resource *r, con
 {
         return r->resource_type == e->resource_type && r->pattern_type == e->pattern_type &&
                str_equal(r->resource_name, e->resource_name);
+}
+
+/* A number that is not known means rules that nobody has (as in Kafka); 0 is no number of anything. */
+static const char *describe_fault(const struct acl_filter *f)
+{
+        return f->resource_type && f->pattern_type && f->operation && f->permission
+                       ? NULL
+                       : "A filter's resource type, pattern type, operation and permission are not 0; any is 1.";
 }
 
 /* Rules of one pattern are neighbours in the map. */
@@ -86,7 +95,7 @@ void handler_describe_acls(struct rq *rq)
         if (!RQ_DECODE(rq, describe_acls_request, &req))
                 return;
         describe_acls_response_init(&rsp);
-        rsp.error_message = STR_NULL;
+        rsp.error_message = STR_LIT(""); /* as Kafka where nothing is wrong */
         f = (struct acl_filter){ .resource_type = req.resource_type_filter,
                                  .pattern_type = req.pattern_type_filter,
                                  .operation = req.operation,
@@ -94,7 +103,7 @@ void handler_describe_acls(struct rq *rq)
                                  .resource_name = req.resource_name_filter,
                                  .principal = req.principal_filter,
                                  .host = req.host_filter };
-        wrong = acl_filter_check(&f);
+        wrong = describe_fault(&f);
         rsp.error_code = refusal(rq, ACL_DESCRIBE, &rsp.error_message);
         if (!rsp.error_code && wrong) {
                 rsp.error_code = KERR_INVALID_REQUEST;
@@ -169,7 +178,7 @@ void handler_create_acls(struct rq *rq)
                 const struct create_acls_request_creation *in = &op->req.creations[i];
 
                 create_acls_response_result_init(&op->rsp.results[i]);
-                op->rsp.results[i].error_message = STR_NULL;
+                op->rsp.results[i].error_message = STR_LIT(""); /* likewise */
                 if (error)
                         create_fail(op, i, error, text);
                 op->items[i].entry = (struct meta_acl_entry){ .resource_type = in->resource_type,

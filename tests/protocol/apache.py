@@ -30,8 +30,15 @@ NAMES = {
     "groups.offset_metadata_max_bytes": "offset.metadata.max.bytes",
     "groups.consumer_session_timeout_ms": "group.consumer.session.timeout.ms",
     "groups.consumer_heartbeat_interval_ms": "group.consumer.heartbeat.interval.ms",
+    "topics.auto_create": "auto.create.topics.enable",
+    "transactions.state_partitions": "transaction.state.log.num.partitions",
+    "security.super_users": "super.users",
+    "security.allow_everyone_if_no_acl_found": "allow.everyone.if.no.acl.found",
+    "security.authorizer": "authorizer.class.name",
     "groups.consumer_max_size": "group.consumer.max.size",
 }
+# And what they are set to.
+VALUES = {"security.authorizer=standard": "org.apache.kafka.metadata.authorizer.StandardAuthorizer"}
 
 
 def jars():
@@ -68,7 +75,7 @@ class KafkaNode(Node):
         }
         for setting in self.settings:
             name, value = setting.split("=", 1)
-            lines[NAMES[name]] = value
+            lines[NAMES[name]] = VALUES.get(setting, value)
         lines.update(kafka or {})
         self.properties = self.folder / "server.properties"
         self.properties.write_text("".join(f"{k}={v}\n" for k, v in lines.items()))

@@ -2,13 +2,15 @@
 """Which right each API needs, in every version of each.
 
 Goal: every API is refused to who lacks one of the rights that Kafka asks for, with Kafka's error, and served to who has just those
-(KIP-11, KIP-290, KIP-679). Method: the arguments of test_sweep, sent by a guest who is given one right after the other.
+(KIP-11, KIP-290, KIP-679). Method: the arguments of test_sweep, sent by a guest who is given one right after the other. The tests pass
+against Apache Kafka as well (apache.py).
 """
 
 import re
 import unittest
 import uuid
 
+import apache
 import records
 import test_sweep
 from acls import (ALTER, ALTER_CONFIGS, CLUSTER, CLUSTER_ACTION, CLUSTER_NAME, CREATE, DELETE, DESCRIBE, DESCRIBE_CONFIGS, GROUP,
@@ -146,8 +148,8 @@ class Told(AclCase):
         answer = guest.call("Metadata", 12, topics=[{"name": name}])["topics"][0]
         self.assertEqual(bytes(answer["topic_id"]), bytes(16))
         answer = guest.call("Metadata", 12, topics=[{"topic_id": self.topic_id(name), "name": None}, {"topic_id": b"\x07" * 16, "name": None}])
-        self.assertEqual([(t["name"], t["error_code"]) for t in answer["topics"]],
-                         [(None, ERR.TOPIC_AUTHORIZATION_FAILED), (None, ERR.UNKNOWN_TOPIC_ID)])
+        self.assertEqual(sorted((t["error_code"], t["name"]) for t in answer["topics"]),
+                         [(ERR.TOPIC_AUTHORIZATION_FAILED, None), (ERR.UNKNOWN_TOPIC_ID, None)])
         for topic in (name, "no-such"):
             self.assertError(self.produce(guest, topic, [b"x"])["error_code"], ERR.TOPIC_AUTHORIZATION_FAILED)
             self.assertError(self.fetch(guest, topic)["error_code"], ERR.TOPIC_AUTHORIZATION_FAILED)
@@ -165,8 +167,8 @@ class Told(AclCase):
         guest = self.guest((TOPIC, mine, WRITE), (TOPIC, mine, READ))
         answer = guest.call("Produce", 11, acks=-1, timeout_ms=5000, topic_data=[
             {"name": t, "partition_data": [{"index": 0, "records": records.batch([b"x"])}]} for t in (other, mine)])
-        self.assertEqual([r["partition_responses"][0]["error_code"] for r in answer["responses"]],
-                         [ERR.TOPIC_AUTHORIZATION_FAILED, 0])
+        self.assertEqual({r["name"]: r["partition_responses"][0]["error_code"] for r in answer["responses"]},
+                         {other: ERR.TOPIC_AUTHORIZATION_FAILED, mine: 0})
         self.assertEqual(self.stored(other), [])
         topics = [{"topic": t, "partitions": [{"partition": 0, "fetch_offset": 0, "partition_max_bytes": 1000}]} for t in (other, mine)]
         answer = guest.call("Fetch", 12, max_wait_ms=0, min_bytes=1, session_epoch=0, topics=topics)
@@ -214,8 +216,9 @@ class Told(AclCase):
         guest = self.guest((GROUP, mine, DESCRIBE))
         self.assertEqual([g["group_id"] for g in guest.call("ListGroups", 4)["groups"]], [mine])
         answer = guest.call("DescribeGroups", 5, groups=[mine, other], include_authorized_operations=True)
-        self.assertEqual([g["error_code"] for g in answer["groups"]], [0, ERR.GROUP_AUTHORIZATION_FAILED])
-        self.assertEqual(answer["groups"][0]["authorized_operations"], bits(DESCRIBE))
+        told = {g["group_id"]: g for g in answer["groups"]}
+        self.assertEqual((told[mine]["error_code"], told[other]["error_code"]), (0, ERR.GROUP_AUTHORIZATION_FAILED))
+        self.assertEqual(told[mine]["authorized_operations"], bits(DESCRIBE))
         # All that is committed, but only of topics that the guest may know of.
         answer = guest.call("OffsetFetch", 8, groups=[{"group_id": mine, "topics": None}])
         self.assertEqual(answer["groups"][0]["topics"], [])
@@ -232,9 +235,12 @@ class Told(AclCase):
         self.wait_until(lambda: guest.call("FindCoordinator", 2, key="g", key_type=0)["error_code"] == 0, "no coordinator")
         args = dict(group_id=group, member_id=str(uuid.uuid4()), member_epoch=0, rebalance_timeout_ms=10000, subscribed_topic_names=None,
                     topic_partitions=[], subscribed_topic_regex="re-.*")
-        answer = guest.call("ConsumerGroupHeartbeat", 1, **args)
-        self.assertError(answer["error_code"], ERR.NONE, answer["error_message"])
-        self.assertEqual([bytes(t["topic_id"]) for t in answer["assignment"]["topic_partitions"]], [bytes(self.topic_id(mine))])
+
+        def beat():     # Kafka's coordinator comes, and looks for the topics, a little later
+            answer = guest.call("ConsumerGroupHeartbeat", 1, **args)
+            self.assertNotIn(answer["error_code"], DENIED)
+            return [bytes(t["topic_id"]) for t in (answer["assignment"] or {"topic_partitions": []})["topic_partitions"]]
+        self.wait_until(lambda: beat() == [bytes(self.topic_id(mine))], "not assigned")
         answer = guest.call("ConsumerGroupDescribe", 0, group_ids=[group])["groups"][0]
         self.assertEqual((answer["error_code"], len(answer["members"])), (0, 1))
         stranger = self.guest((GROUP, group, DESCRIBE), (TOPIC, other, READ))
@@ -277,7 +283,7 @@ class Told(AclCase):
         args = dict(transactional_id=None, transaction_timeout_ms=1000)
         self.assertError(guest.call("InitProducerId", 4, **args)["error_code"], ERR.CLUSTER_AUTHORIZATION_FAILED)
         self.allow(guest, (TOPIC, "one-topic", WRITE))
-        self.assertError(guest.call("InitProducerId", 4, **args)["error_code"], ERR.NONE)
+        self.wait_until(lambda: guest.call("InitProducerId", 4, **args)["error_code"] == ERR.NONE, "no id")
         self.deny(guest, (TOPIC, "one-topic", WRITE))
         self.assertError(guest.call("InitProducerId", 4, **args)["error_code"], ERR.CLUSTER_AUTHORIZATION_FAILED)
 
@@ -325,6 +331,7 @@ class Told(AclCase):
         self.assertError(told["error_code"], ERR.UNKNOWN_TOPIC_OR_PARTITION)
         self.assertError(guest.call("DeleteTopics", 6, **delete)["responses"][0]["error_code"], ERR.NONE)
 
+    @unittest.skipIf(apache.jars(), "of chronikd")
     def test_denials_are_counted(self):
         """An operator sees what is refused, at /metrics and in the messages."""
         topic, guest = self.topic(), self.guest()
@@ -350,8 +357,8 @@ class AutoCreation(AclCase):
         self.allow(guest, (TOPIC, name, DESCRIBE))
         self.assertError(ask(), ERR.TOPIC_AUTHORIZATION_FAILED)
         self.allow(guest, (TOPIC, name, CREATE))
-        self.assertError(ask(), ERR.NONE)
-        self.assertError(ask(), ERR.NONE)
+        self.assertNotIn(ask(), DENIED)
+        self.wait_until(lambda: ask() == ERR.NONE, "not made")
 
 
 class SuperUsers(AclCase):
@@ -364,12 +371,13 @@ class SuperUsers(AclCase):
         self.assertError(self.produce(guest, topic, [b"x"])["error_code"], ERR.NONE)
 
 
+@unittest.skipIf(apache.jars(), "a broker of Kafka needs rights itself")
 class Nobody(AclCase):
     SETTINGS = ["security.authorizer=standard"]
 
     @classmethod
     def setUpClass(cls):
-        super(AclCase, cls).setUpClass()
+        cls.start()
 
     def test_nobody(self):
         """Without rules and super users nobody may do anything."""
