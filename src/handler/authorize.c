@@ -93,6 +93,14 @@ struct authorization *authorization_free(struct authorization *a)
         return NULL;
 }
 
+void authorization_warn(const struct authorization *a, const struct conf *conf, const struct meta_image *image)
+{
+        if (a && !image->acls.count && !conf->security.super_users[0] && !conf->security.allow_everyone_if_no_acl_found)
+                diag(DIAG_NOTICE, "security.authorizer is standard, and there are neither security.super_users nor "
+                                  "rules of access: no "
+                                  "client may do anything. `chronik-ctl acl add` makes the first rule");
+}
+
 void authorization_expose(const struct authorization *a, struct strbuf *out)
 {
         if (!a)

@@ -8,6 +8,7 @@
 #include "base/strbuf.h"
 #include "conf/conf.h"
 #include "handler/rq.h"
+#include "meta/image.h"
 #include "security/authorizer.h"
 
 struct authorization;
@@ -16,6 +17,8 @@ struct authorization;
 int authorization_new(const struct conf *conf, unsigned reactors_count, struct authorization **ret_authorization);
 /* No request may be in work any more. NULL is fine. Returns NULL. */
 struct authorization *authorization_free(struct authorization *a);
+/* Say to the operator when, by @image, nobody may do anything. */
+void authorization_warn(const struct authorization *a, const struct conf *conf, const struct meta_image *image);
 /* Metrics; nothing without an authorizer. Any thread. */
 void authorization_expose(const struct authorization *a, struct strbuf *out);
 

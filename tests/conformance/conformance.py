@@ -48,7 +48,9 @@ from side import Side, errors  # noqa: E402
 # Its groups assign at once, as ours do.
 KAFKA = {"group.coordinator.rebalance.protocols": "classic,consumer", "group.consumer.assignment.interval.ms": 0,
          "group.consumer.assignor.offload.enable": "false"}
-SETTINGS = ["groups.initial_rebalance_delay_ms=0", "storage.retention_ms=-1", "server.node_id=1"]
+# Rules of access are kept, and hold the client back from nothing.
+SETTINGS = ["groups.initial_rebalance_delay_ms=0", "storage.retention_ms=-1", "server.node_id=1", "security.authorizer=standard",
+            "security.super_users=User:ANONYMOUS"]
 
 
 def advertised(side):

@@ -55,7 +55,7 @@ TOPIC_NAME = "the topic"
 GROUP_NAMES = ("group_id", "groups_names", "group_ids")
 TXN_NAMES = ("transactional_id", "v3_and_below_transactional_id", "transactional_ids")
 
-# What must be allowed, in the order in which it is asked for; {} where nothing is.
+# What must be allowed, in the order in which it is asked for; of APIs that may not be served here, too.
 NEEDS = {
     "Produce": [(TOPIC, WRITE)], "Fetch": [(TOPIC, READ)], "ListOffsets": [(TOPIC, DESCRIBE)], "Metadata": [(TOPIC, DESCRIBE)],
     "OffsetCommit": [(GROUP, READ), (TOPIC, READ)], "OffsetFetch": [(GROUP, DESCRIBE), (TOPIC, DESCRIBE)],
@@ -77,7 +77,12 @@ NEEDS = {
     "ListTransactions": [], "ConsumerGroupHeartbeat": [(GROUP, READ), (TOPIC, DESCRIBE)],
     "ConsumerGroupDescribe": [(GROUP, DESCRIBE), (TOPIC, DESCRIBE)], "GetTelemetrySubscriptions": [], "PushTelemetry": [],
     "ListConfigResources": [(CLUSTER, DESCRIBE_CONFIGS)], "DescribeTopicPartitions": [(TOPIC, DESCRIBE)],
-    "AddRaftVoter": [(CLUSTER, ALTER)], "RemoveRaftVoter": [(CLUSTER, ALTER)],
+    "AddRaftVoter": [(CLUSTER, ALTER)], "RemoveRaftVoter": [(CLUSTER, ALTER)], "SaslHandshake": [], "SaslAuthenticate": [],
+    "DescribeUserScramCredentials": [(CLUSTER, DESCRIBE)], "AlterUserScramCredentials": [(CLUSTER, ALTER)],
+    "ShareGroupHeartbeat": [(GROUP, READ), (TOPIC, DESCRIBE)], "ShareGroupDescribe": [(GROUP, DESCRIBE), (TOPIC, DESCRIBE)],
+    "ShareFetch": [(GROUP, READ), (TOPIC, READ)], "ShareAcknowledge": [(GROUP, READ), (TOPIC, READ)],
+    "DescribeShareGroupOffsets": [(GROUP, DESCRIBE), (TOPIC, DESCRIBE)], "AlterShareGroupOffsets": [(GROUP, READ), (TOPIC, READ)],
+    "DeleteShareGroupOffsets": [(GROUP, DELETE), (TOPIC, READ)],
 }
 
 
@@ -385,6 +390,7 @@ class Nobody(AclCase):
         answer = client.call("CreateTopics", 7, topics=[{"name": "t", "num_partitions": 1, "replication_factor": 1}])
         self.assertError(answer["topics"][0]["error_code"], ERR.TOPIC_AUTHORIZATION_FAILED)
         self.assertEqual(client.call("Metadata", 12, topics=None)["topics"], [])
+        self.assertIn("no client may do anything", self.node.text())
 
 
 if __name__ == "__main__":

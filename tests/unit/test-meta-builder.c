@@ -170,7 +170,7 @@ static void acl_record(int a, char name[16], struct rec_acl *ret)
         ret->id = acl_id(a);
         ret->resource_type = (int8_t)(2 + a % 2);
         ret->pattern_type = (int8_t)(3 + a / 2 % 2);
-        ret->resource_name = topic_name(a / 4, name);
+        ret->resource_name = topic_name(a % ACLS / 4, name);
         ret->principal = STR_LIT("User:alice");
         ret->host = STR_LIT("*");
         ret->operation = 3;
