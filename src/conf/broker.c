@@ -22,6 +22,12 @@ static void make_roles(const struct conf *c, struct strbuf *out)
                       controller ? "controller" : "");
 }
 
+static void make_authorizer(const struct conf *c, struct strbuf *out)
+{
+        if (c->security.authorizer == CONF_AUTHORIZER_STANDARD)
+                strbuf_add_c(out, "org.apache.kafka.metadata.authorizer.StandardAuthorizer");
+}
+
 static void add_listener(struct strbuf *out, struct conf_addr a)
 {
         strbuf_printf(out, strchr(a.host, ':') ? "PLAINTEXT://[%s]:%u" : "PLAINTEXT://%s:%u", a.host, a.port);

@@ -184,6 +184,18 @@ static void check_groups(struct conf_reader *rd)
 #undef CHECK
 }
 
+/* Who names super users means that others are held back. */
+static void check_security(struct conf_reader *rd)
+{
+        const struct conf *c = rd->conf;
+
+        if (usable(rd, PARAM_security_authorizer, PARAM_security_super_users) && c->security.super_users[0] &&
+            c->security.authorizer == CONF_AUTHORIZER_NONE)
+                complain(rd, PARAM_security_super_users,
+                         "is set, but security.authorizer is none, and everybody may do everything; set that to "
+                         "standard, or leave this out");
+}
+
 void conf_check(struct conf_reader *rd)
 {
         check_order(rd, PARAM_replication_min_insync_replicas, PARAM_replication_factor);
@@ -197,6 +209,7 @@ void conf_check(struct conf_reader *rd)
         check_addresses(rd);
         check_cluster(rd);
         check_level(rd);
+        check_security(rd);
         if (!rd->bad[PARAM_server_data_dir] && !rd->conf->server.data_dir[0])
                 complain(rd, PARAM_server_data_dir, "is empty; give a directory");
 }

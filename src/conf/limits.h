@@ -41,6 +41,10 @@ static_assert(LIMIT_TOPIC_NAME_LEN + 1 + 5 <= 255, "topic-partition is a file na
 /* Topics that one Metadata request may create by naming them; the others are unknown. */
 #define LIMIT_AUTO_CREATE_TOPICS 1000
 
+/* Rules of access: every node has all of them in memory, some 200 bytes each. Rules that one filter may delete; Kafka's figure. */
+#define LIMIT_ACLS 100000
+#define LIMIT_ACLS_PER_DELETE 10000
+
 /* Subscriptions to client metrics: each new client is compared with all of them. */
 #define LIMIT_CLIENT_METRICS_SUBSCRIPTIONS 100
 /* Clients that push metrics which a node remembers; the one that was not heard of for longest goes. Kafka's figure. */

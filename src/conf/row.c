@@ -146,6 +146,8 @@ void conf_row_expect(const struct conf_row *row, struct strbuf *out)
                 else if (row->check == CONF_CHECK_OFFSET_RESET)
                         strbuf_add_c(out, "earliest, latest, or by_duration: and a duration as ISO 8601 writes it, "
                                           "like by_duration:PT36H");
+                else if (row->check == CONF_CHECK_PRINCIPALS)
+                        strbuf_add_c(out, "TYPE:NAME with semicolons between them, such as User:admin;User:ops");
                 else
                         strbuf_printf(out, "at most %lld printable characters", (long long)row->max);
                 break;
@@ -299,6 +301,23 @@ static bool is_throttled_list(struct str s)
         }
 }
 
+/* TYPE:NAME[;TYPE:NAME...], or nothing. Names may hold commas and colons: those of certificates do. */
+static bool is_principals_list(struct str s)
+{
+        while (s.len) {
+                const char *end = memchr(s.p, ';', s.len), *colon;
+                size_t len = end ? (size_t)(end - s.p) : s.len;
+                struct str one = conf_value_trim((struct str){ s.p, len });
+
+                colon = one.len ? memchr(one.p, ':', one.len) : NULL;
+                if (one.len && (!colon || colon == one.p || colon + 1 == one.p + one.len))
+                        return false;
+                len += end != NULL;
+                s = (struct str){ s.p + len, s.len - len };
+        }
+        return true;
+}
+
 static bool is_good_text(const struct conf_row *row, struct str text)
 {
         struct conf_controller controllers[CONF_CONTROLLERS_MAX];
@@ -316,6 +335,8 @@ static bool is_good_text(const struct conf_row *row, struct str text)
                 return conf_controllers_parse(text, controllers) >= 0;
         if (row->check == CONF_CHECK_OFFSET_RESET)
                 return conf_offset_reset_parse(text, &reset);
+        if (row->check == CONF_CHECK_PRINCIPALS)
+                return is_principals_list(text);
         return row->check != CONF_CHECK_THROTTLED || is_throttled_list(text);
 }
 

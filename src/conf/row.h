@@ -35,6 +35,7 @@ enum conf_check {
         CONF_CHECK_THROTTLED,    /* "*", or PARTITION:NODE pairs between commas, or empty */
         CONF_CHECK_CONTROLLERS,  /* ID@HOST:PORT between commas, each ID once, or empty (address.h) */
         CONF_CHECK_OFFSET_RESET, /* earliest, latest or by_duration:DURATION (offset_reset.h) */
+        CONF_CHECK_PRINCIPALS,   /* TYPE:NAME between semicolons, or empty */
 };
 
 /* HOST:PORT. An address that was left empty has the host "" and port 0. IPv6 hosts are kept without their brackets. */

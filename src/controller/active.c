@@ -166,7 +166,7 @@ static void request_propose(struct controller *c, struct controller_request *rq,
 static bool is_growth(const struct controller_request *rq)
 {
         return !rq->validate_only && (rq->op == CONTROLLER_CREATE_TOPICS || rq->op == CONTROLLER_CREATE_PARTITIONS ||
-                                      rq->op == CONTROLLER_ALTER_CONFIGS);
+                                      rq->op == CONTROLLER_ALTER_CONFIGS || rq->op == CONTROLLER_CREATE_ACLS);
 }
 
 void controller_decide(struct controller *c, struct controller_request *rq)

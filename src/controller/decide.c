@@ -179,6 +179,12 @@ static void run_item(struct decision *d, struct controller_request *rq, uint32_t
         case CONTROLLER_DISRUPTION:
                 decide_disruption(d, &rq->disruption[i]);
                 return;
+        case CONTROLLER_CREATE_ACLS:
+                decide_create_acl(d, &rq->create_acls[i]);
+                return;
+        case CONTROLLER_DELETE_ACLS:
+                decide_delete_acls(d, &rq->delete_acls[i]);
+                return;
         case CONTROLLER_DESCRIBE_QUORUM:
         case CONTROLLER_ADD_VOTER:
         case CONTROLLER_REMOVE_VOTER:
@@ -192,7 +198,8 @@ static void run_item(struct decision *d, struct controller_request *rq, uint32_t
 static bool may_split(enum controller_op op)
 {
         return op != CONTROLLER_CREATE_TOPICS && op != CONTROLLER_DELETE_TOPICS && op != CONTROLLER_CREATE_PARTITIONS &&
-               op != CONTROLLER_ALTER_CONFIGS && op != CONTROLLER_UPDATE_FEATURES;
+               op != CONTROLLER_ALTER_CONFIGS && op != CONTROLLER_UPDATE_FEATURES && op != CONTROLLER_CREATE_ACLS &&
+               op != CONTROLLER_DELETE_ACLS;
 }
 
 static bool features_are_all_fine(struct decision *d, struct controller_request *rq)

@@ -143,6 +143,8 @@ void decide_drain(struct decision *d, struct controller_broker_duty *b);
 void decide_undrain(struct decision *d, struct controller_broker_duty *b);
 void decide_decommission(struct decision *d, struct controller_broker_duty *b);
 void decide_guard(struct decision *d, struct controller_guard *g);
+void decide_create_acl(struct decision *d, struct controller_create_acl *a);
+void decide_delete_acls(struct decision *d, struct controller_delete_acls *a);
 void decide_disruption(struct decision *d, struct controller_disruption *x);
 
 /* ---- leadership, see elect.c: emit the partition changes that go with what happens to a broker ---- */

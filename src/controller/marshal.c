@@ -435,6 +435,47 @@ static void answer_disruption(struct marshal *m, struct controller_disruption *d
         m_i64(m, &d->until_ms);
 }
 
+/* ---- rules of access ---- */
+
+/* Of a rule and of a filter. */
+#define M_ACL(m, x) \
+        do { \
+                m_i8((m), &(x)->resource_type); \
+                m_i8((m), &(x)->pattern_type); \
+                m_i8((m), &(x)->operation); \
+                m_i8((m), &(x)->permission); \
+                m_str((m), &(x)->resource_name); \
+                m_str((m), &(x)->principal); \
+                m_str((m), &(x)->host); \
+        } while (0)
+
+static void m_acl_entry(struct marshal *m, struct meta_acl_entry *e)
+{
+        M_ACL(m, e);
+}
+
+static void ask_create_acl(struct marshal *m, struct controller_create_acl *a)
+{
+        M_ACL(m, &a->entry);
+}
+
+static void answer_create_acl(struct marshal *m, struct controller_create_acl *a)
+{
+        m_result(m, &a->result);
+}
+
+static void ask_delete_acls(struct marshal *m, struct controller_delete_acls *a)
+{
+        M_ACL(m, &a->filter);
+}
+
+static void answer_delete_acls(struct marshal *m, struct controller_delete_acls *a)
+{
+        m_result(m, &a->result);
+        ARRAY(m, a, deleted, 16, m_acl_entry);
+}
+#undef M_ACL
+
 /* ---- the quorum ---- */
 
 static void m_member(struct marshal *m, struct controller_member *v)
@@ -521,7 +562,9 @@ struct marshal_op {
         OP(DESCRIBE_QUORUM, describe_quorum, describe_quorum, 1) \
         OP(ADD_VOTER, voter_change, voter_change, 24) \
         OP(REMOVE_VOTER, voter_change, voter_change, 24) \
-        OP(TRANSFER, voter_change, voter_change, 24)
+        OP(TRANSFER, voter_change, voter_change, 24) \
+        OP(CREATE_ACLS, create_acl, create_acl, 16) \
+        OP(DELETE_ACLS, delete_acls, delete_acls, 16)
 OPS(OP)
 #undef OP
 #define OP(id, name, type, len_min) \

@@ -6,6 +6,7 @@
 #include "conf/entry.h"
 #include "meta/record.h"
 #include "quorum/quorum.h"
+#include "security/acl.h"
 
 /* Of a request as a whole, or of one item of it. */
 enum controller_outcome {
@@ -47,6 +48,7 @@ enum controller_outcome {
         CONTROLLER_E_VOTER_KNOWN,             /* it is one of the controllers already */
         CONTROLLER_E_VOTER_UNKNOWN,           /* no such one is among the controllers */
         CONTROLLER_E_VOTER_CHANGE,            /* the controllers cannot be changed so, or not now */
+        CONTROLLER_E_DENIED,                  /* said before a controller is asked: the client may not do that */
         CONTROLLER_OUTCOMES_END
 };
 
@@ -294,6 +296,22 @@ struct controller_update_feature {
         struct controller_result result;
 };
 
+/* ---- rules of access ---- */
+
+/* One that is there already is fine. */
+struct controller_create_acl {
+        struct meta_acl_entry entry;
+        struct controller_result result;
+};
+
+/* All that the filter means; that there is none is fine. */
+struct controller_delete_acls {
+        struct acl_filter filter;
+        const struct meta_acl_entry *deleted; /* out, in the request's memory */
+        int32_t deleted_count;
+        struct controller_result result;
+};
+
 /* ---- the quorum ---- */
 
 enum controller_member_kind {
@@ -361,8 +379,10 @@ enum controller_op {
         CONTROLLER_ADD_VOTER,
         CONTROLLER_REMOVE_VOTER,
         CONTROLLER_TRANSFER,
+        CONTROLLER_CREATE_ACLS,
+        CONTROLLER_DELETE_ACLS,
 };
-#define CONTROLLER_OPS_COUNT (CONTROLLER_TRANSFER + 1)
+#define CONTROLLER_OPS_COUNT (CONTROLLER_DELETE_ACLS + 1)
 
 struct controller_request {
         /* By the asker. Items, text and arrays are borrowed until done(). */
@@ -394,6 +414,8 @@ struct controller_request {
                 struct controller_disruption *disruption;
                 struct controller_describe_quorum *describe_quorum;
                 struct controller_voter_change *voter_change; /* add, remove, transfer */
+                struct controller_create_acl *create_acls;
+                struct controller_delete_acls *delete_acls;
                 void *items;
         };
         uint32_t items_count;

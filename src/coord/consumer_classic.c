@@ -118,6 +118,7 @@ static void join_as(struct consumer_member *m, struct coord_join *rq, const stru
                                                  .names = s->topics ? s->topics : &STR_NULL,
                                                  .names_count = s->topics_count,
                                                  .regex = STR_LIT(""),
+                                                 .rights = rq->rights,
                                                  .owned = &some /* it always says what it has */ };
 
         if (consumer_member_set_classic(m, rq->session_timeout_ms, rq->protocols, rq->protocols_count))

@@ -308,13 +308,13 @@ static bool update(struct consumer_member *m, const struct coord_consumer_heartb
 /* ---- a heartbeat ---- */
 
 /* Are the topics still the ones that the target was computed from? */
-static void refresh(struct group *g, bool changed)
+static void refresh(struct group *g, bool changed, const struct coord_rights *rights)
 {
         struct consumer *c = g->consumer;
         const struct meta_image *image = groups_image(g->owner);
         int64_t hash;
 
-        changed |= consumer_regexes_refresh(g, image);
+        changed |= consumer_regexes_refresh(g, image, rights);
         if (!changed && c->seen_index == image->index)
                 return;
         c->seen_index = image->index;
@@ -336,7 +336,7 @@ void consumer_advance(struct consumer_member *m, const struct coord_consumer_hea
 {
         struct group *g = m->group;
 
-        refresh(g, update(m, says, is_new));
+        refresh(g, update(m, says, is_new), &says->rights);
         consumer_retarget(g, groups_image(g->owner));
         consumer_reconcile(m, says->owned != NULL, owned);
         consumer_member_charge(m);

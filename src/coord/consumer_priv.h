@@ -195,8 +195,9 @@ bool consumer_names_have(const struct consumer_names *n, struct str name);
 int consumer_regex_get(struct group *g, struct str text, struct consumer_regex **ret_regex, char *why);
 /* One member less; the last one takes it away, with a tombstone when @write. */
 void consumer_regex_put(struct group *g, struct consumer_regex *r, bool write);
-/* Look for the topics of expressions again where that is due. Return: true when other ones were found. */
-bool consumer_regexes_refresh(struct group *g, const struct meta_image *image);
+/* Look for the topics of expressions again where that is due, for who has @rights: as in Kafka, whoever happens to ask then. Return: true
+ * when other ones were found. */
+bool consumer_regexes_refresh(struct group *g, const struct meta_image *image, const struct coord_rights *rights);
 /* From a record. */
 int consumer_regex_found(struct group *g, struct str text, const struct str *topics, int32_t count);
 /* What the topics of the group are: changes when one comes, goes or gets partitions. */

@@ -171,7 +171,15 @@ void consumer_regex_put(struct group *g, struct consumer_regex *r, bool write)
         regex_free(g, r);
 }
 
-static struct consumer_names *look_for(struct group *g, struct consumer_regex *r, const struct meta_image *image)
+static bool may_know(const struct coord_rights *rights, const struct meta_image *image, struct str topic)
+{
+        return !rights->authorizer || authorizer_ask(rights->authorizer, &image->acls, &rights->who, ACL_DESCRIBE,
+                                                     &(struct authorizer_object){ ACL_TOPIC, topic })
+                                              .is_allowed;
+}
+
+static struct consumer_names *look_for(struct group *g, struct consumer_regex *r, const struct meta_image *image,
+                                       const struct coord_rights *rights)
 {
         struct pmap_iter it = meta_image_topics_from(image, STR_NULL);
         const struct meta_topic *t;
@@ -183,7 +191,7 @@ static struct consumer_names *look_for(struct group *g, struct consumer_regex *r
         arena_init(&a, 0);
         names = ARENA_NEW_ARRAY(&a, struct str, image->topics_by_name.count);
         while (names && (t = pmap_next(&it)))
-                if (r->pattern && pattern_matches(r->pattern, t->name))
+                if (r->pattern && pattern_matches(r->pattern, t->name) && may_know(rights, image, t->name))
                         names[count++] = t->name;
         if (names)
                 found = names_new(g->owner, names, count);
@@ -191,9 +199,10 @@ static struct consumer_names *look_for(struct group *g, struct consumer_regex *r
         return found;
 }
 
-static bool refresh(struct group *g, struct consumer_regex *r, const struct meta_image *image)
+static bool refresh(struct group *g, struct consumer_regex *r, const struct meta_image *image,
+                    const struct coord_rights *rights)
 {
-        struct consumer_names *found = look_for(g, r, image);
+        struct consumer_names *found = look_for(g, r, image, rights);
         bool first = r->found_index < 0, changed;
 
         if (!found) {
@@ -210,14 +219,14 @@ static bool refresh(struct group *g, struct consumer_regex *r, const struct meta
         return changed;
 }
 
-bool consumer_regexes_refresh(struct group *g, const struct meta_image *image)
+bool consumer_regexes_refresh(struct group *g, const struct meta_image *image, const struct coord_rights *rights)
 {
         bool changed = false;
 
         ilist_for_each (r, &g->consumer->regexes, struct consumer_regex, link)
                 if (r->found_index < 0 ||
                     (r->found_index != image->index && g->owner->now.mono_ms - r->found_ms >= REFRESH_MS))
-                        changed |= refresh(g, r, image);
+                        changed |= refresh(g, r, image, rights);
         return changed;
 }
 

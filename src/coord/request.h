@@ -11,6 +11,7 @@
 #include "base/span.h"
 #include "base/uuid.h"
 #include "replica/partition.h"
+#include "security/authorizer.h"
 #include "sys/loop.h"
 
 /* Outcomes of requests and of their items. A negative errno means that this node failed (memory). Nodes tell them to each other
@@ -59,6 +60,10 @@ enum coord_outcome {
         /* Of share groups (KIP-932): */
         COORD_E_FENCED_LEADER, /* a newer leader of the partition has read its state */
         COORD_E_FENCED_STATE,  /* the state was altered, or deleted, since it was read: read it again */
+        /* Said before a coordinator is asked: the client may not do that with the group, the transactional id, the topic. */
+        COORD_E_GROUP_DENIED,
+        COORD_E_TXN_DENIED,
+        COORD_E_TOPIC_DENIED,
 };
 
 enum coord_op {
@@ -161,6 +166,12 @@ static inline void coord_request_fini(struct coord_request *rq)
 
 /* ---- membership ---- */
 
+/* Who asks, for what the coordinator finds for him: a regular expression means topics that he may know of. Borrowed until the answer. */
+struct coord_rights {
+        const struct authorizer *authorizer; /* NULL: he may know of all */
+        struct authorizer_subject who;
+};
+
 struct coord_protocol {
         struct str name;
         struct span metadata;
@@ -184,6 +195,7 @@ struct coord_join {
         int32_t protocols_count;
         bool require_member_id;   /* version 4 and later (KIP-394) */
         bool can_skip_assignment; /* version 9 and later (KIP-814) */
+        struct coord_rights rights;
         /* Answer. @ret_member_id is set for refusals too: the id that was sent, or the one to come back with. */
         int32_t ret_generation;
         struct str ret_protocol_type, ret_protocol_name; /* null when there is none */
@@ -252,6 +264,7 @@ struct coord_consumer_heartbeat {
         const struct coord_partitions *owned; /* what it has; NULL: as before */
         int32_t owned_count;
         bool must_have_id; /* version 1 and later (KIP-1082) */
+        struct coord_rights rights;
         /* Answer. */
         struct str ret_member_id;
         int32_t ret_epoch;

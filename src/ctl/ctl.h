@@ -23,6 +23,7 @@ enum {
         WITH_DIRECTORY = 1 << 9,
         WITH_TLS = 1 << 10,
         WITH_ENTITY = 1 << 11, /* whose quota */
+        WITH_RULE = 1 << 12,   /* who may do what */
 };
 
 struct ctl {
@@ -39,11 +40,13 @@ struct ctl {
         long long ttl_ms;           /* 0: not given */
         int node;                   /* -1: not given */
         const char *who, *reason, *file, *directory;
-        json_t *replicas;                  /* array of numbers; NULL */
-        const char *nodes;                 /* ids with commas; NULL */
-        int days;                          /* 0: the usual */
-        const char *user, *client_id, *ip; /* NULL: not given */
-        unsigned defaults;                 /* 1 << 0: of users, 1: of client ids, 2: of addresses */
+        json_t *replicas;                                                  /* array of numbers; NULL */
+        const char *nodes;                                                 /* ids with commas; NULL */
+        int days;                                                          /* 0: the usual */
+        const char *user, *client_id, *ip;                                 /* NULL: not given */
+        const char *principal, *host, *operation, *topic, *group, *txn_id; /* NULL: not given */
+        bool cluster, deny, prefixed;
+        unsigned defaults; /* 1 << 0: of users, 1: of client ids, 2: of addresses */
 };
 
 /* ---- options.c ---- */
@@ -127,6 +130,10 @@ int group_get(struct ctl *c, const char *arg);
 int quota_list(struct ctl *c, const char *arg);
 int quota_set(struct ctl *c, const char *key);
 int quota_unset(struct ctl *c, const char *key);
+/* acl.c */
+int acl_list(struct ctl *c, const char *arg);
+int acl_add(struct ctl *c, const char *arg);
+int acl_remove(struct ctl *c, const char *arg);
 /* txn.c */
 int txn_list(struct ctl *c, const char *arg);
 int txn_describe(struct ctl *c, const char *id);

@@ -191,6 +191,15 @@ TAKE(directory, *(c->directory = text))
 TAKE(user, *(c->user = text))
 TAKE(client_id, *(c->client_id = text))
 TAKE(ip, *(c->ip = text))
+TAKE(principal, *(c->principal = text))
+TAKE(host, *(c->host = text))
+TAKE(operation, *(c->operation = text))
+TAKE(topic, *(c->topic = text))
+TAKE(group, *(c->group = text))
+TAKE(txn_id, *(c->txn_id = text))
+TAKE(cluster, c->cluster = true)
+TAKE(deny, c->deny = true)
+TAKE(prefixed, c->prefixed = true)
 #undef TAKE
 
 /* ---- the rows ---- */
@@ -240,6 +249,17 @@ static const struct row rows[] = {
         { "ip", "ADDRESS", WITH_ENTITY, take_ip, "an address is needed", "connections from ADDRESS" },
         { "default", "KIND,...", WITH_ENTITY, take_default, "user, client-id or ip is needed",
           "all users, client ids or addresses (ip) that have none of their own" },
+        { "principal", "TYPE:NAME", WITH_RULE, take_principal, "a principal is needed, such as User:alice",
+          "whom the rule is for; User:* is everybody" },
+        { "operation", "NAME", WITH_RULE, take_operation, "an operation is needed, such as read",
+          "what it is about: read, write, create, delete, alter, describe, ... or all" },
+        { "topic", "NAME", WITH_RULE, take_topic, "a name is needed", "of which topic; '*' is every one" },
+        { "group", "NAME", WITH_RULE, take_group, "a name is needed", "of which group" },
+        { "txn-id", "NAME", WITH_RULE, take_txn_id, "a name is needed", "of which transactional id" },
+        { "cluster", NULL, WITH_RULE, take_cluster, NULL, "of the cluster itself" },
+        { "prefixed", NULL, WITH_RULE, take_prefixed, NULL, "the name is what names begin with" },
+        { "host", "ADDRESS", WITH_RULE, take_host, "an address is needed", "only from there (default: anywhere)" },
+        { "deny", NULL, WITH_RULE, take_deny, NULL, "the rule denies" },
         { "rate", "BYTES", WITH_VERIFY, take_rate, "a number of bytes is needed, such as 50M",
           "read at most so much in a second; K, M and G are understood (default: no limit)" },
         { "data-dir", "DIR", WITH_VERIFY, take_data_dir, NULL,

@@ -139,8 +139,13 @@ static void add_item(struct alter_op *op, int32_t row, struct controller_config_
 {
         struct altered *a = &op->rows[row];
 
-        a->error = KERR_INVALID_REQUEST;
         a->text = STR_NULL;
+        a->error = op->named_twice[row] ? 0 : config_authorize(op->rq, ACL_ALTER_CONFIGS, a->type, a->name);
+        if (a->error) {
+                a->text = wire_error_message(a->error);
+                return;
+        }
+        a->error = KERR_INVALID_REQUEST;
         if (op->named_twice[row])
                 a->text = RQ_TEXT(op->rq, "The resource is named twice in this request; name it once.");
         else if (!config_is_kept(a->type))

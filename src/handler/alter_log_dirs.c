@@ -57,10 +57,12 @@ static void read_wishes(struct rq *rq, const struct alter_replica_log_dirs_reque
         qsort(ret, n, sizeof *ret, compare);
 }
 
-static int16_t grant(struct rq *rq, const struct wish *w)
+static int16_t grant(struct rq *rq, const struct wish *w, bool is_denied)
 {
         CLEANUP(partition_unrefp) struct partition *p = NULL;
 
+        if (is_denied)
+                return KERR_CLUSTER_AUTHORIZATION_FAILED;
         if (!w->is_ours)
                 return KERR_LOG_DIR_NOT_FOUND;
         return resolve_partition(rq, (struct uuid){ 0 }, w->topic, w->partition, &p);
@@ -72,6 +74,7 @@ static bool fill(struct rq *rq, const struct wish *wishes, size_t count, struct 
         struct alter_replica_log_dirs_response_partition *parts =
                 ARENA_NEW_ARRAY(&rq->arena, struct alter_replica_log_dirs_response_partition, count);
         struct alter_replica_log_dirs_response_topic *topic = NULL;
+        bool is_denied = !authorize_cluster(rq, ACL_ALTER);
 
         rsp->results = ARENA_NEW_ARRAY(&rq->arena, struct alter_replica_log_dirs_response_topic, count);
         if (!parts || !rsp->results)
@@ -86,7 +89,7 @@ static bool fill(struct rq *rq, const struct wish *wishes, size_t count, struct 
                         *topic = (struct alter_replica_log_dirs_response_topic){ .topic_name = wishes[i].topic,
                                                                                  .partitions = parts };
                 }
-                error = grant(rq, &wishes[i]);
+                error = grant(rq, &wishes[i], is_denied);
                 if (error)
                         handler_count_error(rq, error);
                 *parts++ = (struct alter_replica_log_dirs_response_partition){ wishes[i].partition, error };

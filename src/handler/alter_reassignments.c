@@ -92,5 +92,8 @@ void handler_alter_partition_reassignments(struct rq *rq)
                 return;
         }
         op->rsp.responses_count = op->req.topics_count;
-        ask_submit(rq, &op->ask, CONTROLLER_ALTER_REASSIGNMENTS, op->items, op->items_count, false, done);
+        if (ask_refused(rq, &op->ask, ACL_ALTER))
+                done(&op->ask.rq);
+        else
+                ask_submit(rq, &op->ask, CONTROLLER_ALTER_REASSIGNMENTS, op->items, op->items_count, false, done);
 }

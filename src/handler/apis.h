@@ -33,6 +33,9 @@ enum {
         KAPI_END_TXN = 26,
         KAPI_WRITE_TXN_MARKERS = 27,
         KAPI_TXN_OFFSET_COMMIT = 28,
+        KAPI_DESCRIBE_ACLS = 29,
+        KAPI_CREATE_ACLS = 30,
+        KAPI_DELETE_ACLS = 31,
         KAPI_DESCRIBE_CONFIGS = 32,
         KAPI_ALTER_CONFIGS = 33,
         KAPI_ALTER_REPLICA_LOG_DIRS = 34,
@@ -106,6 +109,9 @@ struct handler_api {
         API(END_TXN, 0, 5, 0, end_txn) \
         API(WRITE_TXN_MARKERS, 1, 2, 1, write_txn_markers) \
         API(TXN_OFFSET_COMMIT, 0, 5, 0, txn_offset_commit) \
+        API(DESCRIBE_ACLS, 1, 3, 1, describe_acls) \
+        API(CREATE_ACLS, 1, 3, 1, create_acls) \
+        API(DELETE_ACLS, 1, 3, 1, delete_acls) \
         API(DESCRIBE_CONFIGS, 1, 4, 1, describe_configs) \
         API(ALTER_CONFIGS, 0, 2, 0, alter_configs) \
         API(ALTER_REPLICA_LOG_DIRS, 1, 2, 1, alter_replica_log_dirs) \

@@ -53,6 +53,8 @@ int16_t error_of_controller(enum controller_outcome outcome)
                 return KERR_ELIGIBLE_LEADERS_NOT_AVAILABLE;
         case CONTROLLER_E_NO_REASSIGNMENT:
                 return KERR_NO_REASSIGNMENT_IN_PROGRESS;
+        case CONTROLLER_E_DENIED:
+                return KERR_CLUSTER_AUTHORIZATION_FAILED;
         case CONTROLLER_E_FEATURE:
                 return KERR_FEATURE_UPDATE_FAILED;
         default:
@@ -75,6 +77,15 @@ void ask_submit(struct rq *rq, struct ask *a, enum controller_op op, void *items
                 .items_count = count,
         };
         controller_submit(rq->h->deps.controller, &a->rq);
+}
+
+bool ask_refused(struct rq *rq, struct ask *a, enum acl_operation operation)
+{
+        if (authorize_cluster(rq, operation))
+                return false;
+        arena_init(&a->mem, 0);
+        a->rq.result = (struct controller_result){ CONTROLLER_E_DENIED, STR_LIT("Not allowed for the cluster.") };
+        return true;
 }
 
 void ask_fini(struct ask *a)

@@ -145,7 +145,12 @@ void handler_describe_client_quotas(struct rq *rq)
         describe_client_quotas_response_init(&rsp);
         rsp.error_message = STR_NULL;
         wrong = read_filter(rq, &req, &wanted);
-        if (wrong) {
+        if (!authorize_cluster(rq, ACL_DESCRIBE_CONFIGS)) {
+                rsp.error_code = KERR_CLUSTER_AUTHORIZATION_FAILED;
+                rsp.error_message = wire_error_message(rsp.error_code);
+                rsp.entries_count = -1;
+                handler_count_error(rq, rsp.error_code);
+        } else if (wrong) {
                 rsp.error_code = wrong == unknown_type ? KERR_UNSUPPORTED_VERSION : KERR_INVALID_REQUEST;
                 rsp.error_message = str_of(wrong);
                 rsp.entries_count = -1;
@@ -166,6 +171,7 @@ struct alter_op {
         struct controller_alter_configs *items;
         int32_t *rows; /* of each item */
         uint32_t items_count;
+        bool is_denied;
         struct ask ask;
 };
 
@@ -247,6 +253,10 @@ static bool alter_entry(struct alter_op *op, int32_t row)
         for (int32_t i = 0; i < in->entity_count; i++)
                 out->entity[i] = (struct alter_client_quotas_response_entity){ in->entity[i].entity_type,
                                                                                in->entity[i].entity_name };
+        if (op->is_denied) {
+                fail(op, row, KERR_CLUSTER_AUTHORIZATION_FAILED, wire_error_message(KERR_CLUSTER_AUTHORIZATION_FAILED));
+                return true;
+        }
         *item = (struct controller_alter_configs){ .type = META_RESOURCE_QUOTA,
                                                    .name = wrong ? STR_NULL : quota_entity_format(&e, &op->rq->arena) };
         if (!wrong && !item->name.p)
@@ -295,6 +305,7 @@ void handler_alter_client_quotas(struct rq *rq)
         if (!RQ_DECODE(rq, alter_client_quotas_request, &op->req))
                 return;
         count = op->req.entries_count;
+        op->is_denied = !authorize_cluster(rq, ACL_ALTER_CONFIGS);
         alter_client_quotas_response_init(&op->rsp);
         op->rsp.entries = ARENA_NEW_ARRAY(&rq->arena, struct alter_client_quotas_response_entry, count);
         op->rsp.entries_count = count;

@@ -56,3 +56,14 @@ int config_of_topic(struct rq *rq, struct str topic, const struct str *names, si
 
         return r ? r : config_entries(rq, set, names, names_count, ret);
 }
+
+int16_t config_authorize(struct rq *rq, enum acl_operation operation, int8_t resource_type, struct str name)
+{
+        enum acl_resource type = resource_type == RESOURCE_TOPIC   ? ACL_TOPIC
+                                 : resource_type == RESOURCE_GROUP ? ACL_GROUP
+                                                                   : ACL_CLUSTER;
+
+        if (type == ACL_CLUSTER)
+                name = STR_LIT(ACL_CLUSTER_NAME);
+        return authorize(rq, operation, type, name) ? 0 : error_of_authorization(type);
+}

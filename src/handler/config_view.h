@@ -20,6 +20,10 @@ enum {
 /* What has some, as the end of a sentence. */
 #define CONFIG_RESOURCES "topics (2), brokers (4), client metrics (16) and groups (32) have."
 
+/* May the client do @operation with the configurations of a resource? Those of topics and groups are the topic's and the group's, all
+ * others the cluster's. Return: 0 or Kafka's code. */
+int16_t config_authorize(struct rq *rq, enum acl_operation operation, int8_t resource_type, struct str name);
+
 /* What this broker runs with as of the request's image. @ret->now is a reference of the caller's. Pairs are borrowed from
  * the image, their arrays lie in the request's arena. Return: 0 or -ENOMEM. */
 int config_layers(struct rq *rq, struct conf_layers *ret);

@@ -100,7 +100,18 @@ static bool beat_fill(struct beat_op *op)
         ask->regex = op->req.subscribed_topic_regex;
         ask->assignor = op->req.server_assignor;
         ask->must_have_id = rq->version >= 1;
+        ask->rights =
+                (struct coord_rights){ authorization_authorizer(rq->h->authorization), authorization_subject(rq) };
         return ask->client_host.p && beat_fill_owned(op);
+}
+
+/* May the client know of all topics that it names? Those that an expression means it need not know. */
+static bool may_subscribe(struct beat_op *op)
+{
+        for (int32_t i = 0; i < op->req.subscribed_topic_names_count; i++)
+                if (!authorize(op->rq, ACL_DESCRIBE, ACL_TOPIC, op->req.subscribed_topic_names[i]))
+                        return false;
+        return true;
 }
 
 static void beat_refuse(struct beat_op *op, int outcome, const char *why)
@@ -129,6 +140,10 @@ void handler_consumer_group_heartbeat(struct rq *rq)
         if (!is_enabled(rq))
                 beat_refuse(op, COORD_E_UNSUPPORTED_VERSION,
                             "The consumer group protocol is not enabled: finalise group.version at 1.");
+        else if (!authorize(rq, ACL_READ, ACL_GROUP, op->req.group_id))
+                beat_refuse(op, COORD_E_GROUP_DENIED, NULL);
+        else if (!may_subscribe(op))
+                beat_refuse(op, COORD_E_TOPIC_DENIED, NULL);
         else if (!op->req.group_id.len) /* no INVALID_GROUP_ID: Kafka's clients know this one here */
                 beat_refuse(op, COORD_E_INVALID_REQUEST, "The group id must not be empty.");
         else
@@ -204,30 +219,62 @@ static void fill_error(struct rq *rq, struct consumer_group_describe_response_gr
         handler_count_error(rq, out->error_code);
 }
 
-static void describe_done(struct coord_request *crq)
+static bool may_know(struct rq *rq, const struct coord_partitions *in, int32_t count)
 {
-        struct describe_one *g = container_of(crq, struct describe_one, ask.rq);
+        for (int32_t i = 0; i < count; i++)
+                if (in[i].name.p && !authorize(rq, ACL_DESCRIBE, ACL_TOPIC, in[i].name))
+                        return false;
+        return true;
+}
+
+/* Who may not know of one of the group's topics is told nothing of its members. */
+static bool may_know_members(struct rq *rq, const struct coord_consumer_describe *ask)
+{
+        for (int32_t i = 0; i < ask->ret_members_count; i++) {
+                const struct coord_consumer_member *m = &ask->ret_members[i];
+
+                if (!may_know(rq, m->assigned, m->assigned_count) || !may_know(rq, m->target, m->target_count))
+                        return false;
+        }
+        return true;
+}
+
+static void fill_group(struct describe_one *g)
+{
         struct consumer_group_describe_response_group *out = g->out;
         struct rq *rq = g->op->fan.rq;
 
-        out->group_state = out->assignor_name = STR_LIT("");
-        if (crq->outcome) {
-                fill_error(rq, out, &g->ask);
-                group_fan_answered(&g->op->fan);
+        if (g->op->req.include_authorized_operations)
+                out->authorized_operations = authorized_operations(rq, ACL_GROUP, out->group_id);
+        if (!may_know_members(rq, &g->ask)) {
+                out->error_code = KERR_TOPIC_AUTHORIZATION_FAILED;
+                out->error_message =
+                        STR_LIT("The group has described topic(s) that the client is not authorized to describe.");
+                handler_count_error(rq, out->error_code);
                 return;
         }
         out->group_state = str_of(coord_group_state_name(g->ask.ret_state));
         out->group_epoch = g->ask.ret_epoch;
         out->assignment_epoch = g->ask.ret_target_epoch;
         out->assignor_name = g->ask.ret_assignor;
-        if (g->op->req.include_authorized_operations)
-                out->authorized_operations = AUTHORIZED_GROUP;
         out->members =
                 ARENA_NEW_ARRAY(&rq->arena, struct consumer_group_describe_response_member, g->ask.ret_members_count);
         g->op->fan.failed |= !out->members;
         out->members_count = out->members ? g->ask.ret_members_count : 0;
         for (int32_t i = 0; i < out->members_count; i++)
                 g->op->fan.failed |= !fill_member(rq, &g->ask.ret_members[i], &out->members[i]);
+}
+
+static void describe_done(struct coord_request *crq)
+{
+        struct describe_one *g = container_of(crq, struct describe_one, ask.rq);
+        struct consumer_group_describe_response_group *out = g->out;
+
+        out->group_state = out->assignor_name = STR_LIT("");
+        if (crq->outcome)
+                fill_error(g->op->fan.rq, out, &g->ask);
+        else
+                fill_group(g);
         group_fan_answered(&g->op->fan);
 }
 
@@ -265,5 +312,5 @@ void handler_consumer_group_describe(struct rq *rq)
                 coord_request_init(&op->groups[i].ask.rq, COORD_CONSUMER_DESCRIBE, op->req.group_ids[i]);
                 op->fan.asks[i] = &op->groups[i].ask.rq;
         }
-        group_fan_ask(&op->fan, describe_done);
+        group_fan_ask_for(&op->fan, ACL_DESCRIBE, describe_done);
 }

@@ -64,6 +64,35 @@ static bool may(const struct more_op *op, const struct create_partitions_request
         return op->req.validate_only || more <= 0 || quota_try(op->rq, QUOTA_MUTATION, more, op->rq->version >= 3);
 }
 
+static void refuse(struct more_op *op, struct create_partitions_response_result *out, int16_t error, struct str text)
+{
+        out->error_code = error;
+        out->error_message = text;
+        handler_count_error(op->rq, error);
+}
+
+/* One result for each name. False: out of memory. */
+static bool take(struct more_op *op, int32_t i, bool is_named_twice)
+{
+        const struct create_partitions_request_topic *in = &op->req.topics[i];
+        int32_t row = op->rsp.results_count++;
+        struct create_partitions_response_result *out = &op->rsp.results[row];
+        struct rq *rq = op->rq;
+
+        create_partitions_response_result_init(out);
+        out->name = in->name;
+        if (is_named_twice)
+                refuse(op, out, KERR_INVALID_REQUEST,
+                       RQ_TEXT(rq, "The topic is named twice in this request; name it once."));
+        else if (!authorize(rq, ACL_ALTER, ACL_TOPIC, in->name))
+                refuse(op, out, KERR_TOPIC_AUTHORIZATION_FAILED, STR_NULL);
+        else if (!may(op, in))
+                refuse(op, out, KERR_THROTTLING_QUOTA_EXCEEDED, quota_mutation_text());
+        else
+                return add_item(op, in, row);
+        return true;
+}
+
 void handler_create_partitions(struct rq *rq)
 {
         struct more_op *op = ARENA_NEW(&rq->arena, struct more_op);
@@ -88,26 +117,10 @@ void handler_create_partitions(struct rq *rq)
                 rq_close_nomem(rq);
                 return;
         }
-        for (int32_t i = 0; i < count; i++) { /* one result for each name */
-                int32_t row = op->rsp.results_count;
-                struct create_partitions_response_result *out = &op->rsp.results[row];
-
-                if (twice[i] == TWICE_AGAIN)
-                        continue;
-                op->rsp.results_count++;
-                create_partitions_response_result_init(out);
-                out->name = op->req.topics[i].name;
-                if (twice[i]) {
-                        out->error_code = KERR_INVALID_REQUEST;
-                        out->error_message = RQ_TEXT(rq, "The topic is named twice in this request; name it once.");
-                } else if (!may(op, &op->req.topics[i])) {
-                        out->error_code = KERR_THROTTLING_QUOTA_EXCEEDED;
-                        out->error_message = quota_mutation_text();
-                        handler_count_error(rq, out->error_code);
-                } else if (!add_item(op, &op->req.topics[i], row)) {
+        for (int32_t i = 0; i < count; i++)
+                if (twice[i] != TWICE_AGAIN && !take(op, i, twice[i])) {
                         rq_close_nomem(rq);
                         return;
                 }
-        }
         ask_submit(rq, &op->ask, CONTROLLER_CREATE_PARTITIONS, op->items, op->items_count, op->req.validate_only, done);
 }

@@ -56,7 +56,9 @@ static void job_run(struct io_job *job)
                 for (int32_t k = 0; k < op->req.topics[i].partitions_count; k++) {
                         struct delete_records_response_partition *p = &op->rsp.topics[i].partitions[k];
 
-                        p->error_code = delete_one(op, op->req.topics[i].name, &op->req.topics[i].partitions[k], p);
+                        if (!p->error_code)
+                                p->error_code =
+                                        delete_one(op, op->req.topics[i].name, &op->req.topics[i].partitions[k], p);
                 }
 }
 
@@ -115,6 +117,7 @@ static bool op_prepare(struct delete_records_op *op)
         for (int32_t i = 0; i < op->req.topics_count; i++) {
                 const struct delete_records_request_topic *in = &op->req.topics[i];
                 struct delete_records_response_topic *t = &op->rsp.topics[i];
+                int16_t denied = authorize_topic(op->rq, ACL_DELETE, UUID_ZERO, in->name);
 
                 delete_records_response_topic_init(t);
                 t->name = in->name;
@@ -126,6 +129,7 @@ static bool op_prepare(struct delete_records_op *op)
                         delete_records_response_partition_init(&t->partitions[k]);
                         t->partitions[k].partition_index = in->partitions[k].partition_index;
                         t->partitions[k].low_watermark = -1;
+                        t->partitions[k].error_code = denied; /* not tried then */
                 }
         }
         return true;

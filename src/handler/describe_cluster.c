@@ -1,4 +1,5 @@
 /* DescribeCluster (key 60): the brokers of this cluster. Source: KIP-700, KIP-919. */
+#include "handler/authorize.h"
 #include "handler/cluster_view.h"
 #include "wire/messages.h"
 
@@ -40,7 +41,7 @@ void handler_describe_cluster(struct rq *rq)
                 return;
         describe_cluster_response_init(&rsp);
         if (req.include_cluster_authorized_operations)
-                rsp.cluster_authorized_operations = AUTHORIZED_CLUSTER;
+                rsp.cluster_authorized_operations = authorized_cluster_operations(rq);
         if (req.endpoint_type != ENDPOINT_BROKERS) {
                 rsp.error_code = req.endpoint_type == ENDPOINT_CONTROLLERS ? KERR_MISMATCHED_ENDPOINT_TYPE
                                                                            : KERR_UNSUPPORTED_ENDPOINT_TYPE;

@@ -118,6 +118,11 @@ static int describe(struct rq *rq, const struct describe_configs_request *req,
         describe_configs_response_result_init(out);
         out->resource_type = in->resource_type;
         out->resource_name = in->resource_name;
+        out->error_code = config_authorize(rq, ACL_DESCRIBE_CONFIGS, in->resource_type, in->resource_name);
+        if (out->error_code) {
+                out->error_code = refuse(rq, out, out->error_code, wire_error_message(out->error_code));
+                return 0;
+        }
         if (in->resource_type == RESOURCE_TOPIC) {
                 if (!meta_image_topic(rq->image, in->resource_name)) {
                         bool valid = meta_topic_name_is_valid(in->resource_name);

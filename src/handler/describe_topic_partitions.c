@@ -1,4 +1,5 @@
 /* DescribeTopicPartitions (key 75): topics in order of name, a page at a time. Source: KIP-966. */
+#include "handler/authorize.h"
 #include "handler/cluster_view.h"
 #include "wire/messages.h"
 
@@ -71,7 +72,7 @@ static void add_topic(struct page *pg, const struct meta_topic *t, int32_t from_
         out->name = t->name;
         out->topic_id = t->id;
         out->is_internal = meta_topic_is_internal(t->name);
-        out->topic_authorized_operations = AUTHORIZED_TOPIC;
+        out->topic_authorized_operations = authorized_operations(pg->rq, ACL_TOPIC, t->name);
         out->partitions = ARENA_NEW_ARRAY(&pg->rq->arena, struct describe_topic_partitions_response_partition, count);
         if (!out->partitions) {
                 pg->nomem = true;
@@ -84,15 +85,15 @@ static void add_topic(struct page *pg, const struct meta_topic *t, int32_t from_
                 set_cursor(pg, t->name, from_index + count);
 }
 
-static void add_unknown(struct page *pg, struct str name)
+static void add_refused(struct page *pg, struct str name, int16_t error)
 {
         struct describe_topic_partitions_response_topic *out = &pg->rsp.topics[pg->rsp.topics_count++];
 
         describe_topic_partitions_response_topic_init(out);
         out->name = name;
-        out->topic_authorized_operations = AUTHORIZED_TOPIC;
-        out->error_code =
-                meta_topic_name_is_valid(name) ? KERR_UNKNOWN_TOPIC_OR_PARTITION : KERR_INVALID_TOPIC_EXCEPTION;
+        out->error_code = error;
+        if (error != KERR_TOPIC_AUTHORIZATION_FAILED)
+                out->topic_authorized_operations = authorized_operations(pg->rq, ACL_TOPIC, name);
         handler_count_error(pg->rq, out->error_code);
 }
 
@@ -115,10 +116,14 @@ static void add_named(struct page *pg, struct describe_topic_partitions_request 
                 if (after < 0 || (last.p && str_equal(last, name)))
                         continue;
                 last = name;
-                if (t)
+                if (!authorize(pg->rq, ACL_DESCRIBE, ACL_TOPIC, name))
+                        add_refused(pg, name, KERR_TOPIC_AUTHORIZATION_FAILED);
+                else if (t)
                         add_topic(pg, t, after == 0 ? req->cursor->partition_index : 0);
                 else
-                        add_unknown(pg, name);
+                        add_refused(pg, name,
+                                    meta_topic_name_is_valid(name) ? KERR_UNKNOWN_TOPIC_OR_PARTITION
+                                                                   : KERR_INVALID_TOPIC_EXCEPTION);
         }
 }
 
@@ -128,9 +133,11 @@ static void add_all(struct page *pg, const struct describe_topic_partitions_requ
         const struct meta_topic *t;
 
         while (!pg->full && !pg->nomem && (t = pmap_next(&it)))
-                add_topic(pg, t,
-                          req->cursor && str_equal(t->name, req->cursor->topic_name) ? req->cursor->partition_index
-                                                                                     : 0);
+                if (authorize_quietly(pg->rq, ACL_DESCRIBE, ACL_TOPIC, t->name))
+                        add_topic(pg, t,
+                                  req->cursor && str_equal(t->name, req->cursor->topic_name)
+                                          ? req->cursor->partition_index
+                                          : 0);
 }
 
 /* A cursor is one of ours: a place in one of the topics asked for. */

@@ -128,6 +128,13 @@ void handler_elect_leaders(struct rq *rq)
         if (!RQ_DECODE(rq, elect_leaders_request, &op->req))
                 return;
         elect_leaders_response_init(&op->rsp);
+        if (ask_refused(rq, &op->ask, ACL_ALTER)) {
+                if (take_named(op, CONTROLLER_ELECT_PREFERRED)) /* each that is named is told so */
+                        done(&op->ask.rq);
+                else
+                        rq_close_nomem(rq);
+                return;
+        }
         if (op->req.election_type < 0 || op->req.election_type >= (int8_t)ARRAY_LEN(types)) {
                 op->rsp.error_code = KERR_INVALID_REQUEST;
                 handler_count_error(rq, op->rsp.error_code);

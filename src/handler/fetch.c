@@ -608,6 +608,9 @@ static bool request_flatten(struct rq *rq, const struct fetch_request *req, stru
 
 static void works_start(struct fetch_op *op)
 {
+        const struct fetch_topic_ref *last = NULL;
+        int16_t denied = 0;
+
         for (size_t i = 0; i < op->plan.items_count; i++) {
                 struct fetch_item *item = &op->plan.items[i];
                 struct fetch_work *work = &op->works[i];
@@ -617,8 +620,12 @@ static void works_start(struct fetch_op *op)
                 item->work = work;
                 item->diverging_epoch = -1;
                 item->high_watermark = item->stable_offset = item->start_offset = -1;
-                item->error =
-                        resolve_partition(op->rq, item->topic.id, item->topic.name, item->index, &work->partition);
+                if (!last || !same_topic(last, &item->topic)) /* one question for each topic */
+                        denied = authorize_topic(op->rq, ACL_READ, item->topic.id, item->topic.name);
+                last = &item->topic;
+                item->error = denied ? denied
+                                     : resolve_partition(op->rq, item->topic.id, item->topic.name, item->index,
+                                                         &work->partition);
         }
 }
 

@@ -55,7 +55,7 @@ static void describe_fill(struct describe_one *g)
                 /* KIP-1043: before version 6 a group that does not exist is shown as a dead one. */
                 out->group_state = str_of(coord_group_state_name(COORD_GROUP_DEAD));
                 if (g->op->req.include_authorized_operations && rq->version < 6)
-                        out->authorized_operations = AUTHORIZED_GROUP;
+                        out->authorized_operations = authorized_operations(rq, ACL_GROUP, out->group_id);
                 if (rq->version >= 6) {
                         out->error_code = KERR_GROUP_ID_NOT_FOUND;
                         out->error_message = RQ_TEXT(rq, "Group %.*s %s.", STR_FMT(out->group_id),
@@ -72,7 +72,7 @@ static void describe_fill(struct describe_one *g)
         out->protocol_type = g->ask.ret_protocol_type;
         out->protocol_data = g->ask.ret_protocol_name;
         if (g->op->req.include_authorized_operations)
-                out->authorized_operations = AUTHORIZED_GROUP;
+                out->authorized_operations = authorized_operations(rq, ACL_GROUP, out->group_id);
         g->op->fan.failed |= !describe_members(g);
 }
 
@@ -118,7 +118,7 @@ void handler_describe_groups(struct rq *rq)
                 coord_request_init(&op->groups[i].ask.rq, COORD_DESCRIBE, op->req.groups[i]);
                 op->fan.asks[i] = &op->groups[i].ask.rq;
         }
-        group_fan_ask(&op->fan, describe_done);
+        group_fan_ask_for(&op->fan, ACL_DESCRIBE, describe_done);
 }
 
 /* ---- list ---- */
@@ -162,6 +162,7 @@ static void list_done(struct coord_request *crq)
 {
         struct list_op *op = container_of(crq, struct list_op, ask.rq);
         struct list_groups_response rsp;
+        bool all;
 
         list_groups_response_init(&rsp);
         rsp.error_code = error_of_coord(crq->outcome);
@@ -173,15 +174,19 @@ static void list_done(struct coord_request *crq)
                 rq_close_nomem(op->rq);
                 return;
         }
-        rsp.groups_count = op->ask.ret_groups_count;
-        for (int32_t i = 0; i < rsp.groups_count; i++) {
+        all = authorize_cluster_quietly(op->rq, ACL_DESCRIBE);
+        for (int32_t i = 0; i < op->ask.ret_groups_count; i++) {
                 const struct coord_listed_group *g = &op->ask.ret_groups[i];
+                struct list_groups_response_group *out = &rsp.groups[rsp.groups_count];
 
-                list_groups_response_group_init(&rsp.groups[i]);
-                rsp.groups[i].group_id = g->group_id;
-                rsp.groups[i].protocol_type = g->protocol_type;
-                rsp.groups[i].group_state = str_of(coord_group_state_name(g->state));
-                rsp.groups[i].group_type = str_of(coord_group_type_name(g->type));
+                if (!all && !authorize_quietly(op->rq, ACL_DESCRIBE, ACL_GROUP, g->group_id))
+                        continue;
+                rsp.groups_count++;
+                list_groups_response_group_init(out);
+                out->group_id = g->group_id;
+                out->protocol_type = g->protocol_type;
+                out->group_state = str_of(coord_group_state_name(g->state));
+                out->group_type = str_of(coord_group_type_name(g->type));
         }
         GROUP_REPLY(op->rq, list_groups_response, &rsp, crq);
 }
@@ -269,5 +274,5 @@ void handler_delete_groups(struct rq *rq)
                 coord_request_init(&op->groups[i].ask.rq, COORD_DELETE, op->req.groups_names[i]);
                 op->fan.asks[i] = &op->groups[i].ask.rq;
         }
-        group_fan_ask(&op->fan, delete_done);
+        group_fan_ask_for(&op->fan, ACL_DELETE, delete_done);
 }

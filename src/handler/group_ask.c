@@ -48,6 +48,9 @@ int16_t error_of_coord(int outcome)
                 [COORD_E_UNSUPPORTED_VERSION] = KERR_UNSUPPORTED_VERSION,
                 [COORD_E_FENCED_LEADER] = KERR_FENCED_LEADER_EPOCH,
                 [COORD_E_FENCED_STATE] = KERR_FENCED_STATE_EPOCH,
+                [COORD_E_GROUP_DENIED] = KERR_GROUP_AUTHORIZATION_FAILED,
+                [COORD_E_TXN_DENIED] = KERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+                [COORD_E_TOPIC_DENIED] = KERR_TOPIC_AUTHORIZATION_FAILED,
         };
 
         switch (outcome) {
@@ -89,6 +92,17 @@ void group_ask(struct rq *rq, struct coord_request *crq, void (*done)(struct coo
         crq->reply_loop = rq_loop(rq);
         crq->done = done;
         coord_submit(rq->h->deps.coord, crq);
+}
+
+void group_ask_for(struct rq *rq, struct coord_request *crq, enum acl_operation operation,
+                   void (*done)(struct coord_request *crq))
+{
+        if (authorize(rq, operation, ACL_GROUP, crq->id)) {
+                group_ask(rq, crq, done);
+                return;
+        }
+        coord_request_refuse(crq, COORD_E_GROUP_DENIED);
+        done(crq);
 }
 
 /* ---- of several groups ---- */
@@ -140,7 +154,7 @@ void group_fan_refuse(struct group_fan *f, int outcome, void (*done)(struct coor
         }
 }
 
-void group_fan_ask(struct group_fan *f, void (*done)(struct coord_request *crq))
+void group_fan_ask_for(struct group_fan *f, enum acl_operation operation, void (*done)(struct coord_request *crq))
 {
         int32_t count = f->count;
         struct coord_request **asks = f->asks;
@@ -151,5 +165,5 @@ void group_fan_ask(struct group_fan *f, void (*done)(struct coord_request *crq))
                 return;
         }
         for (int32_t i = 0; i < count; i++)
-                group_ask(rq, asks[i], done);
+                group_ask_for(rq, asks[i], operation, done); /* the last one may end it all */
 }

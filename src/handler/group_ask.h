@@ -3,6 +3,7 @@
 
 #include "coord/coord.h"
 #include "coord/txn_link.h"
+#include "handler/authorize.h"
 #include "handler/internal.h"
 
 /* Where the client is, as groups show it: "/ADDRESS"; of the request's arena, null when memory is out. */
@@ -13,6 +14,10 @@ int16_t error_of_coord(int outcome);
 /* Submit @crq, whose inputs are set; @done runs on this request's reactor. The frame's bytes, which the inputs borrow,
  * stay until the answer. */
 void group_ask(struct rq *rq, struct coord_request *crq, void (*done)(struct coord_request *crq));
+
+/* The same for who may do @operation with the group; others are told so at once, perhaps before this returns. */
+void group_ask_for(struct rq *rq, struct coord_request *crq, enum acl_operation operation,
+                   void (*done)(struct coord_request *crq));
 
 /* The same for the coordinator of transactions on this node. */
 void txn_ask_here(struct rq *rq, struct coord_request *crq, void (*done)(struct coord_request *crq));
@@ -28,8 +33,9 @@ struct group_fan {
 
 /* @reply answers with what was filled in; it may borrow from all answers. Return: false: no memory. */
 bool group_fan_init(struct group_fan *f, struct rq *rq, int32_t count, void (*reply)(struct group_fan *f));
-/* Ask all. @done takes each answer and ends with group_fan_answered(). @f may be gone when this returns. */
-void group_fan_ask(struct group_fan *f, void (*done)(struct coord_request *crq));
+/* Ask of each group with which the client may do @operation. @done takes each answer, also that the client may not, and ends with
+ * group_fan_answered(). @f may be gone when this returns. */
+void group_fan_ask_for(struct group_fan *f, enum acl_operation operation, void (*done)(struct coord_request *crq));
 void group_fan_answered(struct group_fan *f);
 /* Instead of asking: all are answered with @outcome. */
 void group_fan_refuse(struct group_fan *f, int outcome, void (*done)(struct coord_request *crq));

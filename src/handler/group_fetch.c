@@ -26,8 +26,8 @@ static bool same_topic(const struct coord_fetch_item *a, const struct coord_fetc
         return str_equal(a->topic, b->topic);
 }
 
-/* Items of one group, neighbours of one topic together. Topics that were named with unknown ids have been answered
- * before and stand in front. */
+/* Items of one group, neighbours of one topic together. Topics of which the coordinator was not asked have been
+ * answered before and stand in front. */
 static bool group_fill(struct fetch_group *g)
 {
         struct rq *rq = g->op->rq;
@@ -53,6 +53,9 @@ static bool group_fill(struct fetch_group *g)
                 const struct coord_fetch_item *item = &ask->items[i];
                 const struct meta_topic *known;
 
+                /* Of all that is committed only what the client may know of. */
+                if (ask->all && !authorize_quietly(rq, ACL_DESCRIBE, ACL_TOPIC, item->topic))
+                        continue;
                 if (!t || !same_topic(item, item - 1)) {
                         known = meta_image_topic(rq->image, item->topic);
                         t = &topics[g->out.topics_count++];
@@ -186,12 +189,13 @@ static void group_done(struct coord_request *crq)
 
 /* ---- asking ---- */
 
-/* A topic id that is not known is answered here: the coordinator knows names only. */
-static bool add_unknown_id(struct fetch_group *g, const struct offset_fetch_request_group_topic *in)
+/* A topic of which the coordinator is not asked: it knows names only, and not who asks. */
+static bool add_refused(struct fetch_group *g, const struct offset_fetch_request_group_topic *in, int16_t error)
 {
         struct offset_fetch_response_group_topic *t = &g->out.topics[g->out.topics_count++];
 
         offset_fetch_response_group_topic_init(t);
+        t->name = in->name;
         t->topic_id = in->topic_id;
         t->partitions = ARENA_NEW_ARRAY(&g->op->rq->arena, struct offset_fetch_response_group_partition,
                                         in->partition_indexes_count);
@@ -204,7 +208,7 @@ static bool add_unknown_id(struct fetch_group *g, const struct offset_fetch_requ
                 p->partition_index = in->partition_indexes[k];
                 p->committed_offset = -1;
                 p->metadata = STR_LIT("");
-                p->error_code = KERR_UNKNOWN_TOPIC_ID;
+                p->error_code = error;
         }
         return true;
 }
@@ -227,8 +231,12 @@ static bool group_items(struct fetch_group *g)
                 const struct meta_topic *known =
                         rq->version >= 10 ? meta_image_topic_by_id(rq->image, t->topic_id) : NULL;
 
-                if (rq->version >= 10 && !known) {
-                        if (!add_unknown_id(g, t))
+                int16_t error = rq->version >= 10 && !known
+                                        ? KERR_UNKNOWN_TOPIC_ID
+                                        : authorize_topic(rq, ACL_DESCRIBE, UUID_ZERO, known ? known->name : t->name);
+
+                if (error) {
+                        if (!add_refused(g, t, error))
                                 return false;
                         continue;
                 }
@@ -314,5 +322,5 @@ void handler_offset_fetch(struct rq *rq)
         }
         count = op->groups_count; /* the last submission may already be the end of op */
         for (int32_t i = 0; i < count; i++)
-                group_ask(rq, &op->groups[i].ask.rq, group_done);
+                group_ask_for(rq, &op->groups[i].ask.rq, ACL_DESCRIBE, group_done);
 }

@@ -81,9 +81,11 @@ void handler_join_group(struct rq *rq)
         op->ask.protocols = protocols;
         op->ask.protocols_count = op->req.protocols_count;
         op->ask.require_member_id = rq->version >= 4;
+        op->ask.rights =
+                (struct coord_rights){ authorization_authorizer(rq->h->authorization), authorization_subject(rq) };
         op->ask.ret_generation = -1;
         op->ask.can_skip_assignment = rq->version >= 9;
-        group_ask(rq, &op->ask.rq, join_done);
+        group_ask_for(rq, &op->ask.rq, ACL_READ, join_done);
 }
 
 /* ---- sync ---- */
@@ -143,7 +145,7 @@ void handler_sync_group(struct rq *rq)
                 sync_done(&op->ask.rq);
                 return;
         }
-        group_ask(rq, &op->ask.rq, sync_done);
+        group_ask_for(rq, &op->ask.rq, ACL_READ, sync_done);
 }
 
 /* ---- heartbeat ---- */
@@ -181,7 +183,7 @@ void handler_heartbeat(struct rq *rq)
         op->ask.member_id = req.member_id;
         op->ask.instance_id = req.group_instance_id;
         op->ask.generation = req.generation_id;
-        group_ask(rq, &op->ask.rq, heartbeat_done);
+        group_ask_for(rq, &op->ask.rq, ACL_READ, heartbeat_done);
 }
 
 /* ---- leave ---- */
@@ -246,5 +248,5 @@ void handler_leave_group(struct rq *rq)
                                                                .instance_id = op->req.members[i].group_instance_id,
                                                                .reason = op->req.members[i].reason,
                                                        };
-        group_ask(rq, &op->ask.rq, leave_done);
+        group_ask_for(rq, &op->ask.rq, ACL_READ, leave_done);
 }

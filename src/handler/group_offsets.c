@@ -11,6 +11,7 @@ struct commit_op {
         struct offset_commit_response rsp;
         struct coord_offset_commit ask;
         struct offset_commit_response_partition **rows; /* of each item */
+        bool is_denied;                                 /* the client may not commit in this group */
 };
 
 static void commit_fail(struct commit_op *op, struct offset_commit_response_partition *p, int16_t error)
@@ -33,13 +34,20 @@ static void commit_done(struct coord_request *crq)
         GROUP_REPLY(op->rq, offset_commit_response, &op->rsp, crq);
 }
 
+/* What is wrong with all partitions of the topic; else 0 with @ret_topic. */
+static int16_t commit_topic(struct commit_op *op, const struct offset_commit_request_topic *in,
+                            const struct meta_topic **ret_topic)
+{
+        *ret_topic = NULL;
+        return op->is_denied ? KERR_GROUP_AUTHORIZATION_FAILED
+                             : resolve_topic_for(op->rq, ACL_READ, in->topic_id,
+                                                 op->rq->version >= 10 ? STR_NULL : in->name, ret_topic);
+}
+
 /* An item for the coordinator, or an error at once when there is no such partition. */
-static void commit_item(struct commit_op *op, const struct offset_commit_request_topic *topic,
+static void commit_item(struct commit_op *op, const struct meta_topic *t, int16_t error,
                         const struct offset_commit_request_partition *in, struct offset_commit_response_partition *out)
 {
-        const struct meta_topic *t;
-        int16_t error = resolve_topic(op->rq, topic->topic_id, op->rq->version >= 10 ? STR_NULL : topic->name, &t);
-
         offset_commit_response_partition_init(out);
         out->partition_index = in->partition_index;
         if (!error && !meta_topic_partition(t, in->partition_index))
@@ -75,6 +83,8 @@ static bool commit_prepare(struct commit_op *op)
         for (int32_t i = 0; i < op->req.topics_count; i++) {
                 const struct offset_commit_request_topic *in = &op->req.topics[i];
                 struct offset_commit_response_topic *t = &op->rsp.topics[i];
+                const struct meta_topic *known;
+                int16_t error = commit_topic(op, in, &known);
 
                 offset_commit_response_topic_init(t);
                 t->name = in->name;
@@ -84,7 +94,7 @@ static bool commit_prepare(struct commit_op *op)
                         return false;
                 t->partitions_count = in->partitions_count;
                 for (int32_t k = 0; k < in->partitions_count; k++)
-                        commit_item(op, in, &in->partitions[k], &t->partitions[k]);
+                        commit_item(op, known, error, &in->partitions[k], &t->partitions[k]);
         }
         return true;
 }
@@ -101,6 +111,7 @@ void handler_offset_commit(struct rq *rq)
         if (!RQ_DECODE(rq, offset_commit_request, &op->req))
                 return;
         coord_request_init(&op->ask.rq, COORD_OFFSET_COMMIT, op->req.group_id);
+        op->is_denied = !authorize(rq, ACL_READ, ACL_GROUP, op->req.group_id);
         if (!commit_prepare(op)) {
                 rq_close_nomem(rq);
                 return;
@@ -110,7 +121,10 @@ void handler_offset_commit(struct rq *rq)
         op->ask.member_id = op->req.member_id;
         op->ask.instance_id = op->req.group_instance_id;
         op->ask.retention_ms = op->req.retention_time_ms;
-        group_ask(rq, &op->ask.rq, commit_done);
+        if (op->is_denied)
+                commit_done(&op->ask.rq);
+        else
+                group_ask(rq, &op->ask.rq, commit_done);
 }
 
 /* ---- delete ---- */
@@ -141,6 +155,7 @@ static bool offset_delete_topic(struct offset_delete_op *op, const struct offset
                                 struct offset_delete_response_topic *t)
 {
         const struct meta_topic *known = meta_image_topic(op->rq->image, in->name);
+        int16_t denied = authorize_topic(op->rq, ACL_READ, UUID_ZERO, in->name);
 
         offset_delete_response_topic_init(t);
         t->name = in->name;
@@ -153,8 +168,8 @@ static bool offset_delete_topic(struct offset_delete_op *op, const struct offset
 
                 offset_delete_response_partition_init(p);
                 p->partition_index = in->partitions[k].partition_index;
-                if (!known || !meta_topic_partition(known, p->partition_index)) {
-                        p->error_code = KERR_UNKNOWN_TOPIC_OR_PARTITION;
+                if (denied || !known || !meta_topic_partition(known, p->partition_index)) {
+                        p->error_code = denied ? denied : KERR_UNKNOWN_TOPIC_OR_PARTITION;
                         continue;
                 }
                 op->rows[op->ask.items_count] = p;
@@ -188,7 +203,7 @@ void handler_offset_delete(struct rq *rq)
         for (int32_t i = 0; ok && i < op->req.topics_count; i++)
                 ok = offset_delete_topic(op, &op->req.topics[i], &op->rsp.topics[op->rsp.topics_count++]);
         if (ok)
-                group_ask(rq, &op->ask.rq, offset_delete_done);
+                group_ask_for(rq, &op->ask.rq, ACL_DELETE, offset_delete_done);
         else
                 rq_close_nomem(rq);
 }

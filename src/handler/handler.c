@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "conf/limits.h"
+#include "handler/authorize.h"
 #include "handler/internal.h"
 #include "handler/quota.h"
 #include "handler/software.h"
@@ -50,6 +51,8 @@ int handler_new(const struct handler_deps *deps, struct handler **ret_handler)
                 r = telemetry_new(&h->telemetry);
         if (!r)
                 r = handler_images_init(h);
+        if (!r)
+                r = authorization_new(deps->conf, deps->reactors_count, &h->authorization);
         if (r) {
                 handler_free(h);
                 return r;
@@ -75,6 +78,7 @@ struct handler *handler_free(struct handler *h)
         fetch_sessions_free(h->sessions);
         quotas_free(h->quotas);
         telemetry_free(h->telemetry);
+        authorization_free(h->authorization);
         handler_images_fini(h);
         stats_fini(h);
         pthread_mutex_destroy(&h->ids_lock);

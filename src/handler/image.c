@@ -113,6 +113,11 @@ int handler_start(struct handler *h, struct loop *const *reactors)
                 reader->subscriber = (struct meta_subscriber){ .loop = reactors[i], .arg = reader, .acks = true };
                 r = meta_subscribe(controller_publisher(h->deps.controller), &reader->subscriber);
         }
+        if (!r) {
+                CLEANUP(meta_image_unrefp) struct meta_image *image = controller_image(h->deps.controller);
+
+                authorization_warn(h->authorization, h->deps.conf, image);
+        }
         return r;
 }
 

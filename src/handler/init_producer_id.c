@@ -71,10 +71,22 @@ static void init_done(struct coord_request *crq)
         answer(op, error_of_coord(crq->outcome), op->ask.ret_producer_id, op->ask.ret_producer_epoch);
 }
 
+/* An idempotent producer needs the right to be one, or to write to any topic (KIP-679). */
+static int16_t denied_init(struct rq *rq, struct str id)
+{
+        if (id.p)
+                return authorize(rq, ACL_WRITE, ACL_TRANSACTIONAL_ID, id) ? 0
+                                                                          : KERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
+        return authorize_cluster_quietly(rq, ACL_IDEMPOTENT_WRITE) || authorize_any(rq, ACL_WRITE, ACL_TOPIC)
+                       ? 0
+                       : KERR_CLUSTER_AUTHORIZATION_FAILED;
+}
+
 void handler_init_producer_id(struct rq *rq)
 {
         struct init_op *op = ARENA_NEW(&rq->arena, struct init_op);
         const struct init_producer_id_request *req;
+        int16_t denied;
 
         if (!op) {
                 rq_close_nomem(rq);
@@ -84,6 +96,11 @@ void handler_init_producer_id(struct rq *rq)
         req = &op->req;
         if (!RQ_DECODE(rq, init_producer_id_request, &op->req))
                 return;
+        denied = denied_init(rq, req->transactional_id);
+        if (denied) {
+                answer(op, denied, -1, -1);
+                return;
+        }
         /* A producer that has an id has an epoch, too; and an id of transactions cannot be empty. */
         if ((req->producer_id < 0) != (req->producer_epoch < 0) || req->producer_id < -1 || req->producer_epoch < -1 ||
             (req->transactional_id.p && !req->transactional_id.len)) {

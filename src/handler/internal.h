@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "handler/apis.h"
+#include "handler/authorize.h"
 #include "handler/fetch_session.h"
 #include "handler/handler.h"
 #include "handler/rq.h"
@@ -18,8 +19,9 @@ struct handler {
         struct fetch_sessions *sessions;
         struct quotas *quotas;
         struct telemetry *telemetry;
-        struct budget decode_budget; /* decoded requests and their answers, but for a little of each */
-        atomic_bool stopping;        /* nothing is parked any more */
+        struct authorization *authorization; /* NULL: everybody may do everything */
+        struct budget decode_budget;         /* decoded requests and their answers, but for a little of each */
+        atomic_bool stopping;                /* nothing is parked any more */
 
         pthread_mutex_t ids_lock; /* guards the block of producer ids */
         int64_t ids_next, ids_end;
@@ -32,13 +34,6 @@ struct handler {
         void *stopped_arg;
         struct mail stopped_mail;
         _Atomic uint32_t *errors; /* by row of the API table and error code (stats.c) */
-};
-
-/* What a client may do when nobody is refused anything: bits numbered as Kafka's AclOperation (KIP-430). */
-enum {
-        AUTHORIZED_TOPIC = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 11,
-        AUTHORIZED_GROUP = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11,
-        AUTHORIZED_CLUSTER = 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12,
 };
 
 /* ---- rq.c ---- */
@@ -71,6 +66,14 @@ void handler_api_versions_unsupported(struct rq *rq);
 /* The topic that a client means, by id or (when @name is not null) by name. Return: 0 with @ret_topic (borrowed from
  * rq->image) or a Kafka error code. */
 int16_t resolve_topic(struct rq *rq, struct uuid id, struct str name, const struct meta_topic **ret_topic);
+
+/* The same for who may do @operation with the topic. Names are not looked up for others, so that they learn nothing of them; ids
+ * are no secret, and one that is not known is KERR_UNKNOWN_TOPIC_ID to all (KIP-516). */
+int16_t resolve_topic_for(struct rq *rq, enum acl_operation operation, struct uuid id, struct str name,
+                          const struct meta_topic **ret_topic);
+
+/* Only the right: KERR_TOPIC_AUTHORIZATION_FAILED, or 0, which it also is for an id that is not known. */
+int16_t authorize_topic(struct rq *rq, enum acl_operation operation, struct uuid id, struct str name);
 
 /* The partition that has a replica here, in whatever role, with a new reference. Return: 0 or a Kafka error code. */
 int16_t resolve_partition(struct rq *rq, struct uuid topic_id, struct str topic_name, int32_t index,

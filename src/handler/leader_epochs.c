@@ -37,6 +37,7 @@ void handler_offset_for_leader_epoch(struct rq *rq)
 {
         struct offset_for_leader_epoch_request req;
         struct offset_for_leader_epoch_response rsp;
+        bool all; /* followers once asked for this, too */
 
         if (!RQ_DECODE(rq, offset_for_leader_epoch_request, &req))
                 return;
@@ -47,8 +48,10 @@ void handler_offset_for_leader_epoch(struct rq *rq)
                 return;
         }
         rsp.topics_count = req.topics_count;
+        all = authorize_cluster_quietly(rq, ACL_CLUSTER_ACTION);
         for (int32_t i = 0; i < req.topics_count; i++) {
                 struct offset_for_leader_epoch_response_topic *t = &rsp.topics[i];
+                int16_t denied = all ? 0 : authorize_topic(rq, ACL_DESCRIBE, UUID_ZERO, req.topics[i].topic);
 
                 offset_for_leader_epoch_response_topic_init(t);
                 t->topic = req.topics[i].topic;
@@ -64,7 +67,7 @@ void handler_offset_for_leader_epoch(struct rq *rq)
 
                         offset_for_leader_epoch_response_partition_init(p);
                         p->partition = req.topics[i].partitions[k].partition;
-                        p->error_code = lookup(rq, t->topic, &req.topics[i].partitions[k], p);
+                        p->error_code = denied ? denied : lookup(rq, t->topic, &req.topics[i].partitions[k], p);
                         if (p->error_code)
                                 handler_count_error(rq, p->error_code);
                 }

@@ -90,6 +90,12 @@ void handler_list_config_resources(struct rq *rq)
         if (!RQ_DECODE(rq, list_config_resources_request, &req))
                 return;
         list_config_resources_response_init(&l.rsp);
+        if (!authorize_cluster(rq, ACL_DESCRIBE_CONFIGS)) {
+                l.rsp.error_code = KERR_CLUSTER_AUTHORIZATION_FAILED;
+                handler_count_error(rq, l.rsp.error_code);
+                RQ_REPLY(rq, list_config_resources_response, &l.rsp);
+                return;
+        }
         if (!read_types(&l, &req)) {
                 l.rsp.error_code = KERR_UNSUPPORTED_VERSION;
                 handler_count_error(rq, l.rsp.error_code);

@@ -19,6 +19,7 @@ struct list_offsets_op {
         struct list_offsets_response rsp;
         struct io_job job;
         uint8_t *named_twice; /* of each partition, in the order of the request */
+        int16_t *denied;      /* of each topic: why it is not told of, or 0 */
         bool needs_disk;
 };
 
@@ -154,8 +155,10 @@ static void list_all(struct list_offsets_op *op, bool may_block)
                         list_offsets_response_partition_init(p);
                         p->partition_index = in->partitions[k].partition_index;
                         fill(p, -1, -1, -1);
-                        p->error_code = *twice++ ? KERR_INVALID_REQUEST
-                                                 : list_partition(op, in, &in->partitions[k], may_block, p);
+                        p->error_code = op->denied[i] ? op->denied[i]
+                                        : *twice      ? KERR_INVALID_REQUEST
+                                                      : list_partition(op, in, &in->partitions[k], may_block, p);
+                        twice++;
                 }
         }
 }
@@ -185,7 +188,8 @@ static bool op_prepare(struct list_offsets_op *op)
 
         list_offsets_response_init(&op->rsp);
         op->rsp.topics = ARENA_NEW_ARRAY(a, struct list_offsets_response_topic, op->req.topics_count);
-        if (!op->rsp.topics)
+        op->denied = ARENA_NEW_ARRAY(a, int16_t, op->req.topics_count);
+        if (!op->rsp.topics || !op->denied)
                 return false;
         op->rsp.topics_count = op->req.topics_count;
         for (int32_t i = 0; i < op->req.topics_count; i++) {
@@ -193,6 +197,7 @@ static bool op_prepare(struct list_offsets_op *op)
 
                 list_offsets_response_topic_init(t);
                 t->name = op->req.topics[i].name;
+                op->denied[i] = authorize_topic(op->rq, ACL_DESCRIBE, UUID_ZERO, t->name);
                 t->partitions_count = op->req.topics[i].partitions_count;
                 t->partitions = ARENA_NEW_ARRAY(a, struct list_offsets_response_partition, t->partitions_count);
                 if (!t->partitions)

@@ -61,6 +61,13 @@ void handler_list_partition_reassignments(struct rq *rq)
                 return;
         list_partition_reassignments_response_init(&rsp);
         rsp.error_message = STR_NULL;
+        if (!authorize_cluster(rq, ACL_DESCRIBE)) {
+                rsp.error_code = KERR_CLUSTER_AUTHORIZATION_FAILED;
+                rsp.error_message = wire_error_message(rsp.error_code);
+                handler_count_error(rq, rsp.error_code);
+                RQ_REPLY(rq, list_partition_reassignments_response, &rsp);
+                return;
+        }
         rsp.topics =
                 ARENA_NEW_ARRAY(&rq->arena, out_topic,
                                 req.topics_count < 0 ? rq->image->topics_by_name.count : (uint32_t)req.topics_count);

@@ -114,6 +114,13 @@ void handler_describe_log_dirs(struct rq *rq)
         op->rq = rq;
         if (!RQ_DECODE(rq, describe_log_dirs_request, &op->req))
                 return;
+        if (!authorize_cluster(rq, ACL_DESCRIBE)) { /* before version 3 nothing says why nothing is told */
+                describe_log_dirs_response_init(&op->rsp);
+                op->rsp.error_code = KERR_CLUSTER_AUTHORIZATION_FAILED;
+                handler_count_error(rq, op->rsp.error_code);
+                RQ_REPLY(rq, describe_log_dirs_response, &op->rsp);
+                return;
+        }
         op->job = (struct io_job){ .run = job_run, .done = job_done, .reply_loop = rq_loop(rq) };
         iopool_submit(rq->h->deps.pool, &op->job);
 }

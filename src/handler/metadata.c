@@ -8,12 +8,14 @@
 #include "handler/twice.h"
 #include "wire/messages.h"
 
+enum { CREATE_DENIED = UINT32_MAX };
+
 struct metadata_op {
         struct rq *rq;
         struct metadata_request req;
         uint8_t *twice; /* by row of the request: see twice.h */
         struct controller_create_topic *creates;
-        uint32_t *create_of; /* by row: place in creates plus one, 0 none; NULL: nothing is created */
+        uint32_t *create_of; /* by row: place in creates plus one, 0 none, or CREATE_DENIED; NULL: nothing is created */
         uint32_t creates_count;
         struct ask ask;
 };
@@ -54,7 +56,7 @@ static bool add_topic(struct metadata_op *op, const struct meta_topic *t, struct
         out->topic_id = t->id;
         out->is_internal = meta_topic_is_internal(t->name);
         if (op->req.include_topic_authorized_operations)
-                out->topic_authorized_operations = AUTHORIZED_TOPIC;
+                out->topic_authorized_operations = authorized_operations(op->rq, ACL_TOPIC, t->name);
         return add_partitions(op->rq, t, out);
 }
 
@@ -93,7 +95,8 @@ static bool add_all(struct metadata_op *op, struct metadata_response *rsp)
         if (!rsp->topics)
                 return false;
         pmap_for_each (it, t, &rq->image->topics_by_name)
-                if (!add_topic(op, t, &rsp->topics[rsp->topics_count++]))
+                if (authorize_quietly(rq, ACL_DESCRIBE, ACL_TOPIC, t->name) &&
+                    !add_topic(op, t, &rsp->topics[rsp->topics_count++]))
                         return false;
         return true;
 }
@@ -108,10 +111,25 @@ static int16_t create_error(const struct metadata_op *op, int32_t row)
 {
         const struct controller_result *result;
 
+        if (op->create_of && op->create_of[row] == CREATE_DENIED)
+                return KERR_TOPIC_AUTHORIZATION_FAILED;
         if (!op->create_of || !op->create_of[row])
                 return KERR_UNKNOWN_TOPIC_OR_PARTITION;
         result = ask_result(&op->ask, &op->creates[op->create_of[row] - 1].result);
         return result->outcome == CONTROLLER_OK ? KERR_LEADER_NOT_AVAILABLE : error_of_controller(result->outcome);
+}
+
+/* What is said of a topic that cannot be told of. The name beside an id would tell who may not know it. */
+static void add_refused(struct metadata_op *op, int32_t row, struct str name, int16_t error,
+                        struct metadata_response_topic *out)
+{
+        metadata_response_topic_init(out);
+        out->name = name;
+        out->topic_id = name.p && error == KERR_TOPIC_AUTHORIZATION_FAILED ? UUID_ZERO : op->req.topics[row].topic_id;
+        out->error_code = !name.p || error == KERR_TOPIC_AUTHORIZATION_FAILED ? error
+                          : !meta_topic_name_is_valid(name)                   ? KERR_INVALID_TOPIC_EXCEPTION
+                                                                              : create_error(op, row);
+        handler_count_error(op->rq, out->error_code);
 }
 
 static bool add_named(struct metadata_op *op, struct metadata_response *rsp)
@@ -131,19 +149,11 @@ static bool add_named(struct metadata_op *op, struct metadata_response *rsp)
                 if (op->twice[i] == TWICE_AGAIN)
                         continue;
                 rsp->topics_count++;
-                error = resolve_topic(rq, in->topic_id, name, &t);
-                if (!error) {
-                        if (!add_topic(op, t, out))
-                                return false;
-                        continue;
-                }
-                metadata_response_topic_init(out);
-                out->name = name;
-                out->topic_id = in->topic_id;
-                out->error_code = !name.p                           ? error
-                                  : !meta_topic_name_is_valid(name) ? KERR_INVALID_TOPIC_EXCEPTION
-                                                                    : create_error(op, i);
-                handler_count_error(rq, out->error_code);
+                error = resolve_topic_for(rq, ACL_DESCRIBE, in->topic_id, name, &t);
+                if (error)
+                        add_refused(op, i, name, error, out);
+                else if (!add_topic(op, t, out))
+                        return false;
         }
         return true;
 }
@@ -157,7 +167,7 @@ static void answer(struct metadata_op *op)
         metadata_response_init(&rsp);
         rsp.cluster_id = rq->image->cluster_id;
         if (op->req.include_cluster_authorized_operations)
-                rsp.cluster_authorized_operations = AUTHORIZED_CLUSTER;
+                rsp.cluster_authorized_operations = authorized_cluster_operations(rq);
         if (!add_brokers(rq, &rsp) || !(all ? add_all(op, &rsp) : add_named(op, &rsp))) {
                 rq_close_nomem(rq);
                 return;
@@ -201,6 +211,7 @@ static bool twice_fill(struct metadata_op *op)
 static bool creates_fill(struct metadata_op *op)
 {
         uint32_t count_max = (uint32_t)MIN2(MAX2(op->req.topics_count, 0), LIMIT_AUTO_CREATE_TOPICS);
+        bool all = authorize_cluster_quietly(op->rq, ACL_CREATE);
 
         op->creates = ARENA_NEW_ARRAY(&op->rq->arena, struct controller_create_topic, count_max);
         op->create_of = ARENA_NEW_ARRAY(&op->rq->arena, uint32_t, MAX2(op->req.topics_count, 0));
@@ -209,8 +220,13 @@ static bool creates_fill(struct metadata_op *op)
         for (int32_t i = 0; i < op->req.topics_count && op->creates_count < count_max; i++) {
                 struct str name = topic_name(&op->req.topics[i]);
 
-                if (op->twice[i] != TWICE_AGAIN && name.p && meta_topic_name_is_valid(name) &&
-                    !meta_image_topic(op->rq->image, name) && !meta_topic_is_internal(name)) {
+                if (op->twice[i] == TWICE_AGAIN || !name.p || !meta_topic_name_is_valid(name) ||
+                    meta_image_topic(op->rq->image, name) || meta_topic_is_internal(name) ||
+                    !authorize_quietly(op->rq, ACL_DESCRIBE, ACL_TOPIC, name))
+                        continue;
+                if (!all && !authorize(op->rq, ACL_CREATE, ACL_TOPIC, name)) {
+                        op->create_of[i] = CREATE_DENIED;
+                } else {
                         op->creates[op->creates_count++] = (struct controller_create_topic){
                                 .name = name,
                                 .partitions_count = -1,

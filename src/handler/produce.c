@@ -26,6 +26,7 @@ struct produce_op {
         struct produce_response rsp;
         struct park park;
         struct produce_txn txn;
+        const int16_t *denied;    /* of each topic: why nothing is written to it, or 0; NULL without an authorizer */
         size_t parts_count;       /* all partitions */
         int32_t topic, partition; /* how far it is */
         size_t part;              /* likewise, over all topics */
@@ -354,6 +355,46 @@ static bool op_prepare(struct produce_op *op)
         return park_init(&op->park, op->rq, partitions_count) && op->rsp.responses;
 }
 
+static bool has_transactional(const struct produce_op *op)
+{
+        struct batch_header h;
+        struct span batch;
+
+        for (int32_t i = 0; i < op->req.topic_data_count; i++)
+                for (int32_t k = 0; k < op->req.topic_data[i].partition_data_count; k++) {
+                        struct wire_records in = op->req.topic_data[i].partition_data[k].records;
+
+                        if (!batch_single(span_of(in.data, in.len), &batch, &h) && batch_is_transactional(&h))
+                                return true;
+                }
+        return false;
+}
+
+/* One question for each topic, here on the reactor. Who may not write in the transaction writes nothing at all. False: out of
+ * memory. */
+static bool op_authorize(struct produce_op *op)
+{
+        struct rq *rq = op->rq;
+        struct str txn_id = op->req.transactional_id;
+        int16_t *denied, all = 0;
+
+        if (!rq->h->authorization)
+                return true;
+        denied = ARENA_NEW_ARRAY(&rq->arena, int16_t, op->req.topic_data_count);
+        if (!denied)
+                return false;
+        if (txn_id.p && has_transactional(op) && !authorize(rq, ACL_WRITE, ACL_TRANSACTIONAL_ID, txn_id))
+                all = KERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
+        for (int32_t i = 0; i < op->req.topic_data_count; i++) {
+                const struct produce_request_topic *t = &op->req.topic_data[i];
+
+                denied[i] =
+                        all ? all : authorize_topic(rq, ACL_WRITE, t->topic_id, rq->version >= 13 ? STR_NULL : t->name);
+        }
+        op->denied = denied;
+        return true;
+}
+
 static bool topic_prepare(struct produce_op *op, const struct produce_request_topic *in,
                           struct produce_response_topic *ret)
 {
@@ -372,6 +413,7 @@ static bool topic_prepare(struct produce_op *op, const struct produce_request_to
 static bool topic_go_on(struct produce_op *op, const struct produce_request_topic *in,
                         struct produce_response_topic *ret)
 {
+        int16_t denied = op->denied ? op->denied[op->topic] : 0;
         bool acks_ok = op->req.acks >= -1 && op->req.acks <= 1;
 
         for (; op->partition < in->partition_data_count; op->partition++, op->part++) {
@@ -381,7 +423,9 @@ static bool topic_go_on(struct produce_op *op, const struct produce_request_topi
                 produce_response_partition_init(p);
                 p->index = data->index;
                 p->base_offset = -1;
-                p->error_code = acks_ok ? produce_partition(op, in, data, p) : KERR_INVALID_REQUIRED_ACKS;
+                p->error_code = denied    ? denied
+                                : acks_ok ? produce_partition(op, in, data, p)
+                                          : KERR_INVALID_REQUIRED_ACKS;
                 if (p->error_code == LATER)
                         return false;
                 if (p->error_code) {
@@ -470,11 +514,11 @@ void handler_produce(struct rq *rq)
         op->request_len = rq->net.body.len;
         if (!RQ_DECODE(rq, produce_request, &op->req))
                 return;
-        if (!op_prepare(op)) {
+        if (!op_prepare(op) || !op_authorize(op)) {
                 rq_close_nomem(rq);
                 return;
         }
-        op->txn = (struct produce_txn){ .rq = rq, .req = &op->req, .done = txn_known };
+        op->txn = (struct produce_txn){ .rq = rq, .req = &op->req, .denied = op->denied, .done = txn_known };
         r = produce_txn_begin(&op->txn, op->parts_count);
         if (r < 0)
                 rq_close_nomem(rq);

@@ -85,8 +85,10 @@ int produce_txn_begin(struct produce_txn *t, size_t parts_count)
         if (!t->parts || !t->asked || !add->items)
                 return -ENOMEM;
         for (int32_t i = 0; i < t->req->topic_data_count; i++)
-                for (int32_t k = 0; k < t->req->topic_data[i].partition_data_count; k++)
-                        look(t, &t->req->topic_data[i], &t->req->topic_data[i].partition_data[k], &t->parts[at++]);
+                for (int32_t k = 0; k < t->req->topic_data[i].partition_data_count; k++, at++)
+                        if (!t->denied || !t->denied[i])
+                                look(t, &t->req->topic_data[i], &t->req->topic_data[i].partition_data[k],
+                                     &t->parts[at]);
         if (!add->items_count)
                 return 0;
         add->rq.reply_loop = rq_loop(t->rq);

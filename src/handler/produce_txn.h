@@ -17,6 +17,7 @@ struct produce_txn_part {
 struct produce_txn {
         struct rq *rq;
         const struct produce_request *req;
+        const int16_t *denied;               /* of each topic: not 0 where nothing will be written; may be NULL */
         void (*done)(struct produce_txn *t); /* on the reactor, later */
 
         struct produce_txn_part *parts;  /* in the order of the request; NULL: it is no request of a transaction */

@@ -171,8 +171,10 @@ void handler_describe_quorum(struct rq *rq)
         op->rq = rq;
         if (!RQ_DECODE(rq, describe_quorum_request, &req))
                 return;
-        if (req.topics_count != 1 || !str_equal_c(req.topics[0].topic_name, METADATA_TOPIC) ||
-            req.topics[0].partitions_count != 1 || req.topics[0].partitions[0].partition_index != 0)
+        if (ask_refused(rq, &op->ask, ACL_DESCRIBE))
+                described(&op->ask.rq);
+        else if (req.topics_count != 1 || !str_equal_c(req.topics[0].topic_name, METADATA_TOPIC) ||
+                 req.topics[0].partitions_count != 1 || req.topics[0].partitions[0].partition_index != 0)
                 answer_unknown(rq, &req);
         else
                 ask_submit(rq, &op->ask, CONTROLLER_DESCRIBE_QUORUM, &op->item, 1, false, described);
@@ -250,6 +252,10 @@ void handler_add_raft_voter(struct rq *rq)
 
         if (!op || !RQ_DECODE(rq, add_raft_voter_request, &req))
                 return;
+        if (ask_refused(rq, &op->ask, ACL_ALTER)) {
+                changed(&op->ask.rq);
+                return;
+        }
         if (req.listeners_count < 1 || !req.listeners[0].host.len || !req.listeners[0].port) {
                 answer_change(
                         op, KERR_INVALID_REQUEST,
@@ -271,6 +277,10 @@ void handler_remove_raft_voter(struct rq *rq)
 
         if (!op || !RQ_DECODE(rq, remove_raft_voter_request, &req))
                 return;
+        if (ask_refused(rq, &op->ask, ACL_ALTER)) {
+                changed(&op->ask.rq);
+                return;
+        }
         op->item.node_id = req.voter_id;
         op->item.directory = req.voter_directory_id;
         submit_change(op, req.cluster_id);

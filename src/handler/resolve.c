@@ -22,6 +22,29 @@ int16_t resolve_topic(struct rq *rq, struct uuid id, struct str name, const stru
         return 0;
 }
 
+int16_t authorize_topic(struct rq *rq, enum acl_operation operation, struct uuid id, struct str name)
+{
+        const struct meta_topic *t;
+
+        if (!rq->h->authorization)
+                return 0;
+        if (!name.p) {
+                t = meta_image_topic_by_id(rq->image, id);
+                if (!t)
+                        return 0;
+                name = t->name;
+        }
+        return authorize(rq, operation, ACL_TOPIC, name) ? 0 : KERR_TOPIC_AUTHORIZATION_FAILED;
+}
+
+int16_t resolve_topic_for(struct rq *rq, enum acl_operation operation, struct uuid id, struct str name,
+                          const struct meta_topic **ret_topic)
+{
+        int16_t error = authorize_topic(rq, operation, id, name);
+
+        return error ? error : resolve_topic(rq, id, name, ret_topic);
+}
+
 int16_t resolve_partition(struct rq *rq, struct uuid topic_id, struct str topic_name, int32_t index,
                           struct partition **ret_partition)
 {

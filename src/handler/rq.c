@@ -7,6 +7,7 @@
 #include "base/utf8.h"
 #include "conf/limits.h"
 #include "handler/apis.h"
+#include "handler/authorize.h"
 #include "handler/handler.h"
 #include "handler/internal.h"
 #include "handler/quota.h"
@@ -219,6 +220,7 @@ void handler_request(void *owner, struct net_request *net)
         int16_t key;
 
         rq->h = owner;
+        rq->principal = rq_principal(net->conn);
         rq->in = cursor_of(net->body);
         arena_init_shared(&rq->arena, LIMIT_DECODED_BYTES_MIN + net->body.len * LIMIT_DECODED_PER_FRAME_BYTE,
                           &rq->h->decode_budget, LIMIT_DECODED_FREE_BYTES);

@@ -13,6 +13,7 @@
 
 struct handler;
 struct meta_image;
+struct principal;
 
 struct rq {
         struct net_request net; /* first: net allocates and frees it */
@@ -20,8 +21,9 @@ struct rq {
         const struct handler_api *api;
         int16_t version;
         int32_t correlation_id;
-        struct str client_id; /* null when not given; borrowed from the frame copy in the arena */
-        struct cursor in;     /* what follows the header */
+        struct str client_id;              /* null when not given; borrowed from the frame copy in the arena */
+        const struct principal *principal; /* who asks; borrowed from the connection */
+        struct cursor in;                  /* what follows the header */
         struct arena arena;
         bool counted;        /* by handler_count_start() */
         bool has_quotas;     /* somebody has some (quota.h) */

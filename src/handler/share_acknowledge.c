@@ -144,7 +144,7 @@ static bool fill_rows(struct share_acknowledge_op *op)
                         const struct share_acknowledge_request_partition *p = &req->topics[i].partitions[k];
                         struct share_row *row = &a->rows[a->rows_count++];
 
-                        row->place = (struct share_place){ req->topics[i].topic_id, p->partition_index };
+                        share_row_name(op->rq, row, req->topics[i].topic_id, p->partition_index);
                         if (!fill_row(op->rq, p, req->is_renew_ack, row))
                                 return false;
                 }

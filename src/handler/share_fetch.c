@@ -125,6 +125,17 @@ static void refuse(struct rq *rq, int16_t error, struct str why)
         RQ_REPLY(rq, share_fetch_response, &rsp);
 }
 
+/* A topic of the session that the client may not read any more. What it was to get comes to others when its time is up. */
+static void withhold(struct rq *rq, struct share_row *row)
+{
+        if (!row->acquired_count || !authorize_topic(rq, ACL_READ, row->place.topic_id, STR_NULL))
+                return;
+        row->outcome = SHARES_E_DENIED;
+        row->acquired_count = 0;
+        plog_slice_release(&row->slice);
+        row->slice.len = 0;
+}
+
 static void answer(struct share_ask *a)
 {
         struct share_fetch_op *op = container_of(a, struct share_fetch_op, ask);
@@ -143,6 +154,8 @@ static void answer(struct share_ask *a)
         share_fetch_response_init(&rsp);
         rsp.acquisition_lock_timeout_ms = (int32_t)a->ret_settings.part.lock_ms;
         told = share_rows_told(rq, a, &count);
+        for (size_t i = 0; told && i < count; i++)
+                withhold(rq, told[i]);
         if (!told || !fill_topics(op, told, count, &rsp)) {
                 share_ask_fini(a); /* the connection goes, and with it what was acquired */
                 rq_close_nomem(rq);
@@ -195,7 +208,7 @@ static bool fill_rows(struct share_fetch_op *op)
                         const struct share_fetch_request_partition *p = &req->topics[i].partitions[k];
                         struct share_row *row = &a->rows[a->rows_count++];
 
-                        row->place = (struct share_place){ req->topics[i].topic_id, p->partition_index };
+                        share_row_name(op->rq, row, req->topics[i].topic_id, p->partition_index);
                         if (!fill_row(op->rq, p, req->is_renew_ack, row))
                                 return false;
                 }

@@ -34,6 +34,31 @@ static void fill_partition(const struct coord_share_offset *in,
         out->start_offset = in->start;
         out->leader_epoch = in->leader_epoch;
         out->lag = -1;
+        if (in->ret_outcome != COORD_E_TOPIC_DENIED)
+                return;
+        out->error_code = error_of_coord(in->ret_outcome);
+        out->error_message = wire_error_message(out->error_code);
+}
+
+/* What the client may not know of is refused where it names it, and else left out. */
+static void hide_topics(struct describe_one *g)
+{
+        struct rq *rq = g->op->fan.rq;
+        int32_t kept = 0;
+
+        for (int32_t i = 0; i < g->ask.items_count; i++) {
+                struct coord_share_offset *item = &g->ask.items[i];
+
+                if (g->ask.all && !authorize_quietly(rq, ACL_DESCRIBE, ACL_TOPIC, item->topic))
+                        continue;
+                if (!g->ask.all && !authorize(rq, ACL_DESCRIBE, ACL_TOPIC, item->topic))
+                        *item = (struct coord_share_offset){ .topic = item->topic,
+                                                             .partition = item->partition,
+                                                             .start = COORD_SHARE_START_UNKNOWN,
+                                                             .ret_outcome = COORD_E_TOPIC_DENIED };
+                g->ask.items[kept++] = *item;
+        }
+        g->ask.items_count = kept;
 }
 
 /* Items come by topic. */
@@ -142,6 +167,8 @@ static void describe_done(struct coord_request *crq)
                                                 : wire_error_message(g->out->error_code);
                 handler_count_error(rq, g->out->error_code);
         }
+        if (!g->out->error_code)
+                hide_topics(g);
         if (!g->out->error_code && !fill_topics(g))
                 g->op->fan.failed = true;
         else if (!g->out->error_code) {
@@ -207,7 +234,7 @@ void handler_describe_share_group_offsets(struct rq *rq)
                 }
         }
         if (share_is_enabled(rq))
-                group_fan_ask(&op->fan, describe_done);
+                group_fan_ask_for(&op->fan, ACL_DESCRIBE, describe_done);
         else
                 group_fan_refuse(&op->fan, COORD_E_UNSUPPORTED_VERSION, describe_done);
 }
@@ -245,12 +272,15 @@ static void alter_fill(struct alter_op *op)
         for (int32_t i = 0; i < op->rsp.responses_count; i++) {
                 struct alter_share_group_offsets_response_topic *t = &op->rsp.responses[i];
 
-                for (int32_t k = 0; k < t->partitions_count; k++, item++) {
+                for (int32_t k = 0; k < t->partitions_count; k++) {
+                        if (t->partitions[k].error_code) /* was not asked for */
+                                continue;
                         t->topic_id = item->topic_id;
                         t->partitions[k].error_code = error_of_coord(item->ret_outcome);
+                        item++;
                         if (!t->partitions[k].error_code)
                                 continue;
-                        t->partitions[k].error_message = item->ret_outcome == COORD_E_INVALID_REQUEST
+                        t->partitions[k].error_message = item[-1].ret_outcome == COORD_E_INVALID_REQUEST
                                                                  ? STR_LIT("The start offset must not be negative.")
                                                                  : wire_error_message(t->partitions[k].error_code);
                         handler_count_error(op->rq, t->partitions[k].error_code);
@@ -286,6 +316,7 @@ static bool alter_prepare(struct alter_op *op)
         for (int32_t i = 0; i < op->req.topics_count; i++) {
                 const struct alter_share_group_offsets_request_topic *in = &op->req.topics[i];
                 struct alter_share_group_offsets_response_topic *t = &op->rsp.responses[i];
+                int16_t denied = authorize_topic(op->rq, ACL_READ, UUID_ZERO, in->topic_name);
 
                 alter_share_group_offsets_response_topic_init(t);
                 t->topic_name = in->topic_name;
@@ -297,6 +328,11 @@ static bool alter_prepare(struct alter_op *op)
                 for (int32_t k = 0; k < in->partitions_count; k++) {
                         alter_share_group_offsets_response_partition_init(&t->partitions[k]);
                         t->partitions[k].partition_index = in->partitions[k].partition_index;
+                        t->partitions[k].error_code = denied;
+                        if (denied) {
+                                t->partitions[k].error_message = wire_error_message(denied);
+                                continue;
+                        }
                         op->ask.items[op->ask.items_count++] =
                                 (struct coord_share_offset){ .topic = in->topic_name,
                                                              .partition = in->partitions[k].partition_index,
@@ -327,7 +363,7 @@ void handler_alter_share_group_offsets(struct rq *rq)
         if (op->ask.rq.outcome || (!op->req.topics_count && op->req.group_id.len))
                 alter_done(&op->ask.rq);
         else
-                group_ask(rq, &op->ask.rq, alter_done);
+                group_ask_for(rq, &op->ask.rq, ACL_READ, alter_done);
 }
 
 struct delete_op {
@@ -340,20 +376,23 @@ struct delete_op {
 static void delete_done(struct coord_request *crq)
 {
         struct delete_op *op = container_of(crq, struct delete_op, ask.rq);
+        const struct coord_share_offset *item = op->ask.items;
 
         op->rsp.error_code = error_of_all(op->rq, crq->outcome, op->req.group_id, &op->rsp.error_message);
         if (op->rsp.error_code)
                 op->rsp.responses_count = 0;
         for (int32_t i = 0; i < op->rsp.responses_count; i++) {
                 struct delete_share_group_offsets_response_topic *t = &op->rsp.responses[i];
-                const struct coord_share_offset *item = &op->ask.items[i];
 
+                if (t->error_code) /* was not asked for */
+                        continue;
                 t->error_code = error_of_coord(item->ret_outcome);
+                item++;
                 if (!t->error_code) {
-                        t->topic_id = item->topic_id;
+                        t->topic_id = item[-1].topic_id;
                         continue;
                 }
-                t->error_message = uuid_equal(item->topic_id, UUID_ZERO)
+                t->error_message = uuid_equal(item[-1].topic_id, UUID_ZERO)
                                            ? wire_error_message(t->error_code)
                                            : STR_LIT("Nothing is known of the group in this topic.");
                 handler_count_error(op->rq, t->error_code);
@@ -375,7 +414,7 @@ void handler_delete_share_group_offsets(struct rq *rq)
                 return;
         delete_share_group_offsets_response_init(&op->rsp);
         coord_request_init(&op->ask.rq, COORD_SHARE_REMOVE, op->req.group_id);
-        count = op->rsp.responses_count = op->ask.items_count = op->req.topics_count;
+        count = op->rsp.responses_count = op->req.topics_count;
         op->rsp.responses = ARENA_NEW_ARRAY(&rq->arena, struct delete_share_group_offsets_response_topic, count);
         op->ask.items = ARENA_NEW_ARRAY(&rq->arena, struct coord_share_offset, count);
         if (!op->rsp.responses || !op->ask.items) {
@@ -383,13 +422,20 @@ void handler_delete_share_group_offsets(struct rq *rq)
                 return;
         }
         for (int32_t i = 0; i < count; i++) {
-                delete_share_group_offsets_response_topic_init(&op->rsp.responses[i]);
-                op->rsp.responses[i].topic_name = op->ask.items[i].topic = op->req.topics[i].topic_name;
+                struct delete_share_group_offsets_response_topic *t = &op->rsp.responses[i];
+
+                delete_share_group_offsets_response_topic_init(t);
+                t->topic_name = op->req.topics[i].topic_name;
+                t->error_code = authorize_topic(rq, ACL_READ, UUID_ZERO, t->topic_name);
+                if (t->error_code)
+                        t->error_message = wire_error_message(t->error_code);
+                else
+                        op->ask.items[op->ask.items_count++].topic = t->topic_name;
         }
         if (!share_is_enabled(rq))
                 op->ask.rq.outcome = COORD_E_UNSUPPORTED_VERSION;
         if (op->ask.rq.outcome || (!count && op->req.group_id.len))
                 delete_done(&op->ask.rq);
         else
-                group_ask(rq, &op->ask.rq, delete_done);
+                group_ask_for(rq, &op->ask.rq, ACL_DELETE, delete_done);
 }

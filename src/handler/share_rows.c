@@ -19,6 +19,8 @@ int16_t error_of_share(int outcome)
         case SHARES_E_NOT_AVAILABLE:
         case -ENOMEM:
                 return KERR_COORDINATOR_NOT_AVAILABLE;
+        case SHARES_E_DENIED:
+                return KERR_TOPIC_AUTHORIZATION_FAILED;
         case SHARES_E_NO_SESSION:
                 return KERR_SHARE_SESSION_NOT_FOUND;
         case SHARES_E_SESSION_EPOCH:
@@ -74,7 +76,7 @@ void share_acks_add(struct share_acks *a, const struct share_ack_batch *b)
 
 /* ---- asking ---- */
 
-int16_t share_check(const struct rq *rq, struct str group, struct str member, struct str *ret_why)
+int16_t share_check(struct rq *rq, struct str group, struct str member, struct str *ret_why)
 {
         if (!share_is_enabled(rq)) {
                 *ret_why = STR_LIT(SHARE_DISABLED);
@@ -84,7 +86,18 @@ int16_t share_check(const struct rq *rq, struct str group, struct str member, st
                 *ret_why = STR_LIT("The group id and the member id must not be empty.");
                 return KERR_INVALID_REQUEST;
         }
+        if (!authorize(rq, ACL_READ, ACL_GROUP, group)) {
+                *ret_why = wire_error_message(KERR_GROUP_AUTHORIZATION_FAILED);
+                return KERR_GROUP_AUTHORIZATION_FAILED;
+        }
         return 0;
+}
+
+void share_row_name(struct rq *rq, struct share_row *row, struct uuid topic_id, int32_t index)
+{
+        row->place = (struct share_place){ topic_id, index };
+        if (authorize_topic(rq, ACL_READ, topic_id, STR_NULL))
+                row->refused = SHARES_E_DENIED;
 }
 
 void share_ask_init(struct rq *rq, struct share_ask *a, enum share_ask_kind kind, struct str group, struct str member,

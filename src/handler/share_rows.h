@@ -25,8 +25,11 @@ struct share_acks {
 bool share_acks_begin(struct rq *rq, struct share_acks *a, struct share_row *row, size_t size, bool may_renew);
 void share_acks_add(struct share_acks *a, const struct share_ack_batch *b);
 
+/* @row is that of a partition, which the client may read or not. */
+void share_row_name(struct rq *rq, struct share_row *row, struct uuid topic_id, int32_t index);
+
 /* A request that cannot be asked about. @ret_why: for people. Return: 0 or Kafka's code. */
-int16_t share_check(const struct rq *rq, struct str group, struct str member, struct str *ret_why);
+int16_t share_check(struct rq *rq, struct str group, struct str member, struct str *ret_why);
 
 /* Fill in @a what both have: who asks, on which connection, and answer with @done. */
 void share_ask_init(struct rq *rq, struct share_ask *a, enum share_ask_kind kind, struct str group, struct str member,

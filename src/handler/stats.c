@@ -1,6 +1,7 @@
 /* What is counted of requests. Each reactor writes counters of its own; errors are rare and share one table. */
 #include <errno.h>
 
+#include "handler/authorize.h"
 #include "handler/internal.h"
 #include "handler/telemetry.h"
 #include "obs/expo.h"
@@ -170,5 +171,6 @@ void handler_expose(struct handler *h, struct strbuf *out)
                    (double)sum(h, offsetof(struct stats_shard, bytes_in)));
         expo_family(out, "chronik_fetch_sessions", "gauge", "Incremental fetch sessions that are remembered.");
         expo_value(out, "chronik_fetch_sessions", "", NULL, fetch_sessions_count(h->sessions));
+        authorization_expose(h->authorization, out);
         telemetry_expose(h->telemetry, clock_mono_ms(), out);
 }

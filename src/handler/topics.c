@@ -2,6 +2,7 @@
  * from versions 6 and 5 on a request is refused where older ones only wait). */
 #include "conf/limits.h"
 #include "handler/ask.h"
+#include "handler/authorize.h"
 #include "handler/config_view.h"
 #include "handler/quota.h"
 #include "handler/twice.h"
@@ -28,7 +29,8 @@ static void create_fail(struct create_op *op, struct create_topics_response_topi
         handler_count_error(op->rq, error);
 }
 
-/* KIP-525: what the topic was created with. When it cannot be told the configs stay null. */
+/* KIP-525: what the topic was created with. When it cannot be told the configs stay null; to who may not know it, it is not
+ * told with how many partitions and replicas, either. */
 static void create_tell_configs(struct create_op *op, const struct controller_create_topic *item,
                                 struct create_topics_response_topic *out)
 {
@@ -36,6 +38,13 @@ static void create_tell_configs(struct create_op *op, const struct controller_cr
         struct conf_entries entries;
 
         out->configs_count = -1;
+        if (!authorize_quietly(op->rq, ACL_DESCRIBE_CONFIGS, ACL_TOPIC, item->name)) {
+                out->topic_config_error_code = KERR_TOPIC_AUTHORIZATION_FAILED;
+                out->configs_count = 0;
+                out->num_partitions = -1;
+                out->replication_factor = -1;
+                return;
+        }
         if (config_entries(op->rq, set, NULL, 0, &entries))
                 return;
         out->configs = ARENA_NEW_ARRAY(&op->rq->arena, struct create_topics_response_config, entries.count);
@@ -135,6 +144,7 @@ static bool create_prepare(struct create_op *op)
         struct arena *a = &op->rq->arena;
         int32_t count = op->req.topics_count;
         bool too_many = create_count(op) > LIMIT_CREATE_PARTITIONS;
+        bool all = authorize_cluster_quietly(op->rq, ACL_CREATE);
         uint8_t *twice = twice_names(a, op->req.topics, sizeof *op->req.topics,
                                      offsetof(struct create_topics_request_topic, name), (size_t)count);
 
@@ -156,6 +166,8 @@ static bool create_prepare(struct create_op *op)
                 if (twice[i])
                         create_fail(op, out, KERR_INVALID_REQUEST,
                                     RQ_TEXT(op->rq, "The topic is named twice in this request; name it once."));
+                else if (!all && !authorize(op->rq, ACL_CREATE, ACL_TOPIC, out->name))
+                        create_fail(op, out, KERR_TOPIC_AUTHORIZATION_FAILED, STR_LIT("Authorization failed."));
                 else if (too_many)
                         create_fail(op, out, KERR_POLICY_VIOLATION,
                                     RQ_TEXT(op->rq, "One request creates at most %d partitions; send several.",
@@ -262,6 +274,27 @@ static bool delete_may(const struct delete_op *op, const struct delete_topics_re
         return !t || quota_try(op->rq, QUOTA_MUTATION, t->partitions_count, op->rq->version >= 5);
 }
 
+/* May the client delete what is named? Who may not even know of a topic is not told its name beside its id. */
+static bool delete_authorize(struct delete_op *op, const struct delete_topics_request_topic *in,
+                             struct delete_topics_response_topic *out)
+{
+        const struct meta_topic *t = in->name.p ? NULL : meta_image_topic_by_id(op->rq->image, in->topic_id);
+        struct str name = in->name.p ? in->name : t ? t->name : STR_NULL;
+        bool all = authorize_cluster_quietly(op->rq, ACL_DELETE);
+        bool may_know;
+
+        if (!name.p) /* an id of nothing: the controller says so */
+                return true;
+        may_know = all || authorize_quietly(op->rq, ACL_DESCRIBE, ACL_TOPIC, name);
+        if (in->name.p && may_know && !meta_image_topic(op->rq->image, name))
+                return true;
+        if (may_know && (all || authorize(op->rq, ACL_DELETE, ACL_TOPIC, name)))
+                return true;
+        out->name = in->name.p || may_know ? name : STR_NULL;
+        delete_fail(op, out, KERR_TOPIC_AUTHORIZATION_FAILED, STR_NULL);
+        return false;
+}
+
 /* One row for each topic. Nothing is deleted where it is not clear what is meant. */
 static void delete_prepare(struct delete_op *op, int32_t count)
 {
@@ -284,6 +317,8 @@ static void delete_prepare(struct delete_op *op, int32_t count)
                 else if (delete_is_named_again(op, i, i + 1, count))
                         delete_fail(op, out, KERR_INVALID_REQUEST,
                                     RQ_TEXT(op->rq, "The topic is named twice in this request; name it once."));
+                else if (!delete_authorize(op, &in, out))
+                        continue;
                 else if (!delete_may(op, &in))
                         delete_fail(op, out, KERR_THROTTLING_QUOTA_EXCEEDED, quota_mutation_text());
                 else

@@ -135,6 +135,50 @@ static bool add_many(struct add_op *op)
         return true;
 }
 
+/* Nothing is added where something may not be: what it is not about was not tried. */
+static bool add_refuse_topics(struct add_txn *x)
+{
+        const struct meta_topic *t;
+        bool refused = false;
+
+        for (int32_t i = 0; i < x->ask.items_count; i++) {
+                struct coord_txn_item *item = &x->ask.items[i];
+
+                t = meta_image_topic(x->op->rq->image, item->topic);
+                item->ret_outcome = t && meta_topic_partition(t, item->partition) ? COORD_E_NOT_ATTEMPTED
+                                                                                  : COORD_E_UNKNOWN_PARTITION;
+                if (!authorize_topic(x->op->rq, ACL_WRITE, UUID_ZERO, item->topic))
+                        continue;
+                item->ret_outcome = COORD_E_TOPIC_DENIED;
+                refused = true;
+        }
+        return refused;
+}
+
+/* Versions up to 3 are a client's, which writes in its own transaction to topics of its own; later ones another broker's, which may
+ * ask for anybody. True: all transactions have been answered. */
+static bool add_refused(struct add_op *op, int32_t count)
+{
+        struct rq *rq = op->rq;
+        struct coord_request *crq = &op->txns[0].ask.rq;
+
+        if (rq->version < 4) {
+                if (!authorize(rq, ACL_WRITE, ACL_TRANSACTIONAL_ID, crq->id))
+                        coord_request_refuse(crq, COORD_E_TXN_DENIED);
+                else if (!rq->h->authorization || !add_refuse_topics(&op->txns[0]))
+                        return false;
+                add_done(crq);
+                return true;
+        }
+        if (authorize_cluster(rq, ACL_CLUSTER_ACTION))
+                return false;
+        op->rsp.error_code = KERR_CLUSTER_AUTHORIZATION_FAILED;
+        op->rsp.results_by_transaction_count = 0;
+        handler_count_error(rq, op->rsp.error_code);
+        RQ_REPLY(rq, add_partitions_to_txn_response, &op->rsp);
+        return true;
+}
+
 void handler_add_partitions_to_txn(struct rq *rq)
 {
         struct add_op *op = ARENA_NEW(&rq->arena, struct add_op);
@@ -160,6 +204,8 @@ void handler_add_partitions_to_txn(struct rq *rq)
         }
         if (!count)
                 RQ_REPLY(rq, add_partitions_to_txn_response, &op->rsp);
+        else if (add_refused(op, count))
+                return;
         for (int32_t i = 0; i < count; i++) /* the answers come by mail */
                 txn_ask_here(rq, &op->txns[i].ask.rq, add_done);
 }
@@ -225,6 +271,14 @@ void handler_add_offsets_to_txn(struct rq *rq)
         op->rq = rq;
         if (!RQ_DECODE(rq, add_offsets_to_txn_request, &op->req))
                 return;
+        if (!authorize(rq, ACL_WRITE, ACL_TRANSACTIONAL_ID, op->req.transactional_id)) {
+                offsets_reply(op, KERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
+                return;
+        }
+        if (!authorize(rq, ACL_READ, ACL_GROUP, op->req.group_id)) {
+                offsets_reply(op, KERR_GROUP_AUTHORIZATION_FAILED);
+                return;
+        }
         op->topic = (struct internal_topic_get){ .rq = rq, .which = INTERNAL_OFFSETS, .done = got_topic };
         internal_topic_get(&op->topic);
 }
@@ -296,6 +350,10 @@ void handler_end_txn(struct rq *rq)
                 return;
         }
         op->rq = rq;
-        if (RQ_DECODE(rq, end_txn_request, &op->req))
+        if (!RQ_DECODE(rq, end_txn_request, &op->req))
+                return;
+        if (authorize(rq, ACL_WRITE, ACL_TRANSACTIONAL_ID, op->req.transactional_id))
                 end_ask(op, -1);
+        else
+                end_reply(op, KERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
 }

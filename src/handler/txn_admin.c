@@ -116,6 +116,16 @@ static bool markers_prepare(struct markers_op *op)
         return true;
 }
 
+static void markers_refuse(struct markers_op *op, int16_t error)
+{
+        for (int32_t i = 0; i < op->req.markers_count; i++)
+                for (size_t k = 0; k < op->markers[i].write.items_count; k++) {
+                        op->markers[i].rows[k]->error_code = error;
+                        handler_count_error(op->rq, error);
+                }
+        RQ_REPLY(op->rq, write_txn_markers_response, &op->rsp);
+}
+
 void handler_write_txn_markers(struct rq *rq)
 {
         struct markers_op *op = ARENA_NEW(&rq->arena, struct markers_op);
@@ -135,6 +145,10 @@ void handler_write_txn_markers(struct rq *rq)
         count = op->req.markers_count;
         if (!count) {
                 RQ_REPLY(rq, write_txn_markers_response, &op->rsp);
+                return;
+        }
+        if (!authorize_cluster_quietly(rq, ACL_ALTER) && !authorize_cluster(rq, ACL_CLUSTER_ACTION)) {
+                markers_refuse(op, KERR_CLUSTER_AUTHORIZATION_FAILED);
                 return;
         }
         op->left = (size_t)count;
@@ -167,7 +181,7 @@ static bool fill_producers(struct rq *rq, struct partition *p, struct describe_p
         return true;
 }
 
-static bool describe_partition(struct rq *rq, struct str topic, int32_t index,
+static bool describe_partition(struct rq *rq, struct str topic, int32_t index, int16_t denied,
                                struct describe_producers_response_partition *ret)
 {
         CLEANUP(partition_unrefp) struct partition *p = NULL;
@@ -175,6 +189,11 @@ static bool describe_partition(struct rq *rq, struct str topic, int32_t index,
 
         describe_producers_response_partition_init(ret);
         ret->partition_index = index;
+        if (denied) {
+                ret->error_code = denied;
+                handler_count_error(rq, denied);
+                return true;
+        }
         if (!meta_topic_name_is_valid(topic)) {
                 error = KERR_INVALID_TOPIC_EXCEPTION;
                 ret->error_message = RQ_TEXT(rq, "'%.*s' is no name of a topic.", STR_FMT(topic));
@@ -192,6 +211,8 @@ static bool describe_partition(struct rq *rq, struct str topic, int32_t index,
 static bool describe_topic(struct rq *rq, const struct describe_producers_request_topic *in,
                            struct describe_producers_response_topic *ret)
 {
+        int16_t denied = authorize_topic(rq, ACL_READ, UUID_ZERO, in->name);
+
         describe_producers_response_topic_init(ret);
         ret->name = in->name;
         ret->partitions =
@@ -200,7 +221,7 @@ static bool describe_topic(struct rq *rq, const struct describe_producers_reques
                 return false;
         ret->partitions_count = in->partition_indexes_count;
         for (int32_t i = 0; i < in->partition_indexes_count; i++)
-                if (!describe_partition(rq, in->name, in->partition_indexes[i], &ret->partitions[i]))
+                if (!describe_partition(rq, in->name, in->partition_indexes[i], denied, &ret->partitions[i]))
                         return false;
         return true;
 }
@@ -255,12 +276,14 @@ static bool fill_topics(struct rq *rq, const struct coord_txn_describe *ask,
         for (int32_t i = 0; i < ask->ret_items_count; i++) {
                 const struct coord_txn_item *item = &ask->ret_items[i];
 
+                if (!authorize_quietly(rq, ACL_DESCRIBE, ACL_TOPIC, item->topic))
+                        continue;
                 if (!t || !str_equal(t->topic, item->topic)) {
                         t = &row->topics[row->topics_count++];
                         describe_transactions_response_topic_init(t);
                         t->topic = (struct str){ arena_memdup(&rq->arena, item->topic.p, item->topic.len),
                                                  item->topic.len };
-                        t->partitions = &partitions[i];
+                        t->partitions = &partitions[i]; /* all of a topic are told, or none */
                         if (!t->topic.p)
                                 return false;
                 }
@@ -328,7 +351,12 @@ void handler_describe_transactions(struct rq *rq)
                 describe_transactions_response_txn_init(d->row);
                 d->row->transactional_id = op->req.transactional_ids[i];
                 coord_request_init(&d->ask.rq, COORD_TXN_DESCRIBE, d->row->transactional_id);
-                txn_ask_here(rq, &d->ask.rq, describe_done);
+                if (authorize(rq, ACL_DESCRIBE, ACL_TRANSACTIONAL_ID, d->row->transactional_id)) {
+                        txn_ask_here(rq, &d->ask.rq, describe_done);
+                } else {
+                        coord_request_refuse(&d->ask.rq, COORD_E_TXN_DENIED);
+                        describe_done(&d->ask.rq); /* the last one may end it all */
+                }
         }
 }
 
@@ -344,6 +372,8 @@ struct list_op {
 
 static bool is_wanted(struct list_op *op, const struct coord_listed_txn *t)
 {
+        if (!authorize_quietly(op->rq, ACL_DESCRIBE, ACL_TRANSACTIONAL_ID, t->id))
+                return false;
         return !op->pattern || pattern_matches(op->pattern, t->id);
 }
 

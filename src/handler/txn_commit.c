@@ -13,6 +13,7 @@ struct txn_commit_op {
         struct txn_offset_commit_request req;
         struct txn_offset_commit_response rsp;
         struct txn_offset_commit_response_partition **rows; /* of each item */
+        int16_t denied;                                     /* why nothing at all is committed, or 0 */
         struct partition_txn_guard guard;
         struct coord_txn_item item; /* the group's partition */
         struct txn_ask verify;
@@ -140,11 +141,12 @@ static void prepare_item(struct txn_commit_op *op, const struct txn_offset_commi
                          struct txn_offset_commit_response_partition *out)
 {
         const struct meta_topic *t = meta_image_topic(op->rq->image, topic->name);
+        int16_t denied = op->denied ? op->denied : authorize_topic(op->rq, ACL_READ, UUID_ZERO, topic->name);
 
         txn_offset_commit_response_partition_init(out);
         out->partition_index = in->partition_index;
-        if (!t || !meta_topic_partition(t, in->partition_index)) {
-                fail_row(op, out, KERR_UNKNOWN_TOPIC_OR_PARTITION);
+        if (denied || !t || !meta_topic_partition(t, in->partition_index)) {
+                fail_row(op, out, denied ? denied : KERR_UNKNOWN_TOPIC_OR_PARTITION);
                 return;
         }
         op->rows[op->ask.items_count] = out;
@@ -199,8 +201,16 @@ void handler_txn_offset_commit(struct rq *rq)
         if (!RQ_DECODE(rq, txn_offset_commit_request, &op->req))
                 return;
         coord_request_init(&op->ask.rq, COORD_TXN_OFFSET_COMMIT, op->req.group_id);
+        if (!authorize(rq, ACL_WRITE, ACL_TRANSACTIONAL_ID, op->req.transactional_id))
+                op->denied = KERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
+        else if (!authorize(rq, ACL_READ, ACL_GROUP, op->req.group_id))
+                op->denied = KERR_GROUP_AUTHORIZATION_FAILED;
         if (!prepare(op)) {
                 rq_close_nomem(rq);
+                return;
+        }
+        if (op->denied) { /* each row says it */
+                fail_all(op, op->denied);
                 return;
         }
         error = !op->req.group_id.len           ? KERR_INVALID_GROUP_ID

@@ -39,5 +39,8 @@ void handler_unregister_broker(struct rq *rq)
         if (!RQ_DECODE(rq, unregister_broker_request, &req))
                 return;
         op->item.broker_id = req.broker_id;
-        ask_submit(rq, &op->ask, CONTROLLER_UNREGISTER_BROKER, &op->item, 1, false, done);
+        if (ask_refused(rq, &op->ask, ACL_ALTER))
+                done(&op->ask.rq);
+        else
+                ask_submit(rq, &op->ask, CONTROLLER_UNREGISTER_BROKER, &op->item, 1, false, done);
 }

@@ -88,6 +88,10 @@ void handler_update_features(struct rq *rq)
                 return;
         }
         op->rsp.results_count = rq->version <= 1 ? count : 0;
+        if (ask_refused(rq, &op->ask, ACL_ALTER)) {
+                done(&op->ask.rq);
+                return;
+        }
         for (int32_t i = 0; i < count; i++) {
                 op->items[i].name = op->req.feature_updates[i].feature;
                 op->items[i].level = op->req.feature_updates[i].max_version_level;

@@ -30,6 +30,8 @@ int meta_builder_init(struct meta_builder *b, const struct meta_image *base)
         n->brokers = pmap_copy(&base->brokers);
         n->configs = pmap_copy(&base->configs);
         n->features = pmap_copy(&base->features);
+        n->acls = pmap_copy(&base->acls);
+        n->acls_by_id = pmap_copy(&base->acls_by_id);
         n->disruption = meta_disruption_ref(base->disruption);
         b->next = TAKE_PTR(n);
         b->why[0] = 0;
@@ -320,6 +322,34 @@ static int apply_disruption(struct meta_builder *b, const struct rec_disruption 
         return 0;
 }
 
+/* What the numbers mean is no matter here, but nothing may stand twice, or have no name. */
+static int apply_acl(struct meta_builder *b, const struct rec_acl *r)
+{
+        CLEANUP(meta_acl_unrefp) struct meta_acl *a = NULL;
+        int x;
+
+        if (!r->resource_name.len || !r->principal.len || !r->host.len)
+                return conflict(b, "a rule of access without a resource, a principal or a host");
+        a = meta_acl_new(r);
+        if (!a)
+                return -ENOMEM;
+        if (pmap_get(&b->next->acls_by_id, &a->id) || pmap_get(&b->next->acls, &a->entry))
+                return conflict(b, "a rule of access for %.*s that is there already", STR_FMT(r->principal));
+        x = pmap_put(&b->next->acls, a);
+        return x ? x : pmap_put(&b->next->acls_by_id, a);
+}
+
+static int apply_acl_remove(struct meta_builder *b, const struct rec_acl_remove *r)
+{
+        CLEANUP(meta_acl_unrefp) struct meta_acl *a = meta_acl_ref(pmap_get(&b->next->acls_by_id, &r->id));
+        int x;
+
+        if (!a)
+                return conflict(b, "removal of a rule of access that is not there");
+        x = pmap_remove(&b->next->acls, &a->entry);
+        return x ? x : pmap_remove(&b->next->acls_by_id, &a->id);
+}
+
 int meta_builder_apply(struct meta_builder *b, const struct meta_record *r, int64_t index)
 {
         switch (r->type) {
@@ -347,6 +377,10 @@ int meta_builder_apply(struct meta_builder *b, const struct meta_record *r, int6
                 return apply_cluster(b, &r->cluster);
         case META_DISRUPTION:
                 return apply_disruption(b, &r->disruption);
+        case META_ACL:
+                return apply_acl(b, &r->acl);
+        case META_ACL_REMOVE:
+                return apply_acl_remove(b, &r->acl_remove);
         case META_RECORD_TYPE_END:
                 break;
         }

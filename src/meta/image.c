@@ -13,6 +13,8 @@ struct meta_image *meta_image_new_empty(void)
         pmap_init(&i->brokers, &meta_brokers_ops);
         pmap_init(&i->configs, &meta_configs_ops);
         pmap_init(&i->features, &meta_features_ops);
+        pmap_init(&i->acls, &meta_acls_ops);
+        pmap_init(&i->acls_by_id, &meta_acls_by_id_ops);
         return i;
 }
 
@@ -32,6 +34,8 @@ struct meta_image *meta_image_unref(struct meta_image *i)
         pmap_fini(&i->brokers);
         pmap_fini(&i->configs);
         pmap_fini(&i->features);
+        pmap_fini(&i->acls);
+        pmap_fini(&i->acls_by_id);
         meta_disruption_unref(i->disruption);
         free(i->cluster_id_text);
         free(i);
@@ -135,6 +139,13 @@ static int differs_feature(void *arg, void *a, void *b)
         return !x || !y || x->level != y->level;
 }
 
+static int differs_acl(void *arg, void *a, void *b)
+{
+        const struct meta_acl *x = a, *y = b;
+
+        return !x || !y || !uuid_equal(x->id, y->id) || meta_acl_compare(&x->entry, &y->entry);
+}
+
 static bool disruption_equal(const struct meta_disruption *a, const struct meta_disruption *b)
 {
         if (!a || !b)
@@ -153,7 +164,9 @@ bool meta_image_equal(const struct meta_image *a, const struct meta_image *b)
                !pmap_diff(&a->topics_by_id, &b->topics_by_id, differs_topic, NULL) &&
                !pmap_diff(&a->brokers, &b->brokers, differs_broker, NULL) &&
                !pmap_diff(&a->configs, &b->configs, differs_configs, NULL) &&
-               !pmap_diff(&a->features, &b->features, differs_feature, NULL);
+               !pmap_diff(&a->features, &b->features, differs_feature, NULL) &&
+               !pmap_diff(&a->acls, &b->acls, differs_acl, NULL) &&
+               !pmap_diff(&a->acls_by_id, &b->acls_by_id, differs_acl, NULL);
 }
 
 /* ---- accounting ---- */
@@ -176,10 +189,12 @@ static size_t topic_bytes(const struct meta_topic *t)
 
 size_t meta_image_bytes(const struct meta_image *i)
 {
-        size_t nodes = 2 * (size_t)i->topics_by_id.count + i->brokers.count + i->configs.count + i->features.count;
+        size_t nodes = 2 * (size_t)i->topics_by_id.count + i->brokers.count + i->configs.count + i->features.count +
+                       2 * (size_t)i->acls.count;
         size_t bytes = sizeof *i + nodes * pmap_node_size();
         const struct meta_configs *c;
         const struct meta_topic *t;
+        const struct meta_acl *a;
 
         pmap_for_each (it, t, &i->topics_by_id)
                 bytes += topic_bytes(t);
@@ -188,5 +203,7 @@ size_t meta_image_bytes(const struct meta_image *i)
                 for (uint32_t k = 0; k < c->count; k++)
                         bytes += sizeof c->items[k] + c->items[k].name.len + c->items[k].value.len + 2;
         }
+        pmap_for_each (it, a, &i->acls)
+                bytes += sizeof *a + a->entry.resource_name.len + a->entry.principal.len + a->entry.host.len;
         return bytes + i->brokers.count * sizeof(struct meta_broker) + i->features.count * sizeof(struct meta_feature);
 }

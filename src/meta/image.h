@@ -3,6 +3,7 @@
  * Pure; any thread. Made by builder.h only. */
 #pragma once
 
+#include "meta/acl.h"
 #include "meta/object.h"
 
 struct meta_image {
@@ -19,6 +20,8 @@ struct meta_image {
         struct pmap brokers;
         struct pmap configs;
         struct pmap features;
+        struct pmap acls; /* rules of access, by what they say */
+        struct pmap acls_by_id;
         struct meta_disruption *disruption; /* NULL: nobody ever asked for it */
 };
 

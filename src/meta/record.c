@@ -45,6 +45,8 @@ KIND_FUNCTIONS(producer_ids)
 KIND_FUNCTIONS(feature)
 KIND_FUNCTIONS(disruption)
 KIND_FUNCTIONS(cluster)
+KIND_FUNCTIONS(acl)
+KIND_FUNCTIONS(acl_remove)
 #undef KIND_FUNCTIONS
 
 #define KIND(X, x, text) \
@@ -63,6 +65,8 @@ static const struct record_kind kinds[META_RECORD_TYPE_END] = {
         KIND(FEATURE, feature, "feature"),
         KIND(CLUSTER, cluster, "cluster"),
         KIND(DISRUPTION, disruption, "disruption token"),
+        KIND(ACL, acl, "rule of access"),
+        KIND(ACL_REMOVE, acl_remove, "removal of a rule of access"),
 };
 #undef KIND
 

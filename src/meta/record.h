@@ -18,6 +18,8 @@ enum meta_record_type {
         META_FEATURE = REC_FEATURE_KEY,
         META_CLUSTER = REC_CLUSTER_KEY,
         META_DISRUPTION = REC_DISRUPTION_KEY,
+        META_ACL = REC_ACL_KEY,
+        META_ACL_REMOVE = REC_ACL_REMOVE_KEY,
         META_RECORD_TYPE_END
 };
 
@@ -49,6 +51,8 @@ struct meta_record {
                 struct rec_feature feature;
                 struct rec_cluster cluster;
                 struct rec_disruption disruption;
+                struct rec_acl acl;
+                struct rec_acl_remove acl_remove;
         };
 };
 

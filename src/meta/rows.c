@@ -167,6 +167,20 @@ static int put_feature(void *arg, void *before, void *after)
         return row_put(arg, &k, &rec);
 }
 
+static int put_acl(void *arg, void *before, void *after)
+{
+        const struct meta_acl *a = after ? after : before;
+        struct meta_record rec = { .type = META_ACL };
+        struct key k;
+
+        key_start(&k, META_ROW_ACL);
+        key_add(&k, a->id.b, 16, 16);
+        if (!after)
+                return row_remove(arg, &k);
+        meta_acl_to_record(a, &rec.acl);
+        return row_put(arg, &k, &rec);
+}
+
 static int put_disruption(struct walk *w, const struct meta_disruption *x)
 {
         struct meta_record rec = { .type = META_DISRUPTION };
@@ -191,6 +205,8 @@ static int put_changes(struct walk *w, const struct meta_delta *d)
                 r = put_configs(w, &d->configs[i]);
         if (!r)
                 r = pmap_diff(&d->before->features, &d->after->features, put_feature, w);
+        if (!r)
+                r = pmap_diff(&d->before->acls_by_id, &d->after->acls_by_id, put_acl, w);
         if (!r && d->before->disruption != d->after->disruption)
                 r = put_disruption(w, d->after->disruption);
         return r;

@@ -12,6 +12,7 @@ enum meta_row {
         META_ROW_FEATURE = 'f',
         META_ROW_BROKER = 'g',
         META_ROW_DISRUPTION = 'h',
+        META_ROW_ACL = 'l',
         META_ROW_TOPIC = 't',
         META_ROW_PARTITION = 'u',
         META_ROW_CONFIG = 'v'

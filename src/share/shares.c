@@ -166,7 +166,8 @@ static int session_change(struct share_ask *a, struct share_session *ss)
         if (a->kind != SHARE_FETCH)
                 return 0;
         for (size_t i = 0; !r && i < a->rows_count; i++)
-                r = share_session_add(ss, &a->rows[i].place);
+                if (!a->rows[i].refused)
+                        r = share_session_add(ss, &a->rows[i].place);
         for (size_t i = 0; i < a->forgets_count; i++)
                 share_session_remove(ss, &a->forgets[i]);
         return r;
@@ -185,6 +186,7 @@ static int place_of(const void *key, const void *row)
 static void row_init(struct share_ask *a, struct share_row *row)
 {
         row->fetches = false;
+        row->outcome = row->ack_outcome = row->refused;
         row->ask = a;
         row->wait = (struct partition_wait){ 0 };
         ilist_init(&row->ack_link);
@@ -218,7 +220,7 @@ static int rows_make(struct share_ask *a, const struct share_session *ss)
                         *row = (struct share_row){ .place = ss->places[i] };
                         row_init(a, row);
                 }
-                row->fetches = true;
+                row->fetches = !row->refused;
         }
         a->ret_rows_count = count;
         return 0;

@@ -24,6 +24,7 @@ enum {
         SHARES_E_UNKNOWN_PARTITION,
         SHARES_E_NO_GROUP,
         SHARES_E_NOT_AVAILABLE, /* the coordinator does not answer, or not yet */
+        SHARES_E_DENIED,        /* the asker's word: the client may not read the topic */
         SHARES_E_NO_SESSION,
         SHARES_E_SESSION_EPOCH,
         SHARES_E_SESSIONS_FULL,
@@ -80,6 +81,7 @@ struct share_row {
         struct share_place place;
         const struct share_ack_range *acks; /* ascending; the asker has seen that they make sense */
         size_t acks_count;
+        int refused;   /* not 0: an outcome; nothing is done with it, and it is only told */
         bool fetches;  /* ShareFetch: it is among those that are fetched from now on */
         int ack_fault; /* SHARES_E_INVALID: what was acknowledged does not make sense; nothing else is done with @acks */
         /* Answer. */

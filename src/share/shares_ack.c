@@ -78,7 +78,7 @@ void ask_acknowledge(struct share_ask *a)
         for (size_t i = 0; i < a->ret_rows_count; i++) {
                 struct share_row *row = &a->ret_rows[i];
 
-                if (!row->acks_count && !row->ack_fault)
+                if (row->refused || (!row->acks_count && !row->ack_fault))
                         continue;
                 a->has_acks = true;
                 if (!row->cell) {

@@ -11,7 +11,7 @@ WHOLE = []                              # cases about all APIs: functions of (si
 # APIs that one node alone cannot answer without an error: it has nobody to add, to remove or to forget.
 NEVER_WELL = {"AddRaftVoter", "RemoveRaftVoter", "UnregisterBroker"}
 # APIs some of whose versions have no place for an error, or no field that could be wrong.
-NEVER_ILL = {"ApiVersions", "DescribeCluster", "DescribeGroups", "DescribeLogDirs", "DescribeShareGroupOffsets", "FindCoordinator",
+NEVER_ILL = {"ApiVersions", "DescribeAcls", "DescribeCluster", "DescribeGroups", "DescribeLogDirs", "DescribeShareGroupOffsets", "FindCoordinator",
              "ListConfigResources", "ListGroups", "ListPartitionReassignments", "ListTransactions", "OffsetFetch"}
 
 
@@ -27,5 +27,5 @@ def whole(function):
     return function
 
 
-for _module in ("case_cluster", "case_topics", "case_configs", "case_records", "case_groups", "case_consumer", "case_share", "case_txns", "case_odd"):
+for _module in ("case_cluster", "case_topics", "case_configs", "case_records", "case_groups", "case_consumer", "case_share", "case_txns", "case_acls", "case_odd"):
     importlib.import_module(_module)

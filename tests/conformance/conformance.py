@@ -49,7 +49,9 @@ from side import Side, errors  # noqa: E402
 KAFKA = {"group.coordinator.rebalance.protocols": "classic,consumer,share", "group.consumer.assignment.interval.ms": 0,
          "group.consumer.assignor.offload.enable": "false", "group.share.assignment.interval.ms": 0,
          "group.share.assignor.offload.enable": "false", "share.coordinator.state.topic.num.partitions": 1}
-SETTINGS = ["groups.initial_rebalance_delay_ms=0", "storage.retention_ms=-1", "server.node_id=1"]
+# Rules of access are kept, and hold the client back from nothing.
+SETTINGS = ["groups.initial_rebalance_delay_ms=0", "storage.retention_ms=-1", "server.node_id=1", "security.authorizer=standard",
+            "security.super_users=User:ANONYMOUS"]
 
 
 def advertised(side):

@@ -91,6 +91,13 @@ ROWS = [
         label=r"AlterClientQuotas \d+: of nothing.*"),
     Row("DescribeClientQuotas", "error_code", "A kind without a name is one that does not exist.", 42, 35, label="empty kind.*"),
 
+    # ---- rules of access ----
+    Row("CreateAcls", ".*error_code", "A rule for any resource, pattern or operation is refused by itself; Kafka fails the whole request "
+        "with an unknown server error.", -1, label="any resource|any operation|matching"),
+    Row("CreateAcls", ".*error_code", "A rule for no host at all would never count, and is refused.", 0, 42, label="no host"),
+    Row("CreateAcls|DescribeAcls|DeleteAcls", "", "A filter or rule with numbers of 0 is told what is wrong, where Kafka closes the "
+        "connection.", "the connection was closed"),
+
     # ---- groups ----
     Row("FindCoordinator", "error_message", "Kafka says NONE in words where there is no error.", TEXT, NO_WORDS),
     Row("OffsetDelete", ".*", "The group without a name, whose offsets old clients kept, can be cleaned up.", 24,

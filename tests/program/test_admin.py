@@ -191,6 +191,23 @@ class Rest(AdminCase):
                 self.refused(400, "POST", "/v1/quotas", body, says=(words,))
         self.assertEqual(json.loads(self.ask("GET", "/v1/quotas")[2]), {"quotas": []})
 
+    def test_acl_bodies(self):
+        """What is wrong with the body is told, and nothing is changed."""
+        def add(**changes):
+            return json.dumps({"add": [{"resource": "topic", "name": "t", "principal": "User:a", "operation": "read", **changes}]})
+
+        for body, words in (("{", "not JSON"), ("{}", "The body must be"), ('{"add": [], "remove": {}}', "The body must be"),
+                            ('{"add": []}', "1 to 10000"), ('{"add": {}}', "1 to 10000"), ('{"add": [1]}', "is an object of"),
+                            (add(who=1), "is an object of"), (add(resource="page"), '"resource" is'), (add(resource="any"), '"resource" is'),
+                            (add(pattern="match"), "literal (3) or prefixed (4)"), (add(operation="any"), '"operation" is'),
+                            (add(permission="perhaps"), '"permission" is'), (add(host=1), "are texts"), (add(name=None), "are texts"),
+                            ('{"add": [{"name": "t"}]}', "A rule is for"), (add(principal="a"), "User:alice"),
+                            ('{"remove": {}}', "all rules away"), ('{"remove": {"operation": "fly"}}', '"operation" is'),
+                            ('{"put": {}}', '"put" is not known')):
+            with self.subTest(body[:90]):
+                self.refused(400, "POST", "/v1/acls", body, says=(words,))
+        self.assertEqual(json.loads(self.ask("GET", "/v1/acls")[2]), {"acls": []})
+
     def test_transaction_bodies(self):
         for body, words in (("{", "not JSON"), ("{}", "Something is missing"), ('{"op": "abort"}', "Something is missing"),
                             ('{"op": "commit", "id": "a"}', "Something is missing"), ('{"op": "abort", "id": ""}', "missing"),

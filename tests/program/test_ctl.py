@@ -26,10 +26,11 @@ COMMANDS = ("cluster info", "cluster disruption show", "cluster disruption acqui
             "node may-stop", "controller list", "controller add", "controller remove", "controller transfer",
             "topic list", "topic get", "topic create", "topic delete", "topic reassign list", "topic reassign set",
             "topic reassign cancel", "topic elect", "group list", "group get", "quota list", "quota set", "quota unset",
-            "txn list", "txn describe", "txn abort", "log verify", "tls init")
+            "acl list", "acl add", "acl remove", "txn list", "txn describe", "txn abort", "log verify", "tls init")
 OPTIONS = ("--server", "--json", "--detailed", "--partitions", "--replication-factor", "--config", "--replicas", "--file",
            "--unclean", "--wait", "--timeout", "--node", "--reason", "--ttl", "--as", "--directory", "--rate", "--data-dir",
-           "--dir", "--nodes", "--days", "--user", "--client-id", "--ip", "--default", "--version", "--help")
+           "--dir", "--nodes", "--days", "--user", "--client-id", "--ip", "--default", "--principal", "--operation", "--topic", "--group",
+           "--txn-id", "--cluster", "--prefixed", "--host", "--deny", "--version", "--help")
 
 
 class CtlCase(ProgramCase):
@@ -71,7 +72,7 @@ class Usage(CtlCase):
 
     def test_help_of_each(self):
         """Help of a noun or a verb is about that: its commands, its options, its examples, and no others."""
-        for noun in ("cluster", "node", "controller", "topic", "group", "quota", "txn", "log", "tls"):
+        for noun in ("cluster", "node", "controller", "topic", "group", "quota", "acl", "txn", "log", "tls"):
             text = self.good(noun, "--help")
             self.assertEqual(self.good("help", noun), text)
             for command in COMMANDS:
@@ -95,7 +96,7 @@ class Usage(CtlCase):
 
     def test_wrong_usage(self):
         """Status 2, and what would be right."""
-        for args, words in (([], "cluster info"), (["tropic", "list"], "there are cluster, node, controller, topic, group, quota, txn, log and tls"),
+        for args, words in (([], "cluster info"), (["tropic", "list"], "there are cluster, node, controller, topic, group, quota, acl, txn, log and tls"),
                             (["topic"], "topic create NAME"), (["topic", "show"], "topic get NAME"),
                             (["topic", "get"], "needs a NAME"), (["topic", "get", ""], "needs a NAME"),
                             (["group", "get", ""], "needs a NAME"), (["topic", "get", "a", "b"], "'b' is one word too many"),
@@ -140,6 +141,10 @@ class Usage(CtlCase):
                             (["quota", "set", "k", "5", "--user", ""], "a name is needed"),
                             (["quota", "set", "k", "5", "--default", "host"], "user, client-id or ip"),
                             (["quota", "set", "k", "5", "--user", "u", "--default", "user"], "cannot both be meant"),
+                            (["acl", "add"], "what is it for"), (["acl", "add", "--topic", "t", "--group", "g"], "what is it for"),
+                            (["acl", "add", "--topic", "t"], "who may do what"), (["acl", "remove"], "needs to know which"),
+                            (["acl", "remove", "--topic", "t", "--cluster"], "takes one of"),
+                            (["acl", "add", "--principal", ""], "such as User:alice"), (["acl", "list", "x"], "one word too many"),
                             (["txn", "describe"], "needs a ID"), (["txn", "abort", ""], "needs a ID"),
                             (["txn", "list", "x"], "'x' is one word too many"),
                             (["tls", "init"], "needs a DIR"), (["tls", "init", "d"], "such as --nodes 1,2,3"),
@@ -444,6 +449,28 @@ class Against(CtlCase, NodeCase):
 
     def test_group_refused(self):
         self.bad(1, "group", "get", "nope", says=("no group 'nope'", "chronik-ctl group list"))
+
+    def test_acls(self):
+        """Rules are made, shown, and removed by what they say, also where no client may make any."""
+        titles = ["PERMISSION", "OPERATION", "RESOURCE", "NAME", "PATTERN", "PRINCIPAL", "HOST"]
+        self.assertEqual(self.table(self.good("acl", "list")), [titles])
+        self.good("acl", "add", "--principal", "User:me", "--operation", "read", "--topic", "t-", "--prefixed")
+        self.good("acl", "add", "--principal", "User:*", "--operation", "All", "--cluster", "--deny", "--host", "10.0.0.1")
+        self.good("acl", "add", "--principal", "User:me", "--operation", "describe", "--group", "*")
+        self.good("acl", "add", "--principal", "User:you", "--operation", "write", "--txn-id", "x")
+        one = ["ALLOW", "READ", "TOPIC", "t-", "PREFIXED", "User:me", "*"]
+        two = ["ALLOW", "DESCRIBE", "GROUP", "*", "LITERAL", "User:me", "*"]
+        three = ["DENY", "ALL", "CLUSTER", "kafka-cluster", "LITERAL", "User:*", "10.0.0.1"]
+        four = ["ALLOW", "WRITE", "TRANSACTIONAL_ID", "x", "LITERAL", "User:you", "*"]
+        self.assertEqual(self.table(self.good("acl", "list")), [titles, one, two, three, four])
+        self.assertEqual(len(self.json("acl", "list")["acls"]), 4)
+        self.bad(1, "acl", "add", "--principal", "me", "--operation", "read", "--topic", "t", says=("User:alice",))
+        self.bad(1, "acl", "add", "--principal", "User:me", "--operation", "fly", "--topic", "t", says=("such as read",))
+        self.assertEqual(self.table(self.good("acl", "remove", "--principal", "User:me")), [titles, one, two])
+        self.good("acl", "remove", "--deny")
+        self.assertEqual(self.table(self.good("acl", "list")), [titles, four])
+        self.good("acl", "remove", "--txn-id", "x")
+        self.assertEqual(self.ctl("acl", "remove", "--txn-id", "x").returncode, 1)
 
     def quotas(self):
         """Rows of quota list without the header."""

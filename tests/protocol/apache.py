@@ -33,8 +33,15 @@ NAMES = {
     "groups.consumer_min_session_timeout_ms": "group.consumer.min.session.timeout.ms",
     "groups.consumer_min_heartbeat_interval_ms": "group.consumer.min.heartbeat.interval.ms",
     "groups.consumer_migration_policy": "group.consumer.migration.policy",
+    "topics.auto_create": "auto.create.topics.enable",
+    "transactions.state_partitions": "transaction.state.log.num.partitions",
+    "security.super_users": "super.users",
+    "security.allow_everyone_if_no_acl_found": "allow.everyone.if.no.acl.found",
+    "security.authorizer": "authorizer.class.name",
     "groups.consumer_max_size": "group.consumer.max.size",
 }
+# And what they are set to.
+VALUES = {"security.authorizer=standard": "org.apache.kafka.metadata.authorizer.StandardAuthorizer"}
 
 
 def jars():
@@ -71,7 +78,7 @@ class KafkaNode(Node):
         }
         for setting in self.settings:
             name, value = setting.split("=", 1)
-            lines[NAMES[name]] = value
+            lines[NAMES[name]] = VALUES.get(setting, value)
         lines.update(kafka or {})
         self.properties = self.folder / "server.properties"
         self.properties.write_text("".join(f"{k}={v}\n" for k, v in lines.items()))

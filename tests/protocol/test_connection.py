@@ -34,6 +34,7 @@ KAFKA_4_3 = {
     "GetTelemetrySubscriptions": (0, 0), "PushTelemetry": (0, 0), "ConsumerGroupHeartbeat": (0, 1),
     "ConsumerGroupDescribe": (0, 1), "ShareGroupHeartbeat": (1, 1), "ShareGroupDescribe": (1, 1),
     "DescribeShareGroupOffsets": (0, 1), "AlterShareGroupOffsets": (0, 0), "DeleteShareGroupOffsets": (0, 0),
+    "DescribeAcls": (1, 3), "CreateAcls": (1, 3), "DeleteAcls": (1, 3),
 }
 SOFTWARE = {"client_software_name": "protocol-test", "client_software_version": "1.0"}
 

@@ -49,6 +49,9 @@ EXPECTED = {
     "UnregisterBroker": ERR.BROKER_ID_NOT_REGISTERED,
     "AddRaftVoter": ERR.INVALID_REQUEST,
     "RemoveRaftVoter": ERR.INVALID_REQUEST,
+    "DescribeAcls": ERR.SECURITY_DISABLED,
+    "CreateAcls": ERR.SECURITY_DISABLED,
+    "DeleteAcls": ERR.SECURITY_DISABLED,
 }
 
 
@@ -282,6 +285,20 @@ class Sweep(ReferenceCase):
         self.connection.call("AlterClientQuotas", version, **self.alter_client_quotas_args(version))
         return dict(components=[{"entity_type": "client-id", "match_type": 0, "match": "sweep"}], strict=False)
 
+    def create_acls_args(self, version):
+        return dict(creations=[{"resource_type": 2, "resource_name": self.name, "resource_pattern_type": 3, "principal": "User:sweep",
+                                "host": "*", "operation": 3, "permission_type": 3}])
+
+    def acl_filter(self):
+        return dict(resource_type_filter=2, resource_name_filter=self.name, pattern_type_filter=3, principal_filter=None,
+                    host_filter=None, operation=1, permission_type=1)
+
+    def describe_acls_args(self, version):
+        return self.acl_filter()
+
+    def delete_acls_args(self, version):
+        return dict(filters=[self.acl_filter()])
+
     def get_telemetry_subscriptions_args(self, version):
         return dict(client_instance_id=bytes(16))
 
@@ -324,7 +341,7 @@ class Sweep(ReferenceCase):
         return group
 
     def describe_share_group_offsets_args(self, version):
-        return dict(groups=[{"group_id": self.altered(), "topics": None}])
+        return dict(groups=[{"group_id": self.altered(), "topics": [{"topic_name": self.name, "partitions": [0]}]}])
 
     def delete_share_group_offsets_args(self, version):
         return dict(group_id=self.altered(), topics=[{"topic_name": self.name}])

@@ -227,7 +227,7 @@ static void test_names_refused(void)
         REFUSED("servers:\n  node_id: 1\n", "f.yaml:1: servers: there is no such section; did you mean server?\n");
         REFUSED("kubernetes:\n  node_id: 1\n", "f.yaml:1: kubernetes: there is no such section; there are server, "
                                                "storage, cluster, replication, performance, "
-                                               "topics, groups, producers, fetch, transactions, diag\n");
+                                               "topics, groups, producers, fetch, transactions, security, diag\n");
         REFUSED("server:\n  num.network.threads: 3\n",
                 "f.yaml:2: server.num.network.threads: there is no such parameter; "
                 "did you mean server.num_network_threads?\n");
@@ -320,6 +320,9 @@ static void test_checks(void)
         REFUSED("server:\n  socket_send_buffer_bytes: 100\n", "f.yaml:2: server.socket_send_buffer_bytes: is 100; give "
                                                               "at least 1024, or -1 to leave it to the kernel\n");
         SET_REFUSED("server.data_dir=", "--set: server.data_dir: is empty; give a directory\n");
+        REFUSED("security:\n  super_users: User:a\n", "f.yaml:2: security.super_users: is set, but security.authorizer "
+                                                      "is none, and everybody may do everything; "
+                                                      "set that to standard, or leave this out\n");
         /* a refused value takes no part in further checks */
         REFUSED("replication:\n  factor: none\n  min_insync_replicas: 3\n",
                 "f.yaml:2: replication.factor: is 'none'; give a whole number from 1 to 32\n");

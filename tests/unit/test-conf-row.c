@@ -17,6 +17,7 @@ static const struct conf_row row_enum = { .key = "e", .type = CONF_ENUM, .values
 static const struct conf_row row_set = { .key = "l", .type = CONF_SET, .values = "delete|compact" };
 static const struct conf_row row_name = { .key = "m", .type = CONF_STR, .check = CONF_CHECK_NAME, .max = 8 };
 static const struct conf_row row_path = { .key = "p", .type = CONF_STR, .check = CONF_CHECK_PATH, .max = 100 };
+static const struct conf_row row_who = { .key = "p", .type = CONF_STR, .check = CONF_CHECK_PRINCIPALS, .max = 100 };
 static const struct conf_row row_thr = { .key = "p", .type = CONF_STR, .check = CONF_CHECK_THROTTLED, .max = 100 };
 static const struct conf_row row_addr = { .key = "a", .type = CONF_ADDR };
 static const struct conf_row row_addr0 = { .key = "a", .type = CONF_ADDR, .default_value = "" };
@@ -134,6 +135,12 @@ static void test_text(void)
         CU_ASSERT_EQUAL(parse(&row_path, "/var/lib/a b", &v), 0);
         CU_ASSERT(refused(&row_path, "/var\nlib"));
         CU_ASSERT_PTR_NULL(strchr(why.data, '\n')); /* what an error shows stays on its line */
+        CU_ASSERT_EQUAL(parse(&row_who, "User:a; User:CN=b,O=c:d;", &v), 0);
+        CU_ASSERT_EQUAL(parse(&row_who, "", &v), 0);
+        CU_ASSERT(refused(&row_who, "a"));
+        CU_ASSERT(refused(&row_who, "User:a;b"));
+        CU_ASSERT(refused(&row_who, "User:"));
+        CU_ASSERT(refused(&row_who, ":a"));
         CU_ASSERT_EQUAL(parse(&row_thr, "0:1,1:2, 3:4", &v), 0);
         CU_ASSERT_EQUAL(parse(&row_thr, "*", &v), 0);
         CU_ASSERT_EQUAL(parse(&row_thr, "", &v), 0);

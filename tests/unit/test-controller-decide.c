@@ -571,6 +571,57 @@ static void test_producer_ids(void)
         teardown();
 }
 
+/* ---- rules of access ---- */
+
+static enum controller_outcome create_acl(struct controller_create_acl *a, const char *principal, const char *name,
+                                          int operation)
+{
+        *a = (struct controller_create_acl){ .entry = { ACL_TOPIC, ACL_LITERAL, (int8_t)operation, ACL_ALLOW,
+                                                        str_of(name), str_of(principal), STR_LIT("*") } };
+        ask(CONTROLLER_CREATE_ACLS, a, 1, false);
+        return a->result.outcome;
+}
+
+static void test_acls(void)
+{
+        struct controller_create_acl a, two[2];
+        struct controller_delete_acls d[] = {
+                { .filter = { ACL_TOPIC, ACL_PATTERN_MATCH, ACL_OPERATION_ANY, ACL_PERMISSION_ANY, STR_LIT("t"),
+                              STR_LIT("User:alice"), STR_NULL } },
+                { .filter = { ACL_TOPIC, ACL_PATTERN_MATCH, ACL_OPERATION_ANY, ACL_PERMISSION_ANY, STR_LIT("t"),
+                              STR_NULL, STR_NULL } },
+                { .filter = { 0, ACL_PATTERN_ANY, ACL_OPERATION_ANY, ACL_PERMISSION_ANY, STR_NULL, STR_NULL,
+                              STR_NULL } },
+        };
+
+        setup();
+        CU_ASSERT_EQUAL(create_acl(&a, "User:alice", "t", ACL_READ), CONTROLLER_OK);
+        CU_ASSERT_EQUAL(emitted, 1);
+        CU_ASSERT_EQUAL(create_acl(&a, "User:alice", "t", ACL_READ), CONTROLLER_OK);
+        CU_ASSERT_EQUAL(emitted, 0); /* it is there */
+        CU_ASSERT_EQUAL(create_acl(&a, "alice", "t", ACL_READ), CONTROLLER_E_INVALID);
+        CU_ASSERT_EQUAL(create_acl(&a, "User:alice", "", ACL_READ), CONTROLLER_E_INVALID);
+        CU_ASSERT_EQUAL(create_acl(&a, "User:alice", "t", ACL_OPERATION_ANY), CONTROLLER_E_INVALID);
+        CU_ASSERT_EQUAL(create_acl(&a, "User:bob", "*", ACL_WRITE), CONTROLLER_OK);
+        CU_ASSERT_EQUAL(create_acl(&a, "User:bob", "u", ACL_WRITE), CONTROLLER_OK);
+        two[0] = two[1] = a;
+        two[0].entry.operation = two[1].entry.operation = ACL_ALL;
+        ask(CONTROLLER_CREATE_ACLS, two, 2, false); /* the same twice is one */
+        CU_ASSERT_EQUAL(emitted, 1);
+        CU_ASSERT_EQUAL(image->acls.count, 4);
+        ask(CONTROLLER_DELETE_ACLS, d, 3, false);
+        CU_ASSERT_EQUAL(d[0].deleted_count, 1);
+        CU_ASSERT(str_equal_c(d[0].deleted[0].principal, "User:alice"));
+        CU_ASSERT_EQUAL(d[1].deleted_count, 1); /* of which one has gone already */
+        CU_ASSERT(str_equal_c(d[1].deleted[0].resource_name, "*"));
+        CU_ASSERT_EQUAL(d[2].result.outcome, CONTROLLER_E_INVALID);
+        CU_ASSERT_EQUAL(image->acls.count, 2);
+        ask(CONTROLLER_DELETE_ACLS, d, 1, false);
+        CU_ASSERT_EQUAL(d[0].result.outcome, CONTROLLER_OK);
+        CU_ASSERT_EQUAL(d[0].deleted_count, 0);
+        teardown();
+}
+
 static const struct unit_case cases[] = {
         { "topic names", test_topic_names },
         { "numbers of partitions and replicas", test_topic_counts },
@@ -589,5 +640,6 @@ static const struct unit_case cases[] = {
         { "unfencing needs the metadata", test_unfence_needs_metadata },
         { "features", test_features },
         { "producer ids", test_producer_ids },
+        { "rules of access", test_acls },
 };
 UNIT_MAIN("decide", cases)

@@ -118,6 +118,15 @@ static struct controller_describe_quorum describe_quorum[] = { { .leader_id = 1,
                                                                  .trouble = S("node 3: no answer") } };
 static struct controller_voter_change voter_change[] = { { .node_id = 4, .directory = U(4), .address = S("h:1") },
                                                          { .node_id = 5 } };
+static struct controller_create_acl create_acls[] = {
+        { .entry = { 2, 4, 3, 3, S("t"), S("User:a"), S("*") } },
+        { .entry = { 5, 3, 2, 2, S("x"), S("User:*"), S("::1") } },
+};
+static struct meta_acl_entry deleted[] = { { 2, 3, 4, 3, S("u"), S("User:b"), S("10.0.0.1") } };
+static struct controller_delete_acls delete_acls[] = {
+        { .filter = { 1, 2, 1, 1, S("t"), S("User:a"), STR_NULL } },
+        { .filter = { 2, 3, 4, 3, STR_NULL, STR_NULL, S("*") }, .deleted = deleted, .deleted_count = 1 },
+};
 
 static const struct {
         enum controller_op op;
@@ -150,6 +159,8 @@ static const struct {
         ASK(ADD_VOTER, voter_change),
         ASK(REMOVE_VOTER, voter_change),
         ASK(TRANSFER, voter_change),
+        ASK(CREATE_ACLS, create_acls),
+        ASK(DELETE_ACLS, delete_acls),
 #undef ASK
 };
 
@@ -260,6 +271,12 @@ static void test_fields(void)
                   str_equal_c(ct[0].configs[0].value, "1") && str_is_null(ct[0].configs[1].value) &&
                   ct[1].assignments_count == 2 && ct[1].assignments[0].replicas_count == 3 &&
                   ct[1].assignments[0].replicas[2] == 9 && ct[1].assignments[1].partition == 1);
+        free(b.at);
+        rq = (struct controller_request){ .op = CONTROLLER_CREATE_ACLS, .items = create_acls, .items_count = 2 };
+        b = body_of(&rq, false);
+        CU_ASSERT_EQUAL_FATAL(marshal_ask_read(span_of(b.at, b.len), &got, &mem, 0), 0);
+        for (int i = 0; i < 2; i++)
+                CU_ASSERT(!meta_acl_compare(&got.create_acls[i].entry, &create_acls[i].entry));
         free(b.at);
         arena_fini(&mem);
 }

@@ -86,11 +86,18 @@ static void test_decisions(void)
         struct controller_isr_member members[] = { { 1, -1 }, { 2, -1 }, { 3, -1 }, { 4, -1 } };
         struct controller_alter_partition a = { .isr = members };
 
+        struct controller_create_acl acl = { .entry = { ACL_TOPIC, ACL_PREFIXED, ACL_READ, ACL_ALLOW, STR_LIT("t"),
+                                                        STR_LIT("User:a"), STR_LIT("*") } };
+        struct controller_delete_acls no_acl = { .filter = { ACL_RESOURCE_ANY, ACL_PATTERN_ANY, ACL_OPERATION_ANY,
+                                                             ACL_PERMISSION_ANY, STR_NULL, STR_NULL, STR_NULL } };
+
         setup();
         rules.part_len = 64;
         brokers(4);
         try("create", CONTROLLER_CREATE_TOPICS, &t);
         try("configs", CONTROLLER_ALTER_CONFIGS, &configs);
+        try("acl", CONTROLLER_CREATE_ACLS, &acl);
+        try("no acl", CONTROLLER_DELETE_ACLS, &no_acl);
         h.broker_epoch = meta_image_broker(image, 1)->epoch;
         try("fence", CONTROLLER_HEARTBEAT, &h);
         h.want_fence = false;

@@ -13,6 +13,7 @@
 #define TOPICS 40
 #define PARTS 70
 #define BROKERS 6
+#define ACLS 20
 
 struct model_part {
         int32_t leader, leader_epoch, partition_epoch;
@@ -31,6 +32,7 @@ struct model {
         bool fenced[BROKERS];
         int64_t next_id;
         int level;
+        bool acls[ACLS];
 };
 
 static uint64_t rng_state;
@@ -154,10 +156,71 @@ static bool step_broker(struct model *m, struct meta_record *r, int64_t index)
         return true;
 }
 
+static struct uuid acl_id(int a)
+{
+        struct uuid u = UUID_ZERO;
+
+        u.b[0] = (uint8_t)(a * 41);
+        u.b[15] = (uint8_t)a;
+        return u;
+}
+
+static void acl_record(int a, char name[16], struct rec_acl *ret)
+{
+        ret->id = acl_id(a);
+        ret->resource_type = (int8_t)(2 + a % 2);
+        ret->pattern_type = (int8_t)(3 + a / 2 % 2);
+        ret->resource_name = topic_name(a % ACLS / 4, name);
+        ret->principal = STR_LIT("User:alice");
+        ret->host = STR_LIT("*");
+        ret->operation = 3;
+        ret->permission = 3;
+}
+
+static bool step_acl(struct model *m, struct meta_record *r, char name[16])
+{
+        int a = (int)rng(ACLS);
+
+        if (m->acls[a]) {
+                meta_record_init(r, META_ACL_REMOVE);
+                r->acl_remove.id = acl_id(a);
+        } else {
+                meta_record_init(r, META_ACL);
+                acl_record(a, name, &r->acl);
+        }
+        m->acls[a] = !m->acls[a];
+        return true;
+}
+
+static bool acls_match(const struct model *m, const struct meta_image *i)
+{
+        unsigned count = 0;
+
+        for (int a = 0; a < ACLS; a++) {
+                struct uuid id = acl_id(a);
+                const struct meta_acl *is = pmap_get(&i->acls_by_id, &id);
+                struct rec_acl want;
+                char name[16];
+
+                if (!is != !m->acls[a])
+                        return false;
+                if (!is)
+                        continue;
+                count++;
+                acl_record(a, name, &want);
+                if (pmap_get(&i->acls, &is->entry) != is || !str_equal(is->entry.resource_name, want.resource_name) ||
+                    is->entry.pattern_type != want.pattern_type || !str_equal(is->entry.host, want.host))
+                        return false;
+        }
+        return count == i->acls.count && count == i->acls_by_id.count && pmap_is_sound(&i->acls);
+}
+
 static bool step(struct model *m, struct meta_record *r, char name[16], int64_t index)
 {
         unsigned what = rng(100);
 
+        if (what < 10)
+                return step_acl(m, r, name);
         if (what < 80)
                 return step_topic(m, (int)rng(TOPICS), r, name);
         if (what < 95)
@@ -220,7 +283,7 @@ static bool matches(const struct model *m, const struct meta_image *i)
         return topics == i->topics_by_name.count && topics == i->topics_by_id.count && parts == i->partitions_count &&
                i->next_producer_id == m->next_id &&
                meta_image_feature_level(i, STR_LIT("metadata.version")) == m->level &&
-               pmap_is_sound(&i->topics_by_name) && pmap_is_sound(&i->topics_by_id);
+               pmap_is_sound(&i->topics_by_name) && pmap_is_sound(&i->topics_by_id) && acls_match(m, i);
 }
 
 /* What a delta says must be what differs. */
@@ -350,6 +413,8 @@ static void test_conflicts(void)
         REFUSED(META_PRODUCER_IDS, r.producer_ids.next_producer_id = -1);
         REFUSED(META_FEATURE, r.feature.level = 1);
         REFUSED(META_CLUSTER, r.cluster.cluster_id = STR_LIT(""));
+        REFUSED(META_ACL, r.acl.id = id);
+        REFUSED(META_ACL_REMOVE, r.acl_remove.id = id);
 #undef REFUSED
         CU_ASSERT_EQUAL(empty->topics_by_id.count, 0);
 }

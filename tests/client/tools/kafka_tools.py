@@ -35,6 +35,7 @@ CLASSES = {
     "kafka-cluster": "org.apache.kafka.tools.ClusterTool",
     "kafka-metadata-quorum": "org.apache.kafka.tools.MetadataQuorumCommand",
     "kafka-reassign-partitions": "org.apache.kafka.tools.reassign.ReassignPartitionsCommand",
+    "kafka-acls": "org.apache.kafka.tools.AclCommand",
     "kafka-client-metrics": "org.apache.kafka.tools.ClientMetricsCommand",
     "kafka-console-producer": "org.apache.kafka.tools.ConsoleProducer",
     "kafka-console-consumer": "org.apache.kafka.tools.consumer.ConsoleConsumer",
@@ -461,6 +462,46 @@ def quotas():
     expect_true(text, "192.0.2.1" in text and "connection_creation_rate=50.0" in text)
     run("kafka-configs", "--alter", *address, "--delete-config", "connection_creation_rate")
     expect_true("still there", "192.0.2.1" not in run("kafka-configs", "--describe", "--entity-type", "ips"))
+
+
+def acls(*about):
+    """What the tool lists: {(resource type, name, pattern): {(principal, host, operation, permission)}}."""
+    out, at = {}, None
+    for line in run("kafka-acls", "--list", *about).splitlines():
+        if m := re.search(r"resourceType=(\w+), name=(.*), patternType=(\w+)", line):
+            at = out.setdefault(m.groups(), set())
+        elif m := re.search(r"principal=(.*), host=(.*), operation=(\w+), permissionType=(\w+)", line):
+            at.add(m.groups())
+    return out
+
+
+@check("acls", 120)
+def access():
+    text = run("kafka-acls", "--list", fine=None)
+    if "SecurityDisabled" in text or "security features are disabled" in text.lower() or "No Authorizer" in text:
+        return                      # a broker without an authorizer: it has no rules, and says so
+    topic, group, txn = topic_name("acls"), group_name("acls"), group_name("txn")
+    alice, bob = f"User:{topic}-alice", f"User:CN={topic}-bob,O=x"
+    run("kafka-acls", "--add", "--allow-principal", alice, "--producer", "--topic", topic, "--transactional-id", txn, "--idempotent")
+    run("kafka-acls", "--add", "--allow-principal", bob, "--allow-host", "192.0.2.1", "--consumer", "--topic", topic,
+        "--resource-pattern-type", "prefixed", "--group", group)
+    run("kafka-acls", "--add", "--deny-principal", alice, "--operation", "Delete", "--topic", topic)
+    mine = {(alice, "*", o, "ALLOW") for o in ("WRITE", "DESCRIBE", "CREATE")} | {(alice, "*", "DELETE", "DENY")}
+    others = {(bob, "192.0.2.1", o, "ALLOW") for o in ("READ", "DESCRIBE")}
+    until("the topic's rules are told", lambda: acls("--topic", topic, "--resource-pattern-type", "any") == {
+        ("TOPIC", topic, "LITERAL"): mine, ("TOPIC", topic, "PREFIXED"): others})
+    expect("what counts for a longer name", acls("--topic", topic + "-x", "--resource-pattern-type", "match"),
+           {("TOPIC", topic, "PREFIXED"): others})
+    expect("by principal", set(acls("--principal", alice)), {("TOPIC", topic, "LITERAL"), ("TRANSACTIONAL_ID", txn, "LITERAL"),
+                                                           ("CLUSTER", "kafka-cluster", "LITERAL")})
+    run("kafka-acls", "--remove", "--deny-principal", alice, "--operation", "Delete", "--topic", topic, "--force")
+    until("one is removed", lambda: acls("--topic", topic) == {("TOPIC", topic, "LITERAL"): mine - {(alice, "*", "DELETE", "DENY")}})
+    run("kafka-acls", "--remove", "--topic", topic, "--resource-pattern-type", "any", "--force")
+    run("kafka-acls", "--remove", "--transactional-id", txn, "--group", group, "--resource-pattern-type", "any", "--force")
+    run("kafka-acls", "--remove", "--allow-principal", alice, "--operation", "IdempotentWrite", "--cluster", "--force")
+    until("all are removed", lambda: not acls("--principal", alice) and not acls("--principal", bob))
+    text = run("kafka-acls", "--add", "--allow-principal", "nobody", "--operation", "Read", "--topic", topic, fine=None)
+    expect_true(f"nobody is no principal: {text}", not acls("--topic", topic))
 
 
 @check("client-metrics")
