@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "conf/broker.h"
+#include "conf/group_settings.h"
 #include "conf/topic.h"
 
 static const char *const kafka_types[] = {
@@ -88,6 +89,8 @@ static void add_range(struct strbuf *out, const struct conf_row *row)
                         strbuf_add_c(out, "`PARTITION:NODE,...` or `*`");
                 else if (row->check == CONF_CHECK_CONTROLLERS)
                         strbuf_add_c(out, "`ID@HOST:PORT,...`");
+                else if (row->check == CONF_CHECK_OFFSET_RESET)
+                        strbuf_add_c(out, "`latest`, `earliest` or `by_duration:` and an ISO 8601 duration");
                 else
                         strbuf_printf(out, "name, at most %lld characters", (long long)row->max);
                 return;
@@ -140,23 +143,37 @@ static void add_params(struct strbuf *out)
         }
 }
 
+/* One configuration of a topic or a group. */
+static void add_resource_row(struct strbuf *out, const struct conf_row *row)
+{
+        strbuf_printf(out, "| %s | ", row->key);
+        add_range(out, row);
+        if (row->kafka)
+                strbuf_printf(out, " | %s | %s |\n", row->kafka, row->text);
+        else
+                strbuf_printf(out, " | %s%s%s | %s |\n", *row->default_value ? "`" : "empty", row->default_value,
+                              *row->default_value ? "`" : "", row->text);
+}
+
 static void add_topics(struct strbuf *out)
 {
         strbuf_add_c(out, "\n## Topics\nSet when a topic is created or later, with Kafka's own tools. A topic that "
                           "sets none of these has "
                           "the value\nof the broker's configuration in the third column.\n\n"
                           "| name | value | unless set | meaning |\n|---|---|---|---|\n");
-        for (size_t i = 0; i < topic_conf_row_count; i++) {
-                const struct conf_row *row = &topic_conf_rows[i];
+        for (size_t i = 0; i < topic_conf_row_count; i++)
+                add_resource_row(out, &topic_conf_rows[i]);
+}
 
-                strbuf_printf(out, "| %s | ", row->key);
-                add_range(out, row);
-                if (row->kafka)
-                        strbuf_printf(out, " | %s | %s |\n", row->kafka, row->text);
-                else
-                        strbuf_printf(out, " | %s%s%s | %s |\n", *row->default_value ? "`" : "empty",
-                                      row->default_value, *row->default_value ? "`" : "", row->text);
-        }
+static void add_groups(struct strbuf *out)
+{
+        strbuf_add_c(out,
+                     "\n## Groups\nSet on a group, with Kafka's own tools (`kafka-configs --entity-type groups`); it "
+                     "need not be there yet. A group that sets none of\nthese has the value of the broker's "
+                     "configuration in the third column, and no number is outside of its `min` and `max`.\n\n"
+                     "| name | value | unless set | meaning |\n|---|---|---|---|\n");
+        for (size_t i = 0; i < group_settings_row_count; i++)
+                add_resource_row(out, &group_settings_rows[i]);
 }
 
 static void add_brokers(struct strbuf *out)
@@ -184,7 +201,8 @@ static void add_document(struct strbuf *out)
         strbuf_add_c(
                 out,
                 "# Parameters\n"
-                "<!-- Made from src/conf/params.def, topics.def and brokers.def by `make docs`. Change those, not this "
+                "<!-- Made from src/conf/params.def, topics.def, groups.def and brokers.def by `make docs`. Change "
+                "those, not this "
                 "file. -->\n"
                 "A node reads one YAML file (`chronikd --config FILE`): sections, and in each `key: value`. `--set "
                 "section.key=value` gives one\nvalue on the command line and counts more than the file. "
@@ -203,6 +221,7 @@ static void add_document(struct strbuf *out)
                 "(`kafka-configs --entity-type brokers`).\n");
         add_params(out);
         add_topics(out);
+        add_groups(out);
         add_brokers(out);
 }
 
@@ -259,6 +278,17 @@ static void add_row(struct strbuf *out, const struct conf_row *row)
         add_member(out, "text", row->text);
 }
 
+static void add_json_rows(struct strbuf *out, const char *name, const struct conf_row *rows, size_t count)
+{
+        strbuf_printf(out, ",\n  \"%s\": [", name);
+        for (size_t i = 0; i < count; i++) {
+                strbuf_add_c(out, i ? ",\n    " : "\n    ");
+                add_row(out, &rows[i]);
+                strbuf_add_c(out, "}");
+        }
+        strbuf_add_c(out, "]");
+}
+
 static void add_json(struct strbuf *out)
 {
         strbuf_add_c(out, "{\n  \"sections\": [");
@@ -279,13 +309,10 @@ static void add_json(struct strbuf *out)
                 }
                 strbuf_add_c(out, "]}");
         }
-        strbuf_add_c(out, "],\n  \"topics\": [");
-        for (size_t i = 0; i < topic_conf_row_count; i++) {
-                strbuf_add_c(out, i ? ",\n    " : "\n    ");
-                add_row(out, &topic_conf_rows[i]);
-                strbuf_add_c(out, "}");
-        }
-        strbuf_add_c(out, "]\n}\n");
+        strbuf_add_c(out, "]");
+        add_json_rows(out, "topics", topic_conf_rows, topic_conf_row_count);
+        add_json_rows(out, "groups", group_settings_rows, group_settings_row_count);
+        strbuf_add_c(out, "\n}\n");
 }
 
 /* ---- */

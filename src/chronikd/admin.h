@@ -14,6 +14,8 @@ void admin_answer_json(struct http_request *rq, json_t *value);
 void admin_answer_error(struct http_request *rq, unsigned status, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* New values, the caller's; NULL when memory is out. Text that is not UTF-8 is made so; null text is null. */
 json_t *admin_json_str(struct str s);
+/* What is set on a resource: {name: text}. */
+json_t *admin_json_configs(const struct meta_image *image, enum meta_resource type, struct str name);
 json_t *admin_json_ids(const int32_t *ids, size_t count);
 
 /* The body of a request as an object with no other members than @known (none is needed: an empty body is an empty object); a new

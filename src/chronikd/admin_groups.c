@@ -332,6 +332,12 @@ static void add_ends(struct node *n, const struct meta_image *image, json_t *gro
         json_decref(asked);
 }
 
+/* What this node knows of a group, and its coordinator does not tell. */
+static void add_configs(const struct meta_image *image, const char *name, json_t *group)
+{
+        json_object_set_new(group, "configs", admin_json_configs(image, META_RESOURCE_GROUP, str_of(name)));
+}
+
 static void look_at_group(struct node *n, struct http_request *rq, const struct meta_image *image, int32_t coordinator,
                           const char *name)
 {
@@ -339,8 +345,10 @@ static void look_at_group(struct node *n, struct http_request *rq, const struct 
 
         if (!group)
                 return;
-        if (rq->status == 200)
+        if (rq->status == 200) {
+                add_configs(image, name, group);
                 add_ends(n, image, group);
+        }
         admin_answer_json(rq, group);
 }
 
@@ -358,6 +366,8 @@ void admin_get_group(struct node *n, struct http_request *rq, const char *name)
         } else if (any) {
                 json_t *group = here(n, admin_here_group, name, &rq->status);
 
+                if (rq->status == 200)
+                        add_configs(image, name, group);
                 if (rq->status == 200 && n->mesh.hub)
                         add_ends(n, image, group);
                 admin_answer_json(rq, group);

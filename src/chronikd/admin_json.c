@@ -61,6 +61,20 @@ bool admin_members_known(json_t *body, const char *const *known, size_t count, c
         return true;
 }
 
+json_t *admin_json_configs(const struct meta_image *image, enum meta_resource type, struct str name)
+{
+        const struct meta_configs *set = meta_image_configs(image, type, name);
+        json_t *configs = json_object();
+
+        for (uint32_t i = 0; set && i < set->count; i++) {
+                char key[256];
+
+                snprintf(key, sizeof key, "%.*s", STR_FMT(set->items[i].name));
+                json_object_set_new(configs, key, admin_json_str(set->items[i].value));
+        }
+        return configs;
+}
+
 json_t *admin_json_ids(const int32_t *ids, size_t count)
 {
         json_t *list = json_array();

@@ -76,20 +76,13 @@ static json_t *json_partition(struct node *n, const struct meta_image *image, co
 
 static json_t *json_topic(const struct meta_image *image, const struct meta_topic *t)
 {
-        const struct meta_configs *set = meta_image_configs(image, META_RESOURCE_TOPIC, t->name);
-        json_t *configs = json_object();
         char id[UUID_TEXT_SIZE];
 
-        for (uint32_t i = 0; set && i < set->count; i++) {
-                char name[256];
-
-                snprintf(name, sizeof name, "%.*s", STR_FMT(set->items[i].name));
-                json_object_set_new(configs, name, admin_json_str(set->items[i].value));
-        }
         uuid_format(t->id, id);
         return json_pack("{s:o, s:s, s:b, s:i, s:i, s:o}", "name", admin_json_str(t->name), "id", id, "internal",
                          meta_topic_is_internal(t->name), "partitions", (int)t->partitions_count, "replication_factor",
-                         t->partitions_count ? meta_topic_partition(t, 0)->replicas_count : 0, "configs", configs);
+                         t->partitions_count ? meta_topic_partition(t, 0)->replicas_count : 0, "configs",
+                         admin_json_configs(image, META_RESOURCE_TOPIC, t->name));
 }
 
 /* ---- what this node leads ---- */

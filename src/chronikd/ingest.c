@@ -168,6 +168,7 @@ static int node_coordinate(struct node *n)
                                     .ops = &groups_ops,
                                     .machine_arg = g,
                                     .commit_timeout_ms = COMMIT_MS };
+        int policy = c->groups.consumer_migration_policy;
         int r;
 
         for (unsigned i = 0; i < cfg.loops_count; i++)
@@ -179,8 +180,9 @@ static int node_coordinate(struct node *n)
         g->session_timeout_max_ms = (int32_t)c->groups.max_session_timeout_ms;
         g->initial_rebalance_delay_ms = (int32_t)c->groups.initial_rebalance_delay_ms;
         g->group_size_max = (uint32_t)MIN2(c->groups.max_size, (int64_t)g->group_size_max);
-        g->consumer_session_timeout_ms = (int32_t)c->groups.consumer_session_timeout_ms;
-        g->consumer_heartbeat_interval_ms = (int32_t)c->groups.consumer_heartbeat_interval_ms;
+        group_rules_init(&g->rules, c);
+        g->upgrades = policy == CONF_MIGRATION_BOTH || policy == CONF_MIGRATION_UPGRADE;
+        g->downgrades = policy == CONF_MIGRATION_BOTH || policy == CONF_MIGRATION_DOWNGRADE;
         g->consumer_group_size_max = (uint32_t)MIN2(c->groups.consumer_max_size, (int64_t)g->consumer_group_size_max);
         g->offset_metadata_len_max = (uint32_t)c->groups.offset_metadata_max_bytes;
         g->offsets_retention_ms = c->groups.offsets_retention_minutes * 60000;

@@ -147,10 +147,47 @@ static void check_level(struct conf_reader *rd)
                          (long long)levels[c->storage.compression_type].max, STR_FMT(word));
 }
 
+/* @low <= @at <= @high. */
+static void check_between(struct conf_reader *rd, enum conf_param low, enum conf_param at, enum conf_param high)
+{
+        check_order(rd, low, high);
+        check_order(rd, low, at);
+        check_order(rd, at, high);
+}
+
+/* A member that is to send a heartbeat as late as it is given up would be given up. */
+static void check_heartbeat(struct conf_reader *rd, enum conf_param heartbeat, enum conf_param session)
+{
+        int64_t ms = conf_value_get(&conf_params[heartbeat], rd->conf).i;
+
+        check_order(rd, heartbeat, session);
+        if (usable(rd, heartbeat, session) && ms == conf_value_get(&conf_params[session], rd->conf).i)
+                complain(rd, heartbeat, "is %lld, as much as %s.%s; give less", (long long)ms,
+                         conf_params[session].section, conf_params[session].key);
+}
+
+static void check_groups(struct conf_reader *rd)
+{
+#define CHECK(kind, what) \
+        check_between(rd, PARAM_groups_##kind##_min_##what, PARAM_groups_##kind##_##what, \
+                      PARAM_groups_##kind##_max_##what)
+        check_order(rd, PARAM_groups_min_session_timeout_ms, PARAM_groups_max_session_timeout_ms);
+        CHECK(consumer, session_timeout_ms);
+        CHECK(consumer, heartbeat_interval_ms);
+        CHECK(share, session_timeout_ms);
+        CHECK(share, heartbeat_interval_ms);
+        CHECK(share, record_lock_duration_ms);
+        CHECK(share, delivery_count_limit);
+        CHECK(share, partition_max_record_locks);
+        check_heartbeat(rd, PARAM_groups_consumer_heartbeat_interval_ms, PARAM_groups_consumer_session_timeout_ms);
+        check_heartbeat(rd, PARAM_groups_share_heartbeat_interval_ms, PARAM_groups_share_session_timeout_ms);
+#undef CHECK
+}
+
 void conf_check(struct conf_reader *rd)
 {
         check_order(rd, PARAM_replication_min_insync_replicas, PARAM_replication_factor);
-        check_order(rd, PARAM_groups_min_session_timeout_ms, PARAM_groups_max_session_timeout_ms);
+        check_groups(rd);
         check_order(rd, PARAM_storage_min_compaction_lag_ms, PARAM_storage_max_compaction_lag_ms);
         check_order(rd, PARAM_storage_segment_jitter_ms, PARAM_storage_segment_ms);
         check_order(rd, PARAM_storage_max_message_bytes, PARAM_server_max_request_bytes);

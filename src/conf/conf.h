@@ -40,6 +40,8 @@ enum {
         CONF_COMPRESSION_ZSTD,
         CONF_COMPRESSION_PRODUCER,
 };
+/* Which way a group may change its type while it has members. */
+enum { CONF_MIGRATION_BOTH, CONF_MIGRATION_UPGRADE, CONF_MIGRATION_DOWNGRADE, CONF_MIGRATION_NONE };
 /* The levels of sys/diag.h, counted from its first: DIAG_ERROR + conf->diag.level. */
 enum { CONF_DIAG_ERROR, CONF_DIAG_WARNING, CONF_DIAG_NOTICE, CONF_DIAG_INFO, CONF_DIAG_DEBUG };
 
@@ -51,6 +53,7 @@ enum conf_source {
         CONF_SOURCE_STATIC = 4,         /* the file or --set */
         CONF_SOURCE_DEFAULT = 5,
         CONF_SOURCE_CLIENT_METRICS = 7, /* set on a subscription to client metrics; nothing is above or below it */
+        CONF_SOURCE_GROUP = 8,          /* set on a group */
 };
 
 /* What the defaults need to know of the machine. */

@@ -1,5 +1,6 @@
 /* Values as text: one reader and one writer for every type of the tables. */
 #include "conf/address.h"
+#include "conf/offset_reset.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -142,6 +143,9 @@ void conf_row_expect(const struct conf_row *row, struct strbuf *out)
                 else if (row->check == CONF_CHECK_CONTROLLERS)
                         strbuf_printf(out, "at most %d of ID@HOST:PORT with commas between them, each ID once",
                                       CONF_CONTROLLERS_MAX);
+                else if (row->check == CONF_CHECK_OFFSET_RESET)
+                        strbuf_add_c(out, "earliest, latest, or by_duration: and a duration as ISO 8601 writes it, "
+                                          "like by_duration:PT36H");
                 else
                         strbuf_printf(out, "at most %lld printable characters", (long long)row->max);
                 break;
@@ -165,7 +169,7 @@ static int refuse(const struct conf_row *row, struct str text, struct strbuf *wh
         return why->failed ? -ENOMEM : CONF_E_INVALID;
 }
 
-static struct str trim(struct str s)
+struct str conf_value_trim(struct str s)
 {
         while (s.len && (s.p[0] == ' ' || s.p[0] == '\t'))
                 s.p++, s.len--;
@@ -198,7 +202,7 @@ static bool take_number(struct str *s, int64_t *ret_number)
 
 static bool take_unit(const struct unit *units, size_t count, struct str s, int64_t *number)
 {
-        s = trim(s);
+        s = conf_value_trim(s);
         for (size_t i = 0; i < count; i++)
                 if (s.len == strlen(units[i].name) && !strncasecmp(s.p, units[i].name, s.len))
                         return !__builtin_mul_overflow(*number, units[i].factor, number);
@@ -252,7 +256,7 @@ static bool parse_set(const struct conf_row *row, struct str text, int64_t *ret)
         for (;;) {
                 const char *comma = memchr(text.p, ',', text.len);
                 size_t len = comma ? (size_t)(comma - text.p) : text.len;
-                int place = conf_values_find(row->values, trim((struct str){ text.p, len }));
+                int place = conf_values_find(row->values, conf_value_trim((struct str){ text.p, len }));
 
                 if (place < 0)
                         return false;
@@ -280,13 +284,13 @@ static bool is_throttled_list(struct str s)
         if (!s.len || str_equal_c(s, "*"))
                 return true;
         for (;;) {
-                s = trim(s);
+                s = conf_value_trim(s);
                 if (!s.len || s.p[0] == '-' || s.p[0] == '+' || !take_number(&s, &n) || !s.len || s.p[0] != ':')
                         return false;
                 s.p++, s.len--;
                 if (!s.len || s.p[0] == '-' || s.p[0] == '+' || !take_number(&s, &n))
                         return false;
-                s = trim(s);
+                s = conf_value_trim(s);
                 if (!s.len)
                         return true;
                 if (s.p[0] != ',')
@@ -298,6 +302,7 @@ static bool is_throttled_list(struct str s)
 static bool is_good_text(const struct conf_row *row, struct str text)
 {
         struct conf_controller controllers[CONF_CONTROLLERS_MAX];
+        struct conf_offset_reset reset;
 
         if (text.len > (uint64_t)row->max)
                 return false;
@@ -309,6 +314,8 @@ static bool is_good_text(const struct conf_row *row, struct str text)
         }
         if (row->check == CONF_CHECK_CONTROLLERS)
                 return conf_controllers_parse(text, controllers) >= 0;
+        if (row->check == CONF_CHECK_OFFSET_RESET)
+                return conf_offset_reset_parse(text, &reset);
         return row->check != CONF_CHECK_THROTTLED || is_throttled_list(text);
 }
 
@@ -344,7 +351,7 @@ int conf_value_parse(const struct conf_row *row, struct str text, enum conf_synt
 
         if (str_is_null(text))
                 return refuse(row, STR_LIT(""), why);
-        text = trim(text);
+        text = conf_value_trim(text);
         switch (row->type) {
         case CONF_INT:
         case CONF_SIZE:

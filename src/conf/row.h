@@ -30,10 +30,11 @@ enum conf_type {
 /* What a CONF_STR must look like. */
 enum conf_check {
         CONF_CHECK_NONE,
-        CONF_CHECK_NAME,        /* letters, digits, dot, underscore, hyphen */
-        CONF_CHECK_PATH,        /* anything printable */
-        CONF_CHECK_THROTTLED,   /* "*", or PARTITION:NODE pairs between commas, or empty */
-        CONF_CHECK_CONTROLLERS, /* ID@HOST:PORT between commas, each ID once, or empty (address.h) */
+        CONF_CHECK_NAME,         /* letters, digits, dot, underscore, hyphen */
+        CONF_CHECK_PATH,         /* anything printable */
+        CONF_CHECK_THROTTLED,    /* "*", or PARTITION:NODE pairs between commas, or empty */
+        CONF_CHECK_CONTROLLERS,  /* ID@HOST:PORT between commas, each ID once, or empty (address.h) */
+        CONF_CHECK_OFFSET_RESET, /* earliest, latest or by_duration:DURATION (offset_reset.h) */
 };
 
 /* HOST:PORT. An address that was left empty has the host "" and port 0. IPv6 hosts are kept without their brackets. */
@@ -77,6 +78,9 @@ enum conf_syntax { CONF_SYNTAX_PLAIN, CONF_SYNTAX_UNITS };
  * Return: 0; CONF_E_INVALID; -ENOMEM. */
 int conf_value_parse(const struct conf_row *row, struct str text, enum conf_syntax syntax, struct arena *mem,
                      struct conf_value *ret_value, struct strbuf *why);
+
+/* @text without the blanks around it, as conf_value_parse() reads it; borrowed from @text. */
+struct str conf_value_trim(struct str text);
 
 /* Write @value as Kafka writes it: plain numbers, true and false, names between commas. */
 void conf_value_format(const struct conf_row *row, struct conf_value value, struct strbuf *out);

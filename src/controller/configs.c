@@ -6,6 +6,7 @@
 
 #include "conf/broker.h"
 #include "conf/client_metrics.h"
+#include "conf/group_settings.h"
 #include "conf/limits.h"
 #include "conf/quota.h"
 #include "conf/topic.h"
@@ -18,37 +19,6 @@ struct set {
         struct conf_pair *at;
         size_t count;
 };
-
-/* Configurations of groups; conf/ has none, because no node is configured with them. Numbers in milliseconds. */
-static const struct {
-        const char *name;
-        int64_t min, max;
-} group_configs[] = {
-        { "consumer.session.timeout.ms", 1, INT32_MAX },
-        { "consumer.heartbeat.interval.ms", 1, INT32_MAX },
-};
-
-static int group_conf_validate(struct str name, struct str value, struct strbuf *why)
-{
-        for (size_t i = 0; i < ARRAY_LEN(group_configs); i++) {
-                long long v;
-                char text[24], *end;
-
-                if (!str_equal_c(name, group_configs[i].name))
-                        continue;
-                snprintf(text, sizeof text, "%.*s", STR_FMT(value));
-                errno = 0;
-                v = strtoll(text, &end, 10);
-                if (value.len && value.len < sizeof text && !*end && !errno && v >= group_configs[i].min &&
-                    v <= group_configs[i].max)
-                        return 0;
-                strbuf_printf(why, "%.*s: is %.*s; right is a number of milliseconds from %lld to %lld", STR_FMT(name),
-                              STR_FMT(value), (long long)group_configs[i].min, (long long)group_configs[i].max);
-                return why->failed ? -ENOMEM : CONF_E_INVALID;
-        }
-        strbuf_printf(why, "%.*s: a group has no such configuration", STR_FMT(name));
-        return why->failed ? -ENOMEM : CONF_E_UNKNOWN;
-}
 
 /* Fill @result in from what conf/ said. Return: whether all is well. */
 static bool judged(struct decision *d, int r, struct strbuf *why, struct controller_result *result)
@@ -250,8 +220,10 @@ static int edit_list(struct decision *d, const struct controller_alter_configs *
         return broker_conf_edit(&l, a->name.len > 0, c->name, edit, c->value, d->mem, ret_value, why);
 }
 
-static int judge_value(const struct controller_alter_configs *a, struct str name, struct str value, struct strbuf *why)
+static int judge_value(const struct decision *d, const struct controller_alter_configs *a, struct str name,
+                       struct str value, struct strbuf *why)
 {
+        struct group_rules rules;
         int r;
 
         switch (a->type) {
@@ -265,7 +237,8 @@ static int judge_value(const struct controller_alter_configs *a, struct str name
                 r = client_metrics_validate(name, value, why);
                 return r == CONF_E_UNKNOWN ? CONF_E_RANGE : r; /* Kafka takes both for mistakes of the request */
         default:
-                return group_conf_validate(name, value, why);
+                group_rules_init(&rules, d->rules->conf);
+                return group_settings_validate(&rules, name, value, why);
         }
 }
 
@@ -313,7 +286,7 @@ static bool change(struct decision *d, struct controller_alter_configs *a, const
                 return false;
         }
         if (c->op == CONTROLLER_CONFIG_SET)
-                r = judge_value(a, c->name, c->value, &why);
+                r = judge_value(d, a, c->name, c->value, &why);
         else
                 r = edit_list(d, a, c, set, &value, &why);
         if (!judged(d, r, &why, &a->result))
@@ -383,13 +356,30 @@ static void alter_partitions(struct decision *d, const struct controller_alter_c
                 elect_after_unclean(d, of_topic ? meta_image_topic(decision_image(d), a->name) : NULL);
 }
 
-void decide_alter_configs(struct decision *d, struct controller_alter_configs *a, bool validate_only)
+/* What only the whole of a resource's values can be asked. */
+static bool judge_set(struct decision *d, struct controller_alter_configs *a, const struct set *set)
 {
         CLEANUP(strbuf_finip) struct strbuf why = { 0 };
-        CLEANUP(meta_configs_unrefp) struct meta_configs *now = NULL; /* its text is used while the image changes */
+        struct conf_pairs pairs = { set->at, set->count };
         struct topic_conf defaults;
+        struct group_rules rules;
+        int r = 0;
+
+        if (a->type == META_RESOURCE_TOPIC && set->count) {
+                r = topic_conf_defaults(d->rules->conf, &defaults);
+                if (!r)
+                        r = topic_conf_validate_set(&defaults, pairs, &why);
+        } else if (a->type == META_RESOURCE_GROUP) {
+                group_rules_init(&rules, d->rules->conf);
+                r = group_settings_validate_set(&rules, pairs, &why);
+        }
+        return judged(d, r, &why, &a->result);
+}
+
+void decide_alter_configs(struct decision *d, struct controller_alter_configs *a, bool validate_only)
+{
+        CLEANUP(meta_configs_unrefp) struct meta_configs *now = NULL; /* its text is used while the image changes */
         struct set before, set;
-        int r;
 
         a->result = (struct controller_result){ CONTROLLER_OK, STR_NULL };
         if (!resource_is_there(d, a) || !names_are_unique(d, a))
@@ -400,14 +390,7 @@ void decide_alter_configs(struct decision *d, struct controller_alter_configs *a
         for (int32_t i = 0; i < a->changes_count; i++)
                 if (!change(d, a, &a->changes[i], &set))
                         return;
-        if (a->type == META_RESOURCE_TOPIC && set.count) {
-                r = topic_conf_defaults(d->rules->conf, &defaults);
-                if (!r)
-                        r = topic_conf_validate_set(&defaults, (struct conf_pairs){ set.at, set.count }, &why);
-                if (!judged(d, r, &why, &a->result))
-                        return;
-        }
-        if (!scope_is_fine(d, a, &before, &set) || validate_only)
+        if (!judge_set(d, a, &set) || !scope_is_fine(d, a, &before, &set) || validate_only)
                 return;
         if (a->type == META_RESOURCE_TOPIC || !a->name.len)
                 alter_partitions(d, a, &before, &set);

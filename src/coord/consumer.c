@@ -61,6 +61,7 @@ void consumer_free(struct group *g)
         map_fini(&c->by_id);
         map_fini(&c->by_instance);
         free_owners(c);
+        group_config_fini(&c->config);
         g->owner->stats.memory -= sizeof *c;
         g->consumer = NULL;
         free(c);
@@ -71,6 +72,15 @@ bool consumer_is_blank(const struct group *g)
         const struct consumer *c = g->consumer;
 
         return !g->has_record && !c->members_count && (!c->share || share_is_blank(c->share));
+}
+
+const struct group_settings *consumer_settings(const struct group *g)
+{
+        struct groups *gs = g->owner;
+
+        if (!gs->conf.image)
+                return &gs->conf.rules.unset;
+        return group_config_get(&g->consumer->config, &gs->conf.rules, groups_image(gs), g->id);
 }
 
 /* ---- states ---- */

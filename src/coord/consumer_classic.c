@@ -48,8 +48,11 @@ static int find_joiner(struct group *g, const struct coord_join *rq, struct cons
 
 static int check_join(struct group *g, const struct coord_join *rq, struct arena *a, struct subscription *ret)
 {
+        const struct groups_conf *conf = &g->owner->conf;
         int r;
 
+        if (!conf->upgrades && !conf->downgrades) /* groups do not mix the protocols at all */
+                return COORD_E_INCONSISTENT_PROTOCOL;
         if (!str_equal_c(rq->protocol_type, "consumer") || !common(g, rq->protocols, rq->protocols_count))
                 return COORD_E_INCONSISTENT_PROTOCOL;
         r = subscription_read(rq->protocols[0].metadata, groups_image(g->owner), a, ret);
@@ -124,7 +127,7 @@ static void join_as(struct consumer_member *m, struct coord_join *rq, const stru
                 consumer_member_record(m);
         groups_timer_set(gs, &m->revocation, m->rebalance_timeout_ms); /* until it asks for its part */
         reply_join(m, rq);
-        if (g->consumer->classic_count == g->consumer->members_count)
+        if (consumer_may_downgrade(g))
                 consumer_downgrade(g); /* it took the place of the last one that spoke the other protocol */
 }
 

@@ -103,8 +103,17 @@ int consumer_upgrade(struct group *g, const char **why)
         struct arena a;
         int r = 0;
 
+        if (!g->owner->conf.upgrades) {
+                *why = "The group has classic members, and groups.consumer_migration_policy lets it not change while "
+                       "it has any.";
+                return COORD_E_GROUP_NOT_FOUND;
+        }
         if (!group_is_consumer(g)) {
                 *why = "The group has members of another kind than consumers.";
+                return COORD_E_GROUP_NOT_FOUND;
+        }
+        if (g->members_count > g->owner->conf.consumer_group_size_max) {
+                *why = "The group has more classic members than a consumer group may have.";
                 return COORD_E_GROUP_NOT_FOUND;
         }
         arena_init(&a, 0);
@@ -155,6 +164,15 @@ static int give_back(struct group *g, const struct consumer_member *from, const 
                 r = group_join_member(g, m);
         member_reset_session(m);
         return r;
+}
+
+bool consumer_may_downgrade(const struct group *g)
+{
+        const struct consumer *c = g->consumer;
+        const struct groups_conf *conf = &g->owner->conf;
+
+        return c->classic_count && c->classic_count == c->members_count && conf->downgrades &&
+               c->members_count <= conf->group_size_max;
 }
 
 void consumer_downgrade(struct group *g)

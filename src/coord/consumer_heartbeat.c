@@ -150,7 +150,7 @@ static void reply(struct consumer_member *m, struct coord_consumer_heartbeat *rq
 
         rq->ret_member_id = coord_request_keep(&rq->rq, m->id, &failed);
         rq->ret_epoch = m->epoch;
-        rq->ret_heartbeat_interval_ms = g->owner->conf.consumer_heartbeat_interval_ms;
+        rq->ret_heartbeat_interval_ms = (int32_t)consumer_settings(g)->consumer_heartbeat_interval_ms;
         rq->ret_has_assignment = with_assignment;
         if (with_assignment)
                 rq->ret_assignment = consumer_list(m->assigned, &rq->rq.arena, &rq->ret_assignment_count);
@@ -413,6 +413,52 @@ static void join_or_beat(struct groups *gs, struct coord_consumer_heartbeat *rq)
                 return;
         }
         beat(m, rq, owned, is_new);
+}
+
+/* ---- a heartbeat of a member that has nothing to say, to a group that has nothing to tell ---- */
+
+/* Is it what the member said before? */
+static bool is_said(struct str said, struct str before)
+{
+        return str_is_null(said) || str_equal(said, before);
+}
+
+static bool says_nothing(const struct consumer_member *m, const struct coord_consumer_heartbeat *rq)
+{
+        return !rq->owned && !rq->names && str_is_null(rq->regex) && is_said(rq->assignor, m->assignor) &&
+               is_said(rq->instance_id, m->instance_id) && is_said(rq->rack_id, m->rack_id) &&
+               is_said(rq->client_id, m->client_id) && is_said(rq->client_host, m->client_host) &&
+               (rq->rebalance_timeout_ms == -1 || rq->rebalance_timeout_ms == m->rebalance_timeout_ms);
+}
+
+/* Would nothing come out of consumer_advance() for a member that says nothing? */
+static bool is_settled(const struct consumer_member *m, const struct meta_image *image)
+{
+        const struct consumer *c = m->group->consumer;
+
+        return m->state == CONSUMER_STABLE && m->epoch == c->target_epoch && c->target_epoch == c->epoch &&
+               c->seen_index == image->index && ilist_is_empty(&c->regexes) && !m->classic;
+}
+
+bool groups_consumer_quick(struct groups *gs, struct coord_consumer_heartbeat *rq)
+{
+        struct group *g = groups_find(gs, rq->rq.id);
+        const struct group_settings *settings;
+        struct consumer_member *m;
+
+        if (rq->epoch <= EPOCH_JOIN || !g || !g->consumer || g->state == COORD_GROUP_DEAD ||
+            g->state_seq > gs->committed_seq)
+                return false;
+        m = consumer_find(g, rq->member_id);
+        if (!m || m->epoch != rq->epoch || !says_nothing(m, rq) || !is_settled(m, groups_image(gs)))
+                return false;
+        settings = consumer_settings(g);
+        if (!groups_timer_defer(gs, &m->session, settings->consumer_session_timeout_ms))
+                return false;
+        rq->ret_member_id = rq->member_id; /* borrowed from the request, which lives as long */
+        rq->ret_epoch = m->epoch;
+        rq->ret_heartbeat_interval_ms = (int32_t)settings->consumer_heartbeat_interval_ms;
+        return true;
 }
 
 /* ---- leaving ---- */

@@ -114,14 +114,14 @@ int consumer_member_replace(struct consumer_member *m, struct str id)
 
 void consumer_member_reset_session(struct consumer_member *m)
 {
-        struct groups *gs = m->group->owner;
-        int32_t timeout_ms = gs->conf.consumer_session_timeout_ms;
+        const struct group_settings *s = consumer_settings(m->group);
+        int64_t timeout_ms = s->consumer_session_timeout_ms;
 
         if (m->group->consumer->share)
-                timeout_ms = gs->conf.share_session_timeout_ms;
+                timeout_ms = s->share_session_timeout_ms;
         else if (m->classic)
                 timeout_ms = m->classic->session_timeout_ms;
-        groups_timer_set(gs, &m->session, timeout_ms);
+        groups_timer_set(m->group->owner, &m->session, timeout_ms);
 }
 
 void consumer_member_charge(struct consumer_member *m)
@@ -364,7 +364,7 @@ void consumer_remove(struct consumer_member *m)
         consumer_member_bury(m);
         consumer_member_free(m);
         consumer_sync_state(g);
-        if (g->consumer->classic_count && g->consumer->classic_count == g->consumer->members_count)
+        if (consumer_may_downgrade(g))
                 consumer_downgrade(g);
         else
                 consumer_bump(g); /* the next heartbeat of any member computes the target */

@@ -19,6 +19,7 @@
 
 #include "base/pattern.h"
 #include "coord/assignor.h"
+#include "coord/group_config.h"
 #include "coord/group_priv.h"
 #include "coord/records.h"
 #include "meta/image.h"
@@ -106,6 +107,7 @@ struct consumer {
         int64_t seen_index;    /* of the image from which that is; -1: none yet */
         struct ilist names, regexes;
         struct map owners; /* struct consumer_owners, by topic id */
+        struct group_config config;
 };
 
 struct consumer_assignor {
@@ -121,6 +123,8 @@ int consumer_new(struct group *g, bool share);
 void consumer_free(struct group *g);
 /* Does it hold nothing that is its type's own? */
 bool consumer_is_blank(const struct group *g);
+/* What the group is configured to do, as of the event in hand; borrowed from it. */
+const struct group_settings *consumer_settings(const struct group *g);
 /* As records and operators see it. */
 enum coord_group_state consumer_state(const struct group *g);
 /* Set the group's state after members came or went. */
@@ -216,6 +220,9 @@ void groups_consumer_heartbeat(struct groups *gs, struct coord_consumer_heartbea
 int consumer_check_limits(const struct groups *gs, const struct coord_consumer_heartbeat *says);
 /* An assignment as answers hold it, in @a. NULL: no memory. */
 struct coord_partitions *consumer_list(const struct assignment *set, struct arena *a, int32_t *ret_count);
+/* Of a member that has all that it shall have and says nothing new, while nothing is to be told: fills in the answer. False: it is
+ * none such. */
+bool groups_consumer_quick(struct groups *gs, struct coord_consumer_heartbeat *rq);
 /* @m says what it wants and has; nothing is answered. @says: what is absent in it stays. */
 void consumer_advance(struct consumer_member *m, const struct coord_consumer_heartbeat *says, struct assignment *owned,
                       bool is_new);
@@ -231,7 +238,9 @@ int consumer_check_beat(struct group *g, const struct coord_heartbeat *rq);
 
 /* A classic group that has members becomes a consumer group. Return: 0; COORD_E_GROUP_NOT_FOUND when it cannot, with @why; -ENOMEM. */
 int consumer_upgrade(struct group *g, const char **why);
-/* All members speak the classic protocol: the group becomes a classic one. */
+/* Whether all members speak the classic protocol, and the group may become a classic one. */
+bool consumer_may_downgrade(const struct group *g);
+/* It becomes one. */
 void consumer_downgrade(struct group *g);
 
 /* ---- consumer_describe.c ---- */

@@ -9,10 +9,12 @@
 #include "sys/clock.h"
 #include "sys/diag.h"
 
-/* What lives on one loop; touched there only. */
+/* What lives on one loop; touched there only, but for what a lock guards. */
 struct coord_home {
         struct coord *coord;
         struct loop *loop;
+        pthread_mutex_t
+                lock; /* which shards there are, and the machines of those that are active: see answer_quickly() */
         unsigned index;
         struct coord_shard **shards; /* by partition index / loops_count; NULL where nothing is led */
         size_t shards_size;
@@ -55,8 +57,10 @@ int coord_new(const struct coord_config *cfg, struct coord **ret_coord)
         if (!c)
                 return -ENOMEM;
         c->cfg = *cfg;
-        for (unsigned i = 0; i < cfg->loops_count; i++)
+        for (unsigned i = 0; i < cfg->loops_count; i++) {
                 c->homes[i] = (struct coord_home){ .coord = c, .loop = cfg->loops[i], .index = i };
+                pthread_mutex_init(&c->homes[i].lock, NULL);
+        }
         *ret_coord = c;
         return 0;
 }
@@ -67,6 +71,7 @@ struct coord *coord_free(struct coord *c)
                 return NULL;
         for (unsigned i = 0; i < c->cfg.loops_count; i++) {
                 assert(!c->homes[i].shards_count);
+                pthread_mutex_destroy(&c->homes[i].lock);
                 free(c->homes[i].shards);
         }
         free(c);
@@ -92,13 +97,29 @@ static int grow_slots(struct coord_home *h, int32_t index)
 
         if (size <= h->shards_size)
                 return 0;
-        shards = reallocarray(h->shards, size, sizeof *shards);
+        shards = calloc(size, sizeof *shards);
         if (!shards)
                 return -ENOMEM;
-        memset(shards + h->shards_size, 0, (size - h->shards_size) * sizeof *shards);
+        if (h->shards_size)
+                memcpy(shards, h->shards, h->shards_size * sizeof *shards);
+        pthread_mutex_lock(&h->lock);
+        free(h->shards);
         h->shards = shards;
         h->shards_size = size;
+        pthread_mutex_unlock(&h->lock);
         return 0;
+}
+
+/* Return: what was there. */
+static struct coord_shard *set_slot(struct coord_home *h, struct coord_shard **slot, struct coord_shard *s)
+{
+        struct coord_shard *before;
+
+        pthread_mutex_lock(&h->lock);
+        before = *slot;
+        *slot = s;
+        pthread_mutex_unlock(&h->lock);
+        return before;
 }
 
 /* ---- stopping ---- */
@@ -125,10 +146,10 @@ static void stop_next(struct coord *c)
         loop_post(c->stop_loop, &c->stop_mail);
 }
 
-static void close_slot(struct coord_shard **slot)
+static void close_slot(struct coord_home *h, struct coord_shard **slot)
 {
         if (slot && *slot)
-                coord_shard_close(TAKE_PTR(*slot));
+                coord_shard_close(set_slot(h, slot, NULL));
 }
 
 static void on_stop(struct loop *l, struct mail *m)
@@ -139,7 +160,7 @@ static void on_stop(struct loop *l, struct mail *m)
         h->shards_count++; /* so that the last of them to go is not taken for the end in between */
         h->stopped = true;
         for (size_t i = 0; i < h->shards_size; i++)
-                close_slot(&h->shards[i]);
+                close_slot(h, &h->shards[i]);
         if (!--h->shards_count)
                 stop_next(c);
 }
@@ -183,10 +204,11 @@ static void open_shard(struct coord_home *h, struct note *n)
 
         snprintf(name, sizeof name, "%s-%d", partition_topic_name(n->partition), n->index);
         if (!r) {
-                close_slot(slot_of(h, n->index)); /* led again, as another object */
+                close_slot(h, slot_of(h, n->index)); /* led again, as another object */
                 r = coord_shard_new(&(struct coord_shard_args){ .name = name,
                                                                 .index = n->index,
                                                                 .loop = h->loop,
+                                                                .lock = &h->lock,
                                                                 .pool = c->cfg.pool,
                                                                 .partition = n->partition,
                                                                 .ops = c->cfg.ops,
@@ -207,7 +229,7 @@ static void open_shard(struct coord_home *h, struct note *n)
         }
         n->partition = NULL;
         h->shards_count++;
-        *slot_of(h, n->index) = s;
+        (void)set_slot(h, slot_of(h, n->index), s); /* nothing was there any more */
 }
 
 static void on_note(struct loop *l, struct mail *m)
@@ -221,7 +243,7 @@ static void on_note(struct loop *l, struct mail *m)
                         open_shard(h, n);
                 break;
         case NOTE_CLOSE:
-                close_slot(slot_of(h, n->index));
+                close_slot(h, slot_of(h, n->index));
                 break;
         case NOTE_TOPIC_DELETED:
                 for (size_t i = 0; i < h->shards_size; i++)
@@ -321,6 +343,26 @@ static void on_visit(struct loop *l, struct mail *m)
                 coord_request_answer(rq);
 }
 
+/* Most requests are heartbeats of those who have nothing to say, and whose coordinator has nothing to tell them. They are answered
+ * on the thread that they came to: to wake the coordinator's loop, and then one's own, costs the kernel several times
+ * what the answer does. Who finds the lock taken goes by mail. A client's later request cannot overtake an earlier one: it is
+ * read when that is answered. */
+static bool answer_quickly(struct coord *c, struct coord_request *rq, int32_t index)
+{
+        struct coord_home *h = home_of(c, index);
+        struct coord_shard **slot;
+        bool done;
+
+        if ((rq->op != COORD_CONSUMER_HEARTBEAT && rq->op != COORD_HEARTBEAT) || pthread_mutex_trylock(&h->lock))
+                return false;
+        slot = slot_of(h, index);
+        done = slot && *slot && coord_shard_quick(*slot, rq);
+        pthread_mutex_unlock(&h->lock);
+        if (done)
+                coord_request_answer(rq);
+        return done;
+}
+
 void coord_submit(struct coord *c, struct coord_request *rq)
 {
         int32_t partitions = coord_partitions(c);
@@ -340,6 +382,8 @@ void coord_submit(struct coord *c, struct coord_request *rq)
         }
         rq->hop = (unsigned)(rq->op == COORD_TXN_MARKER ? container_of(rq, struct coord_txn_marker, rq)->partition
                                                         : coord_partition_of(rq->id, partitions));
+        if (answer_quickly(c, rq, (int32_t)rq->hop))
+                return;
         rq->mail.fn = on_request;
         loop_post(home_of(c, (int32_t)rq->hop)->loop, &rq->mail);
 }

@@ -1,6 +1,6 @@
 /* The coordinators of one kind on one node, of groups or of transactions: one shard for each partition of their topic
  * (__consumer_offsets, __transaction_state) that is led here, spread over the loops (partition i on loop i % n), reached by mail
- * from any thread.
+ * from any thread, or not even that: a heartbeat that changes nothing is answered on the caller's.
  *
  * The owner says how many partitions the topic has, which of them are led here and which topics were deleted; it makes
  * the topic when a client first asks for a coordinator. */

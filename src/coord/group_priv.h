@@ -163,6 +163,8 @@ uint64_t groups_seq(const struct groups *gs);
 void groups_fail(struct groups *gs, int err);
 bool groups_has_room(const struct groups *gs, size_t len);
 void groups_timer_set(struct groups *gs, struct timer *t, int64_t after_ms);
+/* The same outside of an event: false, and nothing is done, unless it only becomes later. */
+bool groups_timer_defer(struct groups *gs, struct timer *t, int64_t after_ms);
 
 /* A copy on the heap (null stays null). Return: 0 or -ENOMEM. */
 int text_dup(struct str s, struct str *ret);
@@ -246,6 +248,8 @@ void group_synced(struct group_member *m);
 
 /* ---- heartbeat.c ---- */
 void groups_heartbeat(struct groups *gs, struct coord_heartbeat *rq);
+/* Of a member of a group that is stable, while nothing is to be told. False: it is none such. */
+bool groups_heartbeat_quick(struct groups *gs, const struct coord_heartbeat *rq);
 void member_session_due(void *arg, struct timer *t);
 
 /* ---- leave.c ---- */

@@ -17,17 +17,16 @@ void groups_conf_init(struct groups_conf *conf)
                 .group_size_max = 10000, /* Kafka has no bound; the leader's answer and the record hold all members */
                 .offset_metadata_len_max = 4096,
                 .consumer_group_size_max = 10000, /* likewise: an answer to an operator holds all members */
-                .consumer_session_timeout_ms = 45000,
-                .consumer_heartbeat_interval_ms = 5000,
                 .share_group_size_max = 200,
-                .share_session_timeout_ms = 45000,
-                .share_heartbeat_interval_ms = 5000,
+                .upgrades = true,
+                .downgrades = true,
                 .offsets_retention_ms = 7LL * 24 * 3600 * 1000,
                 .offsets_check_interval_ms = 600000,
                 .member_metadata_len_max = 1 << 20, /* the record of the group must stay below a batch's limit */
                 .record_len_max = 32u << 20,        /* a third of the topic's segments */
                 .memory_max = 256u << 20,
         };
+        group_rules_init(&conf->rules, NULL);
 }
 
 int groups_new(const struct groups_conf *conf, struct groups **ret_groups)
@@ -143,6 +142,13 @@ void groups_timer_set(struct groups *gs, struct timer *t, int64_t after_ms)
 {
         if (timer_set(&gs->timers, t, gs->now.mono_ms + after_ms))
                 groups_fail(gs, -ENOMEM);
+}
+
+bool groups_timer_defer(struct groups *gs, struct timer *t, int64_t after_ms)
+{
+        int64_t at_ms = gs->now.mono_ms + after_ms;
+
+        return timer_is_set(t) && at_ms >= t->heap_ms && !timer_set(&gs->timers, t, at_ms);
 }
 
 void groups_reply(struct groups *gs, struct coord_request *rq, int outcome, uint64_t need_seq)
@@ -273,6 +279,22 @@ int groups_request(struct groups *gs, struct coord_request *rq, struct coord_tim
         else
                 dispatch(gs, rq);
         return finish(gs);
+}
+
+bool groups_quick(struct groups *gs, struct coord_request *rq, int64_t mono_ms)
+{
+        bool done = false;
+
+        assert(!gs->acts);
+        gs->now.mono_ms = MAX2(gs->now.mono_ms, mono_ms);
+        if (rq->op == COORD_CONSUMER_HEARTBEAT)
+                done = gs->conf.image && groups_consumer_quick(gs, AS(rq, coord_consumer_heartbeat));
+        else if (rq->op == COORD_HEARTBEAT)
+                done = groups_heartbeat_quick(gs, AS(rq, coord_heartbeat));
+        gs->image = meta_image_unref(gs->image);
+        if (done)
+                rq->outcome = COORD_OK;
+        return done;
 }
 
 int groups_tick(struct groups *gs, struct coord_time now, struct coord_actions *acts)
@@ -425,6 +447,11 @@ static int machine_request(void *m, struct coord_request *rq, struct coord_time 
         return groups_request(m, rq, now, acts);
 }
 
+static bool machine_quick(void *m, struct coord_request *rq, int64_t mono_ms)
+{
+        return groups_quick(m, rq, mono_ms);
+}
+
 static int machine_tick(void *m, struct coord_time now, struct coord_actions *acts)
 {
         return groups_tick(m, now, acts);
@@ -470,6 +497,7 @@ const struct coord_machine_ops groups_ops = {
         .replay_marker = machine_replay_marker,
         .loaded = machine_loaded,
         .request = machine_request,
+        .quick = machine_quick,
         .tick = machine_tick,
         .topic_deleted = machine_topic_deleted,
         .marker = machine_marker,

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "base/uuid.h"
+#include "conf/group_settings.h"
 #include "coord/machine.h"
 #include "meta/image.h"
 
@@ -29,11 +30,10 @@ struct groups_conf {
         size_t record_len_max;            /* bytes of a group's record: it must fit into a segment of the log */
         size_t memory_max;                /* bytes of this machine's state; joins and commits beyond are refused */
         uint32_t consumer_group_size_max; /* members of one consumer group (KIP-848) */
-        int32_t consumer_session_timeout_ms;
-        int32_t consumer_heartbeat_interval_ms;
-        uint32_t share_group_size_max; /* members of one share group (KIP-932) */
-        int32_t share_session_timeout_ms;
-        int32_t share_heartbeat_interval_ms;
+        uint32_t share_group_size_max;    /* members of one share group (KIP-932) */
+        struct group_rules rules;         /* what a group is configured to do, and may be */
+        bool upgrades;                    /* a classic group with members may become a consumer group */
+        bool downgrades;                  /* and the other way round */
         /* The metadata as it is now, one reference: what consumer groups are assigned; and, when the log has been read, which topics are gone
          * whose offsets nobody could note as gone. NULL: all topics are there, and no consumer group is let in. */
         struct meta_image *(*image)(void *arg);
@@ -64,6 +64,8 @@ int groups_loaded(struct groups *gs, struct coord_time now, struct coord_actions
  *      what @acts holds then is still to be answered. ---- */
 
 int groups_request(struct groups *gs, struct coord_request *rq, struct coord_time now, struct coord_actions *acts);
+/* Answer a heartbeat at once that only says that its member lives. Return: false: ask groups_request(). See coord_machine_ops.quick. */
+bool groups_quick(struct groups *gs, struct coord_request *rq, int64_t mono_ms);
 /* Fire what is due; bounded work, so ask groups_next_ms() again. */
 int groups_tick(struct groups *gs, struct coord_time now, struct coord_actions *acts);
 int groups_topic_deleted(struct groups *gs, struct str topic, struct coord_time now, struct coord_actions *acts);

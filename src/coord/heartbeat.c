@@ -29,6 +29,17 @@ void groups_heartbeat(struct groups *gs, struct coord_heartbeat *rq)
         group_reply(gs, g, &rq->rq, outcome);
 }
 
+bool groups_heartbeat_quick(struct groups *gs, const struct coord_heartbeat *rq)
+{
+        struct group *g = groups_find(gs, rq->rq.id);
+        struct group_member *m;
+
+        if (!g || g->consumer || g->state != COORD_GROUP_STABLE || g->state_seq > gs->committed_seq || check(g, rq))
+                return false;
+        m = group_find_member(g, rq->member_id);
+        return groups_timer_defer(gs, &m->session, m->session_timeout_ms);
+}
+
 void member_session_due(void *arg, struct timer *t)
 {
         struct groups *gs = arg;

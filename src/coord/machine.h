@@ -78,6 +78,10 @@ struct coord_machine_ops {
         int (*committed)(void *m, uint64_t seq, struct coord_time now, struct coord_actions *acts);
         /* Give back every request that is parked. */
         void (*abort)(void *m, int outcome, struct coord_actions *acts);
+        /* A request that changes nothing but how long somebody's session lasts, and rests on nothing that is not committed: fill in its
+         * answer. On any thread, in between events (the host has a lock), when the machine is loaded. Return: false: it is another
+         * one, and is untouched. NULL: the machine has none. */
+        bool (*quick)(void *m, struct coord_request *rq, int64_t mono_ms);
         int64_t (*next_ms)(const void *m);
         void (*stats)(const void *m, struct coord_stats *ret);
 };

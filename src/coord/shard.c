@@ -30,7 +30,9 @@ static const unsigned next_states[] = {
 void shard_set_state(struct coord_shard *s, enum shard_state to)
 {
         assert(next_states[s->state] & 1u << to);
+        pthread_mutex_lock(s->args.lock);
         s->state = to;
+        pthread_mutex_unlock(s->args.lock);
 }
 
 /* ---- answers ---- */
@@ -81,9 +83,10 @@ static void set_timer(struct coord_shard *s)
 
         if (first)
                 at_ms = MIN2(at_ms, first->deadline_ms);
-        if (at_ms == INT64_MAX)
-                loop_timer_stop(&s->timer);
-        else
+        if (loop_timer_is_active(&s->timer) && s->timer_ms <= at_ms)
+                return; /* it comes too early, and is set again then: cheaper than to set it with every request */
+        s->timer_ms = at_ms;
+        if (at_ms != INT64_MAX)
                 loop_timer_start(&s->timer, MAX2(at_ms - loop_now_ms(s->args.loop), (int64_t)0));
 }
 
@@ -151,18 +154,21 @@ static void forget_marks(struct coord_shard *s)
 static void drop_machine(struct coord_shard *s, int outcome)
 {
         struct coord_actions acts;
+        void *machine;
 
         shard_refuse_held(s, outcome);
         forget_marks(s);
         if (!s->machine)
                 return;
+        pthread_mutex_lock(s->args.lock);
+        machine = TAKE_PTR(s->machine);
+        pthread_mutex_unlock(s->args.lock);
         coord_actions_init(&acts);
-        s->args.ops->abort(s->machine, outcome, &acts);
+        s->args.ops->abort(machine, outcome, &acts);
         for (struct ilist *l; (l = ilist_pop_front(&acts.replies));)
                 coord_request_answer(ilist_entry(l, struct coord_request, link));
         coord_actions_fini(&acts);
-        s->args.ops->free(s->machine);
-        s->machine = NULL;
+        s->args.ops->free(machine);
         unpublish_gauges(s);
         s->committed_seq = 0;
         s->writes_count = 0;
@@ -197,7 +203,7 @@ void shard_activate(struct coord_shard *s)
         shard_set_state(s, SHARD_ACTIVE);
         s->retry_ms = RETRY_MS_MIN;
         coord_actions_init(&acts);
-        r = s->args.ops->loaded(s->machine, shard_now(s), &acts);
+        r = SHARD_EVENT(s, loaded(s->machine, shard_now(s), &acts));
         shard_act(s, &acts, r);
         ilist_for_each (t, &s->deleted_topics, struct deleted_topic, link)
                 if (s->state == SHARD_ACTIVE)
@@ -223,7 +229,7 @@ static void on_timer(struct loop_timer *t)
                 return;
         shard_expire_held(s);
         coord_actions_init(&acts);
-        r = s->args.ops->tick(s->machine, shard_now(s), &acts);
+        r = SHARD_EVENT(s, tick(s->machine, shard_now(s), &acts));
         shard_act(s, &acts, r);
 }
 
@@ -282,8 +288,16 @@ void coord_shard_request(struct coord_shard *s, struct coord_request *rq)
                 return;
         }
         coord_actions_init(&acts);
-        r = s->args.ops->request(s->machine, rq, shard_now(s), &acts);
+        r = SHARD_EVENT(s, request(s->machine, rq, shard_now(s), &acts));
         shard_act(s, &acts, r);
+}
+
+bool coord_shard_quick(struct coord_shard *s, struct coord_request *rq)
+{
+        struct loop *here = loop_current();
+
+        return s->state == SHARD_ACTIVE && s->machine && s->args.ops->quick &&
+               s->args.ops->quick(s->machine, rq, here ? loop_now_ms(here) : clock_mono_ms());
 }
 
 void coord_shard_collect(struct coord_shard *s, struct coord_request *rq)
@@ -298,7 +312,8 @@ void coord_shard_collect(struct coord_shard *s, struct coord_request *rq)
                 return;
         }
         coord_actions_init(&acts);
-        (void)s->args.ops->request(s->machine, rq, shard_now(s), &acts); /* changes nothing, so nothing can be wrong */
+        (void)SHARD_EVENT(s,
+                          request(s->machine, rq, shard_now(s), &acts)); /* changes nothing, so nothing can be wrong */
         ilist_unlink(&rq->link);
         coord_actions_fini(&acts);
 }
@@ -325,7 +340,7 @@ void coord_shard_marked(struct coord_marks *m)
 
         ilist_unlink(&m->link);
         coord_actions_init(&acts);
-        r = s->args.ops->marked(s->machine, m, shard_now(s), &acts);
+        r = SHARD_EVENT(s, marked(s->machine, m, shard_now(s), &acts));
         shard_act(s, &acts, r);
 }
 
@@ -340,7 +355,7 @@ void coord_shard_topic_deleted(struct coord_shard *s, struct str topic)
                 return;
         }
         coord_actions_init(&acts);
-        r = s->args.ops->topic_deleted(s->machine, topic, shard_now(s), &acts);
+        r = SHARD_EVENT(s, topic_deleted(s->machine, topic, shard_now(s), &acts));
         shard_act(s, &acts, r);
 }
 

@@ -4,8 +4,11 @@
  * until the write that the answer depends on is below the high watermark. When a write fails, what was changed in
  * memory is undone by dropping the machine and reading the partition again.
  *
- * Thread: the shard's loop, all functions. While it loads, the machine belongs to one job of the I/O pool at a time. */
+ * Thread: the shard's loop, all functions but coord_shard_quick(). While it loads, the machine belongs to one job of the I/O pool at a
+ * time; when it is active, to who has args.lock: each of its events takes that. */
 #pragma once
+
+#include <pthread.h>
 
 #include "coord/machine.h"
 #include "replica/partition.h"
@@ -17,6 +20,7 @@ struct coord_shard_args {
         const char *name; /* for diagnostics: TOPIC-PARTITION; copied */
         int32_t index;
         struct loop *loop;
+        pthread_mutex_t *lock; /* for the state and the machine; taken by all functions but coord_shard_quick() */
         struct iopool *pool;
         struct partition *partition; /* reference taken over on success */
         const struct coord_machine_ops *ops;
@@ -42,6 +46,9 @@ int32_t coord_shard_index(const struct coord_shard *s);
 bool coord_shard_is_active(const struct coord_shard *s);
 /* Answered now or later, by mail. */
 void coord_shard_request(struct coord_shard *s, struct coord_request *rq);
+/* Fill in the answer of a request that the machine can answer in between (coord_machine_ops.quick); the caller sends it. Any thread that
+ * has args.lock and knows that the shard is there. Return: false: use coord_shard_request(). */
+bool coord_shard_quick(struct coord_shard *s, struct coord_request *rq);
 /* For requests that go from shard to shard: the machine adds to @rq, which is not answered here. Sets
  * COORD_E_LOADING when this shard has nothing to add yet. */
 void coord_shard_collect(struct coord_shard *s, struct coord_request *rq);

@@ -30,6 +30,7 @@ struct coord_shard {
         enum shard_state state;
         void *machine;
         struct loop_timer timer;
+        int64_t timer_ms; /* when it fires; of an active shard */
         struct coord_stats published;
         /* Loading. */
         struct io_job load;
@@ -58,6 +59,17 @@ static inline struct coord_time shard_now(const struct coord_shard *s)
 {
         return (struct coord_time){ .mono_ms = loop_now_ms(s->args.loop), .wall_ms = clock_wall_ms() };
 }
+
+/* An event of the machine: nobody else asks it meanwhile. */
+#define SHARD_EVENT(s, call) \
+        ({ \
+                int r_; \
+\
+                pthread_mutex_lock((s)->args.lock); \
+                r_ = (s)->args.ops->call; \
+                pthread_mutex_unlock((s)->args.lock); \
+                r_; \
+        })
 
 /* shard.c */
 void shard_set_state(struct coord_shard *s, enum shard_state to);

@@ -143,7 +143,7 @@ void shard_write_marker(struct coord_shard *s, struct coord_txn_marker *rq)
                 return;
         }
         coord_actions_init(&acts);
-        r = s->args.ops->marker(s->machine, rq->producer_id, rq->commit, shard_now(s), &acts);
+        r = SHARD_EVENT(s, marker(s->machine, rq->producer_id, rq->commit, shard_now(s), &acts));
         rq->rq.need_seq = acts.seq;
         ilist_push_back(&acts.replies, &rq->rq.link);
         push_write(s, acts.seq, end_offset);
@@ -209,7 +209,7 @@ static void commit_writes(struct coord_shard *s)
                 s->writes_count--;
         }
         coord_actions_init(&acts);
-        r = s->args.ops->committed(s->machine, s->committed_seq, shard_now(s), &acts);
+        r = SHARD_EVENT(s, committed(s->machine, s->committed_seq, shard_now(s), &acts));
         release_held(s);
         if (s->writes_count)
                 shard_wait(s, s->writes[s->writes_first].end_offset);

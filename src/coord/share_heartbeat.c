@@ -78,7 +78,7 @@ static void reply(struct consumer_member *m, struct coord_share_heartbeat *rq, b
 
         rq->ret_member_id = coord_request_keep(&rq->rq, m->id, &failed);
         rq->ret_epoch = m->epoch;
-        rq->ret_heartbeat_interval_ms = g->owner->conf.share_heartbeat_interval_ms;
+        rq->ret_heartbeat_interval_ms = (int32_t)consumer_settings(g)->share_heartbeat_interval_ms;
         rq->ret_has_assignment = with_assignment;
         if (with_assignment)
                 rq->ret_assignment = consumer_list(m->assigned, &rq->rq.arena, &rq->ret_assignment_count);

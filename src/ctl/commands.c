@@ -174,10 +174,19 @@ static void print_partitions(json_t *topic)
         table_print_rows(t);
 }
 
+/* What is set on a topic or a group. */
+static void print_configs(json_t *object)
+{
+        const char *name;
+        json_t *value;
+
+        json_object_foreach (json_object_get(object, "configs"), name, value)
+                printf("config       %s=%s\n", name, json_string_value(value));
+}
+
 int topic_get(struct ctl *c, const char *arg)
 {
-        json_t *topic, *value;
-        const char *name;
+        json_t *topic;
         char size[32];
         int status;
 
@@ -188,8 +197,7 @@ int topic_get(struct ctl *c, const char *arg)
                text_of(topic, "name"), text_of(topic, "id"), number_of(topic, "partitions"),
                number_of(topic, "replication_factor"), number_of(topic, "offsets"), some(topic),
                table_bytes(number_of(topic, "size_bytes"), size), some(topic));
-        json_object_foreach (json_object_get(topic, "configs"), name, value)
-                printf("config       %s=%s\n", name, json_string_value(value));
+        print_configs(topic);
         if (c->detailed)
                 print_partitions(topic);
         json_decref(topic);
@@ -387,6 +395,7 @@ int group_get(struct ctl *c, const char *arg)
                 return status;
         printf("group        %s\nstate        %s\ntype         %s\nassignor     %s\n", text_of(group, "name"),
                text_of(group, "state"), text_of(group, "type"), text_of(group, "assignor"));
+        print_configs(group);
         if (strcmp(text_of(group, "type"), "consumer") == 0) {
                 print_epochs(group);
                 print_consumers(group);

@@ -128,6 +128,13 @@ static struct str changes_fault(struct rq *rq, const struct controller_config_ch
         return STR_NULL;
 }
 
+/* Whether resources of a type have configurations that can be altered. */
+static bool config_is_kept(int8_t type)
+{
+        return type == RESOURCE_TOPIC || type == RESOURCE_BROKER || type == RESOURCE_CLIENT_METRICS ||
+               type == RESOURCE_GROUP;
+}
+
 static void add_item(struct alter_op *op, int32_t row, struct controller_config_change *changes, int32_t count)
 {
         struct altered *a = &op->rows[row];
@@ -136,7 +143,7 @@ static void add_item(struct alter_op *op, int32_t row, struct controller_config_
         a->text = STR_NULL;
         if (op->named_twice[row])
                 a->text = RQ_TEXT(op->rq, "The resource is named twice in this request; name it once.");
-        else if (a->type != RESOURCE_TOPIC && a->type != RESOURCE_BROKER && a->type != RESOURCE_CLIENT_METRICS)
+        else if (!config_is_kept(a->type))
                 a->text = RQ_TEXT(op->rq, "Resource type %d has no configurations here; " CONFIG_RESOURCES, a->type);
         else if (a->type == RESOURCE_TOPIC && !a->name.len)
                 a->text = STR_LIT("There are no configurations of all topics; those of brokers are their defaults.");

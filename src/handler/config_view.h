@@ -3,6 +3,7 @@
 
 #include "conf/broker.h"
 #include "conf/client_metrics.h"
+#include "conf/group_settings.h"
 #include "conf/topic.h"
 #include "handler/internal.h"
 
@@ -17,7 +18,7 @@ enum {
 };
 
 /* What has some, as the end of a sentence. */
-#define CONFIG_RESOURCES "topics (2), brokers (4) and client metrics (16) have."
+#define CONFIG_RESOURCES "topics (2), brokers (4), client metrics (16) and groups (32) have."
 
 /* What this broker runs with as of the request's image. @ret->now is a reference of the caller's. Pairs are borrowed from
  * the image, their arrays lie in the request's arena. Return: 0 or -ENOMEM. */

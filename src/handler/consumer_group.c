@@ -90,7 +90,7 @@ static bool beat_fill(struct beat_op *op)
         ask->instance_id = op->req.instance_id;
         ask->rack_id = op->req.rack_id;
         ask->client_id = rq->client_id.p ? rq->client_id : STR_LIT("");
-        ask->client_host = RQ_TEXT(rq, "/%s", net_conn_peer_host(rq->net.conn));
+        ask->client_host = group_client_host(rq);
         ask->epoch = op->req.member_epoch;
         ask->rebalance_timeout_ms = op->req.rebalance_timeout_ms;
         if (op->req.subscribed_topic_names_count >= 0) {

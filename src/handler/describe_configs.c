@@ -1,5 +1,5 @@
-/* DescribeConfigs (key 32): every configuration of topics, of this broker and of subscriptions to client metrics under Kafka's
- * names, with where its value comes from. Sources: KIP-133, KIP-226 (synonyms), KIP-569 (types and texts), KIP-714. */
+/* DescribeConfigs (key 32): every configuration of topics, of this broker, of subscriptions to client metrics and of groups under
+ * Kafka's names, with where its value comes from. Sources: KIP-133, KIP-226 (synonyms), KIP-569 (types and texts), KIP-714, KIP-848. */
 #include <errno.h>
 
 #include "handler/config_view.h"
@@ -85,6 +85,23 @@ static int subscription_entries(struct rq *rq, struct str name, const struct str
         return r ? r : client_metrics_describe(set, names, count, &rq->arena, ret);
 }
 
+/* A group has them whether it is there or not. */
+static int group_entries(struct rq *rq, struct str name, const struct str *names, size_t count,
+                         struct conf_entries *ret)
+{
+        struct conf_layers layers;
+        struct conf_pairs set;
+        int r = config_pairs(rq, META_RESOURCE_GROUP, name, &set);
+
+        if (!r)
+                r = config_layers(rq, &layers);
+        if (r)
+                return r;
+        r = group_settings_describe(&layers, set, names, count, &rq->arena, ret);
+        conf_unref((struct conf *)layers.now);
+        return r;
+}
+
 static bool is_this_broker(struct rq *rq, struct str name)
 {
         return name.len == 0 || str_equal(name, RQ_TEXT(rq, "%d", rq->h->deps.node_id));
@@ -121,13 +138,17 @@ static int describe(struct rq *rq, const struct describe_configs_request *req,
                         return 0;
                 }
                 r = broker_entries(rq, in->resource_name, in->configuration_keys, count, &entries);
-        } else if (in->resource_type == RESOURCE_CLIENT_METRICS) {
+        } else if (in->resource_type == RESOURCE_CLIENT_METRICS || in->resource_type == RESOURCE_GROUP) {
+                bool is_group = in->resource_type == RESOURCE_GROUP;
+
                 if (!in->resource_name.len) {
                         out->error_code = refuse(rq, out, KERR_INVALID_REQUEST,
-                                                 STR_LIT("A subscription to client metrics has a name."));
+                                                 is_group ? STR_LIT("A group has a name.")
+                                                          : STR_LIT("A subscription to client metrics has a name."));
                         return 0;
                 }
-                r = subscription_entries(rq, in->resource_name, in->configuration_keys, count, &entries);
+                r = (is_group ? group_entries : subscription_entries)(rq, in->resource_name, in->configuration_keys,
+                                                                      count, &entries);
         } else {
                 out->error_code = refuse(rq, out, KERR_INVALID_REQUEST,
                                          RQ_TEXT(rq, "Resource type %d has no configurations here; " CONFIG_RESOURCES,

@@ -1,5 +1,6 @@
 /* Asking a coordinator from a handler. */
 #include <errno.h>
+#include <string.h>
 
 #include "handler/group_ask.h"
 
@@ -61,6 +62,19 @@ int16_t error_of_coord(int outcome)
                         return KERR_UNKNOWN_SERVER_ERROR;
         }
         return outcome < (int)ARRAY_LEN(errors) ? errors[outcome] : KERR_UNKNOWN_SERVER_ERROR;
+}
+
+struct str group_client_host(struct rq *rq)
+{
+        const char *host = net_conn_peer_host(rq->net.conn);
+        size_t len = strlen(host);
+        char *text = arena_alloc(&rq->arena, len + 1);
+
+        if (!text)
+                return STR_NULL;
+        text[0] = '/';
+        memcpy(text + 1, host, len);
+        return (struct str){ text, len + 1 };
 }
 
 void txn_ask_here(struct rq *rq, struct coord_request *crq, void (*done)(struct coord_request *crq))

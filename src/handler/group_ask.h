@@ -5,6 +5,8 @@
 #include "coord/txn_link.h"
 #include "handler/internal.h"
 
+/* Where the client is, as groups show it: "/ADDRESS"; of the request's arena, null when memory is out. */
+struct str group_client_host(struct rq *rq);
 /* Kafka's code for an outcome of the coordinator (or a negative errno). */
 int16_t error_of_coord(int outcome);
 

@@ -65,7 +65,7 @@ void handler_join_group(struct rq *rq)
                 return;
         coord_request_init(&op->ask.rq, COORD_JOIN, op->req.group_id);
         protocols = ARENA_NEW_ARRAY(&rq->arena, struct coord_protocol, op->req.protocols_count);
-        op->ask.client_host = RQ_TEXT(rq, "/%s", net_conn_peer_host(rq->net.conn));
+        op->ask.client_host = group_client_host(rq);
         if (!protocols || !op->ask.client_host.p) {
                 rq_close_nomem(rq);
                 return;

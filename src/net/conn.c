@@ -148,7 +148,7 @@ void net_conn_turn(struct net_conn *c)
                 turn_send(c);
         c->turn_frames = 0;
         if (can_go_on(c))
-                net_reactor_kick(c->reactor, c);
+                net_reactor_yield(c->reactor, c);
         if (c->state == CONN_DRAIN && !c->requests_count && !c->sends_count && (!c->tls || net_tls_is_flushed(c)))
                 net_conn_close(c, c->close_reason, NULL);
         if (c->state != CONN_GONE)

@@ -91,10 +91,11 @@ struct net_reactor {
         struct ilist senders;  /* those whose socket takes no more */
         struct ilist ready;    /* those to be looked at before the loop waits */
         struct ilist gone;     /* closed, with unanswered requests or mail on its way */
-        struct mail ready_mail;
+        struct ilist yielded;  /* those that have had their share, and go on when the others have had theirs */
+        struct mail ready_mail, yielded_mail;
         struct ilist shake_waits; /* for their TLS handshake */
         unsigned shakes_count;    /* TLS handshakes under way */
-        bool ready_posted;
+        bool ready_posted, yielded_posted;
         bool stopping, stop_reported;
         unsigned conns_count;
         unsigned warms_count;    /* jobs on the pool, each of a connection in one of the lists */
@@ -109,6 +110,8 @@ int net_reactor_init(struct net_reactor *r, struct net_server *s, unsigned numbe
 void net_reactor_fini(struct net_reactor *r);
 /* Have @c looked at before the loop waits. */
 void net_reactor_kick(struct net_reactor *r, struct net_conn *c);
+/* The same when it has had its share of this turn: the others' sockets are looked at first. */
+void net_reactor_yield(struct net_reactor *r, struct net_conn *c);
 /* Tells the server when a stopping reactor has no connection left. */
 void net_reactor_check_stopped(struct net_reactor *r);
 
@@ -160,7 +163,8 @@ struct net_send {
         size_t left;    /* bytes not sent */
         size_t at_done; /* bytes sent of the piece at @at */
         unsigned count, at;
-        struct net_piece pieces[]; /* the first is the length in front */
+        uint8_t head[4];           /* the length in front */
+        struct net_piece pieces[]; /* the first is head */
 };
 
 struct net_conn {

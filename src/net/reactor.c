@@ -6,17 +6,33 @@
 
 enum { SWEEP_MS_MIN = 20, SWEEP_MS_MAX = 1000, WAIT_FACTOR = 4 };
 
-static void on_ready(struct loop *l, struct mail *m)
+/* Those who come now have their own mail. */
+static void turn_all(struct ilist *list)
 {
-        struct net_reactor *r = container_of(m, struct net_reactor, ready_mail);
         struct ilist now = ILIST_INIT(now);
         struct ilist *node;
 
-        (void)l;
-        r->ready_posted = false;
-        ilist_splice_back(&now, &r->ready); /* those who come now wait for the next turn */
+        ilist_splice_back(&now, list);
         while ((node = ilist_pop_front(&now)))
                 net_conn_turn(ilist_entry(node, struct net_conn, ready_link));
+}
+
+static void on_ready(struct loop *l, struct mail *m)
+{
+        struct net_reactor *r = container_of(m, struct net_reactor, ready_mail);
+
+        (void)l;
+        r->ready_posted = false;
+        turn_all(&r->ready);
+}
+
+static void on_yielded(struct loop *l, struct mail *m)
+{
+        struct net_reactor *r = container_of(m, struct net_reactor, yielded_mail);
+
+        (void)l;
+        r->yielded_posted = false;
+        turn_all(&r->yielded);
 }
 
 void net_reactor_kick(struct net_reactor *r, struct net_conn *c)
@@ -27,6 +43,17 @@ void net_reactor_kick(struct net_reactor *r, struct net_conn *c)
         if (!r->ready_posted) {
                 r->ready_posted = true;
                 loop_post(r->loop, &r->ready_mail);
+        }
+}
+
+void net_reactor_yield(struct net_reactor *r, struct net_conn *c)
+{
+        if (c->state == CONN_GONE || !ilist_is_empty(&c->ready_link))
+                return;
+        ilist_push_back(&r->yielded, &c->ready_link);
+        if (!r->yielded_posted) {
+                r->yielded_posted = true;
+                loop_post_later(r->loop, &r->yielded_mail);
         }
 }
 
@@ -161,8 +188,10 @@ int net_reactor_init(struct net_reactor *r, struct net_server *s, unsigned numbe
         ilist_init(&r->shake_waits);
         ilist_init(&r->senders);
         ilist_init(&r->ready);
+        ilist_init(&r->yielded);
         ilist_init(&r->gone);
         r->ready_mail.fn = on_ready;
+        r->yielded_mail.fn = on_yielded;
         r->start_mail.fn = on_start;
         r->stop_mail.fn = on_stop;
         r->scratch = malloc(SCRATCH_LEN);

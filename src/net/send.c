@@ -22,29 +22,20 @@ bool net_send_is_full(const struct net_conn *c)
         return !c->dial && (c->unsent_len >= UNSENT_LEN_MAX || c->sends_count >= UNSENT_COUNT_MAX);
 }
 
-static void send_free_head(void *arg)
-{
-        free(arg);
-}
-
 struct net_send *net_send_new(const struct net_piece *pieces, unsigned pieces_count)
 {
         struct net_send *x = calloc(1, sizeof *x + (pieces_count + 1) * sizeof x->pieces[0]);
-        uint8_t *head = malloc(4);
         size_t len = 0;
 
-        if (!x || !head) {
-                free(x);
-                free(head);
+        if (!x)
                 return NULL;
-        }
         for (unsigned i = 0; i < pieces_count; i++) {
                 len += pieces[i].len;
                 x->pieces[i + 1] = pieces[i];
         }
         assert(len <= INT32_MAX);
-        store_be32(head, (uint32_t)len);
-        x->pieces[0] = (struct net_piece){ .data = head, .len = 4, .release = send_free_head, .release_arg = head };
+        store_be32(x->head, (uint32_t)len);
+        x->pieces[0] = (struct net_piece){ .data = x->head, .len = sizeof x->head };
         x->count = pieces_count + 1;
         x->left = len + 4;
         ilist_init(&x->link);
@@ -169,7 +160,7 @@ int net_send_some(struct net_conn *c)
                 ssize_t sent;
 
                 if (!share) {
-                        net_reactor_kick(c->reactor, c);
+                        net_reactor_yield(c->reactor, c);
                         return 0;
                 }
                 send_advance(c, 0); /* empty pieces in front */

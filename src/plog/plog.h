@@ -202,6 +202,11 @@ int plog_read(struct plog *pl, const struct plog_read_args *args, bool may_block
 void plog_slice_release(struct plog_slice *s);
 /* Copy a slice's bytes (@buf has @s->len). Blocks. Return: 0 or negative errno. */
 int plog_slice_copy(const struct plog_slice *s, void *buf);
+/* Call @fn for each batch of a slice, in order; @len: of the slice up to the batch's end. A non-zero return of @fn ends it and is returned.
+ * Reads headers only; blocks when they are cold: @may_block false gives -EAGAIN then.
+ * Return: 0; what @fn returned; -EAGAIN; -EUCLEAN: the file is damaged, or was cut meanwhile; another negative errno. */
+int plog_slice_heads(const struct plog_slice *s, bool may_block,
+                     int (*fn)(void *arg, const struct batch_header *h, size_t len), void *arg);
 
 /* ---- offsets, times, epochs ---- */
 

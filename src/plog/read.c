@@ -293,3 +293,24 @@ int plog_slice_copy(const struct plog_slice *s, void *buf)
                 return (int)n;
         return (size_t)n == s->len ? 0 : -EUCLEAN;
 }
+
+int plog_slice_heads(const struct plog_slice *s, bool may_block,
+                     int (*fn)(void *arg, const struct batch_header *h, size_t len), void *arg)
+{
+        const struct walk_range range = { .pos = s->pos,
+                                          .end = s->pos + (int64_t)s->len,
+                                          .first_offset = s->first_offset,
+                                          .end_offset = s->next_offset };
+        struct batch_header h;
+        struct walk w;
+        int64_t pos;
+        int r;
+
+        walk_init(&w, s->fd, &range, !may_block);
+        while ((r = walk_next(&w, &h, &pos)) > 0) {
+                r = fn(arg, &h, (size_t)(pos + batch_size(&h) - s->pos));
+                if (r)
+                        return r;
+        }
+        return r;
+}

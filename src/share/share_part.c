@@ -12,6 +12,11 @@ struct share_part {
         uint64_t changes;
 };
 
+void share_part_configure(struct share_part *p, const struct share_part_conf *conf)
+{
+        p->conf = *conf;
+}
+
 int64_t share_part_start(const struct share_part *p)
 {
         return p->start;
@@ -178,6 +183,36 @@ int64_t share_part_next(const struct share_part *p)
 static int64_t room(const struct share_part *p)
 {
         return MAX2((int64_t)p->conf.records_max - (p->end - p->start), (int64_t)0);
+}
+
+int64_t share_part_reach(const struct share_part *p, int64_t max, int64_t hole_max)
+{
+        int64_t next = share_part_next(p), last = next, found = 0;
+
+        for (size_t i = find(p, next); i < p->count; i++) {
+                const struct share_run *r = &p->runs[i];
+                int64_t len = r->last - r->first + 1;
+
+                if (r->state == SHARE_AVAILABLE) {
+                        if (found + len >= max)
+                                return r->first + (max - found) - 1;
+                        found += len;
+                        last = r->last;
+                } else if (len > hole_max) {
+                        return last;
+                }
+        }
+        return MAX2(last, p->end + MIN2(max - found, room(p)) - 1);
+}
+
+int64_t share_part_done(const struct share_part *p)
+{
+        int64_t done = 0;
+
+        for (size_t i = 0; i < p->count; i++)
+                if (is_done(&p->runs[i]))
+                        done += p->runs[i].last - p->runs[i].first + 1;
+        return done;
 }
 
 bool share_part_has_room(const struct share_part *p)
@@ -350,11 +385,13 @@ int share_part_archive(struct share_part *p, int64_t first, int64_t last)
 {
         size_t i, end;
 
-        if (reserve(p, 4))
+        if (reserve(p, 5))
                 return -ENOMEM;
         first = MAX2(first, p->start);
         if (last < first)
                 return 0;
+        if (first > p->end) /* those in front are yet to be delivered */
+                append(p, (struct share_run){ p->end, first - 1, SHARE_AVAILABLE });
         if (last >= p->end) {
                 append(p, (struct share_run){ p->end, last, SHARE_ARCHIVED });
                 p->changes++;

@@ -63,12 +63,17 @@ int share_part_new(const struct share_part_conf *conf, int64_t start, const stru
 struct share_part *share_part_free(struct share_part *p);
 DEFINE_FREEP(struct share_part, share_part_free)
 
+/* Other limits from now on; what is under way keeps its time. */
+void share_part_configure(struct share_part *p, const struct share_part_conf *conf);
 /* The first offset that is not done. */
 int64_t share_part_start(const struct share_part *p);
 /* The first offset that was never delivered. */
 int64_t share_part_end(const struct share_part *p);
 /* From where to fetch for the next who asks: the first available record, or the end. */
 int64_t share_part_next(const struct share_part *p);
+/* Up to where to fetch from there, so that @max records can be acquired: no further than what is available, but across @hole_max records that are
+ * not. At least share_part_next(), and above the end where nobody knows how many records there are. */
+int64_t share_part_reach(const struct share_part *p, int64_t max, int64_t hole_max);
 /* May records from share_part_next() on be acquired, or are too many between start and end? */
 bool share_part_has_room(const struct share_part *p);
 
@@ -106,6 +111,8 @@ void share_part_log_start(struct share_part *p, int64_t offset);
 
 /* Counts changes that a snapshot must hold: whoever is told of one waits until a snapshot with this count or a higher one is written. */
 uint64_t share_part_changes(const struct share_part *p);
+/* Records from the start on that are acknowledged or archived. */
+int64_t share_part_done(const struct share_part *p);
 /* What a snapshot holds, as for share_part_new(): at most share_part_runs() of them. What is under way is available in it, and was delivered once
  * less. Return: how many. */
 size_t share_part_snapshot(const struct share_part *p, struct share_run *ret_runs);

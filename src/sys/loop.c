@@ -7,8 +7,9 @@
  * Invariants:
  * 1. Mail of one posting thread is delivered in order: a thread uses the box or the list, never both, while it is or
  *    is not the loop's; when the loop's thread leaves, its list goes in front of the box.
- * 2. A turn delivers what was there when delivery began, and at most MAIL_PER_TURN; the rest waits for the next turn,
- *    before which events are looked at. So mail that posts mail cannot starve descriptors and timers.
+ * 2. A turn delivers what was there when delivery began, then what that has posted, and so on for ROUNDS_PER_TURN: a request
+ *    that goes from hand to hand is answered without a system call in between. It delivers at most MAIL_PER_TURN; the rest
+ *    waits for the next turn, before which events are looked at. So mail that posts mail cannot starve descriptors and timers.
  * 3. The loop does not wait while mail is left. */
 #include "sys/loop.h"
 
@@ -21,7 +22,7 @@
 #include "sys/clock.h"
 #include "sys/loop_internal.h"
 
-enum { MAIL_PER_TURN = 4096 };
+enum { MAIL_PER_TURN = 4096, ROUNDS_PER_TURN = 8 };
 
 static _Thread_local struct loop *loop_here;
 
@@ -55,16 +56,20 @@ static void loop_take_box(struct loop *l)
 static void loop_deliver(struct loop *l)
 {
         struct ilist batch = ILIST_INIT(batch), *link;
+        int left = MAIL_PER_TURN;
 
         loop_take_box(l);
-        ilist_splice_back(&batch, &l->mail);
-        for (int i = 0; i < MAIL_PER_TURN && (link = ilist_pop_front(&batch)); i++) {
-                struct mail *m = ilist_entry(link, struct mail, link);
+        for (int round = 0; round < ROUNDS_PER_TURN && left && !ilist_is_empty(&l->mail); round++) {
+                ilist_splice_back(&batch, &l->mail);
+                for (; left && (link = ilist_pop_front(&batch)); left--) {
+                        struct mail *m = ilist_entry(link, struct mail, link);
 
-                m->fn(l, m);
+                        m->fn(l, m);
+                }
         }
         ilist_splice_back(&batch, &l->mail); /* what is left goes before what was posted meanwhile */
         ilist_splice_back(&l->mail, &batch);
+        ilist_splice_back(&l->mail, &l->later);
         if (ilist_is_empty(&l->mail))
                 ev_idle_stop(l->ev, &l->no_wait);
         else
@@ -93,6 +98,13 @@ void loop_post(struct loop *l, struct mail *m)
         /* Without the lock: the loop's thread wants it first thing, and would wait for us, who may not run meanwhile. */
         ev_async_send(l->ev, &l->wake);
         atomic_fetch_sub_explicit(&l->wakers, 1, memory_order_release);
+}
+
+void loop_post_later(struct loop *l, struct mail *m)
+{
+        loop_assert_here(l);
+        assert(m->fn);
+        ilist_push_back(&l->later, &m->link);
 }
 
 /* ---- hooks ---- */
@@ -134,6 +146,7 @@ int loop_new(const char *name, struct loop **ret_loop)
         l->magic = LOOP_MAGIC;
         snprintf(l->name, sizeof l->name, "%s", name);
         ilist_init(&l->mail);
+        ilist_init(&l->later);
         ilist_init(&l->box);
         pthread_mutex_init(&l->lock, NULL);
         l->ev = ev_loop_new(EVFLAG_NOENV | EVBACKEND_EPOLL);
@@ -187,6 +200,7 @@ void loop_run(struct loop *l)
         ev_run(l->ev, 0);
         loop_here = NULL;
         pthread_mutex_lock(&l->lock);
+        ilist_splice_back(&l->mail, &l->later);
         ilist_splice_back(&l->mail, &l->box);
         ilist_splice_back(&l->box, &l->mail);
         pthread_mutex_unlock(&l->lock);

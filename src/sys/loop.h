@@ -47,6 +47,9 @@ struct mail {
 /* Deliver @m->fn on @l's thread, in order of posting (per posting thread). Any thread. Wakes the loop when needed;
  * posting to the loop that one is on costs no system call and is delivered in the same turn or the next. */
 void loop_post(struct loop *l, struct mail *m);
+/* The same for who has had its share and lets others go first: delivered in the next turn, when events have been looked at. On the
+ * loop's thread. */
+void loop_post_later(struct loop *l, struct mail *m);
 
 /* ---- timers: one shot; restart in the callback for a period ---- */
 

@@ -18,7 +18,8 @@ struct loop {
         ev_check after;    /* after each wait: take the time */
         ev_idle no_wait;   /* active while mail is left for the next turn, so that the loop does not wait */
 
-        struct ilist mail; /* to deliver, in order; the loop's thread only */
+        struct ilist mail;  /* to deliver, in order; the loop's thread only */
+        struct ilist later; /* likewise, in the next turn */
         pthread_mutex_t lock;
         struct ilist box; /* from other threads; guarded by lock */
         atomic_uint

@@ -231,3 +231,61 @@ def describe_client_quotas(side, v):
         ask("user and ip", ("user", 0, user), ("ip", 2, None))
     for who in (entity(user=user), entity(client_id=client), entity(user=user, client_id=client), entity(user=user, client_id=None)):
         side.quiet("AlterClientQuotas", 1, entries=[entry(who, ("producer_byte_rate", None))], validate_only=False)
+
+
+GROUP_KEYS = ["consumer.session.timeout.ms", "consumer.heartbeat.interval.ms", "share.session.timeout.ms",
+              "share.heartbeat.interval.ms", "share.record.lock.duration.ms", "share.delivery.count.limit",
+              "share.partition.max.record.locks", "share.auto.offset.reset", "share.isolation.level",
+              "share.renew.acknowledge.enable"]
+
+
+@case("IncrementalAlterConfigs")
+def incremental_alter_groups(side, v):
+    group, other = side.fresh(), side.fresh()
+
+    def ask(label, *rows, **fields):
+        return side.call("IncrementalAlterConfigs", v, label=label, resources=[changes(GROUP, fields.pop("name", group), *rows)],
+                         **fields)
+    ask("some", ("consumer.session.timeout.ms", SET, "50000"), ("share.auto.offset.reset", SET, "earliest"))
+    side.call("DescribeConfigs", 4, label="they are seen", resources=[resource(GROUP, group, GROUP_KEYS)], include_synonyms=True,
+              until=lambda a: any(c["value"] == "50000" for c in a["results"][0]["configs"]))
+    seen(side, GROUP, other, GROUP_KEYS, "nothing was set")
+    for name, value in (("consumer.session.timeout.ms", "44999"), ("consumer.session.timeout.ms", "60001"),
+                        ("consumer.session.timeout.ms", "0"), ("consumer.session.timeout.ms", "x"),
+                        ("consumer.session.timeout.ms", ""), ("consumer.session.timeout.ms", None),
+                        ("consumer.session.timeout.ms", " 50000 "), ("consumer.heartbeat.interval.ms", "4999"),
+                        ("consumer.heartbeat.interval.ms", "15000"), ("share.record.lock.duration.ms", "14999"),
+                        ("share.record.lock.duration.ms", "60000"), ("share.delivery.count.limit", "11"),
+                        ("share.delivery.count.limit", "1"), ("share.partition.max.record.locks", "4001"),
+                        ("share.partition.max.record.locks", "4000"), ("share.auto.offset.reset", "none"),
+                        ("share.auto.offset.reset", "by_duration:P1DT2H"), ("share.auto.offset.reset", "by_duration:-PT1S"),
+                        ("share.auto.offset.reset", "by_duration:"), ("share.auto.offset.reset", "EARLIEST"),
+                        ("share.isolation.level", "read_committed"), ("share.isolation.level", "READ_COMMITTED"),
+                        ("share.renew.acknowledge.enable", "false"), ("share.renew.acknowledge.enable", "no"),
+                        ("no.such", "1"), ("", "1"), ("retention.ms", "1")):
+        ask(f"{name} = {value}", (name, SET, value))
+    for op in (APPEND, SUBTRACT, 9):
+        ask(f"operation {op}", ("consumer.session.timeout.ms", op, "50000"))
+    ask("unknown taken away", ("no.such", DELETE, None))
+    ask("only validated", ("consumer.session.timeout.ms", SET, "55000"), validate_only=True)
+    ask("key twice", ("consumer.session.timeout.ms", SET, "55000"), ("consumer.session.timeout.ms", SET, "56000"))
+    ask("no name", ("consumer.session.timeout.ms", SET, "55000"), name="")
+    ask("no rows")
+    ask("right beside wrong", ("consumer.session.timeout.ms", SET, "51000"), ("share.delivery.count.limit", SET, "0"))
+    seen(side, GROUP, group, GROUP_KEYS, "wrong ones")
+    ask("taken away", ("consumer.session.timeout.ms", DELETE, None))
+    side.call("DescribeConfigs", 4, label="default again", resources=[resource(GROUP, group, GROUP_KEYS)], include_synonyms=True,
+              until=lambda a: any(c["value"] == "45000" for c in a["results"][0]["configs"]))
+    seen(side, GROUP, "", GROUP_KEYS, "no name")
+
+
+@case("AlterConfigs")
+def alter_groups(side, v):
+    group = side.fresh()
+    for rows in ([("consumer.session.timeout.ms", "50000")], [("share.delivery.count.limit", "6")], [("no.such", "1")],
+                 [("share.delivery.count.limit", "x")]):
+        side.call("AlterConfigs", v, label=str(rows), resources=[replacing(GROUP, group, *rows)])
+        seen(side, GROUP, group, GROUP_KEYS, str(rows))
+    side.call("AlterConfigs", v, label="no name", resources=[replacing(GROUP, "", ("share.delivery.count.limit", "6"))])
+    side.call("AlterConfigs", v, label="nothing", resources=[replacing(GROUP, group)])
+    seen(side, GROUP, group, GROUP_KEYS, "nothing")

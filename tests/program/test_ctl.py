@@ -373,6 +373,12 @@ class Against(CtlCase, NodeCase):
         self.assertEqual([(o["topic"], o["partition"], o["committed_offset"], o["end_offset"], o["lag"])
                           for o in got["offsets"]], [(topic, 0, 4, 10, 6)])
         self.assertIn(member, self.good("group", "get", group))
+        self.assertEqual(got["configs"], {})
+        answer = self.client().call("IncrementalAlterConfigs", 1, resources=[{"resource_type": 32, "resource_name": group, "configs": [
+            {"name": "consumer.session.timeout.ms", "config_operation": 0, "value": "50000"}]}])
+        self.assertError(answer["responses"][0]["error_code"], 0, answer["responses"][0]["error_message"])
+        self.assertEqual(self.json("group", "get", group)["configs"], {"consumer.session.timeout.ms": "50000"})
+        self.assertIn("config       consumer.session.timeout.ms=50000\n", self.good("group", "get", group))
         self.assertIn(group, [g["name"] for g in self.json("group", "list")["groups"]])
 
     def join(self, group):

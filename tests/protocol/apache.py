@@ -30,6 +30,9 @@ NAMES = {
     "groups.offset_metadata_max_bytes": "offset.metadata.max.bytes",
     "groups.consumer_session_timeout_ms": "group.consumer.session.timeout.ms",
     "groups.consumer_heartbeat_interval_ms": "group.consumer.heartbeat.interval.ms",
+    "groups.consumer_min_session_timeout_ms": "group.consumer.min.session.timeout.ms",
+    "groups.consumer_min_heartbeat_interval_ms": "group.consumer.min.heartbeat.interval.ms",
+    "groups.consumer_migration_policy": "group.consumer.migration.policy",
     "groups.consumer_max_size": "group.consumer.max.size",
 }
 

@@ -9,6 +9,7 @@ from kafka import ERR
 
 JOIN, LEAVE, LEAVE_STATIC = 0, -1, -2
 NO_ID = bytes(16)
+GROUP, SET, DELETE = 32, 0, 1   # of configurations
 FIRST = 2                   # the epoch of a group's first member
 
 
@@ -108,8 +109,8 @@ class ConsumerGroupCase(GroupCase):
     """One node whose consumer groups assign at once. @ids: the topics' ids."""
 
     KAFKA = {"group.coordinator.rebalance.protocols": "classic,consumer", "group.consumer.assignment.interval.ms": 0,
-             "group.consumer.assignor.offload.enable": "false",
-             "group.consumer.min.session.timeout.ms": 1, "group.consumer.min.heartbeat.interval.ms": 1}
+             "group.consumer.assignor.offload.enable": "false"}
+    SETTINGS = [*GroupCase.SETTINGS, "groups.consumer_min_session_timeout_ms=1", "groups.consumer_min_heartbeat_interval_ms=1"]
 
     def setUp(self):
         self.ids = {}
@@ -135,6 +136,13 @@ class ConsumerGroupCase(GroupCase):
             m.take()
         self.heartbeats(*members)
         return members
+
+    def configure(self, group, **configs):
+        """Set, or with None take away, what a group is configured to do."""
+        answer = self.client().call("IncrementalAlterConfigs", 1, resources=[
+            {"resource_type": GROUP, "resource_name": group, "configs": [
+                {"name": k.replace("_", "."), "config_operation": SET if v else DELETE, "value": v} for k, v in configs.items()]}])
+        self.assertError(answer["responses"][0]["error_code"], ERR.NONE, answer["responses"][0]["error_message"])
 
     def heartbeats(self, *members, rounds=20):
         """Heartbeats of all, in turn, until nothing changes."""

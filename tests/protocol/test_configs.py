@@ -13,7 +13,7 @@ from reference import ReferenceCase
 TOPIC, BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP = 2, 4, 8, 16, 32
 SET, DELETE, APPEND, SUBTRACT = range(4)
 SOURCE_TOPIC, SOURCE_BROKER, SOURCE_ALL_BROKERS, SOURCE_STATIC, SOURCE_DEFAULT = 1, 2, 3, 4, 5
-SOURCE_CLIENT_METRICS = 7
+SOURCE_CLIENT_METRICS, SOURCE_GROUP = 7, 8
 TYPE_BOOLEAN, TYPE_STRING, TYPE_INT, TYPE_LONG, TYPE_DOUBLE, TYPE_LIST = 1, 2, 3, 5, 6, 7
 
 # What a topic of Kafka 4.3 has, but for the two of its remote storage that switch it off.
@@ -406,6 +406,86 @@ class ClientMetrics(ConfigCase):
         self.assertError(answer["responses"][0]["error_code"], ERR.NONE, answer["responses"][0]["error_message"])
         self.until(lambda: self.seen(name)["metrics"] == ("a.", SOURCE_CLIENT_METRICS))
         self.assertEqual(self.seen(name)["interval.ms"], ("300000", SOURCE_DEFAULT))
+
+
+class Groups(ConfigCase):
+    """Groups as resources with configurations (KIP-848, KIP-932); a group need not be there."""
+    SESSION, HEARTBEAT = "consumer.session.timeout.ms", "consumer.heartbeat.interval.ms"
+    DEFAULTS = {
+        SESSION: "45000", HEARTBEAT: "5000", "share.session.timeout.ms": "45000", "share.heartbeat.interval.ms": "5000",
+        "share.record.lock.duration.ms": "30000", "share.delivery.count.limit": "5", "share.partition.max.record.locks": "2000",
+        "share.auto.offset.reset": "latest", "share.isolation.level": "read_uncommitted", "share.renew.acknowledge.enable": "true",
+    }
+
+    def group(self, **configs):
+        name = self.fresh("group")
+        self.altered(GROUP, name, *((k.replace("_", "."), SET, v) for k, v in configs.items()))
+        self.addCleanup(self.alter, GROUP, name, *((k, DELETE, None) for k in self.DEFAULTS))
+        return name
+
+    def seen(self, name, **fields):
+        configs = self.configs(GROUP, name, list(self.DEFAULTS), **fields)
+        return {n: (c["value"], c["config_source"]) for n, c in configs.items()}
+
+    def test_told(self):
+        """What is set is told with its source, the rest with what the broker has; deleted, it is the default again."""
+        default = {n: (v, SOURCE_DEFAULT) for n, v in self.DEFAULTS.items()}
+        self.assertEqual(self.seen(self.fresh("group")), default)
+        name = self.group(consumer_session_timeout_ms="50000", share_auto_offset_reset="by_duration:PT36H")
+        self.until(lambda: self.seen(name) == {**default, self.SESSION: ("50000", SOURCE_GROUP),
+                                               "share.auto.offset.reset": ("by_duration:PT36H", SOURCE_GROUP)})
+        for version in range(1, 5):
+            self.assertEqual(self.seen(name, version=version)[self.SESSION], ("50000", SOURCE_GROUP))
+        configs = self.configs(GROUP, name, include_synonyms=True, include_documentation=True)
+        self.assertEqual({n: c["config_type"] for n, c in configs.items() if n in self.DEFAULTS}, {
+            **dict.fromkeys(self.DEFAULTS, TYPE_INT), "share.auto.offset.reset": TYPE_STRING,
+            "share.isolation.level": TYPE_STRING, "share.renew.acknowledge.enable": TYPE_BOOLEAN})
+        self.assertEqual([(s["name"], s["value"], s["source"]) for s in configs[self.SESSION]["synonyms"]],
+                         [(self.SESSION, "50000", SOURCE_GROUP), ("group." + self.SESSION, "45000", SOURCE_DEFAULT)])
+        self.assertTrue(all(configs[n]["documentation"] for n in self.DEFAULTS))
+        self.altered(GROUP, name, (self.SESSION, DELETE, None), ("share.auto.offset.reset", DELETE, None))
+        self.until(lambda: self.seen(name) == default)
+        self.refused(self.describe(GROUP, ""), ERR.INVALID_REQUEST)
+
+    def test_refusals_change_nothing(self):
+        """A wrong value, or one out of the broker's bounds, has Kafka's error, and none of the changes beside it is made."""
+        name = self.group(consumer_session_timeout_ms="50000")
+        self.until(lambda: self.seen(name)[self.SESSION][0] == "50000")
+        for key, value, error in (
+                (self.SESSION, "44999", ERR.INVALID_CONFIG), (self.SESSION, "60001", ERR.INVALID_CONFIG),
+                (self.SESSION, "soon", ERR.INVALID_CONFIG), (self.SESSION, None, ERR.INVALID_REQUEST),
+                (self.HEARTBEAT, "4999", ERR.INVALID_CONFIG), (self.HEARTBEAT, "15001", ERR.INVALID_CONFIG),
+                ("share.record.lock.duration.ms", "1000", ERR.INVALID_CONFIG),
+                ("share.delivery.count.limit", "11", ERR.INVALID_CONFIG),
+                ("share.partition.max.record.locks", "99", ERR.INVALID_CONFIG),
+                ("share.auto.offset.reset", "none", ERR.INVALID_CONFIG), ("share.isolation.level", "any", ERR.INVALID_CONFIG),
+                ("share.renew.acknowledge.enable", "no", ERR.INVALID_CONFIG), ("retention.ms", "1", ERR.INVALID_CONFIG)):
+            with self.subTest(key=key, value=value):
+                self.refused(self.alter(GROUP, name, ("share.session.timeout.ms", SET, "46000"), (key, SET, value)), error)
+        self.refused(self.alter(GROUP, name, (self.SESSION, APPEND, "46000")), ERR.INVALID_CONFIG)
+        self.refused(self.alter(GROUP, "", (self.SESSION, SET, "46000")), ERR.INVALID_REQUEST)
+        self.altered(GROUP, name, (self.SESSION, SET, "46000"), validate_only=True)
+        self.assertEqual({n: v for n, v in self.seen(name).items() if v[1] == SOURCE_GROUP},
+                         {self.SESSION: ("50000", SOURCE_GROUP)})
+
+    def test_replaced(self):
+        """AlterConfigs: what is not named goes back to its default."""
+        name = self.group(consumer_session_timeout_ms="50000")
+        answer = self.client().call("AlterConfigs", 2, resources=[
+            {"resource_type": GROUP, "resource_name": name, "configs": [{"name": "share.isolation.level", "value": "read_committed"}]}])
+        self.assertError(answer["responses"][0]["error_code"], ERR.NONE, answer["responses"][0]["error_message"])
+        self.until(lambda: self.seen(name)["share.isolation.level"] == ("read_committed", SOURCE_GROUP))
+        self.assertEqual(self.seen(name)[self.SESSION], ("45000", SOURCE_DEFAULT))
+
+    def test_listed(self):
+        """KIP-1142: a group is listed while anything is set for it."""
+        def listed():
+            answer = self.client().call("ListConfigResources", 1, resource_types=[GROUP])
+            return [r["resource_name"] for r in answer["config_resources"] if r["resource_type"] == GROUP]
+        name = self.group(consumer_session_timeout_ms="50000")
+        self.until(lambda: name in listed())
+        self.altered(GROUP, name, (self.SESSION, DELETE, None))
+        self.until(lambda: name not in listed())
 
 
 class Listed(ConfigCase):

@@ -279,6 +279,25 @@ class Classic(AdminCase):
         self.assertEqual(set(self.shown(group)[3]), {m.id})
 
 
+class Policy(AdminCase):
+    SETTINGS = [*AdminCase.SETTINGS, "groups.consumer_migration_policy=disabled"]
+
+    def test_disabled(self):
+        """Groups that have members do not change: neither kind lets a member of the other in. Empty ones do."""
+        topic = self.topic()
+        classic, = self.stable(self.fresh("group"), topic)
+        m = self.member(classic.group, topic)
+        self.assertTrue(m.join(ERR.GROUP_ID_NOT_FOUND)["error_message"])
+        self.assertEqual(self.state(self.client(), classic.group), "Stable")
+        classic.leave()
+        m.join()
+        other = Member(self, m.group, [topic])
+        other.join(ERR.INCONSISTENT_GROUP_PROTOCOL)
+        self.assertEqual(set(self.shown(m.group)[3]), {m.id})
+        m.leave()
+        self.stable(m.group, topic)
+
+
 class Feature(AdminCase):
     """A node of its own: the level is the cluster's."""
 

@@ -36,6 +36,24 @@ class Sessions(SessionCase):
         self.assertEqual(m.join()["heartbeat_interval_ms"], 300)
         self.assertEqual(m.beat()["heartbeat_interval_ms"], 300)
 
+    def test_configured(self):
+        """What is set on a group counts for the members that it has, and only for them."""
+        topic, group = self.topic(partitions=4), self.fresh("group")
+        a, b = self.joined(group, topic, count=2)
+        other, = self.joined(self.fresh("group"), topic)
+        self.configure(group, consumer_heartbeat_interval_ms="400", consumer_session_timeout_ms="600")
+        self.until(lambda _: a.beat()["heartbeat_interval_ms"] == 400, "its own interval")
+        self.assertEqual(other.beat()["heartbeat_interval_ms"], 300)
+        b.settle()
+        heard = time.monotonic()
+        self.keep([a], 10, lambda: count(a.owned) == 4)
+        self.assertEqual(a.owned, {topic: {0, 1, 2, 3}})
+        self.assertTrue(0.5 < time.monotonic() - heard < SESSION_S, "a session of 600 ms")
+        self.configure(group, consumer_heartbeat_interval_ms=None, consumer_session_timeout_ms=None)
+        self.until(lambda _: a.beat()["heartbeat_interval_ms"] == 300, "the broker's interval")
+        time.sleep(1)
+        self.assertEqual(a.beat()["heartbeat_interval_ms"], 300)
+
     def test_silent(self):
         """A member that sends nothing is removed after its session, not before; who goes on gets its partitions."""
         topic, group = self.topic(partitions=4), self.fresh("group")
@@ -163,6 +181,14 @@ class Restart(ConsumerGroupCase):
         self.assertEqual([(g, self.shown(g), self.rows(g)) for g in groups], before)
         for m in members:
             m.client = self.client()
+
+    def test_configured(self):
+        """What is set on a group is so afterwards."""
+        m, = self.joined(self.fresh("group"), self.topic())
+        self.configure(m.group, consumer_heartbeat_interval_ms="9000")
+        self.until(lambda _: m.beat()["heartbeat_interval_ms"] == 9000, "its own interval")
+        self.restarted(m)
+        self.assertEqual(m.beat()["heartbeat_interval_ms"], 9000)
 
     def rows(self, group):
         """What the members have said of themselves."""

@@ -18,7 +18,7 @@ struct loop {
         struct machine *machine;
         struct fiber *runner; /* while it runs */
         struct fiber *thread;
-        struct ilist mail;
+        struct ilist mail, later;
         bool stop;
         int64_t turn_ns;
         double timers_made;
@@ -71,6 +71,12 @@ void loop_post(struct loop *l, struct mail *m)
         wake(l);
 }
 
+void loop_post_later(struct loop *l, struct mail *m)
+{
+        assert(loop_current() == l && m->fn);
+        ilist_push_back(&l->later, &m->link);
+}
+
 static void deliver(struct loop *l)
 {
         struct ilist batch = ILIST_INIT(batch), *link;
@@ -82,6 +88,7 @@ static void deliver(struct loop *l)
                 m->fn(l, m);
         }
         ilist_splice_back(&batch, &l->mail);
+        ilist_splice_back(&batch, &l->later);
         ilist_splice_back(&l->mail, &batch);
 }
 
@@ -246,7 +253,7 @@ static void wait_for_something(struct loop *l)
         for (;;) {
                 int64_t now_ns = machine_mono_ns(l->machine);
 
-                if (look(l) || !ilist_is_empty(&l->mail) || l->stop)
+                if (look(l) || !ilist_is_empty(&l->mail) || !ilist_is_empty(&l->later) || l->stop)
                         return;
                 if (l->timers_count && l->timers[0]->ev.at <= (double)now_ns)
                         return;
@@ -291,6 +298,7 @@ int loop_new(const char *name, struct loop **ret_loop)
         l->machine = machine_here();
         snprintf(l->name, sizeof l->name, "%s", name);
         ilist_init(&l->mail);
+        ilist_init(&l->later);
         *ret_loop = l;
         return 0;
 }

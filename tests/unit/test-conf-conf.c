@@ -109,6 +109,10 @@ static void test_words_of_the_table(void)
                 { PARAM_storage_compression_type, CONF_COMPRESSION_LZ4, "lz4" },
                 { PARAM_storage_compression_type, CONF_COMPRESSION_ZSTD, "zstd" },
                 { PARAM_storage_compression_type, CONF_COMPRESSION_PRODUCER, "producer" },
+                { PARAM_groups_consumer_migration_policy, CONF_MIGRATION_BOTH, "bidirectional" },
+                { PARAM_groups_consumer_migration_policy, CONF_MIGRATION_UPGRADE, "upgrade" },
+                { PARAM_groups_consumer_migration_policy, CONF_MIGRATION_DOWNGRADE, "downgrade" },
+                { PARAM_groups_consumer_migration_policy, CONF_MIGRATION_NONE, "disabled" },
                 { PARAM_diag_level, CONF_DIAG_ERROR, "error" },
                 { PARAM_diag_level, CONF_DIAG_WARNING, "warning" },
                 { PARAM_diag_level, CONF_DIAG_NOTICE, "notice" },
@@ -271,6 +275,21 @@ static void test_syntax_error_keeps_what_was_found(void)
         CU_ASSERT_PTR_NOT_NULL_FATAL(errors.data);
         CU_ASSERT_PTR_NOT_NULL(strstr(errors.data, "f.yaml:2: server.node_id: is 'x'"));
         CU_ASSERT_PTR_NOT_NULL(strstr(errors.data, "this is not YAML"));
+}
+
+static void test_checks_of_groups(void)
+{
+        REFUSED("groups:\n  consumer_session_timeout_ms: 10s\n",
+                "f.yaml:2: groups.consumer_session_timeout_ms: is 10000, less than "
+                "groups.consumer_min_session_timeout_ms, which is 45000; give at least that, or lower the other\n");
+        REFUSED("groups:\n  share_max_heartbeat_interval_ms: 6s\n  share_heartbeat_interval_ms: 7s\n",
+                "f.yaml:3: groups.share_heartbeat_interval_ms: is 7000, more than "
+                "groups.share_max_heartbeat_interval_ms, which is 6000; give at most that, or raise the other\n");
+        REFUSED("groups:\n  consumer_max_heartbeat_interval_ms: 45s\n  consumer_heartbeat_interval_ms: 45s\n",
+                "f.yaml:3: groups.consumer_heartbeat_interval_ms: is 45000, as much as "
+                "groups.consumer_session_timeout_ms; give less\n");
+        REFUSED("groups:\n  share_max_delivery_count_limit: 30\n",
+                "f.yaml:2: groups.share_max_delivery_count_limit: is '30'; give a whole number from 5 to 25\n");
 }
 
 static void test_checks(void)
@@ -446,6 +465,7 @@ static const struct unit_case cases[] = {
         { "documents refused", test_documents_refused },
         { "a syntax error keeps what was found", test_syntax_error_keeps_what_was_found },
         { "checks of several values", test_checks },
+        { "checks_of_groups", test_checks_of_groups },
         { "nodes of a cluster", test_cluster },
         { "no lists of controllers", test_controllers_refused },
         { "errors are bounded", test_errors_are_bounded },

@@ -295,6 +295,92 @@ static void test_refused(void)
         end(&w);
 }
 
+/* ---- what a group is configured to do ---- */
+
+static void test_configs(void)
+{
+        struct client a = { .id = "a", .names = { "t" } };
+        struct world w;
+
+        begin(&w);
+        set_config(0, "h", "consumer.heartbeat.interval.ms", "9000"); /* of another one */
+        CU_ASSERT_EQUAL(heartbeat(&w, &a, 0), COORD_OK);
+        CU_ASSERT_EQUAL(told.interval_ms, 5000);
+        set_config(1, "g", "consumer.heartbeat.interval.ms", "7000");
+        set_config(2, "g", "consumer.session.timeout.ms", "60000");
+        CU_ASSERT_EQUAL(heartbeat(&w, &a, 0), COORD_OK);
+        CU_ASSERT_EQUAL(told.interval_ms, 7000);
+        pass(&w, 59999);
+        CU_ASSERT_EQUAL(heartbeat(&w, &a, 0), COORD_OK);
+        /* It is heard, and its session is as long as what is configured then. */
+        set_config(2, "g", "consumer.session.timeout.ms", NULL);
+        set_config(1, "g", "consumer.heartbeat.interval.ms", NULL);
+        CU_ASSERT_EQUAL(heartbeat(&w, &a, 0), COORD_OK);
+        CU_ASSERT_EQUAL(told.interval_ms, 5000);
+        pass(&w, 44999);
+        CU_ASSERT_EQUAL(heartbeat(&w, &a, 0), COORD_OK);
+        pass(&w, 45000);
+        CU_ASSERT_EQUAL(heartbeat(&w, &a, 0), COORD_E_UNKNOWN_MEMBER);
+        /* A coordinator that has read the log gives as long, and what is out of the node's bounds is brought into them. */
+        a.epoch = 0;
+        set_config(1, "g", "consumer.heartbeat.interval.ms", "20000");
+        set_config(2, "g", "consumer.session.timeout.ms", "60000");
+        CU_ASSERT_EQUAL(heartbeat(&w, &a, 0), COORD_OK);
+        CU_ASSERT_EQUAL(told.interval_ms, 15000);
+        world_reload(&w);
+        pass(&w, 59999);
+        CU_ASSERT_EQUAL(heartbeat(&w, &a, 0), COORD_OK);
+        pass(&w, 60000);
+        CU_ASSERT_EQUAL(heartbeat(&w, &a, 0), COORD_E_UNKNOWN_MEMBER);
+        end(&w);
+}
+
+/* ---- heartbeats that are answered in between ---- */
+
+static bool is_quick(struct world *w, struct client *c, int flags)
+{
+        unsigned before = quick_count;
+
+        CU_ASSERT_EQUAL(heartbeat(w, c, flags), COORD_OK);
+        return quick_count > before;
+}
+
+static void test_quick(void)
+{
+        struct client a = { .id = "a", .names = { "t" } }, b = { .id = "b", .instance = "i", .names = { "t" } };
+        struct world w;
+
+        begin(&w);
+        CU_ASSERT(!is_quick(&w, &a, 0)); /* it joins */
+        CU_ASSERT(is_quick(&w, &a, 0));
+        CU_ASSERT(!is_quick(&w, &a, OWNED)); /* it says something */
+        CU_ASSERT(!is_quick(&w, &b, 0));
+        CU_ASSERT(!is_quick(&w, &a, 0)); /* it is told something */
+        CU_ASSERT(!is_quick(&w, &a, OWNED));
+        CU_ASSERT(is_quick(&w, &a, 0));
+        CU_ASSERT(!is_quick(&w, &b, 0)); /* likewise */
+        CU_ASSERT(is_quick(&w, &b, 0));
+        /* The topics, or what the group is configured to do, may have changed: once it is looked at. */
+        set_config(0, "g", "consumer.session.timeout.ms", "60000");
+        CU_ASSERT(!is_quick(&w, &a, 0));
+        CU_ASSERT(is_quick(&w, &a, 0));
+        CU_ASSERT(is_quick(&w, &b, 0)); /* the other one's look was enough */
+        /* It keeps the session. */
+        for (int i = 0; i < 3; i++) {
+                pass(&w, 50000);
+                CU_ASSERT(is_quick(&w, &a, 0));
+                CU_ASSERT(is_quick(&w, &b, 0));
+        }
+        set_config(0, "g", "consumer.session.timeout.ms", NULL);
+        CU_ASSERT(!is_quick(&w, &a, 0)); /* the session is shorter */
+        CU_ASSERT(is_quick(&w, &a, 0));
+        /* A coordinator that has just read the log looks first. */
+        world_reload(&w);
+        CU_ASSERT(!is_quick(&w, &a, 0));
+        CU_ASSERT(is_quick(&w, &a, 0));
+        end(&w);
+}
+
 /* ---- offsets ---- */
 
 static void test_offsets(void)
@@ -332,6 +418,8 @@ static const struct unit_case cases[] = {
         { "topics come and go", test_topics_change },
         { "assignors", test_assignors },
         { "requests that make no sense", test_refused },
+        { "configurations", test_configs },
+        { "heartbeats answered in between", test_quick },
         { "offsets", test_offsets },
         { "memory", forget_answers },
 };

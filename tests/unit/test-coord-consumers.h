@@ -15,6 +15,10 @@ static struct {
         int32_t partitions; /* 0: there is none */
         unsigned life;      /* of its id */
 } topics[TOPICS];
+/* What is configured, of groups. */
+static struct {
+        const char *group, *name, *value; /* no value: none is */
+} configs[4];
 static struct meta_image *image;
 
 static struct uuid topic_id(int t)
@@ -62,6 +66,17 @@ static void build_image(void)
                         CU_ASSERT_EQUAL_FATAL(meta_builder_apply(&b, &pr, index), 0);
                 }
         }
+        for (size_t i = 0; i < ARRAY_LEN(configs); i++) {
+                struct meta_record r = { .type = META_CONFIG };
+
+                if (!configs[i].value)
+                        continue;
+                r.config.resource_type = META_RESOURCE_GROUP;
+                r.config.resource_name = str_of(configs[i].group);
+                r.config.name = str_of(configs[i].name);
+                r.config.value = str_of(configs[i].value);
+                CU_ASSERT_EQUAL_FATAL(meta_builder_apply(&b, &r, index), 0);
+        }
         meta_image_unref(image);
         image = meta_builder_finish(&b, ++index, 1);
         meta_builder_fini(&b);
@@ -75,6 +90,15 @@ static void set_topic(int t, const char *name, int32_t partitions)
         build_image();
 }
 
+/* NULL is no value: it is as if it had never been set. */
+static void set_config(int i, const char *group, const char *name, const char *value)
+{
+        configs[i].group = group;
+        configs[i].name = name;
+        configs[i].value = value;
+        build_image();
+}
+
 static struct meta_image *give_image(void *arg)
 {
         return meta_image_ref(image);
@@ -83,6 +107,7 @@ static struct meta_image *give_image(void *arg)
 static void begin(struct world *w)
 {
         memset(topics, 0, sizeof topics);
+        memset(configs, 0, sizeof configs);
         set_topic(0, "t", 4);
         set_topic(1, "u", 2);
         world_init(w);
@@ -110,6 +135,7 @@ struct client {
 static struct {
         int outcome;
         int32_t epoch;
+        int32_t interval_ms;
         bool has_assignment;
         bool has[TOPICS][PARTS_MAX];
         char why[200];
@@ -122,6 +148,7 @@ static void take(const struct coord_consumer_heartbeat *rq)
         memset(&told, 0, sizeof told);
         told.outcome = rq->rq.outcome;
         told.epoch = rq->ret_epoch;
+        told.interval_ms = rq->ret_heartbeat_interval_ms;
         told.has_assignment = rq->ret_has_assignment;
         if (!str_is_null(rq->ret_why))
                 snprintf(told.why, sizeof told.why, "%.*s", STR_FMT(rq->ret_why));
@@ -153,9 +180,26 @@ static int ask_now(struct world *w, struct coord_request *rq)
         return rq->outcome;
 }
 
+static unsigned quick_count; /* heartbeats that could be answered in between */
+
+/* What can be answered in between gets the same answer as it gets in its turn, and leaves nothing else. */
 static int send(struct world *w, struct coord_consumer_heartbeat *rq)
 {
+        struct coord_consumer_heartbeat quick = *rq;
+        bool done = !request_by && groups_quick(w->gs, &quick.rq, w->now.mono_ms);
+        unsigned records = w->consumer_records;
+
         ask_now(w, &rq->rq);
+        if (done) {
+                quick_count++;
+                CU_ASSERT(quick.rq.outcome == COORD_OK && rq->rq.outcome == COORD_OK);
+                CU_ASSERT(str_equal(quick.ret_member_id, rq->ret_member_id));
+                CU_ASSERT_EQUAL(quick.ret_epoch, rq->ret_epoch);
+                CU_ASSERT_EQUAL(quick.ret_heartbeat_interval_ms, rq->ret_heartbeat_interval_ms);
+                CU_ASSERT(!quick.ret_has_assignment && !rq->ret_has_assignment && str_is_null(rq->ret_why));
+                CU_ASSERT(rq->rq.need_seq <= w->gs->committed_seq);
+                CU_ASSERT_EQUAL(w->consumer_records, records);
+        }
         take(rq);
         coord_request_fini(&rq->rq);
         return told.outcome;

@@ -2,6 +2,7 @@
  * partition is a double whose high watermark the test moves. */
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 
 #include "coord/coord.h"
 #include "coord/groups.h"
@@ -435,6 +436,76 @@ static void test_membership_survives_a_load(void)
         node_fini(&n);
 }
 
+/* Heartbeats are answered on the thread that they come to, while the shard reads its log, is closed and opened, and writes. */
+struct beater {
+        struct node *n;
+        struct str member_id;
+        atomic_bool stop;
+        unsigned fine, other;
+};
+
+static void *beat_on(void *arg)
+{
+        struct beater *b = arg;
+
+        while (!atomic_load(&b->stop)) {
+                struct coord_heartbeat beat = { .generation = 1, .member_id = b->member_id };
+                struct call c;
+
+                coord_request_init(&beat.rq, COORD_HEARTBEAT, STR_LIT("g"));
+                start(b->n, &c, &beat.rq);
+                CU_ASSERT_FATAL(is_answered(&c, 10000));
+                finish(&c);
+                coord_request_fini(&beat.rq);
+                if (beat.rq.outcome == COORD_OK)
+                        b->fine++;
+                else
+                        b->other++;
+                CU_ASSERT(beat.rq.outcome == COORD_OK || beat.rq.outcome == COORD_E_LOADING ||
+                          beat.rq.outcome == COORD_E_NOT_COORDINATOR);
+        }
+        return NULL;
+}
+
+static void test_heartbeats_beside_all_else(void)
+{
+        struct coord_heartbeat beat = { .generation = 1 };
+        struct coord_assignment plan;
+        struct coord_sync sync = { .generation = 1, .assignments = &plan, .assignments_count = 1 };
+        struct coord_join join;
+        struct beater beaters[3];
+        pthread_t threads[3];
+        struct node n;
+
+        node_init(&n, 5000);
+        init_join(&join, "g");
+        CU_ASSERT_EQUAL(call(&n, &join.rq), COORD_OK);
+        plan = (struct coord_assignment){ join.ret_member_id, span_of("xyz", 3) };
+        sync.member_id = beat.member_id = join.ret_member_id;
+        coord_request_init(&sync.rq, COORD_SYNC, STR_LIT("g"));
+        CU_ASSERT_EQUAL(call(&n, &sync.rq), COORD_OK);
+        coord_request_fini(&sync.rq);
+        for (int i = 0; i < 3; i++) {
+                beaters[i] = (struct beater){ .n = &n, .member_id = join.ret_member_id };
+                CU_ASSERT_EQUAL_FATAL(pthread_create(&threads[i], NULL, beat_on, &beaters[i]), 0);
+        }
+        for (int i = 0; i < 20; i++) {
+                CU_ASSERT_EQUAL(commit(&n, "other", i), COORD_OK);
+                reopen(&n, partition_of("g"));
+                usleep(5000);
+        }
+        coord_request_init(&beat.rq, COORD_HEARTBEAT, STR_LIT("g"));
+        CU_ASSERT_EQUAL(call(&n, &beat.rq), COORD_OK);
+        coord_request_fini(&beat.rq);
+        for (int i = 0; i < 3; i++) {
+                atomic_store(&beaters[i].stop, true);
+                pthread_join(threads[i], NULL);
+                CU_ASSERT(beaters[i].fine > 0);
+        }
+        coord_request_fini(&join.rq);
+        node_fini(&n);
+}
+
 static void test_uncommitted_is_not_shown(void)
 {
         struct coord_commit_item item;
@@ -704,6 +775,7 @@ static void test_stop_answers_the_parked(void)
 
 static const struct unit_case cases[] = {
         { "membership survives a load", test_membership_survives_a_load },
+        { "heartbeats beside all else", test_heartbeats_beside_all_else },
         { "uncommitted is not shown", test_uncommitted_is_not_shown },
         { "each write waits for itself", test_each_write_waits_for_itself },
         { "commit times out", test_commit_times_out },

@@ -121,10 +121,86 @@ static void test_classic_time_outs(void)
         end(&w);
 }
 
+/* What a node lets groups change: there, and back. */
+static void test_policy(void)
+{
+        struct client x = { .names = { "t" } }, y = { .names = { "t" } }, z = { .names = { "t" } };
+        struct client a = { .id = "a", .names = { "t" } };
+        struct world w;
+
+        /* No way there: the classic group stays, and is one of the other type only when it is empty. */
+        begin(&w);
+        w.conf.upgrades = false;
+        world_reload(&w);
+        classic_pair(&w, &x, &y);
+        CU_ASSERT_EQUAL(heartbeat(&w, &a, 0), COORD_E_GROUP_NOT_FOUND);
+        CU_ASSERT_PTR_NOT_NULL(strstr(told.why, "migration_policy"));
+        CU_ASSERT_EQUAL(state(&w), COORD_GROUP_STABLE);
+        pass(&w, 60000);
+        CU_ASSERT_EQUAL(state(&w), COORD_GROUP_EMPTY);
+        CU_ASSERT_EQUAL(heartbeat(&w, &a, 0), COORD_OK);
+        CU_ASSERT_EQUAL(join_classic(&w, &x, true), COORD_OK); /* which is one that may become classic */
+        leaves(&w, &a, EPOCH_LEAVE);
+        CU_ASSERT_EQUAL(describe_it(&w), COORD_E_GROUP_NOT_FOUND);
+        end(&w);
+        /* No way back: classic members go on in a consumer group. */
+        begin(&w);
+        w.conf.downgrades = false;
+        world_reload(&w);
+        x = y = z;
+        a.epoch = 0;
+        classic_pair(&w, &x, &y);
+        CU_ASSERT_EQUAL(heartbeat(&w, &a, 0), COORD_OK);
+        leaves(&w, &a, EPOCH_LEAVE);
+        CU_ASSERT_EQUAL(describe_it(&w), COORD_OK);
+        CU_ASSERT_EQUAL(described.ret_members_count, 2);
+        for (int i = 0; i < 4; i++)
+                for (struct client *c = i & 1 ? &x : &y; beat_classic(&w, c) == COORD_E_REBALANCING;) {
+                        CU_ASSERT_EQUAL_FATAL(join_classic(&w, c, false), COORD_OK);
+                        CU_ASSERT_EQUAL_FATAL(sync_classic(&w, c), COORD_OK);
+                }
+        CU_ASSERT_EQUAL(count(&x), 2);
+        CU_ASSERT_EQUAL(count(&y), 2);
+        SAME(shown_state(&w), "Stable");
+        end(&w);
+        /* None: they do not mix. */
+        begin(&w);
+        w.conf.upgrades = w.conf.downgrades = false;
+        world_reload(&w);
+        a.epoch = 0;
+        CU_ASSERT_EQUAL(heartbeat(&w, &a, 0), COORD_OK);
+        CU_ASSERT_EQUAL(join_classic(&w, &z, true), COORD_E_INCONSISTENT_PROTOCOL);
+        end(&w);
+}
+
+/* A group that has more members than one of the other type may have stays as it is. */
+static void test_sizes(void)
+{
+        struct client x = { .names = { "t" } }, y = { .names = { "t" } }, a = { .id = "a", .names = { "t" } };
+        struct world w;
+
+        begin(&w);
+        classic_pair(&w, &x, &y);
+        w.conf.consumer_group_size_max = 1;
+        world_reload(&w);
+        CU_ASSERT_EQUAL(heartbeat(&w, &a, 0), COORD_E_GROUP_NOT_FOUND);
+        CU_ASSERT_PTR_NOT_NULL(strstr(told.why, "more classic members"));
+        w.conf.consumer_group_size_max = 3;
+        world_reload(&w);
+        CU_ASSERT_EQUAL(heartbeat(&w, &a, 0), COORD_OK);
+        w.conf.group_size_max = 1;
+        world_reload(&w);
+        leaves(&w, &a, EPOCH_LEAVE);
+        CU_ASSERT_EQUAL(describe_it(&w), COORD_OK);
+        end(&w);
+}
+
 static const struct unit_case cases[] = {
         { "groups of the other type", test_other_types },
         { "classic members, upgraded", test_upgrade },
         { "classic members that do not answer", test_classic_time_outs },
+        { "the ways that are allowed", test_policy },
+        { "too many members", test_sizes },
         { "memory", forget_answers },
 };
 UNIT_MAIN("consumer groups, upgrade", cases)

@@ -45,6 +45,7 @@ struct world {
         bool hold_commits; /* writes are not committed until the test says so */
         uint64_t written;
         uint64_t last_need;
+        struct coord_request *quick; /* could have been answered in between: this must be what is answered */
         void (*on_answer)(struct world *w, struct asked *q);
         struct logged *log, **log_tail;
         char trace[16384];
@@ -280,6 +281,8 @@ static void settle(struct world *w, struct coord_actions *acts)
 
                 w->answered++;
                 CU_ASSERT(q->rq.need_seq <= w->written);
+                if (w->quick == &q->rq)
+                        CU_ASSERT_EQUAL(q->rq.outcome, COORD_OK);
                 say_answer(w, q);
                 if (w->on_answer)
                         w->on_answer(w, q);
@@ -298,8 +301,11 @@ static void ask(struct world *w, struct coord_request *rq)
         struct coord_actions acts;
 
         w->asked++;
+        w->quick = rq->op == COORD_HEARTBEAT && groups_quick(w->gs, rq, w->now.mono_ms) ? rq : NULL;
         coord_actions_init(&acts);
         CU_ASSERT_EQUAL(groups_request(w->gs, rq, w->now, &acts), 0);
+        if (w->quick)
+                CU_ASSERT_EQUAL(acts.records_count, 0);
         settle(w, &acts);
 }
 

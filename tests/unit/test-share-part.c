@@ -126,6 +126,9 @@ static void test_gaps(void)
         SAME(p, "9-9 out 1, 10-12 dead 0");
         share_part_log_start(p, 100);
         CU_ASSERT(share_part_start(p) == 100 && share_part_end(p) == 100 && share_part_runs(p) == 0);
+        CU_ASSERT_EQUAL(share_part_archive(p, 102, 103), 0); /* those in front are yet to be delivered */
+        SAME(p, "100-101 free 0, 102-103 dead 0");
+        CU_ASSERT_EQUAL(share_part_next(p), 100);
         share_part_free(p);
 }
 
@@ -325,7 +328,7 @@ static void one_step(struct share_part **p, int64_t *now_ms)
                         if (records[o].state == SHARE_AVAILABLE)
                                 records[o].state = SHARE_ARCHIVED;
                 for (; end <= to; end++)
-                        records[end] = (struct record){ SHARE_ARCHIVED };
+                        records[end] = (struct record){ end < at ? SHARE_AVAILABLE : SHARE_ARCHIVED };
                 break;
         }
         case 4:

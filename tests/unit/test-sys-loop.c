@@ -121,6 +121,63 @@ static void test_mail_starves_nothing(void)
         close(fds[1]);
 }
 
+/* ---- from hand to hand within a turn, and after the others' events ---- */
+
+enum { HOPS = 5 };
+static struct {
+        struct mail mail, later;
+        struct loop_io io;
+        int hops, hops_before_io;
+        bool io_fired, io_before_later;
+} relay;
+
+static void on_hop(struct loop *l, struct mail *m)
+{
+        if (++relay.hops < HOPS)
+                loop_post(l, m);
+}
+
+static void on_relay_io(struct loop_io *w, int events)
+{
+        relay.io_fired = true;
+        relay.hops_before_io = relay.hops;
+        loop_io_set(w, 0);
+}
+
+static void on_later(struct loop *l, struct mail *m)
+{
+        relay.io_before_later = relay.io_fired;
+        loop_stop(l);
+}
+
+static void on_relay_begin(struct loop *l, struct mail *m)
+{
+        m->fn = on_hop;
+        loop_post_later(l, &relay.later);
+        loop_post(l, m);
+}
+
+static void test_turns(void)
+{
+        struct loop *l;
+        int fds[2];
+
+        CU_ASSERT_EQUAL_FATAL(loop_new("relay", &l), 0);
+        CU_ASSERT_EQUAL_FATAL(pipe(fds), 0);
+        CU_ASSERT_EQUAL(write(fds[1], "x", 1), 1);
+        relay.mail.fn = on_relay_begin;
+        relay.later.fn = on_later;
+        loop_io_init(&relay.io, l, fds[0], on_relay_io);
+        loop_io_set(&relay.io, LOOP_READ);
+        loop_post(l, &relay.mail);
+        loop_run(l);
+        CU_ASSERT_EQUAL(relay.hops_before_io, HOPS);
+        CU_ASSERT(relay.io_before_later);
+        loop_free(l);
+        close(fds[0]);
+        close(fds[1]);
+}
+
 /* ---- mail posted before, inside and after a run keeps its order ---- */
 
 struct tale {
@@ -290,6 +347,7 @@ static void test_signal_reaches_main_loop(void)
 static const struct unit_case cases[] = {
         { "a storm of mail arrives once and in order", test_storm },
         { "mail that posts mail starves nothing", test_mail_starves_nothing },
+        { "mail from hand to hand, and mail for later", test_turns },
         { "order holds before, inside and after a run", test_order_over_runs },
         { "timers never fire early", test_timers },
         { "a reused descriptor number is watched", test_descriptor_number_reused },

@@ -477,6 +477,24 @@ def client_metrics():
     until("gone", lambda: name not in run("kafka-client-metrics", "--list").split())
 
 
+@check("group-configs")
+def group_configs():
+    group = ("--entity-type", "groups", "--entity-name", group_name("configured"))
+    run("kafka-configs", "--alter", *group, "--add-config", "consumer.session.timeout.ms=50000,share.auto.offset.reset=earliest")
+    text = run("kafka-configs", "--describe", *group)
+    expect_true(text, "consumer.session.timeout.ms=50000" in text and "share.auto.offset.reset=earliest" in text)
+    expect_true(text, "consumer.heartbeat.interval.ms" not in text)
+    text = run("kafka-configs", "--describe", "--all", *group)
+    expect_true(text, "consumer.heartbeat.interval.ms=5000" in text and
+                "DEFAULT_CONFIG:group.consumer.heartbeat.interval.ms=5000" in text)
+    expect_true("not listed", group[3] in run("kafka-configs", "--describe", "--entity-type", "groups"))
+    text = run("kafka-configs", "--alter", *group, "--add-config", "consumer.session.timeout.ms=70000", fine=False)
+    expect_true(text, "60000" in text)
+    run("kafka-configs", "--alter", *group, "--delete-config", "consumer.session.timeout.ms,share.auto.offset.reset")
+    until("gone", lambda: "=" not in run("kafka-configs", "--describe", *group).replace("configs", ""))
+    expect_true("still there", group[3] not in run("kafka-configs", "--describe", "--entity-type", "groups"))
+
+
 @check("share-groups")
 def share_groups():
     """Where a share group begins is set, shown with its lag, and forgotten."""
