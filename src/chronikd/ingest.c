@@ -184,6 +184,7 @@ static int node_coordinate(struct node *n)
         g->upgrades = policy == CONF_MIGRATION_BOTH || policy == CONF_MIGRATION_UPGRADE;
         g->downgrades = policy == CONF_MIGRATION_BOTH || policy == CONF_MIGRATION_DOWNGRADE;
         g->consumer_group_size_max = (uint32_t)MIN2(c->groups.consumer_max_size, (int64_t)g->consumer_group_size_max);
+        g->share_group_size_max = (uint32_t)c->groups.share_max_size;
         g->offset_metadata_len_max = (uint32_t)c->groups.offset_metadata_max_bytes;
         g->offsets_retention_ms = c->groups.offsets_retention_minutes * 60000;
         g->offsets_check_interval_ms = c->groups.offsets_retention_check_interval_ms;

@@ -34,6 +34,11 @@ NAMES = {
     "groups.consumer_min_heartbeat_interval_ms": "group.consumer.min.heartbeat.interval.ms",
     "groups.consumer_migration_policy": "group.consumer.migration.policy",
     "groups.consumer_max_size": "group.consumer.max.size",
+    "groups.share_max_size": "group.share.max.size",
+    "groups.share_session_timeout_ms": "group.share.session.timeout.ms",
+    "groups.share_min_session_timeout_ms": "group.share.min.session.timeout.ms",
+    "groups.share_heartbeat_interval_ms": "group.share.heartbeat.interval.ms",
+    "groups.share_min_heartbeat_interval_ms": "group.share.min.heartbeat.interval.ms",
 }
 
 
