@@ -446,7 +446,7 @@ bool groups_consumer_quick(struct groups *gs, struct coord_consumer_heartbeat *r
         const struct group_settings *settings;
         struct consumer_member *m;
 
-        if (rq->epoch <= EPOCH_JOIN || !g || !g->consumer || g->state == COORD_GROUP_DEAD ||
+        if (rq->epoch <= EPOCH_JOIN || !g || group_type(g) != COORD_GROUP_CONSUMER || g->state == COORD_GROUP_DEAD ||
             g->state_seq > gs->committed_seq)
                 return false;
         m = consumer_find(g, rq->member_id);

@@ -39,6 +39,11 @@ NAMES = {
     "security.allow_everyone_if_no_acl_found": "allow.everyone.if.no.acl.found",
     "security.authorizer": "authorizer.class.name",
     "groups.consumer_max_size": "group.consumer.max.size",
+    "groups.share_max_size": "group.share.max.size",
+    "groups.share_session_timeout_ms": "group.share.session.timeout.ms",
+    "groups.share_min_session_timeout_ms": "group.share.min.session.timeout.ms",
+    "groups.share_heartbeat_interval_ms": "group.share.heartbeat.interval.ms",
+    "groups.share_min_heartbeat_interval_ms": "group.share.min.heartbeat.interval.ms",
 }
 # And what they are set to.
 VALUES = {"security.authorizer=standard": "org.apache.kafka.metadata.authorizer.StandardAuthorizer"}

@@ -16,6 +16,7 @@ from consumer_groups import FIRST, JOIN, LEAVE, NO_ID, ConsumerMember
 from groups import LIMIT_S, NOT_YET, GroupCase, Member
 from kafka import ERR
 
+SESSION_S = 1.5
 NOTHING = -1                # where a group begins that nobody has told
 
 
@@ -230,6 +231,40 @@ class Members(ShareGroupCase):
             epoch = m.epoch
             self.assertEqual(m.beat()["assignment"], None)
             self.assertEqual(m.epoch, epoch)
+
+
+class Bounds(ShareGroupCase):
+    SETTINGS = [*ShareGroupCase.SETTINGS, "groups.share_max_size=2", "groups.share_min_session_timeout_ms=1000",
+                f"groups.share_session_timeout_ms={int(SESSION_S * 1000)}", "groups.share_min_heartbeat_interval_ms=100",
+                "groups.share_heartbeat_interval_ms=300"]
+
+    def test_full(self):
+        """A group that has all the members that it may have takes no more; those that it has go on."""
+        topic, group = self.topic(), self.fresh("group")
+        a = self.member(group, topic)
+        self.assertEqual(a.join()["heartbeat_interval_ms"], 300)
+        self.member(group, topic).join()
+        late = self.member(group, topic)
+        late.join(ERR.GROUP_MAX_SIZE_REACHED)
+        a.beat()
+        a.leave()
+        late.join()
+
+    def test_silent(self):
+        """A member that sends nothing is removed after its session, not before."""
+        topic, group = self.topic(partitions=2), self.fresh("group")
+        a, b = self.joined(group, topic, count=2)
+        b.beat()
+        heard = time.monotonic()
+
+        def alone():
+            a.beat()
+            return len(self.described(group)["members"]) == 1
+        self.wait_until(alone, "it is not removed")
+        self.assertGreater(time.monotonic() - heard, SESSION_S - 0.1)
+        self.settle(a)
+        self.assertEqual(a.told, {topic: {0, 1}})
+        b.beat(ERR.UNKNOWN_MEMBER_ID)
 
 
 class Operators(ShareGroupCase):

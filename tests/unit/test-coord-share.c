@@ -196,6 +196,9 @@ static void test_other_requests(void)
                 CU_ASSERT_EQUAL(heartbeat(&w, &c, 0), COORD_E_GROUP_NOT_FOUND);
                 SAME(told.why, "The group is not a consumer group.");
                 CU_ASSERT_EQUAL(leaves(&w, &c, EPOCH_LEAVE), COORD_E_GROUP_NOT_FOUND);
+                c = (struct client){ .id = "a", .epoch = 2 }; /* as if it were the member */
+                CU_ASSERT_EQUAL(heartbeat(&w, &c, 0), COORD_E_GROUP_NOT_FOUND);
+                c = (struct client){ .id = "c", .names = { "t" } };
                 CU_ASSERT_EQUAL(describe_it(&w), COORD_E_GROUP_NOT_FOUND);
                 CU_ASSERT(described.ret_is_other_type);
                 w.trace[0] = 0;
