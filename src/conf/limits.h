@@ -52,3 +52,6 @@ static_assert(LIMIT_TOPIC_NAME_LEN + 1 + 5 <= 255, "topic-partition is a file na
 /* Work of one turn of a loop before it looks at its other connections again: about a millisecond of parsing. */
 #define LIMIT_TURN_FRAMES 32
 #define LIMIT_TURN_BYTES (1 << 20)
+
+/* Credentials of users, two to each: all of them are in the memory of every node, some 400 bytes each. */
+#define LIMIT_SCRAM_CREDENTIALS 100000

@@ -179,6 +179,9 @@ static void run_item(struct decision *d, struct controller_request *rq, uint32_t
         case CONTROLLER_DISRUPTION:
                 decide_disruption(d, &rq->disruption[i]);
                 return;
+        case CONTROLLER_ALTER_CREDENTIALS:
+                decide_alter_credential(d, &rq->alter_credentials[i]);
+                return;
         case CONTROLLER_DESCRIBE_QUORUM:
         case CONTROLLER_ADD_VOTER:
         case CONTROLLER_REMOVE_VOTER:
@@ -192,7 +195,7 @@ static void run_item(struct decision *d, struct controller_request *rq, uint32_t
 static bool may_split(enum controller_op op)
 {
         return op != CONTROLLER_CREATE_TOPICS && op != CONTROLLER_DELETE_TOPICS && op != CONTROLLER_CREATE_PARTITIONS &&
-               op != CONTROLLER_ALTER_CONFIGS && op != CONTROLLER_UPDATE_FEATURES;
+               op != CONTROLLER_ALTER_CONFIGS && op != CONTROLLER_UPDATE_FEATURES && op != CONTROLLER_ALTER_CREDENTIALS;
 }
 
 static bool features_are_all_fine(struct decision *d, struct controller_request *rq)
@@ -224,6 +227,18 @@ int decision_run(struct decision *d, struct controller_request *rq)
         return d->failed;
 }
 
+/* Who wrote it down judged it when the node started. */
+static void add_first_user(struct decision *d)
+{
+        struct controller_alter_credential first;
+
+        if (!d->rules->first_user)
+                return;
+        first = *d->rules->first_user;
+        decide_alter_credential(d, &first);
+        assert(!first.result.outcome);
+}
+
 int decision_bootstrap(struct decision *d, struct str cluster_id)
 {
         struct meta_record r;
@@ -249,5 +264,6 @@ int decision_bootstrap(struct decision *d, struct str cluster_id)
                 r.feature.level = f->level_new;
                 decision_emit(d, &r);
         }
+        add_first_user(d);
         return d->failed;
 }

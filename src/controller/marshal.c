@@ -435,6 +435,34 @@ static void answer_disruption(struct marshal *m, struct controller_disruption *d
         m_i64(m, &d->until_ms);
 }
 
+/* ---- users ---- */
+
+static void m_span(struct marshal *m, struct span *v)
+{
+        struct str s = { (const char *)v->data, v->len };
+
+        m_str(m, &s);
+        if (m->pass == READ)
+                *v = (struct span){ (const uint8_t *)s.p, s.len };
+}
+
+static void ask_alter_credential(struct marshal *m, struct controller_alter_credential *a)
+{
+        m_str(m, &a->user);
+        m_i8(m, &a->mechanism);
+        m_bool(m, &a->remove);
+        m_i32(m, &a->iterations);
+        m_span(m, &a->salt);
+        m_span(m, &a->stored_key);
+        m_span(m, &a->server_key);
+        m_span(m, &a->decoy_seed);
+}
+
+static void answer_alter_credential(struct marshal *m, struct controller_alter_credential *a)
+{
+        m_result(m, &a->result);
+}
+
 /* ---- the quorum ---- */
 
 static void m_member(struct marshal *m, struct controller_member *v)
@@ -521,7 +549,8 @@ struct marshal_op {
         OP(DESCRIBE_QUORUM, describe_quorum, describe_quorum, 1) \
         OP(ADD_VOTER, voter_change, voter_change, 24) \
         OP(REMOVE_VOTER, voter_change, voter_change, 24) \
-        OP(TRANSFER, voter_change, voter_change, 24)
+        OP(TRANSFER, voter_change, voter_change, 24) \
+        OP(ALTER_CREDENTIALS, alter_credential, alter_credential, 26)
 OPS(OP)
 #undef OP
 #define OP(id, name, type, len_min) \

@@ -47,6 +47,9 @@ enum controller_outcome {
         CONTROLLER_E_VOTER_KNOWN,             /* it is one of the controllers already */
         CONTROLLER_E_VOTER_UNKNOWN,           /* no such one is among the controllers */
         CONTROLLER_E_VOTER_CHANGE,            /* the controllers cannot be changed so, or not now */
+        CONTROLLER_E_CREDENTIAL,              /* a credential that nobody may have: no name, too few iterations... */
+        CONTROLLER_E_CREDENTIAL_UNKNOWN,      /* the user has none for this mechanism */
+        CONTROLLER_E_MECHANISM,               /* no mechanism of SCRAM */
         CONTROLLER_OUTCOMES_END
 };
 
@@ -294,6 +297,19 @@ struct controller_update_feature {
         struct controller_result result;
 };
 
+/* ---- users ---- */
+
+/* One credential of a user: what is to be known of it from now on, or nothing. */
+struct controller_alter_credential {
+        struct str user;
+        int8_t mechanism; /* enum scram_mechanism, as it came */
+        bool remove;
+        int32_t iterations; /* this and what follows: unless @remove */
+        struct span salt, stored_key, server_key;
+        struct span decoy_seed; /* random: the cluster's, if it has none yet */
+        struct controller_result result;
+};
+
 /* ---- the quorum ---- */
 
 enum controller_member_kind {
@@ -361,8 +377,9 @@ enum controller_op {
         CONTROLLER_ADD_VOTER,
         CONTROLLER_REMOVE_VOTER,
         CONTROLLER_TRANSFER,
+        CONTROLLER_ALTER_CREDENTIALS,
 };
-#define CONTROLLER_OPS_COUNT (CONTROLLER_TRANSFER + 1)
+#define CONTROLLER_OPS_COUNT (CONTROLLER_ALTER_CREDENTIALS + 1)
 
 struct controller_request {
         /* By the asker. Items, text and arrays are borrowed until done(). */
@@ -394,6 +411,7 @@ struct controller_request {
                 struct controller_disruption *disruption;
                 struct controller_describe_quorum *describe_quorum;
                 struct controller_voter_change *voter_change; /* add, remove, transfer */
+                struct controller_alter_credential *alter_credentials;
                 void *items;
         };
         uint32_t items_count;

@@ -13,6 +13,7 @@ struct meta_image *meta_image_new_empty(void)
         pmap_init(&i->brokers, &meta_brokers_ops);
         pmap_init(&i->configs, &meta_configs_ops);
         pmap_init(&i->features, &meta_features_ops);
+        pmap_init(&i->credentials, &meta_credentials_ops);
         return i;
 }
 
@@ -32,6 +33,8 @@ struct meta_image *meta_image_unref(struct meta_image *i)
         pmap_fini(&i->brokers);
         pmap_fini(&i->configs);
         pmap_fini(&i->features);
+        pmap_fini(&i->credentials);
+        explicit_bzero(i->decoy_seed_bytes, sizeof i->decoy_seed_bytes);
         meta_disruption_unref(i->disruption);
         free(i->cluster_id_text);
         free(i);
@@ -135,6 +138,14 @@ static int differs_feature(void *arg, void *a, void *b)
         return !x || !y || x->level != y->level;
 }
 
+static int differs_credential(void *arg, void *a, void *b)
+{
+        const struct meta_credential *x = a, *y = b;
+
+        return !x || !y || x->iterations != y->iterations || !span_equal(x->salt, y->salt) ||
+               !span_equal(x->stored_key, y->stored_key) || !span_equal(x->server_key, y->server_key);
+}
+
 static bool disruption_equal(const struct meta_disruption *a, const struct meta_disruption *b)
 {
         if (!a || !b)
@@ -153,7 +164,9 @@ bool meta_image_equal(const struct meta_image *a, const struct meta_image *b)
                !pmap_diff(&a->topics_by_id, &b->topics_by_id, differs_topic, NULL) &&
                !pmap_diff(&a->brokers, &b->brokers, differs_broker, NULL) &&
                !pmap_diff(&a->configs, &b->configs, differs_configs, NULL) &&
-               !pmap_diff(&a->features, &b->features, differs_feature, NULL);
+               !pmap_diff(&a->features, &b->features, differs_feature, NULL) &&
+               !pmap_diff(&a->credentials, &b->credentials, differs_credential, NULL) &&
+               span_equal(a->decoy_seed, b->decoy_seed);
 }
 
 /* ---- accounting ---- */
@@ -176,8 +189,10 @@ static size_t topic_bytes(const struct meta_topic *t)
 
 size_t meta_image_bytes(const struct meta_image *i)
 {
-        size_t nodes = 2 * (size_t)i->topics_by_id.count + i->brokers.count + i->configs.count + i->features.count;
+        size_t nodes = 2 * (size_t)i->topics_by_id.count + i->brokers.count + i->configs.count + i->features.count +
+                       i->credentials.count;
         size_t bytes = sizeof *i + nodes * pmap_node_size();
+        const struct meta_credential *u;
         const struct meta_configs *c;
         const struct meta_topic *t;
 
@@ -188,5 +203,7 @@ size_t meta_image_bytes(const struct meta_image *i)
                 for (uint32_t k = 0; k < c->count; k++)
                         bytes += sizeof c->items[k] + c->items[k].name.len + c->items[k].value.len + 2;
         }
+        pmap_for_each (it, u, &i->credentials)
+                bytes += sizeof *u + u->key.user.len + 1 + u->salt.len + u->stored_key.len + u->server_key.len;
         return bytes + i->brokers.count * sizeof(struct meta_broker) + i->features.count * sizeof(struct meta_feature);
 }

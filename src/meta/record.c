@@ -45,6 +45,9 @@ KIND_FUNCTIONS(producer_ids)
 KIND_FUNCTIONS(feature)
 KIND_FUNCTIONS(disruption)
 KIND_FUNCTIONS(cluster)
+KIND_FUNCTIONS(scram_credential)
+KIND_FUNCTIONS(scram_credential_remove)
+KIND_FUNCTIONS(decoy_seed)
 #undef KIND_FUNCTIONS
 
 #define KIND(X, x, text) \
@@ -63,6 +66,9 @@ static const struct record_kind kinds[META_RECORD_TYPE_END] = {
         KIND(FEATURE, feature, "feature"),
         KIND(CLUSTER, cluster, "cluster"),
         KIND(DISRUPTION, disruption, "disruption token"),
+        KIND(SCRAM_CREDENTIAL, scram_credential, "SCRAM credential"),
+        KIND(SCRAM_CREDENTIAL_REMOVE, scram_credential_remove, "SCRAM credential removal"),
+        KIND(DECOY_SEED, decoy_seed, "decoy seed"),
 };
 #undef KIND
 

@@ -18,6 +18,9 @@ enum meta_record_type {
         META_FEATURE = REC_FEATURE_KEY,
         META_CLUSTER = REC_CLUSTER_KEY,
         META_DISRUPTION = REC_DISRUPTION_KEY,
+        META_SCRAM_CREDENTIAL = REC_SCRAM_CREDENTIAL_KEY,
+        META_SCRAM_CREDENTIAL_REMOVE = REC_SCRAM_CREDENTIAL_REMOVE_KEY,
+        META_DECOY_SEED = REC_DECOY_SEED_KEY,
         META_RECORD_TYPE_END
 };
 
@@ -49,6 +52,9 @@ struct meta_record {
                 struct rec_feature feature;
                 struct rec_cluster cluster;
                 struct rec_disruption disruption;
+                struct rec_scram_credential scram_credential;
+                struct rec_scram_credential_remove scram_credential_remove;
+                struct rec_decoy_seed decoy_seed;
         };
 };
 
