@@ -46,6 +46,8 @@ enum {
         KAPI_OFFSET_DELETE = 47,
         KAPI_DESCRIBE_CLIENT_QUOTAS = 48,
         KAPI_ALTER_CLIENT_QUOTAS = 49,
+        KAPI_DESCRIBE_USER_SCRAM_CREDENTIALS = 50,
+        KAPI_ALTER_USER_SCRAM_CREDENTIALS = 51,
         KAPI_DESCRIBE_QUORUM = 55,
         KAPI_UPDATE_FEATURES = 57,
         KAPI_DESCRIBE_CLUSTER = 60,
@@ -112,6 +114,8 @@ struct handler_api {
         API(OFFSET_DELETE, 0, 0, 0, offset_delete) \
         API(DESCRIBE_CLIENT_QUOTAS, 0, 1, 0, describe_client_quotas) \
         API(ALTER_CLIENT_QUOTAS, 0, 1, 0, alter_client_quotas) \
+        API(DESCRIBE_USER_SCRAM_CREDENTIALS, 0, 0, 0, describe_user_scram_credentials) \
+        API(ALTER_USER_SCRAM_CREDENTIALS, 0, 0, 0, alter_user_scram_credentials) \
         API(DESCRIBE_QUORUM, 0, 2, 0, describe_quorum) \
         API(UPDATE_FEATURES, 0, 2, 0, update_features) \
         API(DESCRIBE_CLUSTER, 0, 2, 0, describe_cluster) \

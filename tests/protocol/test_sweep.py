@@ -15,6 +15,7 @@ import records
 from kafka import ERR
 from txn import Producer
 from reference import ReferenceCase
+from scram import upsertion
 
 KEEP_MS = 30000
 
@@ -281,6 +282,13 @@ class Sweep(ReferenceCase):
     def describe_client_quotas_args(self, version):
         self.connection.call("AlterClientQuotas", version, **self.alter_client_quotas_args(version))
         return dict(components=[{"entity_type": "client-id", "match_type": 0, "match": "sweep"}], strict=False)
+
+    def alter_user_scram_credentials_args(self, version):
+        return dict(upsertions=[upsertion("sweep", "secret")], deletions=[])
+
+    def describe_user_scram_credentials_args(self, version):
+        self.connection.call("AlterUserScramCredentials", 0, **self.alter_user_scram_credentials_args(version))
+        return dict(users=[{"name": "sweep"}])
 
     def get_telemetry_subscriptions_args(self, version):
         return dict(client_instance_id=bytes(16))
