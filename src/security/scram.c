@@ -189,6 +189,11 @@ struct str scram_user(const struct scram *s)
         return (struct str){ s->user.data, s->user.len };
 }
 
+bool scram_is_begun(const struct scram *s)
+{
+        return s->state != SCRAM_FIRST;
+}
+
 bool scram_by_token(const struct scram *s)
 {
         return s->by_token;

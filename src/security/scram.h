@@ -78,6 +78,8 @@ int scram_take_first(struct scram *s, struct span message);
 struct str scram_user(const struct scram *s);
 /* The user is a delegation token, the password its HMAC (KIP-48). */
 bool scram_by_token(const struct scram *s);
+/* The first message has been taken. */
+bool scram_is_begun(const struct scram *s);
 /* What the server answers, appended to @out. @c is the user's credential (copied), or a decoy with @known false. @nonce: of the
  * server, printable without commas, new each time. Return: 0; -ENOMEM. */
 int scram_challenge(struct scram *s, const struct scram_credential *c, bool known, struct str nonce,
