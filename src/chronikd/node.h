@@ -7,6 +7,7 @@
 #include "chronikd/changes.h"
 #include "chronikd/compactor.h"
 #include "chronikd/led.h"
+#include "chronikd/listeners.h"
 #include "chronikd/look.h"
 #include "chronikd/member.h"
 #include "chronikd/mesh.h"
@@ -38,6 +39,7 @@ struct node {
         struct txn_link txn_link;
         struct loop *reactors[256];
         struct net_server *net;
+        struct listeners listeners;
         struct led led;
         struct changes changes;
         struct retain retain;
@@ -49,7 +51,6 @@ struct node {
         struct look look;
         struct replication replication;
         char log_dir[1200], meta_dir[1200], kafka[300];
-        uint16_t port;
         int64_t retained_ms, retried_ms;
 
         struct loop_timer tick;

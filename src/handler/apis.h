@@ -22,6 +22,7 @@ enum {
         KAPI_SYNC_GROUP = 14,
         KAPI_DESCRIBE_GROUPS = 15,
         KAPI_LIST_GROUPS = 16,
+        KAPI_SASL_HANDSHAKE = 17,
         KAPI_API_VERSIONS = 18,
         KAPI_CREATE_TOPICS = 19,
         KAPI_DELETE_TOPICS = 20,
@@ -37,6 +38,7 @@ enum {
         KAPI_ALTER_CONFIGS = 33,
         KAPI_ALTER_REPLICA_LOG_DIRS = 34,
         KAPI_DESCRIBE_LOG_DIRS = 35,
+        KAPI_SASL_AUTHENTICATE = 36,
         KAPI_CREATE_PARTITIONS = 37,
         KAPI_DELETE_GROUPS = 42,
         KAPI_ELECT_LEADERS = 43,
@@ -90,6 +92,7 @@ struct handler_api {
         API(SYNC_GROUP, 0, 5, 0, sync_group) \
         API(DESCRIBE_GROUPS, 0, 6, 0, describe_groups) \
         API(LIST_GROUPS, 0, 5, 0, list_groups) \
+        API(SASL_HANDSHAKE, 0, 1, 0, sasl_handshake) \
         API(API_VERSIONS, 0, 4, 0, api_versions) \
         API(CREATE_TOPICS, 2, 7, 2, create_topics) \
         API(DELETE_TOPICS, 1, 6, 1, delete_topics) \
@@ -105,6 +108,7 @@ struct handler_api {
         API(ALTER_CONFIGS, 0, 2, 0, alter_configs) \
         API(ALTER_REPLICA_LOG_DIRS, 1, 2, 1, alter_replica_log_dirs) \
         API(DESCRIBE_LOG_DIRS, 1, 5, 1, describe_log_dirs) \
+        API(SASL_AUTHENTICATE, 0, 2, 0, sasl_authenticate) \
         API(CREATE_PARTITIONS, 0, 3, 0, create_partitions) \
         API(DELETE_GROUPS, 0, 2, 0, delete_groups) \
         API(ELECT_LEADERS, 0, 2, 0, elect_leaders) \

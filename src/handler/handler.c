@@ -2,9 +2,9 @@
 #include <errno.h>
 
 #include "conf/limits.h"
+#include "handler/client_conn.h"
 #include "handler/internal.h"
 #include "handler/quota.h"
-#include "handler/software.h"
 #include "handler/telemetry.h"
 
 #define API_ROW(NAME, min, max, advertised, function) \
@@ -113,7 +113,8 @@ struct net_ops handler_net_ops(void)
                 .request_size = sizeof(struct rq),
                 .request = handler_request,
                 .can_overlap = handler_can_overlap,
-                .close = client_software_close,
+                .open = client_conn_open,
+                .close = client_conn_close,
                 .delay = connection_delay,
         };
 }

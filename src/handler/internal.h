@@ -18,6 +18,7 @@ struct handler {
         struct fetch_sessions *sessions;
         struct quotas *quotas;
         struct telemetry *telemetry;
+        atomic_uint plain_checks;    /* passwords that are being checked (sasl_plain.c) */
         struct budget decode_budget; /* decoded requests and their answers, but for a little of each */
         atomic_bool stopping;        /* nothing is parked any more */
 

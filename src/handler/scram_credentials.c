@@ -1,6 +1,4 @@
 /* DescribeUserScramCredentials (key 50), AlterUserScramCredentials (key 51). Source: KIP-554. */
-#include <openssl/rand.h>
-
 #include "handler/ask.h"
 #include "handler/twice.h"
 #include "security/scram.h"
@@ -235,13 +233,13 @@ void handler_alter_user_scram_credentials(struct rq *rq)
         if (!RQ_DECODE(rq, alter_user_scram_credentials_request, &op->req))
                 return;
         alter_user_scram_credentials_response_init(&op->rsp);
+        random_bytes(op->seed, sizeof op->seed);
         count = (uint32_t)op->req.deletions_count + (uint32_t)op->req.upsertions_count;
         op->items = ARENA_NEW_ARRAY(&rq->arena, struct controller_alter_credential, count);
         op->rows = ARENA_NEW_ARRAY(&rq->arena, int32_t, count);
         op->keys = ARENA_NEW_ARRAY(&rq->arena, struct scram_keys, op->req.upsertions_count);
         op->rsp.results = ARENA_NEW_ARRAY(&rq->arena, struct alter_user_scram_credentials_response_result, count);
-        if (!op->items || !op->rows || !op->keys || !op->rsp.results || RAND_bytes(op->seed, sizeof op->seed) != 1 ||
-            !read_items(op) || !pick(op, count))
+        if (!op->items || !op->rows || !op->keys || !op->rsp.results || !read_items(op) || !pick(op, count))
                 rq_close_nomem(rq);
         else if (op->items_count)
                 ask_submit(rq, &op->ask, CONTROLLER_ALTER_CREDENTIALS, op->items, op->items_count, false, alter_done);

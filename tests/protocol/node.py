@@ -35,6 +35,7 @@ class Node:
         self.log = Path(log) if log else self.folder / "log"
         self.process = None
         self.host = self.port = self.address = self.admin = None
+        self.listeners = {}                     # by name: (host, port); the first is @host and @port
 
     def __enter__(self):
         try:
@@ -75,6 +76,8 @@ class Node:
                     self.address, self.admin = words["kafka"], words["admin"]
                     self.host, port = self.address.rsplit(":", 1)
                     self.port = int(port)
+                    self.listeners = {name: (at.rsplit(":", 1)[0], int(at.rsplit(":", 1)[1]))
+                                      for name, at in words.items() if name not in ("kafka", "admin", "node")}
                     return
             if status is not None:
                 raise NodeError(f"chronikd ended with {status} before it was ready: {self.tail()}")

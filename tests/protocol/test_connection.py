@@ -33,6 +33,7 @@ KAFKA_4_3 = {
     "DescribeClientQuotas": (0, 1), "AlterClientQuotas": (0, 1), "ListConfigResources": (0, 1), "AlterReplicaLogDirs": (1, 2),
     "GetTelemetrySubscriptions": (0, 0), "PushTelemetry": (0, 0), "ConsumerGroupHeartbeat": (0, 1),
     "ConsumerGroupDescribe": (0, 1), "DescribeUserScramCredentials": (0, 0), "AlterUserScramCredentials": (0, 0),
+    "SaslHandshake": (0, 1), "SaslAuthenticate": (0, 2),
 }
 SOFTWARE = {"client_software_name": "protocol-test", "client_software_version": "1.0"}
 

@@ -5,11 +5,13 @@ Goal: users are told and changed as Kafka does (KIP-554); who proves to know the
 on the way is Kafka's (KIP-43, KIP-84, KIP-152, KIP-368). Method: messages on the wire, with a client of SCRAM of the tests' own.
 """
 
+import time
 import unittest
 
+import records
 from case import NodeCase
-from kafka import ERR
-from scram import upsertion
+from kafka import ERR, Client, frame
+from scram import Exchange, upsertion
 
 SHA_256, SHA_512 = 1, 2
 
@@ -33,6 +35,343 @@ class UserCase(NodeCase):
     def add(self, user, password, mechanism="SCRAM-SHA-256", **more):
         result = self.alter(upsertion(user, password, mechanism, **more))[user]
         self.assertError(result["error_code"], ERR.NONE, result["error_message"])
+
+
+VERSIONS = {"client_software_name": "protocol-test", "client_software_version": "1.0"}
+GENERIC = "Authentication failed during authentication due to invalid credentials with SASL mechanism "
+DELAY_MS = 60
+
+
+class SaslCase(UserCase):
+    """A node with the listener CLIENTS, where users have to say who they are; users are made on the other one."""
+    SETTINGS = ["listeners.CLIENTS.address=127.0.0.1:0", "listeners.CLIENTS.protocol=SASL_PLAINTEXT",
+                "listeners.CLIENTS.sasl_mechanisms=SCRAM-SHA-256,SCRAM-SHA-512,PLAIN",
+                "listeners.CLIENTS.sasl_plain_without_tls=true",
+                f"server.failed_authentication_delay_ms={DELAY_MS}"]
+    LISTENER = "CLIENTS"
+
+    def stranger(self, **options):
+        """A connection that has not said who it is."""
+        client = Client(*self.node.listeners[self.LISTENER], **options)
+        self.addCleanup(client.close)
+        return client
+
+    def handshake(self, client, mechanism, version=1):
+        answer = client.call("SaslHandshake", version, mechanism=mechanism)
+        self.assertError(answer["error_code"], ERR.NONE)
+        return answer
+
+    def scram(self, client, user, password, mechanism="SCRAM-SHA-256", version=2, extensions=""):
+        """The exchange after the handshake; returns its last answer."""
+        exchange = Exchange(mechanism, user, password, extensions)
+        answer = client.call("SaslAuthenticate", version, auth_bytes=exchange.first())
+        if answer["error_code"]:
+            return answer
+        answer = client.call("SaslAuthenticate", version, auth_bytes=exchange.final(answer["auth_bytes"]))
+        if not answer["error_code"]:
+            exchange.check(answer["auth_bytes"])
+        return answer
+
+    def plain(self, client, user, password, version=2, authzid=""):
+        return client.call("SaslAuthenticate", version, auth_bytes=f"{authzid}\0{user}\0{password}".encode())
+
+    def login(self, user, password, mechanism="SCRAM-SHA-256"):
+        client = self.stranger()
+        self.handshake(client, mechanism)
+        answer = self.scram(client, user, password, mechanism) if mechanism != "PLAIN" else self.plain(client, user, password)
+        self.assertError(answer["error_code"], ERR.NONE, answer["error_message"])
+        return client
+
+    def assertServed(self, client):
+        self.assertTrue(client.call("Metadata", 12, topics=[])["brokers"])
+
+    def assertFails(self, client, answer, text):
+        self.assertError(answer["error_code"], ERR.SASL_AUTHENTICATION_FAILED)
+        self.assertEqual(answer["error_message"], text)
+        self.assertEqual(answer["auth_bytes"], b"")
+        self.assertTrue(client.closed())
+
+
+class Exchanges(SaslCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        with Client(cls.node.host, cls.node.port) as client:
+            for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512"):
+                client.call("AlterUserScramCredentials", 0, upsertions=[upsertion("alice", "secret", mechanism)])
+            client.call("AlterUserScramCredentials", 0, upsertions=[upsertion("bob, =", "other", "SCRAM-SHA-256")])
+
+    def test_every_mechanism_in_every_version(self):
+        """KIP-84, KIP-152: a user who knows the password is let in, whether ApiVersions comes first or not."""
+        for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN"):
+            for version in (0, 1, 2):
+                with self.subTest(mechanism=mechanism, version=version):
+                    client = self.stranger()
+                    if version:
+                        self.assertError(client.call("ApiVersions", 3, **VERSIONS)["error_code"], ERR.NONE)
+                    answer = self.handshake(client, mechanism)
+                    self.assertEqual(answer["mechanisms"], ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
+                    answer = (self.plain(client, "alice", "secret", version) if mechanism == "PLAIN" else
+                              self.scram(client, "alice", "secret", mechanism, version))
+                    self.assertError(answer["error_code"], ERR.NONE, answer["error_message"])
+                    self.assertEqual(answer.get("session_lifetime_ms", 0), 0)
+                    self.assertServed(client)
+
+    def test_old_exchange(self):
+        """KIP-43: after SaslHandshake 0 tokens are frames by themselves, and who fails is closed without a word."""
+        for mechanism, password in (("SCRAM-SHA-512", "secret"), ("PLAIN", "secret"), ("SCRAM-SHA-512", "x"), ("PLAIN", "x")):
+            with self.subTest(mechanism=mechanism, password=password):
+                client = self.stranger()
+                self.handshake(client, mechanism, version=0)
+                if mechanism == "PLAIN":
+                    client.send_raw(frame(f"\0alice\0{password}".encode()))
+                else:
+                    exchange = Exchange(mechanism, "alice", password)
+                    client.send_raw(frame(exchange.first()))
+                    client.send_raw(frame(exchange.final(client.receive_raw())))
+                if password == "x":
+                    self.assertTrue(client.closed())
+                    continue
+                token = client.receive_raw()
+                exchange.check(token) if mechanism != "PLAIN" else self.assertEqual(token, b"")
+                self.assertServed(client)
+
+    def test_wrong_password(self):
+        """KIP-152: Kafka's code and text, after the delay; then the connection is closed."""
+        for mechanism, text in (("SCRAM-SHA-256", GENERIC + "SCRAM-SHA-256"), ("SCRAM-SHA-512", GENERIC + "SCRAM-SHA-512"),
+                                ("PLAIN", "Authentication failed: Invalid username or password")):
+            for user in ("alice", "nobody"):
+                with self.subTest(mechanism=mechanism, user=user):
+                    client = self.stranger()
+                    self.handshake(client, mechanism)
+                    begun = time.monotonic()
+                    answer = self.plain(client, user, "x") if mechanism == "PLAIN" else self.scram(client, user, "x", mechanism)
+                    self.assertGreaterEqual(time.monotonic() - begun, DELAY_MS / 1000)
+                    self.assertFails(client, answer, text)
+
+    def test_a_user_has_a_credential_for_each_mechanism(self):
+        """KIP-84: without one for the mechanism that it uses nobody gets in; PLAIN takes any."""
+        client = self.stranger()
+        self.handshake(client, "SCRAM-SHA-512")
+        self.assertFails(client, self.scram(client, "bob, =", "other", "SCRAM-SHA-512"), GENERIC + "SCRAM-SHA-512")
+        self.assertServed(self.login("bob, =", "other"))
+        self.assertServed(self.login("bob, =", "other", "PLAIN"))
+
+    def test_unknown_user_looks_like_a_known_one(self):
+        """An unknown user is asked to prove its password, with the same salt each time and on each node; iterations are those of others."""
+        seen = set()
+        for user in ("nobody", "nobody", "someone"):
+            exchange, client = Exchange("SCRAM-SHA-256", user, "x"), self.stranger()
+            self.handshake(client, "SCRAM-SHA-256")
+            exchange.final(client.call("SaslAuthenticate", 2, auth_bytes=exchange.first())["auth_bytes"])
+            self.assertEqual((len(exchange.salt), exchange.iterations), (16, 4096))
+            seen.add((user, exchange.salt))
+        self.assertEqual(len({user for user, salt in seen}), 2)
+        self.assertEqual(len(seen), 2)
+
+    def test_removed_user(self):
+        """A user who is removed, or whose password is changed, is not let in any more."""
+        user = self.fresh("user")
+        self.add(user, "secret")
+        self.assertServed(self.login(user, "secret"))
+        self.add(user, "other")
+        client = self.stranger()
+        self.handshake(client, "SCRAM-SHA-256")
+        self.assertFails(client, self.scram(client, user, "secret"), GENERIC + "SCRAM-SHA-256")
+        self.assertServed(self.login(user, "other"))
+        self.alter(deletions=[(user, SHA_256)])
+        client = self.stranger()
+        self.handshake(client, "SCRAM-SHA-256")
+        self.assertFails(client, self.scram(client, user, "other"), GENERIC + "SCRAM-SHA-256")
+
+    def test_somebody_else(self):
+        """Nobody acts as somebody else (RFC 5802 authzid, RFC 4616), and a delegation token is not taken for a user."""
+        text = "Authentication failed: Client requested an authorization id that is different from username"
+        client = self.stranger()
+        self.handshake(client, "PLAIN")
+        self.assertFails(client, self.plain(client, "alice", "secret", authzid="root"), text)
+        client = self.stranger()
+        self.handshake(client, "SCRAM-SHA-256")
+        answer = client.call("SaslAuthenticate", 2, auth_bytes=b"n,a=root,n=alice,r=abc")
+        self.assertFails(client, answer, text)
+        client = self.stranger()
+        self.handshake(client, "SCRAM-SHA-256")
+        self.assertFails(client, self.scram(client, "alice", "secret", extensions=",tokenauth=true"), GENERIC + "SCRAM-SHA-256")
+
+    def test_malformed_tokens(self):
+        """What is no token of the mechanism is a failure like others."""
+        for mechanism in ("PLAIN", "SCRAM-SHA-256"):
+            for token in (b"", b"\0", b"x", b"\0\0\0\0", b"n,,n=alice", b"\0alice\0", b"\0\0x", b"\xff" * 1000, b"," * 9000):
+                with self.subTest(mechanism=mechanism, token=token[:20]):
+                    client = self.stranger()
+                    self.handshake(client, mechanism)
+                    self.assertFails(client, client.call("SaslAuthenticate", 2, auth_bytes=token), GENERIC + mechanism)
+
+    def test_unknown_mechanism(self):
+        """KIP-43: a mechanism that is not enabled is refused with those that are, after the delay; then the connection is closed."""
+        for mechanism in ("GSSAPI", "OAUTHBEARER", "", "scram-sha-256"):
+            client = self.stranger()
+            begun = time.monotonic()
+            answer = client.call("SaslHandshake", 1, mechanism=mechanism)
+            self.assertGreaterEqual(time.monotonic() - begun, DELAY_MS / 1000)
+            self.assertError(answer["error_code"], ERR.UNSUPPORTED_SASL_MECHANISM)
+            self.assertEqual(answer["mechanisms"], ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
+            self.assertTrue(client.closed())
+
+
+class Order(SaslCase):
+    def test_nothing_before(self):
+        """KIP-43: before the exchange only ApiVersions, once, and SaslHandshake are served; anything else closes the connection."""
+        for requests in ([("Metadata", 12, {"topics": []})], [("SaslAuthenticate", 2, {"auth_bytes": b""})],
+                         [("ApiVersions", 3, VERSIONS), ("ApiVersions", 3, VERSIONS)],
+                         [("ApiVersions", 3, VERSIONS), ("Produce", 11, {"acks": 0, "timeout_ms": 1, "topic_data": []})],
+                         [("SaslHandshake", 1, {"mechanism": "PLAIN"}), ("Metadata", 12, {"topics": []})],
+                         [("SaslHandshake", 1, {"mechanism": "PLAIN"}), ("ApiVersions", 3, VERSIONS)],
+                         [("SaslHandshake", 1, {"mechanism": "PLAIN"}), ("SaslHandshake", 1, {"mechanism": "PLAIN"})]):
+            with self.subTest(requests=[r[0] for r in requests]):
+                client = self.stranger()
+                for api, version, fields in requests[:-1]:
+                    self.assertError(client.call(api, version, **fields)["error_code"], ERR.NONE)
+                api, version, fields = requests[-1]
+                client.send(api, version, **fields)
+                self.assertTrue(client.closed())
+
+    def test_versions_that_are_not_known(self):
+        """KIP-511: ApiVersions in a version that is not known may be asked again in another."""
+        client = self.stranger()
+        client.send_raw(frame(bytes.fromhex("0012 0063 00000001 ffff".replace(" ", ""))))
+        self.assertEqual(client.receive_raw()[4:6], b"\0\x23")
+        self.assertError(client.call("ApiVersions", 3, **VERSIONS)["error_code"], ERR.NONE)
+
+    def test_frames_are_small(self):
+        """Item 9: before a login no memory is taken for large frames; after it there is."""
+        user = self.fresh("user")
+        self.add(user, "secret")
+        client = self.stranger()
+        client.send_raw((1 << 20).to_bytes(4, "big"))
+        self.assertTrue(client.closed())
+        client = self.login(user, "secret")
+        topic = self.topic()
+        self.assertError(self.produce(client, topic, [b"x" * (1 << 19)])["error_code"], ERR.NONE)
+
+    def test_after_it_and_without_it(self):
+        """KIP-43: an exchange that nobody asked for is ILLEGAL_SASL_STATE, and the connection goes on."""
+        user = self.fresh("user")
+        self.add(user, "secret")
+        for client in (self.login(user, "secret"), self.client()):
+            answer = client.call("SaslHandshake", 1, mechanism="PLAIN")
+            self.assertError(answer["error_code"], ERR.ILLEGAL_SASL_STATE)
+            self.assertEqual(answer["mechanisms"], [])
+            answer = client.call("SaslAuthenticate", 2, auth_bytes=b"x")
+            self.assertError(answer["error_code"], ERR.ILLEGAL_SASL_STATE)
+            self.assertEqual(answer["error_message"], "SaslAuthenticate request received after successful authentication")
+            self.assertServed(client)
+
+    def test_gone_in_between(self):
+        """A client that goes while its password is checked, or while it waits to be told, leaves nothing behind."""
+        for token in (b"\0nobody\0x", b"x"):
+            for _ in range(20):
+                client = self.stranger()
+                self.handshake(client, "PLAIN")
+                client.send("SaslAuthenticate", 2, auth_bytes=token)
+                client.close()
+        self.wait_until(lambda: self.node.metric("chronik_connections") <= 2, "connections stay")
+
+
+class Told(SaslCase):
+    def test_endpoints_of_the_listener(self):
+        """KIP-103: clients are told the addresses of the listener that they came by."""
+        user = self.fresh("user")
+        self.add(user, "secret")
+        for client, where in ((self.login(user, "secret"), self.node.listeners["CLIENTS"]),
+                              (self.client(), (self.node.host, self.node.port))):
+            for api, version, fields in (("Metadata", 12, {"topics": []}), ("DescribeCluster", 1, {})):
+                answer = client.call(api, version, **fields)
+                self.assertEqual([(b["host"], b["port"]) for b in answer["brokers"]], [where])
+
+            def coordinator():
+                answer = client.call("FindCoordinator", 4, key_type=0, coordinator_keys=["group"])["coordinators"][0]
+                return answer if not answer["error_code"] else None
+            self.wait_until(coordinator, "no coordinator")
+            self.assertEqual((coordinator()["host"], coordinator()["port"]), where)
+
+    def test_quota_of_the_user(self):
+        """KIP-13: a quota of a user holds for who said that it is this one, and for no other."""
+        user, other, topic = self.fresh("user"), self.fresh("user"), self.topic()
+        for name in (user, other):
+            self.add(name, "secret")
+        self.client().call("AlterClientQuotas", 1, validate_only=False, entries=[
+            {"entity": [{"entity_type": "user", "entity_name": user}],
+             "ops": [{"key": "producer_byte_rate", "value": 100.0, "remove": False}]}])
+        limited, free = self.login(user, "secret"), self.login(other, "secret")
+
+        def throttled(client):
+            answer = client.call("Produce", 11, acks=-1, timeout_ms=10000, topic_data=[
+                {"name": topic, "partition_data": [{"index": 0, "records": records.batch([b"x" * 2000])}]}])
+            return answer["throttle_time_ms"]
+        self.wait_until(lambda: throttled(limited), "the quota does not hold")
+        self.assertEqual(throttled(free), 0)
+
+
+class Sessions(SaslCase):
+    SETTINGS = SaslCase.SETTINGS + ["listeners.CLIENTS.connections_max_reauth_ms=1500"]
+
+    def test_goes_on(self):
+        """KIP-368: who says again who it is goes on on the same connection; the lifetime is told each time."""
+        user = self.fresh("user")
+        self.add(user, "secret")
+        client = self.stranger()
+        self.handshake(client, "SCRAM-SHA-256")
+        begun = time.monotonic()
+        for _ in range(3):
+            self.assertEqual(self.scram(client, user, "secret")["session_lifetime_ms"], 1500)
+            self.assertServed(client)
+            time.sleep(1.05)
+            self.handshake(client, "SCRAM-SHA-256")
+        self.assertEqual(self.scram(client, user, "secret")["session_lifetime_ms"], 1500)
+        self.assertGreater(time.monotonic() - begun, 2)
+        self.assertServed(client)
+
+    def test_ends(self):
+        """KIP-368: who does not is closed at the next request after the session's end; it may still be a handshake."""
+        user = self.fresh("user")
+        self.add(user, "secret")
+        late, never = self.login(user, "secret"), self.login(user, "secret")
+        time.sleep(1.6)
+        never.send("Metadata", 12, topics=[])
+        self.assertTrue(never.closed())
+        self.handshake(late, "SCRAM-SHA-256")
+        self.assertError(self.scram(late, user, "secret")["error_code"], ERR.NONE)
+        self.assertServed(late)
+
+    def test_too_often(self):
+        """KIP-368: more than once a second is refused, and the connection goes on."""
+        user = self.fresh("user")
+        self.add(user, "secret")
+        client = self.login(user, "secret")
+        self.handshake(client, "SCRAM-SHA-256")
+        self.assertError(self.scram(client, user, "secret")["error_code"], ERR.NONE)
+        self.assertError(client.call("SaslHandshake", 1, mechanism="SCRAM-SHA-256")["error_code"], ERR.ILLEGAL_SASL_STATE)
+        self.assertServed(client)
+
+    def test_same_user_same_mechanism(self):
+        """KIP-368: neither the user nor the mechanism changes on a connection, and a failure ends it."""
+        user, other = self.fresh("user"), self.fresh("user")
+        for name in (user, other):
+            self.add(name, "secret")
+        client = self.login(user, "secret")
+        self.handshake(client, "SCRAM-SHA-256")
+        self.assertFails(client, self.scram(client, other, "secret"),
+                         f"Cannot change principals during re-authentication from User.{user}: User.{other}")
+        client = self.login(user, "secret")
+        self.handshake(client, "PLAIN")
+        self.assertFails(client, self.plain(client, user, "secret"),
+                         "SASL mechanism 'PLAIN' requested by client is not supported for re-authentication of mechanism "
+                         "'SCRAM-SHA-256'")
+        client = self.login(user, "secret")
+        self.handshake(client, "SCRAM-SHA-256")
+        self.assertFails(client, self.scram(client, user, "x"), GENERIC.replace("during authentication", "during re-authentication")
+                         + "SCRAM-SHA-256")
 
 
 class Users(UserCase):

@@ -50,6 +50,8 @@ EXPECTED = {
     "UnregisterBroker": ERR.BROKER_ID_NOT_REGISTERED,
     "AddRaftVoter": ERR.INVALID_REQUEST,
     "RemoveRaftVoter": ERR.INVALID_REQUEST,
+    "SaslHandshake": ERR.ILLEGAL_SASL_STATE,
+    "SaslAuthenticate": ERR.ILLEGAL_SASL_STATE,
 }
 
 
@@ -282,6 +284,12 @@ class Sweep(ReferenceCase):
     def describe_client_quotas_args(self, version):
         self.connection.call("AlterClientQuotas", version, **self.alter_client_quotas_args(version))
         return dict(components=[{"entity_type": "client-id", "match_type": 0, "match": "sweep"}], strict=False)
+
+    def sasl_handshake_args(self, version):
+        return dict(mechanism="PLAIN")
+
+    def sasl_authenticate_args(self, version):
+        return dict(auth_bytes=b"x")
 
     def alter_user_scram_credentials_args(self, version):
         return dict(upsertions=[upsertion("sweep", "secret")], deletions=[])
