@@ -6,6 +6,7 @@
 
 #include "chronikd/changes.h"
 #include "chronikd/compactor.h"
+#include "chronikd/first_user.h"
 #include "chronikd/led.h"
 #include "chronikd/listeners.h"
 #include "chronikd/look.h"
@@ -40,6 +41,7 @@ struct node {
         struct loop *reactors[256];
         struct net_server *net;
         struct listeners listeners;
+        struct first_user first_user;
         struct led led;
         struct changes changes;
         struct retain retain;

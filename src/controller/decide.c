@@ -227,16 +227,15 @@ int decision_run(struct decision *d, struct controller_request *rq)
         return d->failed;
 }
 
-/* Who wrote it down judged it when the node started. */
+/* Who gave them judged them. */
 static void add_first_user(struct decision *d)
 {
-        struct controller_alter_credential first;
+        for (size_t i = 0; i < d->rules->first_user_count; i++) {
+                struct controller_alter_credential c = d->rules->first_user[i];
 
-        if (!d->rules->first_user)
-                return;
-        first = *d->rules->first_user;
-        decide_alter_credential(d, &first);
-        assert(!first.result.outcome);
+                decide_alter_credential(d, &c);
+                assert(!c.result.outcome);
+        }
 }
 
 int decision_bootstrap(struct decision *d, struct str cluster_id)

@@ -36,7 +36,8 @@ struct controller_rules {
         int32_t balance_max;        /* leaders moved in one round */
         int32_t moves_max;          /* partitions that leave decommissioned brokers at once */
         size_t part_len;            /* a decision that may take several entries ends one at this length */
-        const struct controller_alter_credential *first_user; /* of a new cluster; NULL: it has none */
+        const struct controller_alter_credential *first_user; /* of a new cluster: its credentials */
+        size_t first_user_count;                              /* 0: it has none */
 };
 
 /* When each broker was last heard of, in this reign; not replicated. */

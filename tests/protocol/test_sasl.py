@@ -5,12 +5,15 @@ Goal: users are told and changed as Kafka does (KIP-554); who proves to know the
 on the way is Kafka's (KIP-43, KIP-84, KIP-152, KIP-368). Method: messages on the wire, with a client of SCRAM of the tests' own.
 """
 
+import tempfile
 import time
 import unittest
+from pathlib import Path
 
 import records
 from case import NodeCase
 from kafka import ERR, Client, frame
+from node import Node, NodeError
 from scram import Exchange, upsertion
 
 SHA_256, SHA_512 = 1, 2
@@ -434,6 +437,61 @@ class NoUser(UserCase):
     def test_nobody_is_there_at_first(self):
         """A new cluster has no user: no password is known to all the world."""
         self.assertEqual(self.describe(), {})
+
+
+class FirstUser(SaslCase):
+    """The first user comes from outside, once: from a systemd credential or a file."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory(prefix="chronik-credentials-")
+        cls.addClassCleanup(cls.folder.cleanup)
+        cls.file = Path(cls.folder.name) / "chronik.first_user"
+        cls.file.write_text("ad min:se:cret\n")
+        cls.node = Node(cls.SETTINGS, env={"CREDENTIALS_DIRECTORY": cls.folder.name})
+        cls.addClassCleanup(cls.node.close)
+        cls.node.start()
+
+    def test_first_user(self):
+        """The user of the credential is there for every mechanism, nobody else is; later it is a user like others."""
+        self.assertEqual(set(self.describe()), {"ad min"})
+        self.assertEqual(set(self.mechanisms("ad min")), {SHA_256, SHA_512})
+        for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN"):
+            self.assertServed(self.login("ad min", "se:cret", mechanism))
+        self.assertNotIn("cret", self.node.text())
+        self.alter(deletions=[("ad min", SHA_512)])
+        self.add("ad min", "changed")
+        self.node.restart()
+        self.assertServed(self.login("ad min", "changed"))
+        self.assertEqual(set(self.mechanisms("ad min")), {SHA_256})
+        self.file.unlink()
+        self.node.restart(kill=True)
+        self.assertServed(self.login("ad min", "changed"))
+
+    def test_files(self):
+        """A file that is configured has to be there, and to hold NAME:PASSWORD, before a cluster begins; afterwards it may go."""
+        file = Path(self.folder.name) / "file"
+        for text, why in ((None, "No such file or directory"), ("admin", "there is no colon"), (":x", "is no name"),
+                          ("admin:", "no password"), ("a:b\nc:d\n", "no password of one line"), ("admin:" + "x" * 9000, "too long")):
+            with self.subTest(text=text and text[:20]):
+                if text is not None:
+                    file.write_text(text)
+                node = Node([f"cluster.first_user_file={file}"])
+                self.addCleanup(node.close)
+                with self.assertRaises(NodeError) as caught:
+                    node.start()
+                self.assertIn(why, str(caught.exception))
+                self.assertIn(str(file), str(caught.exception))
+        file.write_text("admin:secret")
+        node = Node([f"cluster.first_user_file={file}"])
+        self.addCleanup(node.close)
+        node.start()
+        file.unlink()
+        node.restart()
+        with Client(node.host, node.port) as client:
+            answer = client.call("DescribeUserScramCredentials", 0, users=None)
+        self.assertEqual([r["user"] for r in answer["results"]], ["admin"])
+        node.stop()
 
 
 if __name__ == "__main__":

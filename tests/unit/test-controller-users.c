@@ -79,12 +79,13 @@ static void test_starts_with_the_first_user_alone(void)
 
         setup();
         rules.first_user = &first;
+        rules.first_user_count = 1;
         start(&d);
         CU_ASSERT_EQUAL(decision_bootstrap(&d, STR_LIT("cluster-1")), 0);
         CU_ASSERT_EQUAL(decision_image(&d)->credentials.count, 1);
         CU_ASSERT_PTR_NOT_NULL(meta_image_credential(decision_image(&d), STR_LIT("admin"), 2));
         decision_fini(&d);
-        rules.first_user = NULL;
+        rules.first_user_count = 0;
         start(&d);
         CU_ASSERT_EQUAL(decision_bootstrap(&d, STR_LIT("cluster-1")), 0);
         CU_ASSERT_EQUAL(decision_image(&d)->credentials.count, 0);
