@@ -25,7 +25,8 @@ struct scram {
         struct strbuf user;
         struct strbuf header; /* gs2-header of the client, which its final message repeats */
         struct strbuf nonce;  /* the client's, then both */
-        struct strbuf auth;   /* AuthMessage as far as it has come */
+        size_t client_nonce_len;
+        struct strbuf auth; /* AuthMessage as far as it has come */
 };
 
 /* ---- mechanisms ---- */
@@ -347,6 +348,7 @@ int scram_challenge(struct scram *s, const struct scram_credential *c, bool know
         s->state = SCRAM_DONE;
         s->known = known;
         s->keys = c->keys;
+        s->client_nonce_len = s->nonce.len;
         strbuf_add(&s->nonce, nonce.p, nonce.len);
         if (s->nonce.failed)
                 return -ENOMEM;
@@ -372,6 +374,17 @@ static bool binding_is_ours(const struct scram *s, struct str text)
 
         return text.len / 4 * 3 <= sizeof data && !base64_read(text, data, &len) && len == s->header.len &&
                !memcmp(data, s->header.data, len);
+}
+
+/* The nonce of both, or, of librdkafka before 2.6.1, the client's and then that of both (its issue 4895). That does no harm: what is proved
+ * covers our first message, too, and the nonce in it. */
+static bool nonce_is_ours(const struct scram *s, struct str nonce)
+{
+        struct str both = { s->nonce.data, s->nonce.len };
+
+        if (nonce.len == s->client_nonce_len + both.len && !memcmp(nonce.p, both.p, s->client_nonce_len))
+                nonce = (struct str){ nonce.p + s->client_nonce_len, both.len };
+        return str_equal(nonce, both);
 }
 
 /* ClientKey is the proof without its signature, and StoredKey the digest of it. */
@@ -414,7 +427,7 @@ static int take_final(struct scram *s, struct str all, struct strbuf *out)
                 return SCRAM_E_MALFORMED;
         if (!binding_is_ours(s, binding))
                 return SCRAM_E_BINDING;
-        if (!str_equal(nonce, (struct str){ s->nonce.data, s->nonce.len }))
+        if (!nonce_is_ours(s, nonce))
                 return SCRAM_E_NONCE;
         strbuf_add_c(&s->auth, ",");
         strbuf_add(&s->auth, all.p, all.len - part.len - 1);

@@ -75,6 +75,10 @@ static void test_refuses_final_messages(void)
                 { "c=biws,r=" RFC_NONCE ",", SCRAM_E_MALFORMED },
                 { "c=eSws,r=" RFC_NONCE ",p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=", SCRAM_E_BINDING },
                 { "c=biws,r=" RFC_NONCE "x,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=", SCRAM_E_NONCE },
+                { "c=biws,r=rOprNGfwEbeRWgbNEkqP" RFC_NONCE ",p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=",
+                  SCRAM_E_NONCE },
+                { "c=biws,r=rOprNGfwEbeRWgbNEkqO" RFC_NONCE ",p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=",
+                  SCRAM_E_PROOF },
                 { "c=biws,r=rOprNGfwEbeRWgbNEkqO,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=", SCRAM_E_NONCE },
                 { "r=" RFC_NONCE ",c=biws,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=", SCRAM_E_MALFORMED },
                 { "", SCRAM_E_MALFORMED },
@@ -138,7 +142,7 @@ static void test_reads_names_and_extensions(void)
 /* ---- a client ---- */
 
 static void client_final(enum scram_mechanism m, const char *password, const char *first_bare, struct str challenge,
-                         struct strbuf *ret)
+                         const char *twice, struct strbuf *ret)
 {
         const EVP_MD *md = m == SCRAM_SHA_256 ? EVP_sha256() : EVP_sha512();
         uint8_t salt[SCRAM_SALT_LEN_MAX * 2], salted[64], client[64], stored[64], signature[64];
@@ -151,8 +155,8 @@ static void client_final(enum scram_mechanism m, const char *password, const cha
         CU_ASSERT_EQUAL_FATAL(scram_salt_password(m, span_c(password), span_of(salt, salt_len), atoi(i), salted), 0);
         HMAC(md, salted, (int)len, (const uint8_t *)"Client Key", 10, client, &n);
         EVP_Digest(client, len, stored, NULL, md, NULL);
-        strbuf_add_c(ret, "c=biws,");
-        strbuf_add(ret, challenge.p, (size_t)(s - 3 - challenge.p));
+        strbuf_printf(ret, "c=biws,r=%s", twice);
+        strbuf_add(ret, challenge.p + 2, (size_t)(s - 3 - challenge.p) - 2);
         strbuf_printf(&auth, "%s,%.*s,%s", first_bare, STR_FMT(challenge), ret->data);
         HMAC(md, stored, (int)len, (const uint8_t *)auth.data, auth.len, signature, &n);
         for (size_t k = 0; k < len; k++)
@@ -161,15 +165,22 @@ static void client_final(enum scram_mechanism m, const char *password, const cha
         base64_add(ret, span_of(client, len));
 }
 
-static int try_password(enum scram_mechanism m, const struct scram_credential *c, bool known, const char *password)
+/* @twice: what stands before the nonce in the final message. */
+static int try_password_and(enum scram_mechanism m, const struct scram_credential *c, bool known, const char *password,
+                            const char *twice)
 {
         CLEANUP(strbuf_finip) struct strbuf challenge = { 0 }, final = { 0 }, out = { 0 };
         CLEANUP(scram_freep) struct scram *s = scram_new(m);
 
         CU_ASSERT_EQUAL_FATAL(scram_take_first(s, span_c("n,,n=alice,r=abc")), SCRAM_OK);
         CU_ASSERT_EQUAL_FATAL(scram_challenge(s, c, known, STR_LIT("def"), &challenge), 0);
-        client_final(m, password, "n=alice,r=abc", text_of(&challenge), &final);
+        client_final(m, password, "n=alice,r=abc", text_of(&challenge), twice, &final);
         return scram_take_final(s, span_of(final.data, final.len), &out);
+}
+
+static int try_password(enum scram_mechanism m, const struct scram_credential *c, bool known, const char *password)
+{
+        return try_password_and(m, c, known, password, "");
 }
 
 static void test_lets_in_who_knows_the_password(void)
@@ -179,7 +190,9 @@ static void test_lets_in_who_knows_the_password(void)
 
                 CU_ASSERT_EQUAL(try_password(m, &c, true, "secret"), SCRAM_OK);
                 CU_ASSERT_EQUAL(try_password(m, &c, true, "secrets"), SCRAM_E_PROOF);
-                CU_ASSERT_EQUAL(try_password(m, &c, false, "secret"), SCRAM_E_PROOF); /* known to nobody */
+                CU_ASSERT_EQUAL(try_password(m, &c, false, "secret"), SCRAM_E_PROOF);      /* known to nobody */
+                CU_ASSERT_EQUAL(try_password_and(m, &c, true, "secret", "abc"), SCRAM_OK); /* librdkafka of old */
+                CU_ASSERT_EQUAL(try_password_and(m, &c, true, "secret", "abd"), SCRAM_E_NONCE);
                 CU_ASSERT_EQUAL(scram_by_name(str_of(scram_name(m))), m);
         }
         CU_ASSERT_EQUAL(scram_by_name(STR_LIT("SCRAM-SHA-1")), SCRAM_UNKNOWN);
