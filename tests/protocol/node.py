@@ -29,6 +29,7 @@ class Node:
     def __init__(self, settings=(), program=None, log=None, env=None):
         self.program = Path(program or os.environ.get("CHRONIKD", ROOT / "build/chronikd"))
         self.settings = list(settings)
+        self.kafka = "127.0.0.1:0"              # None: listeners with names only
         self.env = dict(env or {})              # beside those that this process has
         self.folder = Path(tempfile.mkdtemp(prefix="chronik-test-"))
         self.data = self.folder / "data"
@@ -56,7 +57,9 @@ class Node:
         """Start it without waiting; wait_ready() takes what is returned."""
         if not os.access(self.program, os.X_OK):
             raise NodeError(f"{self.program} is not there; build it with 'make'")
-        command = [str(self.program), "--data-dir", str(self.data), "--kafka", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
+        command = [str(self.program), "--data-dir", str(self.data), "--admin", "127.0.0.1:0"]
+        if self.kafka:
+            command += ["--kafka", self.kafka]
         for setting in self.settings:
             command += ["--set", setting]
         with open(self.log, "ab") as log:
