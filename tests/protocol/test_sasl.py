@@ -12,6 +12,7 @@ from pathlib import Path
 
 import records
 from case import NodeCase
+from cluster import ClusterCase
 from kafka import ERR, Client, frame
 from node import Node, NodeError
 from scram import Exchange, upsertion
@@ -314,6 +315,45 @@ class Told(SaslCase):
             return answer["throttle_time_ms"]
         self.wait_until(lambda: throttled(limited), "the quota does not hold")
         self.assertEqual(throttled(free), 0)
+
+
+class Cluster(ClusterCase):
+    """Three nodes, each with the same listeners."""
+    SETTINGS = ["listeners.CLIENTS.address=127.0.0.1:0", "listeners.CLIENTS.protocol=SASL_PLAINTEXT"]
+
+    def stranger(self, node):
+        client = Client(*self.nodes[node - 1].listeners["CLIENTS"])
+        self.addCleanup(client.close)
+        self.assertError(client.call("SaslHandshake", 1, mechanism="SCRAM-SHA-256")["error_code"], ERR.NONE)
+        return client
+
+    def challenge(self, node, user):
+        """Salt and iterations that a user is given."""
+        exchange = Exchange("SCRAM-SHA-256", user, "secret")
+        exchange.final(self.stranger(node).call("SaslAuthenticate", 2, auth_bytes=exchange.first())["auth_bytes"])
+        return exchange.salt, exchange.iterations
+
+    def login(self, node, user, password):
+        client, exchange = self.stranger(node), Exchange("SCRAM-SHA-256", user, password)
+        answer = client.call("SaslAuthenticate", 2, auth_bytes=exchange.first())
+        answer = client.call("SaslAuthenticate", 2, auth_bytes=exchange.final(answer["auth_bytes"]))
+        return client if not answer["error_code"] else None
+
+    def test_users_and_addresses_are_the_clusters(self):
+        """A user who is made on one node is known to all, also to those that asked another one to make it; each listener is told with the
+        addresses of all nodes; users who are not there look the same everywhere."""
+        for node in (1, 2, 3):
+            answer = self.client(node).call("AlterUserScramCredentials", 0, upsertions=[upsertion(f"user-{node}", "secret")])
+            self.assertEqual([(r["user"], r["error_code"]) for r in answer["results"]], [(f"user-{node}", ERR.NONE)])
+        everywhere = {self.nodes[i].listeners["CLIENTS"] for i in range(3)}
+        for node in (1, 2, 3):
+            for user in ("user-1", "user-2", "user-3"):
+                self.wait_until(lambda: self.login(node, user, "secret"), f"{user} is not known to node {node}")
+            told = self.login(node, "user-1", "secret").call("Metadata", 12, topics=[])["brokers"]
+            self.assertEqual({(b["host"], b["port"]) for b in told}, everywhere)
+        self.assertEqual(len({self.challenge(node, "nobody") for node in (1, 2, 3)}), 1)
+        self.assertNotEqual(self.challenge(1, "nobody"), self.challenge(1, "user-1"))
+        self.assertIsNone(self.login(2, "user-1", "wrong"))
 
 
 class Sessions(SaslCase):
