@@ -193,9 +193,13 @@ int listeners_listen(struct listeners *l, struct net_server *net)
                         r = net_server_listen(net, c->name, address, &l->at[i].port);
                 if (!r)
                         continue;
-                diag(DIAG_ERROR, "cannot serve on %s (listener %s): %s. Choose another address with %s", address,
-                     c->name, node_why_not(r),
-                     strcmp(c->name, "PLAINTEXT") ? "listeners.NAME.address" : "--kafka HOST:PORT");
+                if (i || strcmp(c->name, "PLAINTEXT"))
+                        diag(DIAG_ERROR, "cannot serve on listeners.%s.address %s: %s. Choose another address", c->name,
+                             address, node_why_not(r));
+                else
+                        diag(DIAG_ERROR,
+                             "cannot serve on server.kafka %s: %s. Choose another address with --kafka HOST:PORT",
+                             address, node_why_not(r));
                 return 1;
         }
         return 0;

@@ -127,6 +127,10 @@ int group_get(struct ctl *c, const char *arg);
 int quota_list(struct ctl *c, const char *arg);
 int quota_set(struct ctl *c, const char *key);
 int quota_unset(struct ctl *c, const char *key);
+/* user.c */
+int user_list(struct ctl *c, const char *arg);
+int user_add(struct ctl *c, const char *name);
+int user_remove(struct ctl *c, const char *name);
 /* txn.c */
 int txn_list(struct ctl *c, const char *arg);
 int txn_describe(struct ctl *c, const char *id);

@@ -210,7 +210,7 @@ class Refused(unittest.TestCase):
                 (["listeners.A.protocol=SSL", "listeners.A.tls_certificate=/none.pem", "listeners.A.tls_key=/none.key"],
                  "cannot serve clients on listener A: /none.pem: cannot be read"),
                 (["listeners.A.principal_mapping_rules=RULE:x"], "listeners.A.principal_mapping_rules: a rule is RULE:PATTERN/"),
-                (["listeners.A.address=192.0.2.1:9"], "cannot serve on 192.0.2.1:9 (listener A)"),
+                (["listeners.A.address=192.0.2.1:9"], "cannot serve on listeners.A.address 192.0.2.1:9: "),
                 (["listeners.A.sasl_mechanisms=PLAIN", "listeners.A.protocol=SASL_PLAINTEXT"], "has PLAIN, which sends passwords")):
             with self.subTest(settings=settings):
                 node = Node(["listeners.A.address=127.0.0.1:0", *settings])
