@@ -304,6 +304,12 @@ static void add_json(struct strbuf *out)
                 }
                 strbuf_add_c(out, "]}");
         }
+        strbuf_add_c(out, "],\n  \"listeners\": [");
+        for (int i = 0; i < CONF_LISTENER_KEYS; i++) {
+                strbuf_add_c(out, i ? ",\n    " : "\n    ");
+                add_row(out, &conf_listener_rows[i]);
+                strbuf_add_c(out, "}");
+        }
         strbuf_add_c(out, "],\n  \"topics\": [");
         for (size_t i = 0; i < topic_conf_row_count; i++) {
                 strbuf_add_c(out, i ? ",\n    " : "\n    ");
