@@ -1,4 +1,4 @@
-"""SCRAM credentials of users (KIP-554)."""
+"""SCRAM credentials of users (KIP-554), and who logs in where nobody has to (KIP-43)."""
 
 from cases import case
 from scram import upsertion
@@ -49,3 +49,17 @@ def describe_user_scram_credentials(side, v):
     told(side, v, "twice", user, user)
     told(side, v, "nobody twice", *[side.fresh()] * 2)
     told(side, v, "no name", "")
+
+
+@case("SaslHandshake")
+def sasl_handshake(side, v):
+    for mechanism in ("PLAIN", "SCRAM-SHA-256", "GSSAPI", "nonsense", ""):
+        side.call("SaslHandshake", v, label=f"mechanism {mechanism}", mechanism=mechanism)
+
+
+@case("SaslAuthenticate")
+def sasl_authenticate(side, v):
+    for token in (b"", b"\0user\0password", b"n,,n=user,r=nonce"):
+        side.call("SaslAuthenticate", v, label=f"token {token}", auth_bytes=token)
+    side.call("SaslHandshake", 1, label="a handshake before it", mechanism="PLAIN")
+    side.call("SaslAuthenticate", v, label="after a handshake", auth_bytes=b"\0user\0password")
