@@ -16,12 +16,12 @@ static bool fill_result(struct rq *rq, struct str user, struct describe_user_scr
                                                 SCRAM_MECHANISM_END);
         if (!ret->credential_infos)
                 return false;
-        for (int8_t m = SCRAM_UNKNOWN + 1; m < SCRAM_MECHANISM_END; m++) {
-                const struct meta_credential *c = meta_image_credential(rq->image, user, m);
+        for (enum scram_mechanism m = SCRAM_UNKNOWN + 1; m < SCRAM_MECHANISM_END; m++) {
+                const struct meta_credential *c = meta_image_credential(rq->image, user, (int8_t)m);
 
                 if (c)
                         ret->credential_infos[ret->credential_infos_count++] =
-                                (struct describe_user_scram_credentials_response_credential){ .mechanism = m,
+                                (struct describe_user_scram_credentials_response_credential){ .mechanism = (int8_t)m,
                                                                                               .iterations =
                                                                                                       c->iterations };
         }

@@ -72,7 +72,10 @@ static bool replacement_is_fine(struct str s)
         for (size_t i = 0; i < s.len; i++) {
                 if (s.p[i] == '$' && (i + 1 == s.len || s.p[i + 1] < '0' || s.p[i + 1] > '9'))
                         return false;
-                if (s.p[i] == '\\' && ++i == s.len)
+                if (s.p[i] != '\\')
+                        continue;
+                i++;
+                if (i == s.len)
                         return false;
         }
         return true;

@@ -8,7 +8,7 @@ import importlib
 
 CASES = collections.defaultdict(list)   # API -> its cases
 WHOLE = []                              # cases about all APIs: functions of (side, {API: versions})
-# APIs that one node alone cannot answer without an error: it has nobody to add, to remove or to forget.
+# APIs that one node alone cannot answer without an error: it has nobody to add, to remove or to forget, and nobody logs in on it.
 NEVER_WELL = {"AddRaftVoter", "RemoveRaftVoter", "UnregisterBroker", "SaslHandshake", "SaslAuthenticate"}
 # APIs some of whose versions have no place for an error, or no field that could be wrong.
 NEVER_ILL = {"ApiVersions", "DescribeCluster", "DescribeGroups", "DescribeLogDirs", "FindCoordinator", "ListConfigResources",
