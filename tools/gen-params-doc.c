@@ -91,6 +91,8 @@ static void add_range(struct strbuf *out, const struct conf_row *row)
                         strbuf_add_c(out, "`ID@HOST:PORT,...`");
                 else if (row->check == CONF_CHECK_OFFSET_RESET)
                         strbuf_add_c(out, "`latest`, `earliest` or `by_duration:` and an ISO 8601 duration");
+                else if (row->check == CONF_CHECK_NONE)
+                        strbuf_printf(out, "text, at most %lld characters", (long long)row->max);
                 else
                         strbuf_printf(out, "name, at most %lld characters", (long long)row->max);
                 return;
@@ -155,6 +157,27 @@ static void add_resource_row(struct strbuf *out, const struct conf_row *row)
                               *row->default_value ? "`" : "", row->text);
 }
 
+static void add_listeners(struct strbuf *out)
+{
+        strbuf_printf(
+                out,
+                "\n## listeners\nListeners for clients, each below a name of its own: at most %d letters, digits, "
+                "underscores and hyphens. At most %d of them.\n`server.kafka` is the short form of one with "
+                "protocol PLAINTEXT and this name; it is there where it is given, or no other is.\n"
+                "docs/AUTHENTICATION.md has an example.\n\n"
+                "| key | value | default | Kafka's name | meaning |\n|---|---|---|---|---|\n",
+                CONF_LISTENER_NAME_LEN_MAX, CONF_LISTENERS_MAX - 1);
+        for (int i = 0; i < CONF_LISTENER_KEYS; i++) {
+                const struct conf_row *row = &conf_listener_rows[i];
+
+                strbuf_printf(out, "| `%s` | ", row->key);
+                add_range(out, row);
+                strbuf_add_c(out, " | ");
+                add_default(out, row);
+                strbuf_printf(out, " | %s | %s |\n", row->kafka ? row->kafka : "", row->text);
+        }
+}
+
 static void add_topics(struct strbuf *out)
 {
         strbuf_add_c(out, "\n## Topics\nSet when a topic is created or later, with Kafka's own tools. A topic that "
@@ -202,6 +225,7 @@ static void add_document(struct strbuf *out)
                 out,
                 "# Parameters\n"
                 "<!-- Made from src/conf/params.def, topics.def, groups.def and brokers.def by `make docs`. Change "
+                "<!-- Made from src/conf/params.def, listeners.def, topics.def and brokers.def by `make docs`. Change "
                 "those, not this "
                 "file. -->\n"
                 "A node reads one YAML file (`chronikd --config FILE`): sections, and in each `key: value`. `--set "
@@ -220,6 +244,7 @@ static void add_document(struct strbuf *out)
                 "- `*` after Kafka's name: can also be changed while the node runs, for one node or for all "
                 "(`kafka-configs --entity-type brokers`).\n");
         add_params(out);
+        add_listeners(out);
         add_topics(out);
         add_groups(out);
         add_brokers(out);
@@ -313,6 +338,19 @@ static void add_json(struct strbuf *out)
         add_json_rows(out, "topics", topic_conf_rows, topic_conf_row_count);
         add_json_rows(out, "groups", group_settings_rows, group_settings_row_count);
         strbuf_add_c(out, "\n}\n");
+        strbuf_add_c(out, "],\n  \"listeners\": [");
+        for (int i = 0; i < CONF_LISTENER_KEYS; i++) {
+                strbuf_add_c(out, i ? ",\n    " : "\n    ");
+                add_row(out, &conf_listener_rows[i]);
+                strbuf_add_c(out, "}");
+        }
+        strbuf_add_c(out, "],\n  \"topics\": [");
+        for (size_t i = 0; i < topic_conf_row_count; i++) {
+                strbuf_add_c(out, i ? ",\n    " : "\n    ");
+                add_row(out, &topic_conf_rows[i]);
+                strbuf_add_c(out, "}");
+        }
+        strbuf_add_c(out, "]\n}\n");
 }
 
 /* ---- */

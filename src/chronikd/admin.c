@@ -12,6 +12,7 @@
  *   GET /v1/topics          POST /v1/topics {"name", "partitions", "replication_factor", "configs": {}}
  *   GET /v1/topics/NAME     DELETE /v1/topics/NAME
  *   GET /v1/groups          GET /v1/groups/NAME
+ *   GET /v1/users           POST /v1/users {"name": "", "credentials": []}   DELETE /v1/users/NAME
  *   GET /v1/quotas          POST /v1/quotas {"entity": {}, "set": {}, "unset": []}
  *   GET /v1/acls            POST /v1/acls {"add": [{...}]} or {"remove": {...}}
  *   GET /v1/transactions    GET /v1/transactions/ID   POST /v1/transactions {"op", "id"}
@@ -96,6 +97,9 @@ static const struct route routes[] = {
         { "POST", "/v1/quotas", false, NEEDS_NOTHING, admin_post_quotas },
         { "GET", "/v1/acls", false, NEEDS_NOTHING, admin_get_acls },
         { "POST", "/v1/acls", false, NEEDS_NOTHING, admin_post_acls },
+        { "GET", "/v1/users", false, NEEDS_NOTHING, admin_get_users },
+        { "POST", "/v1/users", false, NEEDS_NOTHING, admin_post_users },
+        { "DELETE", "/v1/users/", true, NEEDS_NOTHING, admin_delete_user },
         { "GET", "/v1/transactions", false, NEEDS_READY, admin_get_txns },
         { "POST", "/v1/transactions", false, NEEDS_READY, admin_post_txns },
         { "GET", "/v1/transactions/", true, NEEDS_READY, admin_get_txn },
@@ -134,7 +138,8 @@ static void answer_no_route(struct http_request *rq)
                 admin_answer_error(rq, 404,
                                    "There is no %s. There are /livez, /readyz, /metrics, /v1/cluster, /v1/nodes, "
                                    "/v1/controllers, /v1/transfer, /v1/disruption, /v1/topics, /v1/reassignments, "
-                                   "/v1/elections, /v1/groups, /v1/quotas, /v1/acls, /v1/transactions and /v1/verify.",
+                                   "/v1/elections, /v1/groups, /v1/quotas, /v1/acls, /v1/users, /v1/transactions and "
+                                   "/v1/verify.",
                                    rq->path);
 }
 

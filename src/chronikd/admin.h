@@ -115,6 +115,9 @@ void admin_get_quotas(struct node *n, struct http_request *rq, const char *name)
 void admin_post_quotas(struct node *n, struct http_request *rq, const char *name);
 void admin_get_acls(struct node *n, struct http_request *rq, const char *name);
 void admin_post_acls(struct node *n, struct http_request *rq, const char *name);
+void admin_get_users(struct node *n, struct http_request *rq, const char *name);
+void admin_post_users(struct node *n, struct http_request *rq, const char *name);
+void admin_delete_user(struct node *n, struct http_request *rq, const char *name);
 void admin_get_txns(struct node *n, struct http_request *rq, const char *name);
 void admin_get_txn(struct node *n, struct http_request *rq, const char *id);
 void admin_post_txns(struct node *n, struct http_request *rq, const char *name);

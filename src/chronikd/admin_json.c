@@ -156,6 +156,7 @@ static unsigned status_of(enum controller_outcome outcome)
         case CONTROLLER_E_BROKER_UNKNOWN:
         case CONTROLLER_E_VOTER_UNKNOWN:
         case CONTROLLER_E_NO_REASSIGNMENT:
+        case CONTROLLER_E_CREDENTIAL_UNKNOWN:
                 return 404;
         case CONTROLLER_E_TOPIC_EXISTS:
         case CONTROLLER_E_DISRUPTION_HELD:

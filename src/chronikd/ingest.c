@@ -11,7 +11,15 @@
 
 enum { COMMIT_MS = 5000 }; /* an answer waits so long for its write */
 
-enum { TICK_MS = 100, RETRY_MS = 60000, STOP_MS = 10000, STALL_MS = 60000, HURRY_MS = 5000, OVERLAP_MAX = 64 };
+enum {
+        TICK_MS = 100,
+        RETRY_MS = 60000,
+        STOP_MS = 10000,
+        STALL_MS = 60000,
+        HURRY_MS = 5000,
+        OVERLAP_MAX = 64,
+        SHAKE_MS = 10000
+};
 
 static void on_tick(struct loop_timer *t)
 {
@@ -111,11 +119,18 @@ static void coord_is_stopped(void *arg)
         coord_stop(n->txns, n->loop, txns_are_stopped, n);
 }
 
+static void listeners_are_stopped(void *arg)
+{
+        struct node *n = arg;
+
+        coord_stop(n->coord, n->loop, coord_is_stopped, n);
+}
+
 void ingest_stop(struct node *n, void (*stopped)(struct node *n))
 {
         n->ingest_stopped = stopped;
         shares_drain(n->shares);
-        coord_stop(n->coord, n->loop, coord_is_stopped, n);
+        listeners_stop(&n->listeners, listeners_are_stopped, n);
 }
 
 /* ---- start ---- */
@@ -238,6 +253,7 @@ static struct net_config net_config_of(const struct node *n)
                 .idle_ms_max = c->server.connections_max_idle_ms,
                 .stall_ms_max = STALL_MS,
                 .hurry_ms_max = HURRY_MS,
+                .open_ms_max = SHAKE_MS,
                 .send_buffer_len = (int)MAX2(c->server.socket_send_buffer_bytes, (int64_t)0),
                 .receive_buffer_len = (int)MAX2(c->server.socket_receive_buffer_bytes, (int64_t)0),
         };
@@ -247,9 +263,10 @@ int ingest_serve(struct node *n)
 {
         const struct conf *c = n->conf;
         struct net_config net = net_config_of(n);
-        char address[300];
         int r;
 
+        if (listeners_open(&n->listeners, c, n->pool))
+                return 1;
         n->led = (struct led){ .conf = c,
                                .store = n->store,
                                .table = n->table,
@@ -286,6 +303,7 @@ int ingest_serve(struct node *n)
                                                 .partitions = n->table,
                                                 .store = n->store,
                                                 .pool = n->pool,
+                                                .mappings = n->listeners.mappings,
                                                 .node_id = n->led.node_id,
                                                 .reactors_count = net.reactors_count },
                         &n->handler);
@@ -296,15 +314,9 @@ int ingest_serve(struct node *n)
                 r = node_coordinate(n);
         if (!r)
                 r = handler_start(n->handler, n->reactors);
-        node_format_address(c->server.kafka, address, sizeof address);
-        if (!r)
-                r = net_server_listen(n->net, "PLAINTEXT", address, &n->port);
-        if (r) {
-                diag(DIAG_ERROR, "cannot serve on server.kafka %s: %s. Choose another address with --kafka HOST:PORT",
-                     address, node_why_not(r));
-                return 1;
-        }
-        return 0;
+        if (r)
+                return node_fail("cannot serve clients", strerror(-r));
+        return listeners_listen(&n->listeners, n->net);
 }
 
 void ingest_start(struct node *n)
@@ -314,6 +326,7 @@ void ingest_start(struct node *n)
         n->retained_ms = clock_mono_ms();
         compactor_start(&n->compactor);
         scrub_start(&n->scrub);
+        listeners_start(&n->listeners, n->loop);
         member_start(&n->member, n);
 }
 
@@ -326,6 +339,7 @@ void ingest_free_serving(struct node *n)
         n->txns = coord_free(n->txns);
         n->shares = shares_free(n->shares);
         n->handler = handler_free(n->handler);
+        listeners_close(&n->listeners);
 }
 
 void ingest_close(struct node *n)

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "chronikd/datadir.h"
+#include "chronikd/listeners.h"
 #include "chronikd/serve.h"
 #include "sys/diag.h"
 
@@ -78,6 +79,8 @@ int main(int argc, char **argv)
                 fputs(errors.data ? errors.data : strerror(-r), stderr);
                 return 1;
         }
+        if (listeners_check(conf))
+                return 1;
         if (check)
                 return 0;
         diag_set_level((enum diag_level)(DIAG_ERROR + conf->diag.level));

@@ -282,20 +282,26 @@ static void describe(struct member *m)
 {
         struct node *n = m->n;
         struct rec_broker *b = &m->registration.broker;
-        struct conf_addr kafka = conf_advertised(n->conf, n->port);
+        const struct conf *c = n->conf;
 
-        m->endpoints[0] = (struct rec_broker_endpoint){ .listener = STR_LIT("PLAINTEXT"),
-                                                        .host = str_of(kafka.host),
-                                                        .port = kafka.port };
-        b->endpoints_count = 1;
+        b->endpoints_count = 0;
+        for (unsigned i = 0; i < c->listeners_count; i++) {
+                struct conf_addr at = conf_advertised(c, &c->listeners[i], n->listeners.at[i].port);
+
+                m->endpoints[b->endpoints_count++] =
+                        (struct rec_broker_endpoint){ .listener = str_of(c->listeners[i].name),
+                                                      .host = str_of(at.host),
+                                                      .port = at.port,
+                                                      .security = (int16_t)c->listeners[i].protocol };
+        }
         if (!is_alone(m)) {
                 struct conf_addr peers = conf_cluster_advertised(n->conf, n->mesh.port);
 
-                m->endpoints[1] = (struct rec_broker_endpoint){ .listener = STR_LIT(MESH_LISTENER),
-                                                                .host = str_of(peers.host),
-                                                                .port = peers.port,
-                                                                .security = (int16_t)!n->conf->cluster.plaintext };
-                b->endpoints_count = 2;
+                m->endpoints[b->endpoints_count++] =
+                        (struct rec_broker_endpoint){ .listener = STR_LIT(MESH_LISTENER),
+                                                      .host = str_of(peers.host),
+                                                      .port = peers.port,
+                                                      .security = (int16_t)!n->conf->cluster.plaintext };
         }
         m->directory = plog_store_dir_id(n->store);
         b->broker_id = n->led.node_id;
@@ -306,7 +312,7 @@ static void describe(struct member *m)
         b->features_count = levels_ranges(m->features);
         b->directories = &m->directory;
         b->directories_count = 1;
-        node_format_address(kafka, n->kafka, sizeof n->kafka);
+        node_format_address(conf_advertised(c, &c->listeners[0], n->listeners.at[0].port), n->kafka, sizeof n->kafka);
 }
 
 void member_start(struct member *m, struct node *n)

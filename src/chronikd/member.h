@@ -3,6 +3,7 @@
 #pragma once
 
 #include "chronikd/levels.h"
+#include "conf/listener.h"
 #include "controller/controller.h"
 #include "meta/publish.h"
 
@@ -14,7 +15,7 @@ struct node;
  *   each --member_stop--> LEFT */
 enum member_state { MEMBER_NEW, MEMBER_REGISTERING, MEMBER_SERVING, MEMBER_LEAVING, MEMBER_LEFT };
 
-enum { MEMBER_ENDPOINTS_MAX = 2 };
+enum { MEMBER_ENDPOINTS_MAX = CONF_LISTENERS_MAX + 1 };
 
 struct member {
         struct node *n;

@@ -9,6 +9,7 @@
 #include "chronikd/ingest.h"
 #include "chronikd/levels.h"
 #include "sys/diag.h"
+#include "sys/file.h"
 
 enum { ALONE_SESSION_MS = 9000, LOOK_MS = 50 };
 
@@ -82,6 +83,7 @@ static int64_t session_timeout_ms(const struct conf *c)
 static int node_open(struct node *n)
 {
         struct mesh_controllers controllers;
+        struct file_info info;
         char text[512];
         int r = loop_new("main", &n->loop);
 
@@ -95,6 +97,9 @@ static int node_open(struct node *n)
         snprintf(n->meta_dir, sizeof n->meta_dir, "%s/meta", n->conf->server.data_dir);
         if (n->conf->server.roles & CONF_ROLE_INGEST && ingest_open(n))
                 return 1;
+        if (n->conf->server.roles & CONF_ROLE_CONTROLLER &&
+            first_user_read(n->conf, file_info(n->meta_dir, &info) == -ENOENT, &n->first_user))
+                return 1;
         mesh_controllers(n->conf, &controllers);
         r = controller_new(
                 &(struct controller_config){
@@ -104,6 +109,8 @@ static int node_open(struct node *n)
                         .pool = n->pool,
                         .features = levels_known,
                         .features_count = levels_count,
+                        .first_user = n->first_user.credentials,
+                        .first_user_count = n->first_user.count,
                         .follows_only = !(n->conf->server.roles & CONF_ROLE_CONTROLLER),
                         .quorum = { .controllers = controllers.at,
                                     .controllers_count = controllers.count,

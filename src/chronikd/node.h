@@ -6,7 +6,9 @@
 
 #include "chronikd/changes.h"
 #include "chronikd/compactor.h"
+#include "chronikd/first_user.h"
 #include "chronikd/led.h"
+#include "chronikd/listeners.h"
 #include "chronikd/look.h"
 #include "chronikd/member.h"
 #include "chronikd/mesh.h"
@@ -40,6 +42,8 @@ struct node {
         struct shares *shares;
         struct loop *reactors[256];
         struct net_server *net;
+        struct listeners listeners;
+        struct first_user first_user;
         struct led led;
         struct changes changes;
         struct retain retain;
@@ -51,7 +55,6 @@ struct node {
         struct look look;
         struct replication replication;
         char log_dir[1200], meta_dir[1200], kafka[300];
-        uint16_t port;
         int64_t retained_ms, retried_ms;
 
         struct loop_timer tick;

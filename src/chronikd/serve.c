@@ -21,9 +21,18 @@ struct program {
 static void on_ready(void *arg)
 {
         const struct program *p = arg;
+        const struct conf *c = p->node->conf;
 
-        printf("READY chronikd %s kafka=%s admin=%s node=%d\n", CHRONIK_VERSION,
-               p->node->store ? p->node->kafka : "none", p->admin, p->node->led.node_id);
+        printf("READY chronikd %s kafka=%s admin=%s node=%d", CHRONIK_VERSION, p->node->store ? p->node->kafka : "none",
+               p->admin, p->node->led.node_id);
+        for (unsigned i = 1; p->node->store && i < c->listeners_count; i++) {
+                char text[300];
+
+                node_format_address(conf_advertised(c, &c->listeners[i], p->node->listeners.at[i].port), text,
+                                    sizeof text);
+                printf(" %s=%s", c->listeners[i].name, text);
+        }
+        printf("\n");
         fflush(stdout);
         systemd_ready("serving");
 }

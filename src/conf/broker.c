@@ -28,19 +28,29 @@ static void make_authorizer(const struct conf *c, struct strbuf *out)
                 strbuf_add_c(out, "org.apache.kafka.metadata.authorizer.StandardAuthorizer");
 }
 
-static void add_listener(struct strbuf *out, struct conf_addr a)
+static void add_listener(const struct conf_listener *l, struct conf_addr a, struct strbuf *out)
 {
-        strbuf_printf(out, strchr(a.host, ':') ? "PLAINTEXT://[%s]:%u" : "PLAINTEXT://%s:%u", a.host, a.port);
+        strbuf_printf(out, strchr(a.host, ':') ? "%s%s://[%s]:%u" : "%s%s://%s:%u", out->len ? "," : "", l->name,
+                      a.host, a.port);
 }
 
 static void make_listeners(const struct conf *c, struct strbuf *out)
 {
-        add_listener(out, c->server.kafka);
+        for (unsigned i = 0; i < c->listeners_count; i++)
+                add_listener(&c->listeners[i], c->listeners[i].address, out);
 }
 
 static void make_advertised(const struct conf *c, struct strbuf *out)
 {
-        add_listener(out, conf_advertised(c, c->server.kafka.port));
+        for (unsigned i = 0; i < c->listeners_count; i++)
+                add_listener(&c->listeners[i], conf_advertised(c, &c->listeners[i], c->listeners[i].address.port), out);
+}
+
+static void make_protocols(const struct conf *c, struct strbuf *out)
+{
+        for (unsigned i = 0; i < c->listeners_count; i++)
+                strbuf_printf(out, "%s%s:%s", i ? "," : "", c->listeners[i].name,
+                              conf_protocol_name(c->listeners[i].protocol));
 }
 
 /* -1, for no limit, stays; what Kafka types as INT is cut to it. */

@@ -75,7 +75,10 @@ static void read_sets(struct conf_reader *rd, const char *const *sets, size_t co
                         continue;
                 }
                 section = (struct str){ sets[i], (size_t)(dot - sets[i]) };
-                if (conf_reader_section(rd, LINE_SET, section))
+                if (str_equal(section, STR_LIT("listeners")))
+                        conf_reader_listener_set(rd, (struct str){ dot + 1, (size_t)(equals - dot - 1) },
+                                                 str_of(equals + 1));
+                else if (conf_reader_section(rd, LINE_SET, section))
                         conf_reader_assign(rd, LINE_SET, section, (struct str){ dot + 1, (size_t)(equals - dot - 1) },
                                            str_of(equals + 1));
         }
@@ -102,6 +105,7 @@ int conf_parse(const char *name, struct str text, const char *const *sets, size_
         }
         read_sets(&rd, sets, set_count);
         conf_check(&rd);
+        conf_check_listeners(&rd);
         if (rd.error_count > LIMIT_CONF_ERRORS)
                 strbuf_printf(errors, "%s: and %u mistakes more\n", rd.file, rd.error_count - LIMIT_CONF_ERRORS);
         if (rd.out_of_memory || errors->failed)
@@ -216,6 +220,9 @@ int conf_derive(const struct conf *base, size_t count, const enum conf_param *id
                 if (r)
                         return r;
         }
+        r = conf_copy_listeners(base, c);
+        if (r)
+                return r;
         *ret_conf = TAKE_PTR(c);
         return 0;
 }
@@ -235,9 +242,9 @@ static struct conf_addr derive_advertised(const struct conf *c, struct conf_addr
         return a;
 }
 
-struct conf_addr conf_advertised(const struct conf *c, uint16_t bound_port)
+struct conf_addr conf_advertised(const struct conf *c, const struct conf_listener *l, uint16_t bound_port)
 {
-        return derive_advertised(c, c->server.advertised, c->server.kafka, bound_port);
+        return derive_advertised(c, l->advertised, l->address, bound_port);
 }
 
 struct conf_addr conf_cluster_advertised(const struct conf *c, uint16_t bound_port)

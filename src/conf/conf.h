@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/strbuf.h"
+#include "conf/listener.h"
 #include "conf/row.h"
 
 /* One id per row: PARAM_server_node_id. */
@@ -78,6 +79,8 @@ struct conf {
 #define P_STR(s, k, ...) const char *k;
 #define P_ADDR(s, k, ...) struct conf_addr k;
 #include "conf/params.def"
+        struct conf_listener listeners[CONF_LISTENERS_MAX]; /* for clients, the short form (server.kafka) first */
+        unsigned listeners_count;
         const char *hostname; /* of the machine; what a derived advertised address uses */
         unsigned cpus;
         uint8_t source[PARAM_COUNT]; /* enum conf_source of each value */
@@ -126,9 +129,9 @@ DEFINE_FREEP(struct conf, conf_unref)
 int conf_derive(const struct conf *base, size_t count, const enum conf_param *ids, const struct conf_value *values,
                 const enum conf_source *sources, struct conf **ret_conf);
 
-/* Where clients are to connect: server.advertised, else what is derived from server.kafka (see there).
+/* Where clients of a listener of @c are to connect: what it advertises, else what is derived from its address.
  * @bound_port  the port that was really bound; stands in where the configuration says 0.
  * The host is borrowed from @c and is never a wildcard. */
-struct conf_addr conf_advertised(const struct conf *c, uint16_t bound_port);
+struct conf_addr conf_advertised(const struct conf *c, const struct conf_listener *l, uint16_t bound_port);
 /* Where other nodes are to connect: likewise from cluster.advertised and cluster.listen. */
 struct conf_addr conf_cluster_advertised(const struct conf *c, uint16_t bound_port);

@@ -56,3 +56,8 @@ static_assert(LIMIT_TOPIC_NAME_LEN + 1 + 5 <= 255, "topic-partition is a file na
 /* Work of one turn of a loop before it looks at its other connections again: about a millisecond of parsing. */
 #define LIMIT_TURN_FRAMES 32
 #define LIMIT_TURN_BYTES (1 << 20)
+
+/* A frame of a client that has not said who it is: a token of SASL is some hundred bytes, a signed one some thousand. */
+#define LIMIT_SASL_FRAME_BYTES (64 << 10)
+/* Credentials of users, two to each: all of them are in the memory of every node, some 400 bytes each. */
+#define LIMIT_SCRAM_CREDENTIALS 100000

@@ -123,12 +123,9 @@ static void read_scalar(struct walk *w, const struct conf_row *row)
         conf_reader_assign(rd, line, str_of(row->section), str_of(row->key), scalar_here(w));
 }
 
-/* [a, b] for a set is the same as "a,b". */
-static void read_sequence(struct walk *w, const struct conf_row *row)
+/* The scalars of a sequence with commas between them. Return: whether there was nothing else in it. */
+static bool join_sequence(struct walk *w, struct strbuf *joined)
 {
-        struct conf_reader *rd = w->rd;
-        unsigned line = line_here(w);
-        CLEANUP(strbuf_finip) struct strbuf joined = { 0 };
         bool plain = true;
 
         while (next(w) != YAML_SEQUENCE_END_EVENT && w->event.type != YAML_NO_EVENT) {
@@ -137,12 +134,23 @@ static void read_sequence(struct walk *w, const struct conf_row *row)
                         skip_node(w);
                         continue;
                 }
-                if (joined.len)
-                        strbuf_add_c(&joined, ",");
-                strbuf_add(&joined, w->event.data.scalar.value, w->event.data.scalar.length);
+                if (joined->len)
+                        strbuf_add_c(joined, ",");
+                strbuf_add(joined, w->event.data.scalar.value, w->event.data.scalar.length);
         }
-        if (joined.failed)
-                rd->out_of_memory = -ENOMEM;
+        if (joined->failed)
+                w->rd->out_of_memory = -ENOMEM;
+        return plain;
+}
+
+/* [a, b] for a set is the same as "a,b". */
+static void read_sequence(struct walk *w, const struct conf_row *row)
+{
+        struct conf_reader *rd = w->rd;
+        unsigned line = line_here(w);
+        CLEANUP(strbuf_finip) struct strbuf joined = { 0 };
+        bool plain = join_sequence(w, &joined);
+
         if (w->event.type == YAML_NO_EVENT || rd->out_of_memory)
                 return;
         if (row->type == CONF_SET && plain) {
@@ -215,43 +223,146 @@ static void read_section(struct walk *w, struct str section)
         }
 }
 
+/* One value of a listener; the current event is where it begins. */
+static void read_listener_value(struct walk *w, int listener, struct str key)
+{
+        CLEANUP(strbuf_finip) struct strbuf joined = { 0 };
+        unsigned line = line_here(w);
+
+        if (w->event.type == YAML_SCALAR_EVENT && !is_null(w)) {
+                conf_reader_listener_assign(w->rd, line, listener, key, scalar_here(w));
+        } else if (w->event.type == YAML_SEQUENCE_START_EVENT && join_sequence(w, &joined)) {
+                if (!w->rd->out_of_memory)
+                        conf_reader_listener_assign(w->rd, line, listener, key,
+                                                    (struct str){ joined.data ? joined.data : "", joined.len });
+        } else if (w->event.type != YAML_NO_EVENT) {
+                conf_reader_error(w->rd, line, "listeners.%s.%.*s: has no plain value; give one, or leave the line out",
+                                  w->rd->conf->listeners[listener].name, (int)MIN2(key.len, (size_t)60), key.p);
+                w->rd->listener_bad[listener] = true;
+                skip_node(w);
+        }
+}
+
+/* The keys of one listener; the current event is its MAPPING-START. */
+static void read_listener(struct walk *w, int listener)
+{
+        while (next(w) != YAML_MAPPING_END_EVENT && w->event.type != YAML_NO_EVENT) {
+                CLEANUP(freep) char *key = NULL;
+
+                if (w->event.type != YAML_SCALAR_EVENT) {
+                        conf_reader_error(w->rd, line_here(w),
+                                          "listeners: a key here is not a name; write `key: value`");
+                        skip_node(w);
+                } else {
+                        key = strndup(scalar_here(w).p, scalar_here(w).len); /* the next event takes its memory */
+                        if (!key)
+                                w->rd->out_of_memory = -ENOMEM;
+                }
+                if (next(w) == YAML_NO_EVENT)
+                        return;
+                if (key)
+                        read_listener_value(w, listener, str_of(key));
+                else
+                        skip_node(w);
+        }
+}
+
+/* The section listeners: a name for each; the current event is its MAPPING-START. */
+static void read_listeners(struct walk *w)
+{
+        unsigned begun = 0; /* bits of listeners */
+
+        while (next(w) != YAML_MAPPING_END_EVENT && w->event.type != YAML_NO_EVENT) {
+                unsigned line = line_here(w);
+                int listener = -1;
+
+                if (w->event.type != YAML_SCALAR_EVENT) {
+                        conf_reader_error(w->rd, line, "listeners: a name is expected here");
+                        skip_node(w);
+                } else {
+                        listener = conf_reader_listener(w->rd, line, scalar_here(w));
+                }
+                if (next(w) == YAML_NO_EVENT)
+                        return;
+                if (listener >= 0 && (begun & 1u << listener)) {
+                        conf_reader_error(w->rd, line, "listeners.%s: was begun already; put both together",
+                                          w->rd->conf->listeners[listener].name);
+                        listener = -1;
+                }
+                if (listener >= 0)
+                        begun |= 1u << listener;
+                if (listener >= 0 && w->event.type == YAML_MAPPING_START_EVENT) {
+                        read_listener(w, listener);
+                        continue;
+                }
+                if (listener >= 0)
+                        conf_reader_error(w->rd, line,
+                                          "listeners.%s: holds no keys; write `address: HOST:PORT` below it",
+                                          w->rd->conf->listeners[listener].name);
+                skip_node(w);
+        }
+}
+
+/* Sections by their place: those of the table, then listeners. */
+#define PLACE_LISTENERS conf_section_count
+#define PLACE_NONE (conf_section_count + 1)
+
+static const char *place_name(size_t place)
+{
+        return place == PLACE_LISTENERS ? "listeners" : conf_sections[place].name;
+}
+
+/* The section that the current event names, or PLACE_NONE after saying what is wrong. */
+static size_t read_place(struct walk *w)
+{
+        size_t place = 0;
+
+        if (w->event.type != YAML_SCALAR_EVENT) {
+                conf_reader_error(w->rd, line_here(w), "a section name is expected here; write `server:`");
+                skip_node(w);
+                return PLACE_NONE;
+        }
+        if (str_equal(scalar_here(w), STR_LIT("listeners")))
+                return PLACE_LISTENERS;
+        if (!conf_reader_section(w->rd, line_here(w), scalar_here(w)))
+                return PLACE_NONE;
+        while (!str_equal_c(scalar_here(w), conf_sections[place].name))
+                place++;
+        return place;
+}
+
 /* The root mapping: sections. */
 static void read_root(struct walk *w)
 {
         struct conf_reader *rd = w->rd;
         unsigned seen[64] = { 0 };
 
-        assert(conf_section_count <= ARRAY_LEN(seen));
+        assert(PLACE_LISTENERS < ARRAY_LEN(seen));
         while (next(w) != YAML_MAPPING_END_EVENT && w->event.type != YAML_NO_EVENT) {
                 unsigned line = line_here(w);
-                size_t place = conf_section_count;
+                size_t place = read_place(w);
 
-                if (w->event.type != YAML_SCALAR_EVENT) {
-                        conf_reader_error(rd, line, "a section name is expected here; write `server:`");
-                        skip_node(w);
-                } else if (conf_reader_section(rd, line, scalar_here(w))) {
-                        for (place = 0; !str_equal_c(scalar_here(w), conf_sections[place].name);)
-                                place++;
-                }
                 if (next(w) == YAML_NO_EVENT)
                         return;
-                if (place == conf_section_count) {
+                if (place == PLACE_NONE) {
                         skip_node(w);
                         continue;
                 }
                 if (seen[place])
                         conf_reader_error(rd, line, "%s: this section was begun in line %u already; put both together",
-                                          conf_sections[place].name, seen[place]);
+                                          place_name(place), seen[place]);
                 else
                         seen[place] = line;
-                if (w->event.type == YAML_MAPPING_START_EVENT) {
-                        read_section(w, str_of(conf_sections[place].name));
-                } else {
+                if (w->event.type != YAML_MAPPING_START_EVENT) {
                         conf_reader_error(rd, line,
                                           "%s: holds no keys; write `key: value` lines below it, indented by "
                                           "spaces, or leave the section out",
-                                          conf_sections[place].name);
+                                          place_name(place));
                         skip_node(w);
+                } else if (place == PLACE_LISTENERS) {
+                        read_listeners(w);
+                } else {
+                        read_section(w, str_of(place_name(place)));
                 }
         }
 }

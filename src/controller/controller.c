@@ -348,6 +348,8 @@ int controller_new(const struct controller_config *cfg, struct controller **ret_
                 .balance_max = BALANCE_MAX,
                 .part_len = PART_LEN,
                 .moves_max = (int32_t)c->conf->replication.moves_max,
+                .first_user = cfg->first_user,
+                .first_user_count = cfg->first_user_count,
         };
         c->random.state = random_u64();
         c->answer_mail.fn = answer_mail_arrived;

@@ -20,7 +20,9 @@ struct controller_config {
         struct str cluster_id; /* of a new cluster, or to be checked; null: any. Borrowed likewise */
         const struct controller_feature *features; /* must stay */
         size_t features_count;
-        int64_t session_timeout_ms;  /* 0: 9 s */
+        const struct controller_alter_credential *first_user; /* of a new cluster: its credentials. Must stay */
+        size_t first_user_count;                              /* 0: it has none */
+        int64_t session_timeout_ms;                           /* 0: 9 s */
         struct quorum_config quorum; /* dir, node_id, loop and pool are filled in here. All zero is a node alone */
 };
 

@@ -185,6 +185,9 @@ static void run_item(struct decision *d, struct controller_request *rq, uint32_t
         case CONTROLLER_DELETE_ACLS:
                 decide_delete_acls(d, &rq->delete_acls[i]);
                 return;
+        case CONTROLLER_ALTER_CREDENTIALS:
+                decide_alter_credential(d, &rq->alter_credentials[i]);
+                return;
         case CONTROLLER_DESCRIBE_QUORUM:
         case CONTROLLER_ADD_VOTER:
         case CONTROLLER_REMOVE_VOTER:
@@ -199,7 +202,7 @@ static bool may_split(enum controller_op op)
 {
         return op != CONTROLLER_CREATE_TOPICS && op != CONTROLLER_DELETE_TOPICS && op != CONTROLLER_CREATE_PARTITIONS &&
                op != CONTROLLER_ALTER_CONFIGS && op != CONTROLLER_UPDATE_FEATURES && op != CONTROLLER_CREATE_ACLS &&
-               op != CONTROLLER_DELETE_ACLS;
+               op != CONTROLLER_DELETE_ACLS && op != CONTROLLER_ALTER_CREDENTIALS;
 }
 
 static bool features_are_all_fine(struct decision *d, struct controller_request *rq)
@@ -231,6 +234,17 @@ int decision_run(struct decision *d, struct controller_request *rq)
         return d->failed;
 }
 
+/* Who gave them judged them. */
+static void add_first_user(struct decision *d)
+{
+        for (size_t i = 0; i < d->rules->first_user_count; i++) {
+                struct controller_alter_credential c = d->rules->first_user[i];
+
+                decide_alter_credential(d, &c);
+                assert(!c.result.outcome);
+        }
+}
+
 int decision_bootstrap(struct decision *d, struct str cluster_id)
 {
         struct meta_record r;
@@ -256,5 +270,6 @@ int decision_bootstrap(struct decision *d, struct str cluster_id)
                 r.feature.level = f->level_new;
                 decision_emit(d, &r);
         }
+        add_first_user(d);
         return d->failed;
 }

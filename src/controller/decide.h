@@ -36,6 +36,8 @@ struct controller_rules {
         int32_t balance_max;        /* leaders moved in one round */
         int32_t moves_max;          /* partitions that leave decommissioned brokers at once */
         size_t part_len;            /* a decision that may take several entries ends one at this length */
+        const struct controller_alter_credential *first_user; /* of a new cluster: its credentials */
+        size_t first_user_count;                              /* 0: it has none */
 };
 
 /* When each broker was last heard of, in this reign; not replicated. */
@@ -111,7 +113,7 @@ void decision_fini(struct decision *d);
 /* Decide @rq: results are filled in, records emitted. Return: 0; -ENOMEM; -E2BIG (rq->result is set for both). */
 int decision_run(struct decision *d, struct controller_request *rq);
 
-/* The first records of a new cluster. @cluster_id: null for one made from @random. */
+/* The first records of a new cluster, also of rules->first_user. @cluster_id: null for one made from @random. */
 int decision_bootstrap(struct decision *d, struct str cluster_id);
 /* Fence brokers whose lease has ended. Return: 0 or an error. @ret_next_ms: when the next one ends. */
 int decision_expire_leases(struct decision *d, int64_t *ret_next_ms);
@@ -146,6 +148,7 @@ void decide_guard(struct decision *d, struct controller_guard *g);
 void decide_create_acl(struct decision *d, struct controller_create_acl *a);
 void decide_delete_acls(struct decision *d, struct controller_delete_acls *a);
 void decide_disruption(struct decision *d, struct controller_disruption *x);
+void decide_alter_credential(struct decision *d, struct controller_alter_credential *a);
 
 /* ---- leadership, see elect.c: emit the partition changes that go with what happens to a broker ---- */
 

@@ -476,6 +476,34 @@ static void answer_delete_acls(struct marshal *m, struct controller_delete_acls 
 }
 #undef M_ACL
 
+/* ---- users ---- */
+
+static void m_span(struct marshal *m, struct span *v)
+{
+        struct str s = { (const char *)v->data, v->len };
+
+        m_str(m, &s);
+        if (m->pass == READ)
+                *v = (struct span){ (const uint8_t *)s.p, s.len };
+}
+
+static void ask_alter_credential(struct marshal *m, struct controller_alter_credential *a)
+{
+        m_str(m, &a->user);
+        m_i8(m, &a->mechanism);
+        m_bool(m, &a->remove);
+        m_i32(m, &a->iterations);
+        m_span(m, &a->salt);
+        m_span(m, &a->stored_key);
+        m_span(m, &a->server_key);
+        m_span(m, &a->decoy_seed);
+}
+
+static void answer_alter_credential(struct marshal *m, struct controller_alter_credential *a)
+{
+        m_result(m, &a->result);
+}
+
 /* ---- the quorum ---- */
 
 static void m_member(struct marshal *m, struct controller_member *v)
@@ -564,7 +592,8 @@ struct marshal_op {
         OP(REMOVE_VOTER, voter_change, voter_change, 24) \
         OP(TRANSFER, voter_change, voter_change, 24) \
         OP(CREATE_ACLS, create_acl, create_acl, 16) \
-        OP(DELETE_ACLS, delete_acls, delete_acls, 16)
+        OP(DELETE_ACLS, delete_acls, delete_acls, 16) \
+        OP(ALTER_CREDENTIALS, alter_credential, alter_credential, 26)
 OPS(OP)
 #undef OP
 #define OP(id, name, type, len_min) \

@@ -49,6 +49,9 @@ enum controller_outcome {
         CONTROLLER_E_VOTER_UNKNOWN,           /* no such one is among the controllers */
         CONTROLLER_E_VOTER_CHANGE,            /* the controllers cannot be changed so, or not now */
         CONTROLLER_E_DENIED,                  /* said before a controller is asked: the client may not do that */
+        CONTROLLER_E_CREDENTIAL,              /* a credential that nobody may have: no name, too few iterations... */
+        CONTROLLER_E_CREDENTIAL_UNKNOWN,      /* the user has none for this mechanism */
+        CONTROLLER_E_MECHANISM,               /* no mechanism of SCRAM */
         CONTROLLER_OUTCOMES_END
 };
 
@@ -312,6 +315,19 @@ struct controller_delete_acls {
         struct controller_result result;
 };
 
+/* ---- users ---- */
+
+/* One credential of a user: what is to be known of it from now on, or nothing. */
+struct controller_alter_credential {
+        struct str user;
+        int8_t mechanism; /* enum scram_mechanism, as it came */
+        bool remove;
+        int32_t iterations; /* this and what follows: unless @remove */
+        struct span salt, stored_key, server_key;
+        struct span decoy_seed; /* random: the cluster's, if it has none yet */
+        struct controller_result result;
+};
+
 /* ---- the quorum ---- */
 
 enum controller_member_kind {
@@ -381,8 +397,9 @@ enum controller_op {
         CONTROLLER_TRANSFER,
         CONTROLLER_CREATE_ACLS,
         CONTROLLER_DELETE_ACLS,
+        CONTROLLER_ALTER_CREDENTIALS,
 };
-#define CONTROLLER_OPS_COUNT (CONTROLLER_DELETE_ACLS + 1)
+#define CONTROLLER_OPS_COUNT (CONTROLLER_ALTER_CREDENTIALS + 1)
 
 struct controller_request {
         /* By the asker. Items, text and arrays are borrowed until done(). */
@@ -416,6 +433,7 @@ struct controller_request {
                 struct controller_voter_change *voter_change; /* add, remove, transfer */
                 struct controller_create_acl *create_acls;
                 struct controller_delete_acls *delete_acls;
+                struct controller_alter_credential *alter_credentials;
                 void *items;
         };
         uint32_t items_count;

@@ -134,6 +134,10 @@ int quota_unset(struct ctl *c, const char *key);
 int acl_list(struct ctl *c, const char *arg);
 int acl_add(struct ctl *c, const char *arg);
 int acl_remove(struct ctl *c, const char *arg);
+/* user.c */
+int user_list(struct ctl *c, const char *arg);
+int user_add(struct ctl *c, const char *name);
+int user_remove(struct ctl *c, const char *name);
 /* txn.c */
 int txn_list(struct ctl *c, const char *arg);
 int txn_describe(struct ctl *c, const char *id);

@@ -1,6 +1,6 @@
 /* ApiVersions (key 18): what is served here, printed from the dispatch table. Sources: KIP-511, KIP-584, KIP-896. */
+#include "handler/client_conn.h"
 #include "handler/internal.h"
-#include "handler/software.h"
 #include "wire/messages.h"
 
 /* The client's name and version as KIP-511 wants them: letters, digits, '-' and '.', not at the ends. */

@@ -22,6 +22,7 @@ enum {
         KAPI_SYNC_GROUP = 14,
         KAPI_DESCRIBE_GROUPS = 15,
         KAPI_LIST_GROUPS = 16,
+        KAPI_SASL_HANDSHAKE = 17,
         KAPI_API_VERSIONS = 18,
         KAPI_CREATE_TOPICS = 19,
         KAPI_DELETE_TOPICS = 20,
@@ -40,6 +41,7 @@ enum {
         KAPI_ALTER_CONFIGS = 33,
         KAPI_ALTER_REPLICA_LOG_DIRS = 34,
         KAPI_DESCRIBE_LOG_DIRS = 35,
+        KAPI_SASL_AUTHENTICATE = 36,
         KAPI_CREATE_PARTITIONS = 37,
         KAPI_DELETE_GROUPS = 42,
         KAPI_ELECT_LEADERS = 43,
@@ -49,6 +51,8 @@ enum {
         KAPI_OFFSET_DELETE = 47,
         KAPI_DESCRIBE_CLIENT_QUOTAS = 48,
         KAPI_ALTER_CLIENT_QUOTAS = 49,
+        KAPI_DESCRIBE_USER_SCRAM_CREDENTIALS = 50,
+        KAPI_ALTER_USER_SCRAM_CREDENTIALS = 51,
         KAPI_DESCRIBE_QUORUM = 55,
         KAPI_UPDATE_FEATURES = 57,
         KAPI_DESCRIBE_CLUSTER = 60,
@@ -98,6 +102,7 @@ struct handler_api {
         API(SYNC_GROUP, 0, 5, 0, sync_group) \
         API(DESCRIBE_GROUPS, 0, 6, 0, describe_groups) \
         API(LIST_GROUPS, 0, 5, 0, list_groups) \
+        API(SASL_HANDSHAKE, 0, 1, 0, sasl_handshake) \
         API(API_VERSIONS, 0, 4, 0, api_versions) \
         API(CREATE_TOPICS, 2, 7, 2, create_topics) \
         API(DELETE_TOPICS, 1, 6, 1, delete_topics) \
@@ -116,6 +121,7 @@ struct handler_api {
         API(ALTER_CONFIGS, 0, 2, 0, alter_configs) \
         API(ALTER_REPLICA_LOG_DIRS, 1, 2, 1, alter_replica_log_dirs) \
         API(DESCRIBE_LOG_DIRS, 1, 5, 1, describe_log_dirs) \
+        API(SASL_AUTHENTICATE, 0, 2, 0, sasl_authenticate) \
         API(CREATE_PARTITIONS, 0, 3, 0, create_partitions) \
         API(DELETE_GROUPS, 0, 2, 0, delete_groups) \
         API(ELECT_LEADERS, 0, 2, 0, elect_leaders) \
@@ -125,6 +131,8 @@ struct handler_api {
         API(OFFSET_DELETE, 0, 0, 0, offset_delete) \
         API(DESCRIBE_CLIENT_QUOTAS, 0, 1, 0, describe_client_quotas) \
         API(ALTER_CLIENT_QUOTAS, 0, 1, 0, alter_client_quotas) \
+        API(DESCRIBE_USER_SCRAM_CREDENTIALS, 0, 0, 0, describe_user_scram_credentials) \
+        API(ALTER_USER_SCRAM_CREDENTIALS, 0, 0, 0, alter_user_scram_credentials) \
         API(DESCRIBE_QUORUM, 0, 2, 0, describe_quorum) \
         API(UPDATE_FEATURES, 0, 2, 0, update_features) \
         API(DESCRIBE_CLUSTER, 0, 2, 0, describe_cluster) \

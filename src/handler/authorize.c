@@ -122,13 +122,6 @@ void authorization_expose(const struct authorization *a, struct strbuf *out)
 
 /* ---- who asks ---- */
 
-/* Connections do not authenticate yet. */
-const struct principal *rq_principal(const struct net_conn *c)
-{
-        (void)c;
-        return principal_anonymous();
-}
-
 const struct authorizer *authorization_authorizer(const struct authorization *a)
 {
         return a ? a->authorizer : NULL;

@@ -26,9 +26,6 @@ void authorization_expose(const struct authorization *a, struct strbuf *out);
 const struct authorizer *authorization_authorizer(const struct authorization *a);
 struct authorizer_subject authorization_subject(const struct rq *rq);
 
-/* Who speaks on a connection; borrowed for as long as the connection is there. */
-const struct principal *rq_principal(const struct net_conn *c);
-
 /* May the client do it? What it may not is counted, and said to the operator (rate-limited). */
 bool authorize(struct rq *rq, enum acl_operation operation, enum acl_resource type, struct str name);
 bool authorize_cluster(struct rq *rq, enum acl_operation operation);

@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "handler/client_conn.h"
 #include "handler/internal.h"
-#include "handler/software.h"
 #include "handler/telemetry.h"
 #include "wire/codec.h"
 #include "wire/messages.h"

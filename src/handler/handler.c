@@ -3,9 +3,9 @@
 
 #include "conf/limits.h"
 #include "handler/authorize.h"
+#include "handler/client_conn.h"
 #include "handler/internal.h"
 #include "handler/quota.h"
-#include "handler/software.h"
 #include "handler/telemetry.h"
 #include "share/shares.h"
 
@@ -117,7 +117,7 @@ static void connection_closed(void *owner, struct net_conn *c, const char *reaso
         const struct handler *h = owner;
 
         shares_connection_closed(h->deps.shares, net_conn_id(c));
-        client_software_close(owner, c, reason);
+        client_conn_close(owner, c, reason);
 }
 
 static int64_t connection_delay(void *owner, unsigned reactor, const char *host)
@@ -131,6 +131,7 @@ struct net_ops handler_net_ops(void)
                 .request_size = sizeof(struct rq),
                 .request = handler_request,
                 .can_overlap = handler_can_overlap,
+                .open = client_conn_open,
                 .close = connection_closed,
                 .delay = connection_delay,
         };

@@ -13,6 +13,7 @@ struct coord;
 struct txn_link;
 struct partition_table;
 struct shares;
+struct mapping;
 struct plog_store;
 
 struct handler_deps {
@@ -24,6 +25,7 @@ struct handler_deps {
         struct partition_table *partitions;
         struct plog_store *store;
         struct iopool *pool;
+        struct mapping *const *mappings; /* of subjects of certificates, one for each of conf->listeners */
         int32_t node_id;
         unsigned reactors_count; /* of the net server that will carry the requests */
 };

@@ -9,6 +9,7 @@
 
 #include "coord/map.h"
 #include "handler/internal.h"
+#include "security/principal.h"
 #include "sys/clock.h"
 
 enum {
@@ -83,8 +84,11 @@ bool quota_any(const struct meta_image *image)
 
 /* ---- which quota ---- */
 
-/* Without authentication everybody is this one. */
-static const struct str anonymous = { "ANONYMOUS", 9 };
+/* Without authentication everybody is the same one. */
+static struct str user_of(const struct rq *rq)
+{
+        return rq->principal ? rq->principal->name : STR_LIT("ANONYMOUS");
+}
 
 enum how { NO, NAMED, OTHERS };
 
@@ -102,11 +106,11 @@ static struct quota_entity_part part_of(enum how how, struct str name)
 /* The limit, and whose it is: who has none of his own shares the name of the level, but counts for himself. False: there is none. */
 static bool find(struct rq *rq, enum quota_key key, double *ret_rate, struct str *ret_scope)
 {
-        struct str client = str_is_null(rq->client_id) ? STR_LIT("") : rq->client_id;
+        struct str client = str_is_null(rq->client_id) ? STR_LIT("") : rq->client_id, user = user_of(rq);
 
         for (size_t i = 0; i < ARRAY_LEN(levels); i++) {
                 struct quota_entity e = { .parts = { [QUOTA_CLIENT_ID] = part_of(levels[i].client, client),
-                                                     [QUOTA_USER] = part_of(levels[i].user, anonymous) } };
+                                                     [QUOTA_USER] = part_of(levels[i].user, user) } };
                 struct str name = quota_entity_format(&e, &rq->arena);
                 const struct meta_configs *c = name.p ? meta_image_configs(rq->image, META_RESOURCE_QUOTA, name) : NULL;
                 struct str value = meta_configs_get(c, str_of(quota_key_name(key)));
@@ -114,7 +118,7 @@ static bool find(struct rq *rq, enum quota_key key, double *ret_rate, struct str
                 if (str_is_null(value))
                         continue;
                 e.parts[QUOTA_CLIENT_ID] = part_of(levels[i].client == NO ? NO : NAMED, client);
-                e.parts[QUOTA_USER] = part_of(levels[i].user == NO ? NO : NAMED, anonymous);
+                e.parts[QUOTA_USER] = part_of(levels[i].user == NO ? NO : NAMED, user);
                 *ret_scope = quota_entity_format(&e, &rq->arena);
                 *ret_rate = quota_value(value);
                 if (key == QUOTA_REQUEST)

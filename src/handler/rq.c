@@ -8,9 +8,11 @@
 #include "conf/limits.h"
 #include "handler/apis.h"
 #include "handler/authorize.h"
+#include "handler/client_conn.h"
 #include "handler/handler.h"
 #include "handler/internal.h"
 #include "handler/quota.h"
+#include "handler/sasl.h"
 #include "sys/diag.h"
 
 enum {
@@ -22,6 +24,7 @@ enum {
 static void rq_fini(struct rq *rq)
 {
         handler_image_drop(rq);
+        rq->principal = principal_unref(rq->principal);
         arena_fini(&rq->arena);
 }
 
@@ -179,10 +182,18 @@ void rq_out_send(struct rq *rq, struct rq_out *out)
         }
         handler_count_done(rq);
         handler_image_drop(rq);
+        rq->principal = principal_unref(rq->principal);
         mute(rq);
         arena = rq->arena; /* the pieces live in it until net has copied them, and net frees rq */
         net_reply(&rq->net, pieces, pieces_cut(out, pieces));
         arena_fini(&arena);
+}
+
+void rq_reply_piece(struct rq *rq, const struct net_piece *piece)
+{
+        handler_count_done(rq);
+        rq_fini(rq);
+        net_reply(&rq->net, piece, 1);
 }
 
 /* The header behind the fixed prefix: client id, and tagged fields from header version 2 on. */
@@ -220,10 +231,12 @@ void handler_request(void *owner, struct net_request *net)
         int16_t key;
 
         rq->h = owner;
-        rq->principal = rq_principal(net->conn);
+        rq->principal = client_principal(net->conn);
         rq->in = cursor_of(net->body);
         arena_init_shared(&rq->arena, LIMIT_DECODED_BYTES_MIN + net->body.len * LIMIT_DECODED_PER_FRAME_BYTE,
                           &rq->h->decode_budget, LIMIT_DECODED_FREE_BYTES);
+        if (sasl_take_token(rq))
+                return;
         key = cursor_be16s(&rq->in);
         rq->version = cursor_be16s(&rq->in);
         rq->correlation_id = cursor_be32s(&rq->in);
@@ -232,6 +245,8 @@ void handler_request(void *owner, struct net_request *net)
                 rq_close(rq, "request shorter than its header");
                 return;
         }
+        if (!sasl_admit(rq, key))
+                return;
         if (key == KAPI_API_VERSIONS && (rq->version < rq->api->version_min || rq->version > rq->api->version_max)) {
                 handler_api_versions_unsupported(rq); /* KIP-511: the one error that is answered */
                 return;

@@ -21,14 +21,14 @@ struct rq {
         const struct handler_api *api;
         int16_t version;
         int32_t correlation_id;
-        struct str client_id;              /* null when not given; borrowed from the frame copy in the arena */
-        const struct principal *principal; /* who asks; borrowed from the connection */
-        struct cursor in;                  /* what follows the header */
+        struct str client_id; /* null when not given; borrowed from the frame copy in the arena */
+        struct cursor in;     /* what follows the header */
         struct arena arena;
         bool counted;        /* by handler_count_start() */
         bool has_quotas;     /* somebody has some (quota.h) */
         int32_t throttle_ms; /* the client has used too much: it is told, and not read from for so long (KIP-219) */
         int64_t parked_ns;   /* time spent waiting for news that the client asked to wait for; no latency of ours */
+        struct principal *principal;   /* who speaks; a reference. NULL: not known yet */
         struct meta_image *image;      /* metadata as of the request's arrival; held until the answer */
         struct image_hold *image_hold; /* what holds it (image.c) */
 };
@@ -76,6 +76,9 @@ void rq_out_send(struct rq *rq, struct rq_out *out);
 /* For requests that may be parked for long: move what is left of a small frame into the arena and give the frame back,
  * so that it does not take from the memory of those that are being read. Before RQ_DECODE(). False: out of memory. */
 bool rq_detach(struct rq *rq);
+
+/* Answer with @piece as it is, without a header: a token of SASL as old clients have it. @rq is gone afterwards. */
+void rq_reply_piece(struct rq *rq, const struct net_piece *piece);
 
 /* End the request without an answer (acks=0); or close its connection, for @reason. @rq is gone afterwards. */
 void rq_reply_none(struct rq *rq);

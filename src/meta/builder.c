@@ -8,6 +8,14 @@
 
 #define PAYLOAD_FORMAT 0
 
+static void set_decoy_seed(struct meta_image *n, struct span seed)
+{
+        if (!seed.data)
+                return;
+        memcpy(n->decoy_seed_bytes, seed.data, seed.len);
+        n->decoy_seed = span_of(n->decoy_seed_bytes, seed.len);
+}
+
 int meta_builder_init(struct meta_builder *b, const struct meta_image *base)
 {
         CLEANUP(meta_image_unrefp) struct meta_image *n = meta_image_new_empty();
@@ -32,6 +40,8 @@ int meta_builder_init(struct meta_builder *b, const struct meta_image *base)
         n->features = pmap_copy(&base->features);
         n->acls = pmap_copy(&base->acls);
         n->acls_by_id = pmap_copy(&base->acls_by_id);
+        n->credentials = pmap_copy(&base->credentials);
+        set_decoy_seed(n, base->decoy_seed);
         n->disruption = meta_disruption_ref(base->disruption);
         b->next = TAKE_PTR(n);
         b->why[0] = 0;
@@ -350,6 +360,37 @@ static int apply_acl_remove(struct meta_builder *b, const struct rec_acl_remove 
         return x ? x : pmap_remove(&b->next->acls_by_id, &a->id);
 }
 
+/* Digests of SHA-256 and SHA-512. Salts and iterations are judged where they come from; what is stored only has to be usable. */
+static int apply_scram_credential(struct meta_builder *b, const struct rec_scram_credential *r)
+{
+        CLEANUP(meta_credential_unrefp) struct meta_credential *c = NULL;
+        size_t key_len = r->mechanism == 1 ? 32 : 64;
+
+        if (!r->name.len || r->mechanism < 1 || r->mechanism > 2 || r->iterations < 1 || !r->salt.len ||
+            r->salt.len > META_SALT_LEN_MAX || r->stored_key.len != key_len || r->server_key.len != key_len)
+                return conflict(b, "an impossible SCRAM credential of user %.*s", STR_FMT(r->name));
+        c = meta_credential_new(r);
+        return c ? pmap_put(&b->next->credentials, c) : -ENOMEM;
+}
+
+static int apply_scram_credential_remove(struct meta_builder *b, const struct rec_scram_credential_remove *r)
+{
+        struct meta_credential_key key = { r->name, r->mechanism };
+        int x = pmap_remove(&b->next->credentials, &key);
+
+        return x == -ENOENT
+                       ? conflict(b, "removal of a SCRAM credential of user %.*s, which is not there", STR_FMT(r->name))
+                       : x;
+}
+
+static int apply_decoy_seed(struct meta_builder *b, const struct rec_decoy_seed *r)
+{
+        if (!r->seed.len || r->seed.len > META_DECOY_SEED_LEN_MAX)
+                return conflict(b, "a decoy seed of %zu bytes", r->seed.len);
+        set_decoy_seed(b->next, r->seed);
+        return 0;
+}
+
 int meta_builder_apply(struct meta_builder *b, const struct meta_record *r, int64_t index)
 {
         switch (r->type) {
@@ -381,6 +422,12 @@ int meta_builder_apply(struct meta_builder *b, const struct meta_record *r, int6
                 return apply_acl(b, &r->acl);
         case META_ACL_REMOVE:
                 return apply_acl_remove(b, &r->acl_remove);
+        case META_SCRAM_CREDENTIAL:
+                return apply_scram_credential(b, &r->scram_credential);
+        case META_SCRAM_CREDENTIAL_REMOVE:
+                return apply_scram_credential_remove(b, &r->scram_credential_remove);
+        case META_DECOY_SEED:
+                return apply_decoy_seed(b, &r->decoy_seed);
         case META_RECORD_TYPE_END:
                 break;
         }

@@ -15,6 +15,7 @@ struct meta_image *meta_image_new_empty(void)
         pmap_init(&i->features, &meta_features_ops);
         pmap_init(&i->acls, &meta_acls_ops);
         pmap_init(&i->acls_by_id, &meta_acls_by_id_ops);
+        pmap_init(&i->credentials, &meta_credentials_ops);
         return i;
 }
 
@@ -36,6 +37,8 @@ struct meta_image *meta_image_unref(struct meta_image *i)
         pmap_fini(&i->features);
         pmap_fini(&i->acls);
         pmap_fini(&i->acls_by_id);
+        pmap_fini(&i->credentials);
+        explicit_bzero(i->decoy_seed_bytes, sizeof i->decoy_seed_bytes);
         meta_disruption_unref(i->disruption);
         free(i->cluster_id_text);
         free(i);
@@ -146,6 +149,14 @@ static int differs_acl(void *arg, void *a, void *b)
         return !x || !y || !uuid_equal(x->id, y->id) || meta_acl_compare(&x->entry, &y->entry);
 }
 
+static int differs_credential(void *arg, void *a, void *b)
+{
+        const struct meta_credential *x = a, *y = b;
+
+        return !x || !y || x->iterations != y->iterations || !span_equal(x->salt, y->salt) ||
+               !span_equal(x->stored_key, y->stored_key) || !span_equal(x->server_key, y->server_key);
+}
+
 static bool disruption_equal(const struct meta_disruption *a, const struct meta_disruption *b)
 {
         if (!a || !b)
@@ -166,7 +177,9 @@ bool meta_image_equal(const struct meta_image *a, const struct meta_image *b)
                !pmap_diff(&a->configs, &b->configs, differs_configs, NULL) &&
                !pmap_diff(&a->features, &b->features, differs_feature, NULL) &&
                !pmap_diff(&a->acls, &b->acls, differs_acl, NULL) &&
-               !pmap_diff(&a->acls_by_id, &b->acls_by_id, differs_acl, NULL);
+               !pmap_diff(&a->acls_by_id, &b->acls_by_id, differs_acl, NULL) &&
+               !pmap_diff(&a->credentials, &b->credentials, differs_credential, NULL) &&
+               span_equal(a->decoy_seed, b->decoy_seed);
 }
 
 /* ---- accounting ---- */
@@ -190,8 +203,9 @@ static size_t topic_bytes(const struct meta_topic *t)
 size_t meta_image_bytes(const struct meta_image *i)
 {
         size_t nodes = 2 * (size_t)i->topics_by_id.count + i->brokers.count + i->configs.count + i->features.count +
-                       2 * (size_t)i->acls.count;
+                       2 * (size_t)i->acls.count + i->credentials.count;
         size_t bytes = sizeof *i + nodes * pmap_node_size();
+        const struct meta_credential *u;
         const struct meta_configs *c;
         const struct meta_topic *t;
         const struct meta_acl *a;
@@ -205,5 +219,7 @@ size_t meta_image_bytes(const struct meta_image *i)
         }
         pmap_for_each (it, a, &i->acls)
                 bytes += sizeof *a + a->entry.resource_name.len + a->entry.principal.len + a->entry.host.len;
+        pmap_for_each (it, u, &i->credentials)
+                bytes += sizeof *u + u->key.user.len + 1 + u->salt.len + u->stored_key.len + u->server_key.len;
         return bytes + i->brokers.count * sizeof(struct meta_broker) + i->features.count * sizeof(struct meta_feature);
 }

@@ -6,6 +6,8 @@
 #include "meta/acl.h"
 #include "meta/object.h"
 
+enum { META_DECOY_SEED_LEN_MAX = 32 };
+
 struct meta_image {
         atomic_uint refs;
         uint64_t edit;         /* generation: larger than that of every image it was made from */
@@ -22,6 +24,9 @@ struct meta_image {
         struct pmap features;
         struct pmap acls; /* rules of access, by what they say */
         struct pmap acls_by_id;
+        struct pmap credentials; /* of SCRAM */
+        struct span decoy_seed;  /* null until there is a credential */
+        uint8_t decoy_seed_bytes[META_DECOY_SEED_LEN_MAX];
         struct meta_disruption *disruption; /* NULL: nobody ever asked for it */
 };
 
@@ -62,6 +67,14 @@ static inline int16_t meta_image_feature_level(const struct meta_image *i, struc
         const struct meta_feature *f = pmap_get(&i->features, &name);
 
         return f ? f->level : 0;
+}
+
+static inline const struct meta_credential *meta_image_credential(const struct meta_image *i, struct str user,
+                                                                  int8_t mechanism)
+{
+        struct meta_credential_key key = { user, mechanism };
+
+        return pmap_get(&i->credentials, &key);
 }
 
 /* The leader that clients may be told: META_NO_NODE when the partition has none, or when it is fenced or gone. */

@@ -486,6 +486,56 @@ struct meta_disruption *meta_disruption_unref(struct meta_disruption *x)
         return NULL;
 }
 
+/* ---- SCRAM credentials ---- */
+
+static struct span put_bytes(char **at, struct span s)
+{
+        char *p = *at;
+
+        if (s.len)
+                memcpy(p, s.data, s.len);
+        *at += s.len;
+        return span_of(p, s.len);
+}
+
+struct meta_credential *meta_credential_new(const struct rec_scram_credential *r)
+{
+        struct meta_credential *c =
+                malloc(sizeof *c + r->name.len + 1 + r->salt.len + r->stored_key.len + r->server_key.len);
+        char *at;
+
+        if (!c)
+                return NULL;
+        at = c->text;
+        *c = (struct meta_credential){ .iterations = r->iterations, .key.mechanism = r->mechanism };
+        atomic_init(&c->refs, 1);
+        c->key.user = put_text(&at, r->name);
+        c->salt = put_bytes(&at, r->salt);
+        c->stored_key = put_bytes(&at, r->stored_key);
+        c->server_key = put_bytes(&at, r->server_key);
+        return c;
+}
+
+void meta_credential_to_record(const struct meta_credential *c, struct rec_scram_credential *ret)
+{
+        rec_scram_credential_init(ret);
+        ret->name = c->key.user;
+        ret->mechanism = c->key.mechanism;
+        ret->iterations = c->iterations;
+        ret->salt = c->salt;
+        ret->stored_key = c->stored_key;
+        ret->server_key = c->server_key;
+}
+
+struct meta_credential *meta_credential_unref(struct meta_credential *c)
+{
+        if (c && unref(&c->refs)) {
+                explicit_bzero(c->text, c->key.user.len + 1 + c->salt.len + c->stored_key.len + c->server_key.len);
+                free(c);
+        }
+        return NULL;
+}
+
 /* ---- how maps see them ---- */
 
 static int compare_text(const void *a, const void *b)
@@ -510,6 +560,14 @@ static int compare_resource(const void *a, const void *b)
         const struct meta_resource_key *x = a, *y = b;
 
         return x->type != y->type ? x->type - y->type : str_compare(x->name, y->name);
+}
+
+static int compare_credential(const void *a, const void *b)
+{
+        const struct meta_credential_key *x = a, *y = b;
+        int r = str_compare(x->user, y->user);
+
+        return r ? r : x->mechanism - y->mechanism;
 }
 
 #define MAP_OPS(ops_name, type, key_member, compare_fn) \
@@ -545,4 +603,8 @@ MAP_OPS(configs, struct meta_configs, key, compare_resource)
 MAP_OPS(features, struct meta_feature, name, compare_text)
 {
         meta_feature_unref(value);
+}
+MAP_OPS(credentials, struct meta_credential, key, compare_credential)
+{
+        meta_credential_unref(value);
 }

@@ -186,6 +186,23 @@ struct meta_disruption {
         char text[];
 };
 
+/* ---- SCRAM credentials ---- */
+
+enum { META_SALT_LEN_MAX = 256 };
+
+struct meta_credential_key {
+        struct str user;
+        int8_t mechanism; /* 1: SCRAM-SHA-256, 2: SCRAM-SHA-512 */
+};
+
+struct meta_credential {
+        atomic_uint refs;
+        int32_t iterations;
+        struct meta_credential_key key;
+        struct span salt, stored_key, server_key;
+        char text[]; /* what these point into; wiped at the end */
+};
+
 /* ---- making them; each gives one reference, or NULL when memory is out ---- */
 
 struct meta_partition *meta_partition_new(const struct rec_partition *r);
@@ -201,12 +218,14 @@ struct meta_configs *meta_configs_with(const struct meta_configs *from, struct m
                                        struct str value);
 struct meta_feature *meta_feature_new(struct str name, int16_t level);
 struct meta_disruption *meta_disruption_new(const struct rec_disruption *r);
+struct meta_credential *meta_credential_new(const struct rec_scram_credential *r);
 
 /* What a record of the thing looks like: the way back, for the store and for changes. Arrays and text are borrowed from
  * the object, but those that the record wants in another form come from @mem (broker only). */
 void meta_partition_to_record(const struct meta_partition *p, struct uuid topic_id, struct rec_partition *ret);
 int meta_broker_to_record(const struct meta_broker *b, struct arena *mem, struct rec_broker *ret);
 void meta_disruption_to_record(const struct meta_disruption *x, struct rec_disruption *ret);
+void meta_credential_to_record(const struct meta_credential *c, struct rec_scram_credential *ret);
 
 struct meta_topic *meta_topic_ref(struct meta_topic *t);
 struct meta_topic *meta_topic_unref(struct meta_topic *t);
@@ -217,16 +236,19 @@ struct meta_configs *meta_configs_unref(struct meta_configs *c);
 struct meta_feature *meta_feature_unref(struct meta_feature *f);
 struct meta_disruption *meta_disruption_ref(struct meta_disruption *x);
 struct meta_disruption *meta_disruption_unref(struct meta_disruption *x);
+struct meta_credential *meta_credential_unref(struct meta_credential *c);
 DEFINE_FREEP(struct meta_topic, meta_topic_unref)
 DEFINE_FREEP(struct meta_partition, meta_partition_unref)
 DEFINE_FREEP(struct meta_broker, meta_broker_unref)
 DEFINE_FREEP(struct meta_configs, meta_configs_unref)
 DEFINE_FREEP(struct meta_feature, meta_feature_unref)
+DEFINE_FREEP(struct meta_credential, meta_credential_unref)
 
 /* How the maps of an image order and count them. Keys: struct str *, struct uuid *, int32_t *, struct meta_resource_key *,
- * struct str *. */
+ * struct str *, struct meta_credential_key *. */
 extern const struct pmap_ops meta_topics_by_name_ops;
 extern const struct pmap_ops meta_topics_by_id_ops;
 extern const struct pmap_ops meta_brokers_ops;
 extern const struct pmap_ops meta_configs_ops;
 extern const struct pmap_ops meta_features_ops;
+extern const struct pmap_ops meta_credentials_ops; /* by user, then mechanism */

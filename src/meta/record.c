@@ -47,6 +47,9 @@ KIND_FUNCTIONS(disruption)
 KIND_FUNCTIONS(cluster)
 KIND_FUNCTIONS(acl)
 KIND_FUNCTIONS(acl_remove)
+KIND_FUNCTIONS(scram_credential)
+KIND_FUNCTIONS(scram_credential_remove)
+KIND_FUNCTIONS(decoy_seed)
 #undef KIND_FUNCTIONS
 
 #define KIND(X, x, text) \
@@ -67,6 +70,9 @@ static const struct record_kind kinds[META_RECORD_TYPE_END] = {
         KIND(DISRUPTION, disruption, "disruption token"),
         KIND(ACL, acl, "rule of access"),
         KIND(ACL_REMOVE, acl_remove, "removal of a rule of access"),
+        KIND(SCRAM_CREDENTIAL, scram_credential, "SCRAM credential"),
+        KIND(SCRAM_CREDENTIAL_REMOVE, scram_credential_remove, "SCRAM credential removal"),
+        KIND(DECOY_SEED, decoy_seed, "decoy seed"),
 };
 #undef KIND
 

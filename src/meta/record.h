@@ -20,6 +20,9 @@ enum meta_record_type {
         META_DISRUPTION = REC_DISRUPTION_KEY,
         META_ACL = REC_ACL_KEY,
         META_ACL_REMOVE = REC_ACL_REMOVE_KEY,
+        META_SCRAM_CREDENTIAL = REC_SCRAM_CREDENTIAL_KEY,
+        META_SCRAM_CREDENTIAL_REMOVE = REC_SCRAM_CREDENTIAL_REMOVE_KEY,
+        META_DECOY_SEED = REC_DECOY_SEED_KEY,
         META_RECORD_TYPE_END
 };
 
@@ -53,6 +56,9 @@ struct meta_record {
                 struct rec_disruption disruption;
                 struct rec_acl acl;
                 struct rec_acl_remove acl_remove;
+                struct rec_scram_credential scram_credential;
+                struct rec_scram_credential_remove scram_credential_remove;
+                struct rec_decoy_seed decoy_seed;
         };
 };
 

@@ -193,6 +193,34 @@ static int put_disruption(struct walk *w, const struct meta_disruption *x)
         return row_put(w, &k, &rec);
 }
 
+static int put_credential(void *arg, void *before, void *after)
+{
+        const struct meta_credential *c = after ? after : before;
+        struct meta_record rec = { .type = META_SCRAM_CREDENTIAL };
+        struct key k;
+
+        key_start(&k, META_ROW_SCRAM_CREDENTIAL);
+        k.bytes[k.len++] = (uint8_t)c->key.mechanism;
+        key_add(&k, c->key.user.p, c->key.user.len, 250);
+        if (!after)
+                return row_remove(arg, &k);
+        meta_credential_to_record(c, &rec.scram_credential);
+        return row_put(arg, &k, &rec);
+}
+
+static int put_decoy_seed(struct walk *w, const struct meta_image *i)
+{
+        struct meta_record rec;
+        struct key k;
+
+        key_start(&k, META_ROW_DECOY_SEED);
+        if (!i->decoy_seed.data)
+                return row_remove(w, &k);
+        meta_record_init(&rec, META_DECOY_SEED);
+        rec.decoy_seed.seed = i->decoy_seed;
+        return row_put(w, &k, &rec);
+}
+
 static int put_changes(struct walk *w, const struct meta_delta *d)
 {
         int r = 0;
@@ -209,6 +237,10 @@ static int put_changes(struct walk *w, const struct meta_delta *d)
                 r = pmap_diff(&d->before->acls_by_id, &d->after->acls_by_id, put_acl, w);
         if (!r && d->before->disruption != d->after->disruption)
                 r = put_disruption(w, d->after->disruption);
+        if (!r)
+                r = pmap_diff(&d->before->credentials, &d->after->credentials, put_credential, w);
+        if (!r && !span_equal(d->before->decoy_seed, d->after->decoy_seed))
+                r = put_decoy_seed(w, d->after);
         return r;
 }
 

@@ -13,6 +13,8 @@ enum meta_row {
         META_ROW_BROKER = 'g',
         META_ROW_DISRUPTION = 'h',
         META_ROW_ACL = 'l',
+        META_ROW_DECOY_SEED = 'r',
+        META_ROW_SCRAM_CREDENTIAL = 's',
         META_ROW_TOPIC = 't',
         META_ROW_PARTITION = 'u',
         META_ROW_CONFIG = 'v'

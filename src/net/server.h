@@ -11,6 +11,7 @@
 #include "base/budget.h"
 #include "base/iobuf.h"
 #include "base/list.h"
+#include "base/strbuf.h"
 #include "sys/iopool.h"
 #include "sys/sock.h"
 
@@ -167,6 +168,10 @@ const char *net_conn_listener(const struct net_conn *c);
  * Return: 0; -ENOENT: there is none, or no certificate; -EEXIST: more than one; -EINVAL: it does not fit. On the
  * reactor. */
 int net_conn_certificate_uri(const struct net_conn *c, const char *prefix, char *ret_uri, size_t size);
+/* Append the subject of the peer's certificate, which was verified: a distinguished name as RFC 2253 and Java write it, the most
+ * special part first ("CN=alice,OU=people,O=example"). Return: 0; -ENOENT: there is no certificate; -EINVAL: it holds what
+ * cannot be written; -ENOMEM. On the reactor. */
+int net_conn_certificate_name(const struct net_conn *c, struct strbuf *out);
 /* Within close(): did it end for TLS: certificates that one of both does not accept, or what is no TLS? On the reactor.
  */
 bool net_conn_is_refused(const struct net_conn *c);

@@ -22,9 +22,14 @@ enum {
 struct tls_files {
         const char *certificate; /* PEM: the own one first, then what leads up to the authority */
         const char *key;         /* PEM, not encrypted */
-        const char *ca; /* PEM: the authorities whose certificates are accepted. NULL with @peers false: none are asked
-                           for */
-        bool peers;     /* between nodes: TLS 1.3, and nobody without a certificate of @ca */
+        const char *
+                ca; /* PEM: the authorities whose certificates are accepted, also the own one's. NULL with @peers false:
+                           none are asked for, but see client_ca */
+        bool peers; /* between nodes: TLS 1.3, and nobody without a certificate of @ca */
+        const char *
+                client_ca; /* of a listener for clients, in place of @ca: PEM, the authorities of the clients alone. NULL: clients
+                                  are not asked for certificates */
+        bool client_required; /* no client without one */
 };
 
 /* Load and check: the key belongs to the certificate, the certificate is valid today and leads to @ca (with @peers, for

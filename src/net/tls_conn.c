@@ -515,7 +515,8 @@ void net_tls_turn(struct net_conn *c)
         if (!r) {
                 net_tls_end_shake(c);
                 net_conn_opened(c);
-                net_reactor_kick(c->reactor, c);
+                if (c->state != CONN_GONE)
+                        net_reactor_kick(c->reactor, c);
         } else if (r == -EAGAIN) {
                 c->send_blocked = !net_tls_is_flushed(c);
         } else if (c->dial) {
@@ -587,6 +588,15 @@ int net_conn_certificate_uri(const struct net_conn *c, const char *prefix, char 
         if (!r)
                 memcpy(ret_uri, uri, strlen(uri) + 1);
         return r;
+}
+
+int net_conn_certificate_name(const struct net_conn *c, struct strbuf *out)
+{
+        X509 *cert = c->tls && c->tls->shaken ? SSL_get0_peer_certificate(c->tls->ssl) : NULL;
+
+        if (!cert || SSL_get_verify_result(c->tls->ssl) != X509_V_OK)
+                return -ENOENT;
+        return tls_name_add(X509_get_subject_name(cert), out);
 }
 
 bool net_conn_is_refused(const struct net_conn *c)

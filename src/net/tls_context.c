@@ -217,9 +217,9 @@ static int check_chain(struct load *l, int purpose, const char *side)
         return r;
 }
 
-static int load_store(struct load *l)
+static int load_store(struct load *l, const char *path)
 {
-        int r = read_certificates(l, l->files->ca, CA_LEN_MAX, &l->authorities);
+        int r = read_certificates(l, path, CA_LEN_MAX, &l->authorities);
 
         if (r)
                 return r;
@@ -228,8 +228,9 @@ static int load_store(struct load *l)
                 return load_failed(l, -ENOMEM, "out of memory");
         for (int i = 0; i < sk_X509_num(l->authorities); i++)
                 if (!X509_STORE_add_cert(l->store, sk_X509_value(l->authorities, i)))
-                        return load_failed(l, -EINVAL, "%s: certificate number %d in it cannot be used", l->files->ca,
-                                           i + 1);
+                        return load_failed(l, -EINVAL, "%s: certificate number %d in it cannot be used", path, i + 1);
+        if (path != l->files->ca) /* whoever issued ours is known to the clients, and not our concern */
+                return 0;
         r = check_chain(l, X509_PURPOSE_SSL_SERVER, "server");
         if (!r && l->files->peers)
                 r = check_chain(l, X509_PURPOSE_SSL_CLIENT, "client");
@@ -253,7 +254,9 @@ static int load_all(struct load *l)
                         l->files->key, l->files->certificate);
         r = check_times(l);
         if (!r && l->files->ca)
-                r = load_store(l);
+                r = load_store(l, l->files->ca);
+        if (!r && l->files->client_ca)
+                r = load_store(l, l->files->client_ca);
         return r;
 }
 
@@ -271,9 +274,12 @@ static void setup(SSL_CTX *ssl, const struct load *l)
         SSL_CTX_set_read_ahead(ssl, 1);
         SSL_CTX_set_default_read_buffer_len(ssl, READ_AHEAD_LEN);
         SSL_CTX_set_verify_depth(ssl, VERIFY_DEPTH_MAX);
-        if (l->files->ca)
-                SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER | (l->files->peers ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
-                                   NULL);
+        if (l->store)
+                SSL_CTX_set_verify(
+                        ssl,
+                        SSL_VERIFY_PEER |
+                                (l->files->peers || l->files->client_required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
+                        NULL);
 }
 
 static int context_new(struct load *l, struct tls_context **ret)
@@ -312,6 +318,7 @@ int tls_context_load(const struct tls_files *files, struct tls_context **ret_con
         int r;
 
         assert(files->ca || !files->peers);
+        assert(!files->ca || !files->client_ca);
         ERR_clear_error();
         r = load_all(&l);
         if (!r)

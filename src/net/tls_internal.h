@@ -3,6 +3,7 @@
 
 #include <openssl/ssl.h>
 
+#include "base/strbuf.h"
 #include "net/net_internal.h"
 #include "net/tls.h"
 
@@ -33,6 +34,11 @@ struct net_tls {
 SSL *tls_context_ssl(const struct tls_context *x);
 /* As tls_context_uri(). */
 int tls_certificate_uri(const X509 *cert, const char *prefix, char ret_uri[TLS_URI_SIZE]);
+
+/* ---- tls_name.c ---- */
+
+/* Append the subject as net_conn_certificate_name() has it. Return: 0; -EINVAL; -ENOMEM. */
+int tls_name_add(const X509_NAME *name, struct strbuf *out);
 
 /* ---- tls_conn.c ---- */
 

@@ -223,6 +223,22 @@ def _killed(driver, version, **programs):
     return prepare
 
 
+# -- Clients that say who they are: secure/README.md ------------------------------------------------------------
+
+def _secure(kind, python=None, java=None):
+    def prepare(cache):
+        _tool("openssl", "openssl")
+        interpreter = python(cache)[0] if python else _tool("python3", "python3")
+        if kind == "kcat":
+            _kcat(cache)
+        return [interpreter, str(HERE / "secure/secure.py"), shlex.join(["java", *java(cache)]) if java else kind]
+    return prepare
+
+
+def _kafka_java(cache):
+    return [_tool("java", "default-jdk-headless"), *JAVA_FLAGS, "-cp", f"{_jars(cache, 'kafka-tools')}/lib/*"]
+
+
 CLIENTS = [
     Client("kcat", "kcat, Debian's package (C, librdkafka)", _kcat, quick=True),
     Client("confluent-debian", "confluent-kafka, Debian's package (Python, librdkafka)",
@@ -239,6 +255,10 @@ CLIENTS = [
     Client("kafka-tools", "Apache Kafka's command line tools, 4.x", _kafka_tools, limit_s=800),
     Client("franz-go", "franz-go (Go)", _go("franz"), quick=True),
     Client("sarama", "sarama (Go)", _go("sarama")),
+    Client("secure-kcat", "TLS and SASL: kcat, Debian's package (C, librdkafka)", _secure("kcat"), quick=True),
+    Client("secure-confluent", "TLS and SASL: confluent-kafka (Python, librdkafka)",
+           _secure("confluent", python=_venv_python("confluent.py"))),
+    Client("secure-java-4", "TLS and SASL: Apache Kafka's Java client, 4.x, in its tools", _secure("java", java=_kafka_java)),
     Client("eos-confluent", "copy loops that are killed: confluent-kafka (Python, librdkafka)",
            _killed("copies.py", ("python/requirements.txt", "confluent-kafka"), program=_venv_python("copy_loop.py")),
            quick=True, limit_s=420),

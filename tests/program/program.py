@@ -31,9 +31,9 @@ class ProgramCase(unittest.TestCase):
         self.folder = Path(tempfile.mkdtemp(prefix="chronik-test-"))
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
 
-    def run_program(self, program, *args, env=None, timeout=10):
-        """Run it to its end in the folder; returns subprocess's CompletedProcess with text."""
-        return subprocess.run([str(program), *map(str, args)], cwd=self.folder, stdin=subprocess.DEVNULL, timeout=timeout,
+    def run_program(self, program, *args, env=None, timeout=10, stdin=""):
+        """Run it to its end in the folder, with the text @stdin; returns subprocess's CompletedProcess with text."""
+        return subprocess.run([str(program), *map(str, args)], cwd=self.folder, input=stdin, timeout=timeout,
                               capture_output=True, text=True, env={**os.environ, **(env or {})})
 
     def chronikd(self, *args, **options):

@@ -207,6 +207,25 @@ class Rest(AdminCase):
             with self.subTest(body[:90]):
                 self.refused(400, "POST", "/v1/acls", body, says=(words,))
         self.assertEqual(json.loads(self.ask("GET", "/v1/acls")[2]), {"acls": []})
+    def test_user_bodies(self):
+        """What is wrong with the body is told, and nothing is changed."""
+        good = {"mechanism": "SCRAM-SHA-256", "iterations": 4096, "salt": "YWJj", "stored_key": "A" * 43 + "=", "server_key": "A" * 43 + "="}
+
+        def body(**more):
+            return json.dumps({"name": "u", "credentials": [{**good, **more}]})
+        for text, words in (("{", "not JSON"), ("{}", '"name" must be there'), ('{"name": "u"}', '"credentials" must be there'),
+                            ('{"name": "u", "credentials": []}', '"credentials" must be there'),
+                            (json.dumps({"name": "u", "credentials": [good] * 3}), "one for each mechanism"),
+                            (json.dumps({"name": "u", "credentials": [good] * 2}), "named twice"),
+                            ('{"name": "u", "credentials": [1]}', "SCRAM-SHA-256 or"), (body(mechanism="PLAIN"), "SCRAM-SHA-256 or"),
+                            (body(iterations="1"), "must be a number"), (body(salt="?"), "in base64"), (body(stored_key=None), "in base64"),
+                            (body(iterations=4095), "Too few iterations"), (body(salt=""), "1 to 256 bytes"),
+                            (body(stored_key="YWJj"), "has 32 bytes"), (json.dumps({"name": "", "credentials": [good]}), "must not be empty"),
+                            ('{"password": ""}', '"password" is not known')):
+            with self.subTest(text[:60]):
+                self.refused(400, "POST", "/v1/users", text, says=(words,))
+        self.refused(404, "DELETE", "/v1/users/nobody", says=("no user 'nobody'",))
+        self.assertEqual(json.loads(self.ask("GET", "/v1/users")[2]), {"users": []})
 
     def test_transaction_bodies(self):
         for body, words in (("{", "not JSON"), ("{}", "Something is missing"), ('{"op": "abort"}', "Something is missing"),

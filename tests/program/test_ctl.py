@@ -19,6 +19,7 @@ from program import CHRONIK_CTL, ROOT, ProgramCase
 import records
 from case import NodeCase
 from kafka import ERR, Client
+from scram import Exchange
 from txn import Producer, visible
 
 COMMANDS = ("cluster info", "cluster disruption show", "cluster disruption acquire", "cluster disruption release",
@@ -27,6 +28,7 @@ COMMANDS = ("cluster info", "cluster disruption show", "cluster disruption acqui
             "topic list", "topic get", "topic create", "topic delete", "topic reassign list", "topic reassign set",
             "topic reassign cancel", "topic elect", "group list", "group get", "quota list", "quota set", "quota unset",
             "acl list", "acl add", "acl remove", "txn list", "txn describe", "txn abort", "log verify", "tls init")
+            "user list", "user add", "user remove", "txn list", "txn describe", "txn abort", "log verify", "tls init")
 OPTIONS = ("--server", "--json", "--detailed", "--partitions", "--replication-factor", "--config", "--replicas", "--file",
            "--unclean", "--wait", "--timeout", "--node", "--reason", "--ttl", "--as", "--directory", "--rate", "--data-dir",
            "--dir", "--nodes", "--days", "--user", "--client-id", "--ip", "--default", "--principal", "--operation", "--topic", "--group",
@@ -36,8 +38,8 @@ OPTIONS = ("--server", "--json", "--detailed", "--partitions", "--replication-fa
 class CtlCase(ProgramCase):
     server = "127.0.0.1:1"              # nobody
 
-    def ctl(self, *args, env=None):
-        return self.run_program(CHRONIK_CTL, *args, env={"CHRONIK_SERVER": self.server, "LC_ALL": "C", **(env or {})})
+    def ctl(self, *args, env=None, stdin=""):
+        return self.run_program(CHRONIK_CTL, *args, stdin=stdin, env={"CHRONIK_SERVER": self.server, "LC_ALL": "C", **(env or {})})
 
     def good(self, *args):
         """It succeeds without a word on standard error; returns what it prints."""
@@ -97,6 +99,7 @@ class Usage(CtlCase):
     def test_wrong_usage(self):
         """Status 2, and what would be right."""
         for args, words in (([], "cluster info"), (["tropic", "list"], "there are cluster, node, controller, topic, group, quota, acl, txn, log and tls"),
+        for args, words in (([], "cluster info"), (["tropic", "list"], "there are cluster, node, controller, topic, group, quota, user, txn, log and tls"),
                             (["topic"], "topic create NAME"), (["topic", "show"], "topic get NAME"),
                             (["topic", "get"], "needs a NAME"), (["topic", "get", ""], "needs a NAME"),
                             (["group", "get", ""], "needs a NAME"), (["topic", "get", "a", "b"], "'b' is one word too many"),
@@ -262,7 +265,8 @@ class TlsInit(CtlCase):
 
 
 class Against(CtlCase, NodeCase):
-    SETTINGS = ["groups.offsets_partitions=1", "groups.initial_rebalance_delay_ms=0"]
+    SETTINGS = ["groups.offsets_partitions=1", "groups.initial_rebalance_delay_ms=0", "listeners.LOGIN.address=127.0.0.1:0",
+                "listeners.LOGIN.protocol=SASL_PLAINTEXT"]
 
     @classmethod
     def setUpClass(cls):
@@ -520,6 +524,40 @@ class Against(CtlCase, NodeCase):
             with self.subTest(args):
                 self.bad(1, "quota", "set", *args, says=(words,))
         self.assertEqual(self.quotas(), [])
+
+    def users(self):
+        """Rows of user list without the header."""
+        return self.table(self.good("user", "list"))[1:]
+
+    def test_users(self):
+        """add, list, remove: a user gets a credential for each mechanism, and the password that was read lets in; a new one replaces it."""
+        self.assertEqual(self.table(self.good("user", "list")), [["USER", "MECHANISM", "ITERATIONS"]])
+        for password in ("se cret", "other"):
+            done = self.ctl("user", "add", "al/ice", stdin=password + "\nnot this\n")
+            self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "set the password of user al/ice\n", ""))
+            self.assertEqual(self.users(), [["al/ice", "SCRAM-SHA-256", "8192"], ["al/ice", "SCRAM-SHA-512", "8192"]])
+            for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512"):
+                with Client(*self.node.listeners["LOGIN"]) as client:
+                    client.call("SaslHandshake", 1, mechanism=mechanism)
+                    exchange = Exchange(mechanism, "al/ice", password)
+                    answer = client.call("SaslAuthenticate", 2, auth_bytes=exchange.first())
+                    answer = client.call("SaslAuthenticate", 2, auth_bytes=exchange.final(answer["auth_bytes"]))
+                    self.assertError(answer["error_code"], ERR.NONE, answer["error_message"])
+        self.assertEqual(self.json("user", "list"), {"users": [{"name": "al/ice", "credentials": [
+            {"mechanism": "SCRAM-SHA-256", "iterations": 8192}, {"mechanism": "SCRAM-SHA-512", "iterations": 8192}]}]})
+        self.assertEqual(self.good("user", "remove", "al/ice"), "removed user al/ice\n")
+        self.assertEqual(self.users(), [])
+
+    def test_user_refused(self):
+        self.bad(1, "user", "remove", "nobody", says=("no user 'nobody'", "user list"))
+        for stdin in ("", "\n", "x" * 2000):
+            done = self.ctl("user", "add", "u", stdin=stdin)
+            self.assertEqual((done.returncode, done.stdout), (1, ""))
+            self.assertIn("as a line of standard input", done.stderr)
+        done = self.ctl("user", "add", "u" * 1025, stdin="x\n")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("1 to 1024 bytes", done.stderr)
+        self.assertEqual(self.users(), [])
 
     def test_transactions(self):
         """list, describe and abort: what is open is aborted, its records are never seen, and its producer is told."""

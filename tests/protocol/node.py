@@ -29,12 +29,14 @@ class Node:
     def __init__(self, settings=(), program=None, log=None, env=None):
         self.program = Path(program or os.environ.get("CHRONIKD", ROOT / "build/chronikd"))
         self.settings = list(settings)
+        self.kafka = "127.0.0.1:0"              # None: listeners with names only
         self.env = dict(env or {})              # beside those that this process has
         self.folder = Path(tempfile.mkdtemp(prefix="chronik-test-"))
         self.data = self.folder / "data"
         self.log = Path(log) if log else self.folder / "log"
         self.process = None
         self.host = self.port = self.address = self.admin = None
+        self.listeners = {}                     # by name: (host, port); the first is @host and @port
 
     def __enter__(self):
         try:
@@ -55,7 +57,9 @@ class Node:
         """Start it without waiting; wait_ready() takes what is returned."""
         if not os.access(self.program, os.X_OK):
             raise NodeError(f"{self.program} is not there; build it with 'make'")
-        command = [str(self.program), "--data-dir", str(self.data), "--kafka", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
+        command = [str(self.program), "--data-dir", str(self.data), "--admin", "127.0.0.1:0"]
+        if self.kafka:
+            command += ["--kafka", self.kafka]
         for setting in self.settings:
             command += ["--set", setting]
         with open(self.log, "ab") as log:
@@ -75,6 +79,8 @@ class Node:
                     self.address, self.admin = words["kafka"], words["admin"]
                     self.host, port = self.address.rsplit(":", 1)
                     self.port = int(port)
+                    self.listeners = {name: (at.rsplit(":", 1)[0], int(at.rsplit(":", 1)[1]))
+                                      for name, at in words.items() if name not in ("kafka", "admin", "node")}
                     return
             if status is not None:
                 raise NodeError(f"chronikd ended with {status} before it was ready: {self.tail()}")

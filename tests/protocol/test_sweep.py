@@ -15,6 +15,7 @@ import records
 from kafka import ERR
 from txn import Producer
 from reference import ReferenceCase
+from scram import upsertion
 
 KEEP_MS = 30000
 
@@ -52,6 +53,8 @@ EXPECTED = {
     "DescribeAcls": ERR.SECURITY_DISABLED,
     "CreateAcls": ERR.SECURITY_DISABLED,
     "DeleteAcls": ERR.SECURITY_DISABLED,
+    "SaslHandshake": ERR.ILLEGAL_SASL_STATE,
+    "SaslAuthenticate": ERR.ILLEGAL_SASL_STATE,
 }
 
 
@@ -298,6 +301,18 @@ class Sweep(ReferenceCase):
 
     def delete_acls_args(self, version):
         return dict(filters=[self.acl_filter()])
+    def sasl_handshake_args(self, version):
+        return dict(mechanism="PLAIN")
+
+    def sasl_authenticate_args(self, version):
+        return dict(auth_bytes=b"x")
+
+    def alter_user_scram_credentials_args(self, version):
+        return dict(upsertions=[upsertion("sweep", "secret")], deletions=[])
+
+    def describe_user_scram_credentials_args(self, version):
+        self.connection.call("AlterUserScramCredentials", 0, **self.alter_user_scram_credentials_args(version))
+        return dict(users=[{"name": "sweep"}])
 
     def get_telemetry_subscriptions_args(self, version):
         return dict(client_instance_id=bytes(16))

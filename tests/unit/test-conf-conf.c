@@ -408,11 +408,11 @@ static void test_advertised(void)
         CLEANUP(conf_unrefp) struct conf *b = must_parse(NULL, bound, 1);
         CLEANUP(conf_unrefp) struct conf *c = must_parse(NULL, given, 2);
 
-        CU_ASSERT_STRING_EQUAL(conf_advertised(a, 4711).host, "node-7");
-        CU_ASSERT_EQUAL(conf_advertised(a, 4711).port, 4711);
-        CU_ASSERT_STRING_EQUAL(conf_advertised(b, 9092).host, "10.1.2.3");
-        CU_ASSERT_STRING_EQUAL(conf_advertised(c, 9092).host, "b1.example");
-        CU_ASSERT_EQUAL(conf_advertised(c, 9092).port, 19092);
+        CU_ASSERT_STRING_EQUAL(conf_advertised(a, &a->listeners[0], 4711).host, "node-7");
+        CU_ASSERT_EQUAL(conf_advertised(a, &a->listeners[0], 4711).port, 4711);
+        CU_ASSERT_STRING_EQUAL(conf_advertised(b, &b->listeners[0], 9092).host, "10.1.2.3");
+        CU_ASSERT_STRING_EQUAL(conf_advertised(c, &c->listeners[0], 9092).host, "b1.example");
+        CU_ASSERT_EQUAL(conf_advertised(c, &c->listeners[0], 9092).port, 19092);
 }
 
 static void test_derive(void)
@@ -456,7 +456,87 @@ static void test_files(void)
         CU_ASSERT_PTR_NOT_NULL(strstr(errors.data, "Is a directory"));
 }
 
+/* Several listeners by name, beside the short form or without it; each value is judged where it stands. */
+static void test_listeners(void)
+{
+        static const char text[] = "listeners:\n"
+                                   "  INSIDE:\n"
+                                   "    address: 0.0.0.0:9093\n"
+                                   "    protocol: SASL_PLAINTEXT\n"
+                                   "  OUT:\n"
+                                   "    address: 0.0.0.0:9094\n"
+                                   "    advertised: kafka.example.org:443\n"
+                                   "    protocol: SASL_SSL\n"
+                                   "    tls_certificate: c.pem\n"
+                                   "    tls_key: k.pem\n"
+                                   "    sasl_mechanisms: [PLAIN, SCRAM-SHA-512]\n"
+                                   "    connections_max_reauth_ms: 1h\n";
+        const char *const sets[] = { "listeners.OUT.address=1.2.3.4:9095", "server.kafka=127.0.0.1:9092" };
+        CLEANUP(conf_unrefp) struct conf *a = must_parse(text, NULL, 0), *b = must_parse(text, sets, 2), *c = NULL;
+        CLEANUP(conf_unrefp) struct conf *none = must_parse(NULL, NULL, 0);
+        const struct conf_listener *out = &b->listeners[2];
+
+        CU_ASSERT_EQUAL_FATAL(a->listeners_count, 2);
+        CU_ASSERT_STRING_EQUAL(a->listeners[0].name, "INSIDE");
+        CU_ASSERT_EQUAL(a->listeners[0].sasl_mechanisms, CONF_SASL_SCRAM_SHA_256 | CONF_SASL_SCRAM_SHA_512);
+        CU_ASSERT_STRING_EQUAL(conf_advertised(a, &a->listeners[0], 9093).host, "node-7");
+        CU_ASSERT_EQUAL_FATAL(b->listeners_count, 3);
+        CU_ASSERT_STRING_EQUAL(b->listeners[0].name, "PLAINTEXT");
+        CU_ASSERT_EQUAL(out->address.port, 9095);
+        CU_ASSERT_EQUAL(out->protocol, CONF_PROTOCOL_SASL_SSL);
+        CU_ASSERT_EQUAL(out->sasl_mechanisms, CONF_SASL_PLAIN | CONF_SASL_SCRAM_SHA_512);
+        CU_ASSERT_EQUAL(out->connections_max_reauth_ms, 3600000);
+        CU_ASSERT_STRING_EQUAL(conf_advertised(b, out, 9095).host, "kafka.example.org");
+        CU_ASSERT_EQUAL(conf_advertised(b, out, 9095).port, 443);
+        CU_ASSERT_EQUAL_FATAL(none->listeners_count, 1);
+        CU_ASSERT_STRING_EQUAL(none->listeners[0].name, "PLAINTEXT");
+        CU_ASSERT_EQUAL(none->listeners[0].address.port, 9092);
+        CU_ASSERT_EQUAL(conf_derive(b, 0, NULL, NULL, NULL, &c), 0);
+        b = conf_unref(b);
+        CU_ASSERT_EQUAL_FATAL(c->listeners_count, 3);
+        CU_ASSERT_STRING_EQUAL(c->listeners[2].name, "OUT");
+        CU_ASSERT_STRING_EQUAL(c->listeners[2].tls_certificate, "c.pem");
+}
+
+static void test_listeners_refused(void)
+{
+        REFUSED("listeners:\n  A:\n    protocol: SSL\n",
+                "f.yaml:2: listeners.A.address: is missing; give HOST:PORT, for example 0.0.0.0:9093\n"
+                "f.yaml:2: listeners.A.tls_certificate: is empty, and protocol SSL needs it; give a PEM file\n"
+                "f.yaml:2: listeners.A.tls_key: is empty, and protocol SSL needs it; give a PEM file\n");
+        REFUSED("listeners:\n  A:\n    address: 1.2.3.4:1\n    client_auth: required\n    tls_ca: ca.pem\n",
+                "f.yaml:2: listeners.A.tls_ca: is given, but protocol PLAINTEXT has no TLS; give SSL or SASL_SSL\n"
+                "f.yaml:2: listeners.A.client_auth: needs TLS; give the protocol SSL or SASL_SSL\n");
+        REFUSED("listeners:\n  A:\n    address: 1.2.3.4:1\n    protocol: SASL_PLAINTEXT\n    sasl_mechanisms: PLAIN\n",
+                "f.yaml:2: listeners.A.sasl_mechanisms: has PLAIN, which sends passwords in clear text over "
+                "SASL_PLAINTEXT; give "
+                "SASL_SSL, leave PLAIN out, or set sasl_plain_without_tls\n");
+        REFUSED("listeners:\n  A:\n    address: 1.2.3.4:1\n    colour: red\n    protocol: TLS\n",
+                "f.yaml:4: listeners.A.colour: there is no such parameter of a listener; docs/PARAMETERS.md has all of "
+                "them\n"
+                "f.yaml:5: listeners.A.protocol: is 'TLS'; give one of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL\n");
+        REFUSED("listeners:\n  A:\n    address: 1.2.3.4:1\n    address: 1.2.3.4:2\n  B:\n    address: 0.0.0.0:1\n  "
+                "PEER: {}\n"
+                "  A: {}\n  C:\n",
+                "f.yaml:4: listeners.A.address: was given already; leave one of the two out\n"
+                "f.yaml:7: listeners.PEER: is no name for a listener; give at most 64 letters, digits, underscores and "
+                "hyphens, "
+                "and not PEER, which is for other nodes\n"
+                "f.yaml:8: listeners.A: was begun already; put both together\n"
+                "f.yaml:9: listeners.C: holds no keys; write `address: HOST:PORT` below it\n"
+                "f.yaml:5: listeners.B.address: port 1 is wanted by listener A, too; give them different ports\n"
+                "f.yaml:9: listeners.C.address: is missing; give HOST:PORT, for example 0.0.0.0:9093\n");
+        REFUSED("server:\n  kafka: 1.2.3.4:1\nlisteners:\n  PLAINTEXT:\n    address: 1.2.3.4:2\n",
+                "f.yaml:4: listeners.PLAINTEXT: server.kafka is a listener of this name already; call this one "
+                "otherwise, or "
+                "leave the other out\n");
+        SET_REFUSED("listeners.A=x", "--set: listeners.A: names no parameter; write for example --set "
+                                     "listeners.CLIENTS.address=0.0.0.0:9093\n");
+}
+
 static const struct unit_case cases[] = {
+        { "listeners", test_listeners },
+        { "listeners that are refused", test_listeners_refused },
         { "defaults", test_defaults },
         { "words of the table", test_words_of_the_table },
         { "every row is complete", test_every_row_is_complete },

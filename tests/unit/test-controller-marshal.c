@@ -98,6 +98,16 @@ static struct controller_disruption disruption[] = { { .op = CONTROLLER_DISRUPTI
                                                        .ttl_ms = 60000,
                                                        .quorum_would_be_lost = true } };
 
+static const uint8_t bytes[] = { 1, 0, 3 };
+static struct controller_alter_credential credentials[] = { { .user = S("alice"),
+                                                              .mechanism = 2,
+                                                              .iterations = 5000,
+                                                              .salt = { bytes, 3 },
+                                                              .stored_key = { bytes + 1, 2 },
+                                                              .server_key = { bytes, 1 },
+                                                              .decoy_seed = { bytes, 2 } },
+                                                            { .user = S("bob"), .mechanism = 1, .remove = true } };
+
 static const struct controller_member quorum_members[] = {
         { .node_id = 1,
           .kind = CONTROLLER_VOTER,
@@ -161,6 +171,7 @@ static const struct {
         ASK(TRANSFER, voter_change),
         ASK(CREATE_ACLS, create_acls),
         ASK(DELETE_ACLS, delete_acls),
+        ASK(ALTER_CREDENTIALS, credentials),
 #undef ASK
 };
 

@@ -235,7 +235,57 @@ static void test_duties_and_token(void)
         file_remove_tree(dir);
 }
 
+static struct meta_record credential(struct str user, int8_t mechanism, struct span key)
+{
+        struct meta_record r;
+
+        meta_record_init(&r, META_SCRAM_CREDENTIAL);
+        r.scram_credential.name = user;
+        r.scram_credential.mechanism = mechanism;
+        r.scram_credential.iterations = 4096;
+        r.scram_credential.salt = span_of("salt", 4);
+        r.scram_credential.stored_key = r.scram_credential.server_key = key;
+        return r;
+}
+
+/* Credentials of users are kept, replaced and removed, each mechanism by itself, and so is the seed of decoys. */
+static void test_credentials(void)
+{
+        static const uint8_t one[64] = { 1 }, two[64] = { 2 };
+        CLEANUP(meta_image_unrefp) struct meta_image *image = NULL;
+        CLEANUP(meta_store_closep) struct meta_store *s = NULL;
+        const struct meta_credential *c;
+        struct meta_record r;
+
+        fresh();
+        CU_ASSERT_EQUAL_FATAL(store_open(0, &s, &image), 0);
+        r = credential(STR_LIT("alice"), 1, span_of(one, 32));
+        apply(&image, &r, 1);
+        r = credential(STR_LIT("alice"), 2, span_of(one, 64));
+        apply(&image, &r, 2);
+        meta_record_init(&r, META_DECOY_SEED);
+        r.decoy_seed.seed = span_of(two, 32);
+        apply(&image, &r, 3);
+        reopened(&s, image);
+        CU_ASSERT(span_equal(image->decoy_seed, span_of(two, 32)));
+        r = credential(STR_LIT("alice"), 1, span_of(two, 32));
+        apply(&image, &r, 4);
+        meta_record_init(&r, META_SCRAM_CREDENTIAL_REMOVE);
+        r.scram_credential_remove.name = STR_LIT("alice");
+        r.scram_credential_remove.mechanism = 2;
+        apply(&image, &r, 5);
+        reopened(&s, image);
+        c = meta_image_credential(image, STR_LIT("alice"), 1);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(c);
+        CU_ASSERT(span_equal(c->stored_key, span_of(two, 32)) && span_equal(c->salt, span_of("salt", 4)));
+        CU_ASSERT_EQUAL(c->iterations, 4096);
+        CU_ASSERT_PTR_NULL(meta_image_credential(image, STR_LIT("alice"), 2));
+        CU_ASSERT(span_equal(image->decoy_seed, span_of(two, 32)));
+        file_remove_tree(dir);
+}
+
 static const struct unit_case cases[] = {
+        { "credentials of users", test_credentials },
         { "what brokers are asked for, and the token", test_duties_and_token },
         { "the map grows", test_grows },
         { "names longer than a key", test_long_names },

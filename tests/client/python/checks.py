@@ -141,8 +141,8 @@ def _run_one(name, fn, timeout_s):
         signal.alarm(0)
 
 
-def main(title):
-    """Run all registered checks, or those named after the bootstrap address on the command line."""
+def main(title, last=None):
+    """Run all registered checks, or those named after the bootstrap address on the command line; then @last, which may fail, too."""
     only = set(sys.argv[2:])
     print(f"# {title}", flush=True)
     signal.signal(signal.SIGALRM, _on_alarm)
@@ -157,6 +157,10 @@ def main(title):
         failed += line.startswith("not ok")
         print(line, flush=True)
         print(f"# {name} took {time.monotonic() - began:.2f} s", flush=True)
+    if last:
+        line = _run_one("the end", last, 60)
+        failed += line.startswith("not ok")
+        print(line if line.startswith("not ok") else f"# {line}", flush=True)
     # Clients may hold threads that never end by themselves; the result is printed, so leave at once.
     sys.stdout.flush()
     os._exit(1 if failed else 0)

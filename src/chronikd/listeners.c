@@ -1,0 +1,214 @@
+#include "chronikd/listeners.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "chronikd/node.h"
+#include "sys/clock.h"
+#include "sys/diag.h"
+#include "sys/file.h"
+
+enum { LOOK_MS = 10000 };
+
+#define WARN_MS (INT64_C(21) * 24 * 3600 * 1000) /* three weeks before a certificate ends, once a day from then on */
+#define DAY_MS (INT64_C(24) * 3600 * 1000)
+
+/* ---- rules ---- */
+
+static int make_mapping(const struct conf_listener *l, struct mapping **ret)
+{
+        char why[MAPPING_WHY_SIZE] = "out of memory", text[MAPPING_WHY_SIZE + CONF_LISTENER_NAME_LEN_MAX + 80];
+
+        if (!mapping_new(str_of(l->principal_mapping_rules), ret, why))
+                return 0;
+        snprintf(text, sizeof text, "listeners.%s.principal_mapping_rules: %s", l->name, why);
+        return node_fail("the configuration cannot be used", text);
+}
+
+int listeners_check(const struct conf *conf)
+{
+        int r = 0;
+
+        for (unsigned i = 0; i < conf->listeners_count; i++) {
+                CLEANUP(mapping_freep) struct mapping *m = NULL;
+
+                r |= make_mapping(&conf->listeners[i], &m);
+        }
+        return r;
+}
+
+/* ---- certificates ---- */
+
+static int load(const struct conf_listener *l, struct tls_context **ret, char why[TLS_WHY_SIZE])
+{
+        return tls_context_load(&(struct tls_files){ .certificate = l->tls_certificate,
+                                                     .key = l->tls_key,
+                                                     .client_ca = l->tls_ca[0] ? l->tls_ca : NULL,
+                                                     .client_required = l->client_auth == CONF_CLIENT_AUTH_REQUIRED },
+                                ret, why);
+}
+
+static int64_t look_at_files(const struct conf_listener *l)
+{
+        const char *const paths[] = { l->tls_certificate, l->tls_key, l->tls_ca };
+        int64_t sum = 0;
+
+        for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+                struct file_info info;
+
+                if (paths[i][0] && !file_info(paths[i], &info))
+                        sum = sum * 31 + info.mtime_ms + info.size;
+        }
+        return sum;
+}
+
+static int open_tls(struct listeners *l, unsigned i)
+{
+        const struct conf_listener *c = &l->conf->listeners[i];
+        CLEANUP(tls_context_unrefp) struct tls_context *x = NULL;
+        char why[TLS_WHY_SIZE], what[CONF_LISTENER_NAME_LEN_MAX + 80];
+
+        snprintf(what, sizeof what, "cannot serve clients on listener %s", c->name);
+        l->at[i].seen = look_at_files(c);
+        if (load(c, &x, why))
+                return node_fail(what, why);
+        l->at[i].end_ms = tls_context_end_ms(x);
+        l->at[i].tls = tls_slot_new(x);
+        if (!l->at[i].tls)
+                return node_fail(what, strerror(ENOMEM));
+        (void)TAKE_PTR(x); /* the slot's */
+        return 0;
+}
+
+int listeners_open(struct listeners *l, const struct conf *conf, struct iopool *pool)
+{
+        *l = (struct listeners){ .conf = conf, .pool = pool };
+        for (unsigned i = 0; i < conf->listeners_count; i++)
+                if (make_mapping(&conf->listeners[i], &l->mappings[i]) ||
+                    (conf_listener_has_tls(&conf->listeners[i]) && open_tls(l, i)))
+                        return 1;
+        return 0;
+}
+
+/* On the pool: files are read. */
+static void look_again(struct io_job *job)
+{
+        struct listeners *l = container_of(job, struct listeners, job);
+
+        for (unsigned i = 0; i < l->conf->listeners_count; i++) {
+                const struct conf_listener *c = &l->conf->listeners[i];
+                int64_t seen = l->at[i].tls ? look_at_files(c) : l->at[i].seen;
+                struct tls_context *x;
+                char why[TLS_WHY_SIZE];
+
+                if (seen == l->at[i].seen)
+                        continue;
+                l->at[i].seen = seen;
+                if (load(c, &x, why)) {
+                        diag(DIAG_ERROR, "the changed certificate of listener %s is not used: %s", c->name, why);
+                        continue;
+                }
+                l->at[i].end_ms = tls_context_end_ms(x);
+                l->at[i].warned_ms = 0;
+                tls_slot_set(l->at[i].tls, x);
+                diag(DIAG_NOTICE, "the certificate of listener %s was replaced", c->name);
+        }
+}
+
+static void warn_of_end(struct listeners *l)
+{
+        int64_t now_ms = clock_wall_ms();
+
+        for (unsigned i = 0; i < l->conf->listeners_count; i++) {
+                int64_t left_ms = l->at[i].end_ms - now_ms;
+
+                if (!l->at[i].tls || left_ms > WARN_MS || now_ms - l->at[i].warned_ms < DAY_MS)
+                        continue;
+                l->at[i].warned_ms = now_ms;
+                diag(DIAG_WARN,
+                     "the certificate of listener %s %s %lld days; replace %s, which is read again by itself",
+                     l->conf->listeners[i].name, left_ms < 0 ? "ended before" : "ends in",
+                     (long long)(left_ms < 0 ? -left_ms : left_ms) / DAY_MS, l->conf->listeners[i].tls_certificate);
+        }
+}
+
+static void looked_again(struct io_job *job)
+{
+        struct listeners *l = container_of(job, struct listeners, job);
+
+        l->busy = false;
+        if (l->stopped) {
+                l->stopped(l->stopped_arg);
+                return;
+        }
+        warn_of_end(l);
+        loop_timer_start(&l->timer, LOOK_MS);
+}
+
+static void on_timer(struct loop_timer *t)
+{
+        struct listeners *l = container_of(t, struct listeners, timer);
+
+        l->busy = true;
+        l->job = (struct io_job){ .run = look_again, .done = looked_again, .reply_loop = t->loop };
+        iopool_submit(l->pool, &l->job);
+}
+
+void listeners_start(struct listeners *l, struct loop *loop)
+{
+        for (unsigned i = 0; i < l->conf->listeners_count; i++)
+                l->watches |= l->at[i].tls != NULL;
+        if (!l->watches)
+                return;
+        loop_timer_init(&l->timer, loop, on_timer);
+        loop_timer_start(&l->timer, LOOK_MS);
+        warn_of_end(l);
+}
+
+void listeners_stop(struct listeners *l, void (*stopped)(void *arg), void *arg)
+{
+        if (l->watches)
+                loop_timer_stop(&l->timer);
+        if (!l->busy) {
+                stopped(arg);
+                return;
+        }
+        l->stopped = stopped;
+        l->stopped_arg = arg;
+}
+
+/* ---- listening ---- */
+
+int listeners_listen(struct listeners *l, struct net_server *net)
+{
+        for (unsigned i = 0; i < l->conf->listeners_count; i++) {
+                const struct conf_listener *c = &l->conf->listeners[i];
+                char address[300];
+                int r;
+
+                node_format_address(c->address, address, sizeof address);
+                if (l->at[i].tls)
+                        r = net_server_listen_tls(net, c->name, address, l->at[i].tls, &l->at[i].port);
+                else
+                        r = net_server_listen(net, c->name, address, &l->at[i].port);
+                if (!r)
+                        continue;
+                if (i || strcmp(c->name, "PLAINTEXT"))
+                        diag(DIAG_ERROR, "cannot serve on listeners.%s.address %s: %s. Choose another address", c->name,
+                             address, node_why_not(r));
+                else
+                        diag(DIAG_ERROR,
+                             "cannot serve on server.kafka %s: %s. Choose another address with --kafka HOST:PORT",
+                             address, node_why_not(r));
+                return 1;
+        }
+        return 0;
+}
+
+void listeners_close(struct listeners *l)
+{
+        for (unsigned i = 0; i < CONF_LISTENERS_MAX; i++) {
+                l->at[i].tls = tls_slot_free(l->at[i].tls);
+                l->mappings[i] = mapping_free(l->mappings[i]);
+        }
+}

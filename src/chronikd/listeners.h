@@ -1,0 +1,39 @@
+/* Where clients are served: the listeners of the configuration, their certificates (read again when the files change), and how subjects
+ * of certificates are mapped to names. On the main loop, where nothing else is said. */
+#pragma once
+
+#include "conf/conf.h"
+#include "net/server.h"
+#include "net/tls.h"
+#include "security/mapping.h"
+#include "sys/iopool.h"
+#include "sys/loop.h"
+
+struct listeners {
+        const struct conf *conf;
+        struct iopool *pool;
+        struct {
+                struct tls_slot *tls; /* NULL: without TLS */
+                uint16_t port;        /* that is bound */
+                int64_t seen;         /* what the files looked like; the job's while it runs */
+                int64_t end_ms, warned_ms;
+        } at[CONF_LISTENERS_MAX]; /* as in conf->listeners */
+        struct mapping *mappings[CONF_LISTENERS_MAX];
+        struct loop_timer timer;
+        struct io_job job;
+        bool watches, busy;
+        void (*stopped)(void *arg);
+        void *stopped_arg;
+};
+
+/* Judge what conf/ cannot: rules that map subjects. No files are read. Return: 0, or 1 after saying what is wrong. */
+int listeners_check(const struct conf *conf);
+/* Load certificates and rules. Blocks. @conf and @pool are borrowed. Return: 0, or 1 after saying why not. */
+int listeners_open(struct listeners *l, const struct conf *conf, struct iopool *pool);
+/* Bind them all. Return: 0, or 1 after saying why not. */
+int listeners_listen(struct listeners *l, struct net_server *net);
+/* Look after the certificates from now on; until listeners_stop(), which calls @stopped once, maybe from within. */
+void listeners_start(struct listeners *l, struct loop *loop);
+void listeners_stop(struct listeners *l, void (*stopped)(void *arg), void *arg);
+/* When no connection is left. */
+void listeners_close(struct listeners *l);

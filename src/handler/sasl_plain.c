@@ -1,0 +1,145 @@
+/* SASL PLAIN: the password itself, compared with what SCRAM keeps of it. That takes milliseconds, so it is done on the I/O pool, by a few
+ * at a time. */
+#include <errno.h>
+#include <string.h>
+
+#include "handler/sasl_internal.h"
+#include "security/plain.h"
+
+enum { WAIT_MS = 5 };
+
+struct plain_op {
+        struct rq *rq;
+        struct plain plain; /* in the arena */
+        enum scram_mechanism mechanism;
+        struct scram_credential credential; /* its salt in @salt */
+        uint8_t salt[SCRAM_SALT_LEN_MAX];
+        bool known, equal;
+        int error;
+        struct io_job job;
+        struct loop_timer timer;
+};
+
+static void forget_password(struct plain_op *op)
+{
+        explicit_bzero((void *)(uintptr_t)op->plain.password.data, op->plain.password.len);
+}
+
+/* On the pool. */
+static void check(struct io_job *job)
+{
+        struct plain_op *op = container_of(job, struct plain_op, job);
+        uint8_t salted[SCRAM_KEY_LEN_MAX];
+        struct scram_keys keys;
+
+        op->error = scram_salt_password(op->mechanism, op->plain.password, op->credential.salt,
+                                        op->credential.iterations, salted);
+        if (!op->error)
+                op->error = scram_derive(op->mechanism, salted, &keys);
+        if (!op->error)
+                op->equal = scram_keys_equal(op->mechanism, &keys, &op->credential.keys);
+        explicit_bzero(salted, sizeof salted);
+        explicit_bzero(&keys, sizeof keys);
+}
+
+static void checked(struct io_job *job)
+{
+        struct plain_op *op = container_of(job, struct plain_op, job);
+        struct rq *rq = op->rq;
+
+        atomic_fetch_sub(&rq->h->plain_checks, 1);
+        forget_password(op);
+        if (op->error)
+                rq_close_nomem(rq);
+        else if (!client_conn_of(rq->net.conn)) /* it has gone meanwhile */
+                rq_reply_none(rq);
+        else if ((int)op->equal & (int)op->known)
+                sasl_succeed(rq, op->plain.user, SPAN_NULL);
+        else
+                sasl_fail(rq, op->plain.user, STR_LIT("Authentication failed: Invalid username or password"),
+                          "invalid user or password");
+}
+
+/* Strangers may not keep the threads from writing records: half of them stay free. */
+static void submit(struct plain_op *op)
+{
+        struct handler *h = op->rq->h;
+        unsigned max = (unsigned)MAX2(h->deps.conf->server.num_io_threads / 2, INT64_C(1));
+
+        if (atomic_fetch_add(&h->plain_checks, 1) < max) {
+                op->job = (struct io_job){ .run = check, .done = checked, .reply_loop = rq_loop(op->rq) };
+                iopool_submit(h->deps.pool, &op->job);
+                return;
+        }
+        atomic_fetch_sub(&h->plain_checks, 1);
+        loop_timer_start(&op->timer, WAIT_MS);
+}
+
+static void on_timer(struct loop_timer *t)
+{
+        submit(container_of(t, struct plain_op, timer));
+}
+
+/* A user may have a credential for either mechanism; the password is the same or ought to be. */
+static int find_credential(struct plain_op *op)
+{
+        struct scram_credential c;
+        int r;
+
+        for (op->mechanism = SCRAM_SHA_512; op->mechanism > SCRAM_SHA_256; op->mechanism--)
+                if (meta_image_credential(op->rq->image, op->plain.user, (int8_t)op->mechanism))
+                        break;
+        r = sasl_credential(op->rq, op->mechanism, op->plain.user, op->salt, &c, &op->known);
+        if (r)
+                return r;
+        op->credential = c;
+        if (c.salt.data != op->salt) /* the image's, which may go while the pool works */
+                memcpy(op->salt, c.salt.data, c.salt.len);
+        op->credential.salt.data = op->salt;
+        return 0;
+}
+
+static int read_token(struct plain_op *op, struct span token)
+{
+        struct plain p;
+        int r = plain_read(token, &p);
+
+        if (r)
+                return r;
+        op->plain.user = (struct str){ arena_memdup(&op->rq->arena, p.user.p, p.user.len), p.user.len };
+        op->plain.password = span_of(arena_memdup(&op->rq->arena, p.password.data, p.password.len), p.password.len);
+        explicit_bzero((void *)(uintptr_t)p.password.data, p.password.len); /* in the frame */
+        return op->plain.user.p && op->plain.password.data ? 0 : -ENOMEM;
+}
+
+void sasl_plain_token(struct rq *rq, struct span token)
+{
+        static const char *const why[] = { [PLAIN_E_MALFORMED] = "the message is malformed",
+                                           [PLAIN_E_NO_USER] = "no user is named",
+                                           [PLAIN_E_NO_PASSWORD] = "there is no password",
+                                           [PLAIN_E_AUTHZID] = "it wants to act as somebody else" };
+        struct plain_op *op = ARENA_NEW(&rq->arena, struct plain_op);
+        int r;
+
+        if (!op) {
+                rq_close_nomem(rq);
+                return;
+        }
+        op->rq = rq;
+        r = read_token(op, token);
+        if (r > 0) {
+                sasl_fail(rq, STR_NULL,
+                          r == PLAIN_E_AUTHZID ? STR_LIT("Authentication failed: Client requested an authorization id "
+                                                         "that is different "
+                                                         "from username")
+                                               : STR_NULL,
+                          why[r]);
+                return;
+        }
+        if (r || find_credential(op)) {
+                rq_close_nomem(rq);
+                return;
+        }
+        loop_timer_init(&op->timer, rq_loop(rq), on_timer);
+        submit(op);
+}

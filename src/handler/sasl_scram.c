@@ -1,0 +1,104 @@
+/* SCRAM over the tokens of a connection: credentials come from the metadata. */
+#include <errno.h>
+
+#include "handler/sasl_internal.h"
+#include "security/base64.h"
+
+enum { NONCE_LEN = 24, NEIGHBOURS_MAX = 16 };
+
+static struct scram_credential credential_of(const struct meta_credential *c)
+{
+        struct scram_credential ret = { .iterations = c->iterations, .salt = c->salt };
+
+        memcpy(ret.keys.stored, c->stored_key.data, c->stored_key.len);
+        memcpy(ret.keys.server, c->server_key.data, c->server_key.len);
+        return ret;
+}
+
+/* One that a credential which is made up may look like: of a user whose name comes next, or of the first. */
+static const struct meta_credential *neighbour(const struct meta_image *image, enum scram_mechanism m, struct str user)
+{
+        const struct meta_credential_key from = { user, 0 };
+        const struct meta_credential *c;
+        struct pmap_iter it;
+
+        for (int round = 0; round < 2; round++) {
+                pmap_iter_init(&it, &image->credentials, round ? NULL : &from);
+                for (int i = 0; i < NEIGHBOURS_MAX && (c = pmap_next(&it)); i++)
+                        if (c->key.mechanism == (int8_t)m)
+                                return c;
+        }
+        return NULL;
+}
+
+int sasl_credential(struct rq *rq, enum scram_mechanism m, struct str user, uint8_t salt_mem[SCRAM_SALT_LEN_MAX],
+                    struct scram_credential *ret, bool *ret_known)
+{
+        const struct meta_credential *c = meta_image_credential(rq->image, user, (int8_t)m);
+        struct scram_credential like;
+
+        *ret_known = c != NULL;
+        if (c) {
+                *ret = credential_of(c);
+                return 0;
+        }
+        c = neighbour(rq->image, m, user);
+        if (c)
+                like = credential_of(c);
+        return scram_decoy(m, rq->image->decoy_seed, user, c ? &like : NULL, salt_mem, ret);
+}
+
+/* The user says its name, and is given salt and nonce. */
+static void challenge(struct rq *rq, struct scram *x, enum scram_mechanism m)
+{
+        CLEANUP(strbuf_finip) struct strbuf nonce = { 0 }, out = { 0 };
+        uint8_t random[NONCE_LEN], salt[SCRAM_SALT_LEN_MAX];
+        struct scram_credential c;
+        bool known;
+
+        random_bytes(random, sizeof random);
+        base64_add(&nonce, span_of(random, sizeof random));
+        if (nonce.failed || sasl_credential(rq, m, scram_user(x), salt, &c, &known) ||
+            scram_challenge(x, &c, known && !scram_by_token(x), (struct str){ nonce.data, nonce.len }, &out))
+                rq_close_nomem(rq);
+        else
+                sasl_answer(rq, span_of(out.data, out.len));
+}
+
+static void failed(struct rq *rq, struct scram *x, int outcome)
+{
+        struct str text = STR_NULL;
+
+        if (outcome < 0) {
+                rq_close_nomem(rq);
+                return;
+        }
+        if (outcome == SCRAM_E_AUTHZID)
+                text = STR_LIT(
+                        "Authentication failed: Client requested an authorization id that is different from username");
+        sasl_fail(rq, scram_user(x), text, scram_error_text(outcome));
+}
+
+void sasl_scram_token(struct rq *rq, struct span token)
+{
+        CLEANUP(strbuf_finip) struct strbuf out = { 0 };
+        struct sasl *s = client_conn_of(rq->net.conn)->sasl;
+        struct scram *x = s->scram;
+        int r;
+
+        if (!scram_is_begun(x)) {
+                r = scram_take_first(x, token);
+                if (r)
+                        failed(rq, x, r);
+                else
+                        challenge(rq, x, s->mechanism == SASL_SCRAM_SHA_256 ? SCRAM_SHA_256 : SCRAM_SHA_512);
+                return;
+        }
+        r = scram_take_final(x, token, &out);
+        if (r) {
+                failed(rq, x, r);
+                return;
+        }
+        /* The user's name is the exchange's, which ends here. */
+        sasl_succeed(rq, scram_user(x), span_of(out.data, out.len));
+}
