@@ -10,7 +10,7 @@
 #include "sys/clock.h"
 #include "sys/loop.h"
 
-enum { LOOP_MAGIC = 0x6c6f6f70, MAIL_PER_TURN = 4096, WAKE_NS_MAX = 30 * US };
+enum { LOOP_MAGIC = 0x6c6f6f70, MAIL_PER_TURN = 4096, ROUNDS_PER_TURN = 8, WAKE_NS_MAX = 30 * US };
 
 struct loop {
         unsigned magic;
@@ -18,7 +18,7 @@ struct loop {
         struct machine *machine;
         struct fiber *runner; /* while it runs */
         struct fiber *thread;
-        struct ilist mail;
+        struct ilist mail, later;
         bool stop;
         int64_t turn_ns;
         double timers_made;
@@ -71,18 +71,28 @@ void loop_post(struct loop *l, struct mail *m)
         wake(l);
 }
 
+void loop_post_later(struct loop *l, struct mail *m)
+{
+        assert(l->magic == LOOP_MAGIC && m->fn && loop_current() == l);
+        ilist_push_back(&l->later, &m->link);
+}
+
 static void deliver(struct loop *l)
 {
         struct ilist batch = ILIST_INIT(batch), *link;
+        int left = MAIL_PER_TURN;
 
-        ilist_splice_back(&batch, &l->mail);
-        for (int i = 0; i < MAIL_PER_TURN && (link = ilist_pop_front(&batch)); i++) {
-                struct mail *m = ilist_entry(link, struct mail, link);
+        for (int round = 0; round < ROUNDS_PER_TURN && left && !ilist_is_empty(&l->mail); round++) {
+                ilist_splice_back(&batch, &l->mail);
+                for (; left && (link = ilist_pop_front(&batch)); left--) {
+                        struct mail *m = ilist_entry(link, struct mail, link);
 
-                m->fn(l, m);
+                        m->fn(l, m);
+                }
         }
         ilist_splice_back(&batch, &l->mail);
         ilist_splice_back(&l->mail, &batch);
+        ilist_splice_back(&l->mail, &l->later);
 }
 
 /* ---- timers ---- */
@@ -291,6 +301,7 @@ int loop_new(const char *name, struct loop **ret_loop)
         l->machine = machine_here();
         snprintf(l->name, sizeof l->name, "%s", name);
         ilist_init(&l->mail);
+        ilist_init(&l->later);
         *ret_loop = l;
         return 0;
 }
