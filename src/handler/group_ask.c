@@ -71,12 +71,12 @@ struct str group_client_host(struct rq *rq)
 {
         const char *host = net_conn_peer_host(rq->net.conn);
         size_t len = strlen(host);
-        char *text = arena_alloc(&rq->arena, len + 1);
+        char *text = arena_alloc(&rq->arena, len + 2);
 
         if (!text)
                 return STR_NULL;
         text[0] = '/';
-        memcpy(text + 1, host, len);
+        memcpy(text + 1, host, len + 1);
         return (struct str){ text, len + 1 };
 }
 

@@ -24,11 +24,12 @@ bool net_send_is_full(const struct net_conn *c)
 
 struct net_send *net_send_new(const struct net_piece *pieces, unsigned pieces_count)
 {
-        struct net_send *x = calloc(1, sizeof *x + (pieces_count + 1) * sizeof x->pieces[0]);
+        struct net_send *x = malloc(sizeof *x + (pieces_count + 1) * sizeof x->pieces[0]); /* as in request.c */
         size_t len = 0;
 
         if (!x)
                 return NULL;
+        *x = (struct net_send){ 0 };
         for (unsigned i = 0; i < pieces_count; i++) {
                 len += pieces[i].len;
                 x->pieces[i + 1] = pieces[i];

@@ -10,7 +10,7 @@
 #include "sys/clock.h"
 #include "sys/loop.h"
 
-enum { LOOP_MAGIC = 0x6c6f6f70, MAIL_PER_TURN = 4096, WAKE_NS_MAX = 30 * US };
+enum { LOOP_MAGIC = 0x6c6f6f70, MAIL_PER_TURN = 4096, ROUNDS_PER_TURN = 8, WAKE_NS_MAX = 30 * US };
 
 struct loop {
         unsigned magic;
@@ -73,23 +73,26 @@ void loop_post(struct loop *l, struct mail *m)
 
 void loop_post_later(struct loop *l, struct mail *m)
 {
-        assert(loop_current() == l && m->fn);
+        assert(l->magic == LOOP_MAGIC && m->fn && loop_current() == l);
         ilist_push_back(&l->later, &m->link);
 }
 
 static void deliver(struct loop *l)
 {
         struct ilist batch = ILIST_INIT(batch), *link;
+        int left = MAIL_PER_TURN;
 
-        ilist_splice_back(&batch, &l->mail);
-        for (int i = 0; i < MAIL_PER_TURN && (link = ilist_pop_front(&batch)); i++) {
-                struct mail *m = ilist_entry(link, struct mail, link);
+        for (int round = 0; round < ROUNDS_PER_TURN && left && !ilist_is_empty(&l->mail); round++) {
+                ilist_splice_back(&batch, &l->mail);
+                for (; left && (link = ilist_pop_front(&batch)); left--) {
+                        struct mail *m = ilist_entry(link, struct mail, link);
 
-                m->fn(l, m);
+                        m->fn(l, m);
+                }
         }
         ilist_splice_back(&batch, &l->mail);
-        ilist_splice_back(&batch, &l->later);
         ilist_splice_back(&l->mail, &batch);
+        ilist_splice_back(&l->mail, &l->later);
 }
 
 /* ---- timers ---- */
@@ -253,7 +256,7 @@ static void wait_for_something(struct loop *l)
         for (;;) {
                 int64_t now_ns = machine_mono_ns(l->machine);
 
-                if (look(l) || !ilist_is_empty(&l->mail) || !ilist_is_empty(&l->later) || l->stop)
+                if (look(l) || !ilist_is_empty(&l->mail) || l->stop)
                         return;
                 if (l->timers_count && l->timers[0]->ev.at <= (double)now_ns)
                         return;
