@@ -27,7 +27,6 @@ def whole(function):
     return function
 
 
-for _module in ("case_cluster", "case_topics", "case_configs", "case_records", "case_groups", "case_consumer", "case_share", "case_txns", "case_acls", "case_odd"):
-for _module in ("case_cluster", "case_topics", "case_configs", "case_records", "case_groups", "case_consumer", "case_txns", "case_users",
-                "case_odd"):
+for _module in ("case_cluster", "case_topics", "case_configs", "case_records", "case_groups", "case_consumer", "case_share", "case_txns",
+                "case_acls", "case_users", "case_odd"):
     importlib.import_module(_module)

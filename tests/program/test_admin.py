@@ -207,6 +207,7 @@ class Rest(AdminCase):
             with self.subTest(body[:90]):
                 self.refused(400, "POST", "/v1/acls", body, says=(words,))
         self.assertEqual(json.loads(self.ask("GET", "/v1/acls")[2]), {"acls": []})
+
     def test_user_bodies(self):
         """What is wrong with the body is told, and nothing is changed."""
         good = {"mechanism": "SCRAM-SHA-256", "iterations": 4096, "salt": "YWJj", "stored_key": "A" * 43 + "=", "server_key": "A" * 43 + "="}

@@ -35,7 +35,7 @@ KAFKA_4_3 = {
     "ConsumerGroupDescribe": (0, 1), "ShareGroupHeartbeat": (1, 1), "ShareGroupDescribe": (1, 1),
     "DescribeShareGroupOffsets": (0, 1), "AlterShareGroupOffsets": (0, 0), "DeleteShareGroupOffsets": (0, 0),
     "DescribeAcls": (1, 3), "CreateAcls": (1, 3), "DeleteAcls": (1, 3),
-    "ConsumerGroupDescribe": (0, 1), "DescribeUserScramCredentials": (0, 0), "AlterUserScramCredentials": (0, 0),
+    "DescribeUserScramCredentials": (0, 0), "AlterUserScramCredentials": (0, 0),
     "SaslHandshake": (0, 1), "SaslAuthenticate": (0, 2),
 }
 SOFTWARE = {"client_software_name": "protocol-test", "client_software_version": "1.0"}

@@ -301,6 +301,7 @@ class Sweep(ReferenceCase):
 
     def delete_acls_args(self, version):
         return dict(filters=[self.acl_filter()])
+
     def sasl_handshake_args(self, version):
         return dict(mechanism="PLAIN")
 
