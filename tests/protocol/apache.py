@@ -34,6 +34,8 @@ NAMES = {
     "groups.consumer_min_heartbeat_interval_ms": "group.consumer.min.heartbeat.interval.ms",
     "groups.consumer_migration_policy": "group.consumer.migration.policy",
     "groups.consumer_max_size": "group.consumer.max.size",
+    "groups.share_min_record_lock_duration_ms": "group.share.min.record.lock.duration.ms",
+    "groups.share_max_share_sessions": "group.share.max.share.sessions",
 }
 
 
