@@ -47,14 +47,19 @@ static struct share_settings settings(void *arg, struct str group)
         };
 }
 
-static bool exists(void *arg, struct uuid topic_id)
+static int known(void *arg, const struct share_place *place)
 {
         struct node *n = arg;
         struct meta_image *image = controller_image(n->controller);
-        bool found = meta_image_topic_by_id(image, topic_id);
+        const struct meta_topic *t = meta_image_topic_by_id(image, place->topic_id);
+        int r = SHARES_OK;
 
+        if (!t)
+                r = SHARES_E_UNKNOWN_TOPIC;
+        else if (!meta_topic_partition(t, place->index))
+                r = SHARES_E_UNKNOWN_PARTITION;
         meta_image_unref(image);
-        return found;
+        return r;
 }
 
 int sharing_join(struct node *n)
@@ -73,7 +78,7 @@ int sharing_open(struct node *n)
                                            .hash_seed = random_u64(),
                                            .ask = ask,
                                            .settings = settings,
-                                           .exists = exists,
+                                           .known = known,
                                            .arg = n };
         int r = shares_new(&cfg, &n->shares);
 

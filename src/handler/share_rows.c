@@ -12,6 +12,8 @@ int16_t error_of_share(int outcome)
                 return KERR_INVALID_RECORD_STATE;
         case SHARES_E_INVALID:
                 return KERR_INVALID_REQUEST;
+        case SHARES_E_UNKNOWN_TOPIC:
+                return KERR_UNKNOWN_TOPIC_ID;
         case SHARES_E_UNKNOWN_PARTITION:
                 return KERR_UNKNOWN_TOPIC_OR_PARTITION;
         case SHARES_E_NO_GROUP:
@@ -128,8 +130,8 @@ struct share_row **share_rows_told(struct rq *rq, struct share_ask *a, size_t *r
         for (size_t i = 0; told && i < a->ret_rows_count; i++) {
                 struct share_row *row = &a->ret_rows[i];
 
-                if (a->epoch == SHARE_EPOCH_OPEN || a->kind == SHARE_ACKNOWLEDGE || row->outcome ||
-                    row->acquired_count || row->acks_count || row->ack_fault)
+                if (a->kind == SHARE_ACKNOWLEDGE || row->outcome || row->acquired_count || row->acks_count ||
+                    row->ack_fault)
                         told[count++] = row;
         }
         if (count)

@@ -62,10 +62,20 @@ static struct share_cell *cell_new(struct share_shard *sh, struct str group, con
         return c;
 }
 
+/* Nobody holds it but the table, and the coordinator knows all. */
+static bool is_at_rest(const struct share_cell *c)
+{
+        return c->refs == 1 && c->state == CELL_READY && share_part_changes(c->part) == c->written &&
+               share_part_next_ms(c->part) == INT64_MAX;
+}
+
 void cell_unref(struct share_cell *c)
 {
-        if (--c->refs)
+        if (--c->refs) {
+                if (c->is_left && is_at_rest(c))
+                        cell_end(c, PARTITION_E_NOT_LEADER);
                 return;
+        }
         assert(c->state == CELL_GONE && ilist_is_empty(&c->waiting) && ilist_is_empty(&c->acks));
         partition_unref(c->partition);
         share_part_free(c->part);
@@ -229,10 +239,10 @@ static void loaded(struct share_cell *c, const struct coord_share_read *read)
         int r;
 
         c->calling = false;
+        c->tries = 0;
         c->state_epoch = read->ret_state_epoch;
         if (read->ret_start == COORD_SHARE_START_UNKNOWN) {
                 c->state = CELL_STARTING;
-                c->tries = 0;
                 start_find(c);
                 return;
         }
@@ -325,15 +335,28 @@ static int find_partition(struct share_shard *sh, const struct share_place *plac
 {
         const struct shares_config *cfg = &sh->owner->cfg;
         struct partition *p = partition_table_find(cfg->table, place->topic_id, place->index);
+        int r;
 
-        if (!p)
-                return cfg->exists(cfg->arg, place->topic_id) ? PARTITION_E_NOT_LEADER : SHARES_E_UNKNOWN_PARTITION;
+        if (!p) {
+                r = cfg->known(cfg->arg, place);
+                return r ? r : PARTITION_E_NOT_LEADER;
+        }
         if (!leads(p, ret_epoch)) {
                 partition_unref(p);
                 return PARTITION_E_NOT_LEADER;
         }
         *ret = p;
         return SHARES_OK;
+}
+
+int cell_missing(struct share_shard *sh, const struct share_place *place)
+{
+        struct partition *p = NULL;
+        int32_t epoch;
+        int r = find_partition(sh, place, &p, &epoch);
+
+        partition_unref(p);
+        return r ? r : SHARES_E_STATE;
 }
 
 int cell_get(struct share_shard *sh, struct str group, const struct share_place *place, struct share_cell **ret_cell)
@@ -366,6 +389,7 @@ int cell_get(struct share_shard *sh, struct str group, const struct share_place 
                 c->refs++;
         }
         c->used_ms = clock_mono_ms();
+        c->is_left = false;
         *ret_cell = c;
         return SHARES_OK;
 }
@@ -396,14 +420,24 @@ static void on_locks(struct loop_timer *t)
 
 /* ---- what nobody uses ---- */
 
+void cells_leave(struct share_shard *sh, struct str group)
+{
+        ilist_for_each (c, &sh->cells_list, struct share_cell, link) {
+                if (!str_equal(c->group, group))
+                        continue;
+                c->is_left = true;
+                c->refs++;
+                cell_unref(c);
+        }
+}
+
 void cells_sweep(struct loop_timer *t)
 {
         struct share_shard *sh = container_of(t, struct share_shard, sweep);
         int64_t now = clock_mono_ms();
 
         ilist_for_each (c, &sh->cells_list, struct share_cell, link)
-                if (cell_check(c) && now - c->used_ms > IDLE_MS && c->refs == 1 && c->state == CELL_READY &&
-                    share_part_changes(c->part) == c->written && share_part_next_ms(c->part) == INT64_MAX)
+                if (cell_check(c) && now - c->used_ms > IDLE_MS && is_at_rest(c))
                         cell_end(c, SHARES_E_NOT_AVAILABLE);
         if (sh->cells_count)
                 loop_timer_start(&sh->sweep, SWEEP_MS);

@@ -149,3 +149,11 @@ struct str share_session_group(const struct share_session *ss)
 {
         return (struct str){ ss->text, ss->group_len };
 }
+
+bool share_sessions_has_other(const struct share_sessions *s, const struct share_session *ss)
+{
+        ilist_for_each (other, &s->all, struct share_session, link)
+                if (other != ss && str_equal(share_session_group(other), share_session_group(ss)))
+                        return true;
+        return false;
+}

@@ -47,6 +47,8 @@ void share_session_step(struct share_session *ss);
 int share_session_add(struct share_session *ss, const struct share_place *place);
 void share_session_remove(struct share_session *ss, const struct share_place *place);
 void share_session_close(struct share_sessions *s, struct share_session *ss);
+/* Has the same group another one? */
+bool share_sessions_has_other(const struct share_sessions *s, const struct share_session *ss);
 struct str share_session_group(const struct share_session *ss);
 
 /* An order: as memcmp(). */

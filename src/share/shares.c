@@ -115,6 +115,8 @@ static struct share_shard *shard_of(struct shares *s, struct str group)
 static void session_end(struct share_shard *sh, struct share_session *ss)
 {
         session_release(sh, ss);
+        if (!share_sessions_has_other(&sh->sessions, ss))
+                cells_leave(sh, share_session_group(ss));
         share_session_close(&sh->sessions, ss);
         SHARES_COUNT(sh->owner, sessions, -1);
         atomic_fetch_sub(&sh->owner->sessions_count, 1);

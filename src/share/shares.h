@@ -19,8 +19,9 @@ struct share_call;
 /* Outcomes of a request and of its rows. Those of partitions and logs (PARTITION_E_, PLOG_E_) and negative errno are passed on. */
 enum {
         SHARES_OK = 0,
-        SHARES_E_STATE = 300, /* records are not under way to who acknowledges them */
-        SHARES_E_INVALID,     /* what is acknowledged makes no sense */
+        SHARES_E_STATE = 300,   /* records are not under way to who acknowledges them */
+        SHARES_E_INVALID,       /* what is acknowledged makes no sense */
+        SHARES_E_UNKNOWN_TOPIC, /* nobody has this id */
         SHARES_E_UNKNOWN_PARTITION,
         SHARES_E_NO_GROUP,
         SHARES_E_NOT_AVAILABLE, /* the coordinator does not answer, or not yet */
@@ -53,8 +54,8 @@ struct shares_config {
         void (*ask)(void *arg, struct share_call *c);
         /* The settings of a group, as of now. Any thread. */
         struct share_settings (*settings)(void *arg, struct str group);
-        /* Is there such a topic? Any thread. */
-        bool (*exists)(void *arg, struct uuid topic_id);
+        /* Is there such a partition? SHARES_OK, SHARES_E_UNKNOWN_TOPIC or SHARES_E_UNKNOWN_PARTITION. Any thread. */
+        int (*known)(void *arg, const struct share_place *place);
         void *arg;
 };
 

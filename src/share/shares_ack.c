@@ -31,8 +31,11 @@ static int acknowledge(struct share_ask *a, struct share_row *row, uint64_t *ret
                 return SHARES_E_STATE;
         before = share_part_changes(c->part);
         r = share_part_acknowledge(c->part, a->number, row->acks, row->acks_count, clock_mono_ms());
+        if (r == SHARE_E_STATE) /* as Kafka tells what nobody has ever been given */
+                return row->acks[row->acks_count - 1].last >= share_part_end(c->part) ? SHARES_E_INVALID
+                                                                                      : SHARES_E_STATE;
         if (r)
-                return r == SHARE_E_STATE ? SHARES_E_STATE : r;
+                return r;
         count(a->shares, row);
         *ret_need = share_part_changes(c->part);
         if (*ret_need == before) /* a renewal: nothing of it is written */
@@ -56,11 +59,11 @@ static void row_acknowledge(struct share_ask *a, struct share_row *row)
         uint64_t need = 0;
 
         if (row->ack_fault || !c) {
-                row->ack_outcome = row->ack_fault ? row->ack_fault : SHARES_E_STATE;
+                row->ack_outcome = row->ack_fault ? row->ack_fault : cell_missing(a->shard, &row->place);
                 return;
         }
         if (!a->ret_settings.may_renew && renews(row)) {
-                row->ack_outcome = SHARES_E_INVALID;
+                row->ack_outcome = SHARES_E_STATE;
                 return;
         }
         row->ack_outcome = acknowledge(a, row, &need);

@@ -39,6 +39,7 @@ struct share_cell {
         int64_t start, since_ms; /* the job's answer; when the call was first tried */
         unsigned tries;
         bool calling;              /* the call is on its way, or is tried again soon */
+        bool is_left;              /* the group has no session here any more: it ends when it is at rest */
         uint64_t writing, written; /* share_part_changes() */
         int64_t used_ms;
         struct str group;
@@ -111,6 +112,8 @@ void cells_sweep(struct loop_timer *t);
 
 /* The cell that @place has, made when there is none. @ret_cell is held. Return: SHARES_OK, or why there can be none. */
 int cell_get(struct share_shard *sh, struct str group, const struct share_place *place, struct share_cell **ret_cell);
+/* There is none for what was acknowledged: why. */
+int cell_missing(struct share_shard *sh, const struct share_place *place);
 /* NULL: none. */
 struct share_cell *cell_find(struct share_shard *sh, struct str group, const struct share_place *place);
 void cell_unref(struct share_cell *c);
@@ -120,6 +123,8 @@ void cell_end(struct share_cell *c, int outcome);
 bool cell_check(struct share_cell *c);
 /* Requests that are parked look again. */
 void cell_news(struct share_cell *c);
+/* The group's last session here has ended: so do its cells, and the next member finds what the coordinator knows then. */
+void cells_leave(struct share_shard *sh, struct str group);
 /* The time-outs of what is under way. */
 void cell_set_locks(struct share_cell *c);
 /* Is the coordinator to be asked again after @outcome? */

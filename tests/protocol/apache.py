@@ -44,6 +44,8 @@ NAMES = {
     "groups.share_min_session_timeout_ms": "group.share.min.session.timeout.ms",
     "groups.share_heartbeat_interval_ms": "group.share.heartbeat.interval.ms",
     "groups.share_min_heartbeat_interval_ms": "group.share.min.heartbeat.interval.ms",
+    "groups.share_min_record_lock_duration_ms": "group.share.min.record.lock.duration.ms",
+    "groups.share_max_share_sessions": "group.share.max.share.sessions",
 }
 # And what they are set to.
 VALUES = {"security.authorizer=standard": "org.apache.kafka.metadata.authorizer.StandardAuthorizer"}

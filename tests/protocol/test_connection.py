@@ -33,6 +33,7 @@ KAFKA_4_3 = {
     "DescribeClientQuotas": (0, 1), "AlterClientQuotas": (0, 1), "ListConfigResources": (0, 1), "AlterReplicaLogDirs": (1, 2),
     "GetTelemetrySubscriptions": (0, 0), "PushTelemetry": (0, 0), "ConsumerGroupHeartbeat": (0, 1),
     "ConsumerGroupDescribe": (0, 1), "ShareGroupHeartbeat": (1, 1), "ShareGroupDescribe": (1, 1),
+    "ShareFetch": (1, 2), "ShareAcknowledge": (1, 2),
     "DescribeShareGroupOffsets": (0, 1), "AlterShareGroupOffsets": (0, 0), "DeleteShareGroupOffsets": (0, 0),
     "DescribeAcls": (1, 3), "CreateAcls": (1, 3), "DeleteAcls": (1, 3),
     "DescribeUserScramCredentials": (0, 0), "AlterUserScramCredentials": (0, 0),

@@ -8,142 +8,15 @@ well (apache.py).
 
 import time
 import unittest
-import uuid
 
 import apache
 from cluster import ClusterCase
-from consumer_groups import FIRST, JOIN, LEAVE, NO_ID, ConsumerMember
-from groups import LIMIT_S, NOT_YET, GroupCase, Member
+from consumer_groups import FIRST, ConsumerMember
+from groups import LIMIT_S, NOT_YET, Member
 from kafka import ERR
+from share_groups import NOTHING, ShareGroupCase, ShareSession
 
 SESSION_S = 1.5
-NOTHING = -1                # where a group begins that nobody has told
-
-
-class ShareMember:
-    """One member on a connection of its own. @told is the last assignment that it was sent, {topic: {partition}}; None before the first."""
-
-    def __init__(self, case, group, topics, rack=None, member_id=None):
-        self.case, self.group, self.topics, self.rack = case, group, topics, rack
-        self.id = str(uuid.uuid4()) if member_id is None else member_id
-        self.epoch, self.told = JOIN, None
-        self.client = case.client()
-
-    def whole(self):
-        return {"rack_id": self.rack, "subscribed_topic_names": self.topics}
-
-    def beat(self, expected=ERR.NONE, **fields):
-        answer = self.client.call("ShareGroupHeartbeat", 1, **{
-            "group_id": self.group, "member_id": self.id, "member_epoch": self.epoch, **fields})
-        self.case.assertError(answer["error_code"], expected, answer["error_message"])
-        if answer["error_code"]:
-            self.case.assertTrue(answer["error_message"] or apache.jars())
-            return answer
-        self.epoch = answer["member_epoch"]
-        if answer["assignment"] is not None:
-            self.told = {self.case.name_of(t["topic_id"]): set(t["partitions"])
-                         for t in answer["assignment"]["topic_partitions"]}
-        return answer
-
-    def join(self, expected=ERR.NONE, **fields):
-        self.epoch = JOIN
-        return self.beat(expected, **{**self.whole(), **fields})
-
-    def leave(self, expected=ERR.NONE):
-        answer = self.beat(expected, member_epoch=LEAVE)
-        if not expected:
-            self.case.assertEqual((answer["member_id"], answer["member_epoch"]), (self.id, LEAVE))
-        return answer
-
-
-class ShareGroupCase(GroupCase):
-    KAFKA = {"group.coordinator.rebalance.protocols": "classic,consumer,share", "group.share.assignment.interval.ms": 0,
-             "group.share.assignor.offload.enable": "false", "share.coordinator.state.topic.num.partitions": 1}
-
-    def setUp(self):
-        self.ids = {}
-
-    def topic(self, *args, **options):
-        name = super().topic(*args, **options)
-        self.ids[name] = self.topic_id(name)
-        if apache.jars():
-            time.sleep(0.3)             # its coordinators learn of it a little later than its clients
-        return name
-
-    def name_of(self, topic_id):
-        return next(t for t, i in self.ids.items() if i == topic_id)
-
-    def member(self, group, *topics, **options):
-        return ShareMember(self, group, list(topics), **options)
-
-    def joined(self, group, *topics, count=1):
-        """@count members that have what they shall have."""
-        members = [self.member(group, *topics) for _ in range(count)]
-        for m in members:
-            m.join()
-        self.settle(*members)
-        return members
-
-    def settle(self, *members):
-        """Heartbeats of all until all are of one epoch, and nothing changes. Kafka assigns what it has made room for, a little later."""
-        def settled():
-            before = [(m.epoch, m.told) for m in members]
-            for m in members:
-                m.beat()
-            if apache.jars():
-                time.sleep(0.1)
-            return [(m.epoch, m.told) for m in members] == before and len({m.epoch for m in members}) == 1 and all(
-                m.told for m in members)
-        self.wait_until(settled, "not settled", LIMIT_S)
-
-    def assertCovered(self, members, partitions):
-        """Every one of @partitions, {topic: count}, is had by one of @members at least, and nothing else is."""
-        had = {(t, p) for m in members for t, ps in m.told.items() for p in ps}
-        self.assertEqual(had, {(t, p) for t, n in partitions.items() for p in range(n)})
-
-    def described(self, group, expected=ERR.NONE, **fields):
-        """ShareGroupDescribe of one group."""
-        answer, = self.client().call("ShareGroupDescribe", 1, group_ids=[group], **fields)["groups"]
-        self.assertEqual(answer["group_id"], group)
-        self.assertError(answer["error_code"], expected, answer["error_message"])
-        return answer
-
-    # Where a group stands: {topic: {partition: (start, leader epoch, lag)}}.
-
-    def stands(self, group, topics=None, version=1):
-        answer, = self.client().call("DescribeShareGroupOffsets", version, groups=[
-            {"group_id": group, "topics": None if topics is None else [
-                {"topic_name": t, "partitions": p} for t, p in topics.items()]}])["groups"]
-        self.assertEqual(answer["group_id"], group)
-        self.assertError(answer["error_code"], ERR.NONE, answer["error_message"])
-        for t in answer["topics"]:
-            self.assertEqual(t["topic_id"], self.ids.get(t["topic_name"], NO_ID))
-            for p in t["partitions"]:
-                self.assertError(p["error_code"], ERR.NONE, p["error_message"])
-        return {t["topic_name"]: {p["partition_index"]: (p["start_offset"], p["leader_epoch"], p.get("lag"))
-                                  for p in t["partitions"]} for t in answer["topics"]}
-
-    def alter(self, group, offsets, expected=ERR.NONE):
-        """{topic: {partition: start}}; the errors in the same form."""
-        answer = self.client().call("AlterShareGroupOffsets", 0, group_id=group, topics=[
-            {"topic_name": t, "partitions": [{"partition_index": p, "start_offset": o} for p, o in ps.items()]}
-            for t, ps in offsets.items()])
-        self.assertError(answer["error_code"], expected, answer["error_message"])
-        return {t["topic_name"]: {p["partition_index"]: p["error_code"] for p in t["partitions"]}
-                for t in answer["responses"]}
-
-    def forget(self, group, *topics, expected=ERR.NONE):
-        """The errors by topic."""
-        answer = self.client().call("DeleteShareGroupOffsets", 0, group_id=group,
-                                    topics=[{"topic_name": t} for t in topics])
-        self.assertError(answer["error_code"], expected, answer["error_message"])
-        return {t["topic_name"]: t["error_code"] for t in answer["responses"]}
-
-    def empty(self, topic):
-        """A group that had a member."""
-        m, = self.joined(self.fresh("group"), topic)
-        m.leave()
-        return m.group
 
 
 class Members(ShareGroupCase):
@@ -484,6 +357,9 @@ class Feature(ShareGroupCase):
         self.described(group, ERR.UNSUPPORTED_VERSION)
         self.alter(group, {topic: {0: 1}}, ERR.UNSUPPORTED_VERSION)
         self.forget(group, topic, expected=ERR.UNSUPPORTED_VERSION)
+        s = ShareSession(self, group, m.id)
+        s.fetch((self.ids[topic], 0), expected=ERR.UNSUPPORTED_VERSION)
+        s.acknowledge({}, expected=ERR.UNSUPPORTED_VERSION)
         self.set_level(1)
         self.until(lambda client: not client.call("ShareGroupDescribe", 1, group_ids=[group])["groups"][0]["error_code"],
                    "share.version is 1")

@@ -345,6 +345,37 @@ class Sweep(ReferenceCase):
         self.assertError(answer["error_code"], ERR.NONE)
         return dict(group_ids=[group], include_authorized_operations=True)
 
+    def shared(self):
+        """(group, member) of a share group with one member, which begins with the first record of each partition."""
+        group = self.coordinated()
+        answer = self.connection.call("IncrementalAlterConfigs", 1, resources=[{"resource_type": 32, "resource_name": group, "configs": [
+            {"name": "share.auto.offset.reset", "config_operation": 0, "value": "earliest"}]}])
+        self.assertError(answer["responses"][0]["error_code"], ERR.NONE)
+        args, told = self.share_group_heartbeat_args(1, group), []
+
+        def has_all():
+            answer = self.connection.call("ShareGroupHeartbeat", 1, **args)
+            self.assertError(answer["error_code"], ERR.NONE)
+            told.extend((answer["assignment"] or {"topic_partitions": []})["topic_partitions"])
+            args["member_epoch"] = answer["member_epoch"]
+            return told
+        self.until(has_all)
+        return group, args["member_id"]
+
+    def share_fetch_args(self, version):
+        group, member = self.shared()
+        return dict(group_id=group, member_id=member, share_session_epoch=0, max_wait_ms=5000, min_bytes=1, max_bytes=1 << 20,
+                    max_records=1, batch_size=1, topics=[{"topic_id": self.id, "partitions": [
+                        {"partition_index": p, "acknowledgement_batches": []} for p in (0, 1)]}])
+
+    def share_acknowledge_args(self, version):
+        fetch = self.share_fetch_args(version)
+        answer = self.connection.call("ShareFetch", version, **fetch)
+        got, = [a for t in answer["responses"] for p in t["partitions"] for a in p["acquired_records"]]
+        return dict(group_id=fetch["group_id"], member_id=fetch["member_id"], share_session_epoch=1, topics=[
+            {"topic_id": self.id, "partitions": [{"partition_index": 0, "acknowledgement_batches": [
+                {"first_offset": got["first_offset"], "last_offset": got["last_offset"], "acknowledge_types": [1]}]}]}])
+
     def alter_share_group_offsets_args(self, version, group=None):
         return dict(group_id=group or self.coordinated(), topics=[{"topic_name": self.name, "partitions": [
             {"partition_index": 1, "start_offset": 1}]}])

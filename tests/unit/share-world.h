@@ -124,9 +124,12 @@ static struct share_settings world_settings(void *arg, struct str group)
         return ((struct world *)arg)->settings;
 }
 
-static bool world_exists(void *arg, struct uuid id)
+/* Of partitions that are not in the table the second one is another node's. */
+static int world_known(void *arg, const struct share_place *place)
 {
-        return uuid_equal(id, topic_id);
+        if (!uuid_equal(place->topic_id, topic_id))
+                return SHARES_E_UNKNOWN_TOPIC;
+        return place->index <= 1 ? SHARES_OK : SHARES_E_UNKNOWN_PARTITION;
 }
 
 static inline void world_open(struct world *w)
@@ -140,7 +143,7 @@ static inline void world_open(struct world *w)
                                      .hash_seed = 7,
                                      .ask = coordinator_ask,
                                      .settings = world_settings,
-                                     .exists = world_exists,
+                                     .known = world_known,
                                      .arg = w };
 
         CU_ASSERT_EQUAL_FATAL(shares_new(&cfg, &w->shares), 0);

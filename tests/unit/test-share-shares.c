@@ -113,7 +113,7 @@ static void test_renewed(void)
         CU_ASSERT_EQUAL(acknowledge(&w, &a, 0, 1, SHARE_RENEW), SHARES_OK);
         CU_ASSERT_EQUAL(w.writes, writes);
         w.settings.may_renew = false;
-        CU_ASSERT_EQUAL(acknowledge(&w, &a, 0, 1, SHARE_RENEW), SHARES_E_INVALID);
+        CU_ASSERT_EQUAL(acknowledge(&w, &a, 0, 1, SHARE_RENEW), SHARES_E_STATE);
         world_fini(&w);
 }
 
@@ -218,7 +218,7 @@ static void test_sessions(void)
         CU_ASSERT_EQUAL(acknowledge(&w, &a, 0, 1, SHARE_ACCEPT), SHARES_OK);
         CU_ASSERT_EQUAL(session_outcome(&w, &a, SHARE_ACKNOWLEDGE), SHARES_E_NO_SESSION);
         b.epoch = 0;
-        fetch(&w, &q, &b, 0);
+        fetch(&w, &q, &b, 5000);
         CU_ASSERT(got(&q, 2, 3, 2));
         share_ask_fini(&q.ask);
         /* What is not named is remembered; what is forgotten is not fetched. */
@@ -404,8 +404,117 @@ static void test_leader_moves(void)
         q.rows[0].place = (struct share_place){ { { 9 } }, 0 };
         q.ask.rows_count = 1;
         asked_run(&w, &q, &a);
-        CU_ASSERT_EQUAL(q.ask.ret_rows[0].outcome, SHARES_E_UNKNOWN_PARTITION);
+        CU_ASSERT_EQUAL(q.ask.ret_rows[0].outcome, SHARES_E_UNKNOWN_TOPIC);
         share_ask_fini(&q.ask);
+        world_fini(&w);
+}
+
+/* A request for a partition that is not led here. */
+static int elsewhere(struct world *w, struct member *m, enum share_ask_kind kind, int32_t index)
+{
+        struct asked q;
+        int outcome;
+
+        asked_init(&q, m, kind);
+        q.rows[0].place.index = index;
+        if (kind == SHARE_ACKNOWLEDGE)
+                asked_ack(&q, 0, 0, SHARE_ACCEPT);
+        asked_run(w, &q, m);
+        outcome = kind == SHARE_FETCH ? q.ask.ret_rows[0].outcome : q.ask.ret_rows[0].ack_outcome;
+        share_ask_fini(&q.ask);
+        return outcome;
+}
+
+static void test_elsewhere(void)
+{
+        struct member a = { .id = "a", .connection = 1 };
+        struct world w;
+
+        world_init(&w);
+        CU_ASSERT_EQUAL(elsewhere(&w, &a, SHARE_FETCH, 1), PARTITION_E_NOT_LEADER);
+        CU_ASSERT_EQUAL(elsewhere(&w, &a, SHARE_FETCH, 2), SHARES_E_UNKNOWN_PARTITION);
+        CU_ASSERT_EQUAL(elsewhere(&w, &a, SHARE_ACKNOWLEDGE, 1), PARTITION_E_NOT_LEADER);
+        CU_ASSERT_EQUAL(elsewhere(&w, &a, SHARE_ACKNOWLEDGE, 2), SHARES_E_UNKNOWN_PARTITION);
+        CU_ASSERT_EQUAL(elsewhere(&w, &a, SHARE_ACKNOWLEDGE, 0), SHARES_E_STATE);
+        world_fini(&w);
+}
+
+static bool has_ended;
+
+static void look_for_cells(struct world *w)
+{
+        struct shares_stats s;
+
+        shares_stats(w->shares, &s);
+        has_ended = !s.cells;
+}
+
+/* With the last member goes what is known here: an operator may alter it at the coordinator. */
+static void test_left(void)
+{
+        struct member a = { .id = "a", .connection = 1 }, b = { .id = "b", .connection = 2 };
+        struct asked q, waits;
+        struct world w;
+
+        world_init(&w);
+        world_append(&w, 4);
+        for (int round = 0; round < 3; round++) {
+                a.epoch = b.epoch = 0;
+                fetch(&w, &q, &a, 5000);
+                CU_ASSERT(got(&q, 0, 3, 1));
+                share_ask_fini(&q.ask);
+                asked_init(&waits, &b, SHARE_FETCH);
+                waits.ask.wait_ms = 10000;
+                asked_submit(&w, &waits, &b);
+                a.epoch = SHARE_EPOCH_CLOSE;
+                CU_ASSERT_EQUAL(acknowledge(&w, &a, 0, 3, SHARE_ACCEPT), SHARES_OK);
+                look_for_cells(&w);
+                CU_ASSERT(!has_ended); /* the other one is there */
+                shares_connection_closed(w.shares, 2);
+                CU_ASSERT(world_wait(&w, &waits.done, 5000));
+                share_ask_fini(&waits.ask);
+                look_for_cells(&w);
+                CU_ASSERT(has_ended);
+                w.start = 0;
+                w.state_epoch++;
+        }
+        world_fini(&w);
+}
+
+/* Not before the coordinator knows what the last one has left; one that comes meanwhile goes on with what is known here. */
+static void test_left_unwritten(void)
+{
+        struct member a = { .id = "a", .connection = 1 };
+        struct asked q, closes;
+        struct world w;
+
+        world_init(&w);
+        world_append(&w, 4);
+        for (int comes_again = 0; comes_again < 2; comes_again++) {
+                a.epoch = 0;
+                fetch(&w, &q, &a, 5000);
+                CU_ASSERT(got(&q, 0, 3, 1 + comes_again));
+                share_ask_fini(&q.ask);
+                w.held = true;
+                a.epoch = SHARE_EPOCH_CLOSE;
+                asked_init(&closes, &a, SHARE_ACKNOWLEDGE);
+                asked_ack(&closes, 0, 0, comes_again ? SHARE_ACCEPT : SHARE_RELEASE);
+                asked_submit(&w, &closes, &a);
+                CU_ASSERT(!world_wait(&w, &closes.done, 20));
+                look_for_cells(&w);
+                CU_ASSERT(!has_ended);
+                a.epoch = 0;
+                if (comes_again) {
+                        fetch(&w, &q, &a, 0);
+                        CU_ASSERT(got(&q, 1, 3, 3));
+                        share_ask_fini(&q.ask);
+                }
+                coordinator_let_go(&w);
+                CU_ASSERT(world_wait(&w, &closes.done, 5000));
+                share_ask_fini(&closes.ask);
+                look_for_cells(&w);
+                CU_ASSERT_EQUAL(has_ended, !comes_again);
+        }
         world_fini(&w);
 }
 
@@ -570,6 +679,9 @@ static const struct unit_case cases[] = {
         { "the coordinator fails", test_coordinator_fails },
         { "the leader moves", test_leader_moves },
         { "log start", test_log_start },
+        { "elsewhere", test_elsewhere },
+        { "left", test_left },
+        { "left unwritten", test_left_unwritten },
         { "at random", test_random },
 };
 UNIT_MAIN("shares", cases)
