@@ -102,14 +102,14 @@ bench-recovery: all ## how long starts take after SIGTERM and SIGKILL, and what 
 bench-backfill: all ## what a backfill from the disk costs those who read near the tail; as root (control groups)
 	@/usr/bin/python3 tests/bench/backfill.py --build $(BUILD)
 
-aarch64: | deps ## cross-build everything for aarch64 in build-aarch64, and run its unit tests and corpora in qemu
+aarch64: | deps ## cross-build everything for aarch64 in build-aarch64, and run its unit tests and corpora in qemu; SLOW=1 the long ones, too
 	@tools/install-deps tools/packages-aarch64.txt
 	@tools/aarch64-sysroot build-aarch64/sysroot
 	@[ -f build-aarch64/build.ninja ] || meson setup build-aarch64 --cross-file build-aarch64/sysroot/sysroot.ini \
 		--cross-file tools/aarch64.ini >build-aarch64/setup.log || { cat build-aarch64/setup.log; exit 1; }
 	@ninja -C build-aarch64
 	@CRC32C_METHOD=armv8-crc meson test -C build-aarch64 --no-rebuild -t 4 --suite unit --suite corpus \
-		--print-errorlogs
+		$(if $(SLOW),,--no-suite slow) --print-errorlogs
 
 test-asan: ## the quick tests under AddressSanitizer and UBSan, in build-asan
 	@[ -d build-asan ] || meson setup build-asan -Db_sanitize=address,undefined >/dev/null
