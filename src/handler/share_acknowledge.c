@@ -19,6 +19,7 @@ static void fill_partition(struct share_acknowledge_op *op, const struct share_r
         share_acknowledge_response_partition_init(ret);
         ret->partition_index = row->place.index;
         ret->error_code = error_of_share(row->ack_outcome);
+        ret->error_message = share_words(row->ack_outcome);
         if (ret->error_code)
                 handler_count_error(op->rq, ret->error_code);
         hint = share_leader_hint(op->rq, row, ret->error_code, &op->hints);

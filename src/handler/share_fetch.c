@@ -3,6 +3,8 @@
 #include "handler/share_rows.h"
 #include "wire/messages.h"
 
+enum { ACQUIRE_BATCHES = 0, ACQUIRE_RECORDS = 1 };
+
 struct share_fetch_op {
         struct rq *rq;
         struct share_fetch_request req;
@@ -46,7 +48,9 @@ static bool fill_partition(struct share_fetch_op *op, struct share_row *row, str
         share_fetch_response_partition_init(ret);
         ret->partition_index = row->place.index;
         ret->error_code = error_of_share(row->outcome);
+        ret->error_message = share_words(row->outcome);
         ret->acknowledge_error_code = error_of_share(row->ack_outcome);
+        ret->acknowledge_error_message = share_words(row->ack_outcome);
         if (ret->error_code)
                 handler_count_error(op->rq, ret->error_code);
         if (ret->acknowledge_error_code)
@@ -238,8 +242,8 @@ static struct str fault(const struct share_fetch_op *op)
 {
         const struct share_fetch_request *req = &op->req;
 
-        if (req->share_session_epoch < SHARE_EPOCH_CLOSE)
-                return STR_LIT("The session's epoch must be -1 or more.");
+        if (req->share_acquire_mode < ACQUIRE_BATCHES || req->share_acquire_mode > ACQUIRE_RECORDS)
+                return STR_LIT("The mode must be 0, whole batches, or 1, no more records than asked for.");
         for (size_t i = 0; req->share_session_epoch == SHARE_EPOCH_OPEN && i < op->ask.rows_count; i++)
                 if (op->ask.rows[i].acks_count || op->ask.rows[i].ack_fault)
                         return STR_LIT("A new session has nothing to acknowledge.");
@@ -250,7 +254,6 @@ static struct str fault(const struct share_fetch_op *op)
 
 void handler_share_fetch(struct rq *rq)
 {
-        enum { ACQUIRE_BATCHES = 0, ACQUIRE_RECORDS = 1 };
         struct share_fetch_op *op = ARENA_NEW(&rq->arena, struct share_fetch_op);
         struct str why = STR_NULL;
         int16_t error;

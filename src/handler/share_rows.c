@@ -34,6 +34,25 @@ int16_t error_of_share(int outcome)
         }
 }
 
+struct str share_words(int outcome)
+{
+        switch (outcome) {
+        case SHARES_E_STATE:
+                return STR_LIT("Some of these records are not with this member, or may not be renewed.");
+        case SHARES_E_INVALID:
+                return STR_LIT(
+                        "Ranges must ascend, lie among the records that were given, and have one type, or one for "
+                        "each offset.");
+        case SHARES_E_NO_GROUP:
+                return STR_LIT("The coordinator knows no such group.");
+        case SHARES_E_NOT_AVAILABLE:
+                return STR_LIT("The group's coordinator does not answer, or this node has too many partitions of share "
+                               "groups.");
+        default:
+                return STR_NULL;
+        }
+}
+
 /* ---- acknowledgements ---- */
 
 bool share_acks_begin(struct rq *rq, struct share_acks *a, struct share_row *row, size_t size, bool may_renew)

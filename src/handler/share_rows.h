@@ -31,6 +31,9 @@ void share_row_name(struct rq *rq, struct share_row *row, struct uuid topic_id, 
 /* A request that cannot be asked about. @ret_why: for people. Return: 0 or Kafka's code. */
 int16_t share_check(struct rq *rq, struct str group, struct str member, struct str *ret_why);
 
+/* What an outcome of a row means to people; null where the code says it all. */
+struct str share_words(int outcome);
+
 /* Fill in @a what both have: who asks, on which connection, and answer with @done. */
 void share_ask_init(struct rq *rq, struct share_ask *a, enum share_ask_kind kind, struct str group, struct str member,
                     int32_t epoch, void (*done)(struct share_ask *a));

@@ -157,7 +157,13 @@ def _jars(cache, pom):
     return folder
 
 
-def _java(pom, main="ClientChecks", sources="*.java", flags=()):
+# What older clients do not have.
+SOURCES = {"kafka-clients-4": "*.java share/*.java"}
+
+
+def _java(pom, main="ClientChecks", sources=None, flags=()):
+    sources = SOURCES.get(pom, "*.java") if sources is None else sources
+
     def prepare(cache):
         java, javac = _tool("java", "default-jdk-headless"), _tool("javac", "default-jdk-headless")
         folder = _jars(cache, pom)

@@ -188,3 +188,150 @@ def share_delete(side, v):
     ask("one", group, topic)
     side.call("DescribeShareGroupOffsets", 1, label="at last", groups=[{"group_id": group, "topics": [
         {"topic_name": topic, "partitions": [0]}]}])
+
+
+class Fetches:
+    """A session of a group's only member. @place: (topic id, partition), what is fetched."""
+
+    def __init__(self, side, v, topic, **configs):
+        self.side, self.v, self.epoch, self.group = side, v, 0, group_of(side)
+        self.topic_id = side.topic_id(topic)
+        side.quiet("IncrementalAlterConfigs", 1, resources=[{"resource_type": 32, "resource_name": self.group, "configs": [
+            {"name": n, "config_operation": 0, "value": value} for n, value in {"share.auto.offset.reset": "earliest", **configs}.items()]}])
+        joined(side, self.group, topic)
+
+    def fields(self, acks, partition=0, names=True, topic_id=None, epoch=None, member_id="m", **more):
+        topics = [{"topic_id": topic_id or self.topic_id, "partitions": [{"partition_index": partition, "acknowledgement_batches": [
+            {"first_offset": first, "last_offset": last, "acknowledge_types": list(types)} for first, last, types in acks]}]}]
+        return {**dict(group_id=self.group, member_id=member_id, share_session_epoch=self.epoch if epoch is None else epoch,
+                       topics=topics if names or acks else []), **more}
+
+    def fetched(self, acks, **more):
+        return {**dict(max_wait_ms=500, min_bytes=1, max_bytes=1 << 20, max_records=500, batch_size=500),
+                **self.fields(acks, **more)}
+
+    def step(self, answer, more):
+        if isinstance(answer, dict) and not answer["error_code"] and "epoch" not in more:
+            self.epoch += 1
+        return answer
+
+    def until_lent(self):
+        """Fetch until something is there: Kafka begins a little later than it says. It is not compared."""
+        for _ in range(40):
+            answer = self.step(self.side.quiet("ShareFetch", self.v, **self.fetched([])), {})
+            if any(p["acquired_records"] for t in answer["responses"] for p in t["partitions"]):
+                return
+        raise AssertionError("no records came")
+
+    def fetch(self, label, acks=(), **more):
+        self.step(self.side.call("ShareFetch", self.v, label=label, **self.fetched(acks, names=False, **more)), more)
+
+    def fetch_place(self, label, acks=(), **more):
+        self.step(self.side.call("ShareFetch", self.v, label=label, **self.fetched(acks, **more)), more)
+
+    def acknowledge(self, label, *acks, **more):
+        self.step(self.side.call("ShareAcknowledge", self.v, label=label, **self.fields(acks, names=False, **more)), more)
+
+
+ACCEPT, RELEASE, REJECT, RENEW = (1,), (2,), (3,), (4,)
+
+
+@case("ShareFetch")
+def share_fetch(side, v):
+    topic = side.topic(2)
+    f = Fetches(side, v, topic)
+    f.fetch_place("no session", epoch=4)
+    f.fetch_place("nothing to end", epoch=-1)
+    f.fetch_place("epoch -2", epoch=-2)
+    side.fill(topic, [b"a", b"b", b"c"])
+    f.until_lent()
+    f.fetch("nothing more", max_wait_ms=0)
+    f.fetch("epoch too high", epoch=70)
+    f.fetch("epoch before", epoch=1)
+    f.fetch("accepts", [(0, 0, ACCEPT)], max_wait_ms=0)
+    f.fetch("accepts again", [(0, 0, ACCEPT)], max_wait_ms=0)
+    f.fetch("two and a type", [(1, 2, ACCEPT + ACCEPT)], max_wait_ms=0)
+    side.fill(topic, [b"d"], [b"e"])
+    f.fetch("the next")
+    f.fetch("nobody's", [(9, 9, ACCEPT)], max_wait_ms=0)
+    f.fetch("a type that is none", [(3, 3, (7,))], max_wait_ms=0)
+    f.fetch("no type", [(3, 3, ())], max_wait_ms=0)
+    f.fetch_place("no such partition", partition=9, max_wait_ms=0)
+    f.fetch("forgets it", max_wait_ms=0, forgotten_topics_data=[{"topic_id": f.topic_id, "partitions": [9]}])
+    f.fetch("releases and fetches", [(3, 4, RELEASE)])
+    f.fetch("ends", [(3, 4, ACCEPT)], epoch=-1, max_wait_ms=0)
+    f.fetch("ended", max_wait_ms=0)
+    f.fetch_place("no such topic", epoch=0, member_id="other", topic_id=b"\7" * 16, max_wait_ms=0)
+    f.fetch_place("another member", epoch=0, member_id="nobody", max_wait_ms=0)
+    f.fetch_place("acknowledges with the first", [(0, 0, ACCEPT)], epoch=0, max_wait_ms=0)
+    f.fetch_place("no group", epoch=0, group_id="", max_wait_ms=0)
+    f.fetch_place("no member", epoch=0, member_id="", max_wait_ms=0)
+    f.fetch_place("unknown group", epoch=0, group_id=side.fresh("g"), max_wait_ms=0)
+
+
+@case("ShareFetch")
+def share_fetch_modes(side, v):
+    if v < 2:
+        return
+    topic = side.topic(1)
+    side.fill(topic, [b"a", b"b", b"c"])
+    f = Fetches(side, v, topic)
+    f.until_lent()
+    f.fetch("renews", [(0, 2, RENEW)], is_renew_ack=True, max_wait_ms=0, min_bytes=0, max_bytes=0, max_records=0)
+    f.fetch("renews without saying so", [(0, 2, RENEW)], max_wait_ms=0)
+    f.fetch("renews and wants records", [(0, 2, RENEW)], is_renew_ack=True, max_wait_ms=0)
+    f.fetch("releases", [(0, 2, RELEASE)], max_records=1, share_acquire_mode=1, is_renew_ack=False)
+    f.fetch("a mode that is none", max_wait_ms=0, share_acquire_mode=9, epoch=7)
+
+
+@case("ShareAcknowledge")
+def share_acknowledge(side, v):
+    topic = side.topic(1)
+    side.fill(topic, [b"%d" % i for i in range(8)])
+    f = Fetches(side, v, topic)
+    f.acknowledge("no session", (0, 0, ACCEPT), epoch=3)
+    f.acknowledge("opens", epoch=0)
+    f.acknowledge("nothing to end", epoch=-1)
+    f.acknowledge("epoch -2", epoch=-2)
+    f.until_lent()
+    f.acknowledge("nothing")
+    f.acknowledge("accepts", (0, 0, ACCEPT))
+    f.acknowledge("accepts again", (0, 0, ACCEPT))
+    f.acknowledge("one type for each", (1, 4, ACCEPT + RELEASE + REJECT + (0,)))
+    f.acknowledge("in the middle", (6, 6, ACCEPT))
+    f.acknowledge("it again", (6, 6, ACCEPT))
+    f.acknowledge("what was released", (2, 2, ACCEPT))
+    f.acknowledge("beyond", (7, 8, ACCEPT))
+    f.acknowledge("far beyond", (20, 21, ACCEPT))
+    f.acknowledge("backwards", (7, 6, ACCEPT))
+    f.acknowledge("ranges backwards", (7, 7, ACCEPT), (5, 5, ACCEPT))
+    f.acknowledge("below 0", (-3, -2, ACCEPT))
+    f.acknowledge("no types", (7, 7, ()))
+    f.acknowledge("too many types", (7, 7, ACCEPT + ACCEPT))
+    f.acknowledge("a type that is none", (7, 7, (9,)))
+    f.acknowledge("renews", (7, 7, RENEW))
+    f.acknowledge("no such partition", (7, 7, ACCEPT), partition=9)
+    f.acknowledge("no such topic", (7, 7, ACCEPT), topic_id=b"\7" * 16)
+    f.acknowledge("epoch too high", epoch=70)
+    f.acknowledge("another member", (7, 7, ACCEPT), member_id="nobody")
+    f.acknowledge("no group", group_id="")
+    f.acknowledge("no member", member_id="")
+    f.acknowledge("ends", (7, 7, ACCEPT), epoch=-1)
+    f.acknowledge("ended")
+    side.call("DescribeShareGroupOffsets", 1, label="with some in hand", groups=[{"group_id": f.group, "topics": [
+        {"topic_name": topic, "partitions": [0]}]}])
+
+
+@case("ShareAcknowledge")
+def share_renew(side, v):
+    if v < 2:
+        return
+    topic = side.topic(1)
+    side.fill(topic, [b"a"])
+    f = Fetches(side, v, topic)
+    f.until_lent()
+    f.acknowledge("renews", (0, 0, RENEW), is_renew_ack=True)
+    f.acknowledge("accepts", (0, 0, ACCEPT), is_renew_ack=True)
+    g = Fetches(side, v, topic, **{"share.renew.acknowledge.enable": "false"})
+    g.until_lent()
+    g.acknowledge("may not renew", (0, 0, RENEW), is_renew_ack=True)

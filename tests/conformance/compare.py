@@ -167,7 +167,7 @@ class Tidy:
             return "a path" if value else value
         if name in ("total_bytes", "usable_bytes"):
             return "a size" if value >= 0 else value
-        if name in ("error_message", "batch_index_error_message", "documentation"):
+        if name in ("error_message", "acknowledge_error_message", "batch_index_error_message", "documentation"):
             return "a text" if value else None
         if name in ("finalized_features_epoch", "high_watermark", "log_end_offset", "leader_epoch", "log_start_offset") \
                 and api in METADATA:

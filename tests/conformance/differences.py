@@ -112,6 +112,13 @@ ROWS = [
     Row("DescribeShareGroupOffsets", "", "Of a partition that does not exist nothing is known; Kafka's client waits in vain.",
         NO_ANSWER, label="no such partition"),
     Row("DescribeShareGroupOffsets", r".*lag", "Lag is 0 or more, also of a group that begins behind the end.", label="at last"),
+    Row("ShareFetch|ShareAcknowledge", r".*current_leader\..*", "Where there is nothing to say of a leader it is nobody (-1), as in Fetch; 0 is "
+        "a node.", 0, -1),
+    Row("ShareFetch", ".*", "A topic, or a mode, that does not exist is told as such; Kafka fails with an unknown server error.",
+        label=r"no such topic|a mode that is none|ShareFetch 2: of nothing.*"),
+    Row("ShareFetch", "responses.*", "Nothing is told of a partition without news, in a session's first answer as in later ones.",
+        label="another member"),
+    Row("ShareFetch|ShareAcknowledge", ".*", "A request without a group or a member is wrong in itself.", label="no group|no member"),
     Row("AlterShareGroupOffsets", r".*error_code", "No group begins below 0.", 0, 42, label="negative"),
 
     # ---- transactions ----

@@ -25,6 +25,8 @@ KINDS = {
     "end too low": "in the end the high watermark is below one that was shown",
     "commit went back": "a committed offset was lower than one acknowledged before",
     "commit of nobody": "an offset was found committed that nobody had tried to commit",
+    "came again": "a share group was given a record that it had accepted before",
+    "not accepted": "an acknowledged record was not accepted in a share group in the end",
     "unread": "a partition could not be read to its end after the faults",
     "gap": "offsets are missing between the start and the end of a partition",
     "not available": "nothing was acknowledged to a partition after the faults",
@@ -60,12 +62,21 @@ class Partition:
         self.reading = set()                # offsets of the last reading that is going on
 
 
+class Sharing:
+    """What a share group has done in one partition."""
+
+    def __init__(self):
+        self.accepted = {}                  # offset -> when that was answered first
+        self.tried = {}                     # offset -> how many acceptances were not answered, as far as is known
+
+
 class Checker:
     def __init__(self, not_idempotent=(), final_by="final"):
         self.not_idempotent, self.final_by = set(not_idempotent), final_by
         self.partitions = collections.defaultdict(Partition)
         self.commits = {}                   # (group, topic, partition) -> [(time acknowledged, offset)], rising
         self.tried = collections.defaultdict(set)
+        self.shared = collections.defaultdict(Sharing)      # (group, topic, partition) ->
         self.found = collections.OrderedDict()      # (kind, where) -> [texts]
         self.figures = Figures()
         self.control, self.began, self.calm, self.stop = [], None, None, None
@@ -151,6 +162,30 @@ class Checker:
         if e["offset"] >= 0 and e["offset"] not in self.tried[key]:
             self.fail("commit of nobody", where, f"{e['by']} found {e['offset']} at {e['t']:.3f}")
 
+    def on_lent(self, e, p):
+        done = self.shared[(e["group"], *e["of"])].accepted
+        again = [o for o in e["offsets"] if done.get(o, e["t"]) < e["since"]]
+        self.figures.counts["records lent"] += len(e["offsets"])
+        if again:
+            self.fail("came again", f"{e['group']} {name_of(e['of'])}", f"{again[:5]} accepted at {done[again[0]]:.3f} for {e['by']}, asked "
+                                                                        f"for after {e['since']:.3f}, at {e['t']:.3f}")
+
+    def on_accept_try(self, e, p):
+        tried = self.shared[(e["group"], *e["of"])].tried
+        for offset in e["offsets"]:
+            tried[offset] = tried.get(offset, 0) + 1
+
+    def on_accept(self, e, p):
+        done = self.shared[(e["group"], *e["of"])].accepted
+        self.figures.counts["records accepted"] += len(e["offsets"])
+        for offset in e["offsets"]:
+            done.setdefault(offset, e["t"])
+
+    def on_unlent(self, e, p):
+        tried = self.shared[(e["group"], *e["of"])].tried
+        for offset in e["offsets"]:
+            tried[offset] -= 1
+
     def on_changed(self, e, p):
         self.control.append(e["t"])
         self.figures.counts["changes of metadata"] += 1
@@ -208,6 +243,14 @@ class Checker:
             if end < p.end_max:
                 self.fail("end too low", where, f"{p.end_max} was shown, and it ends at {end}")
         self.judge_producers(where, p)
+        for group in sorted({g for g, topic, _ in self.shared if topic == of[0]}):
+            self.judge_sharing(group, of, p)
+
+    def judge_sharing(self, group, of, p):
+        shared = self.shared[(group, *of)]
+        missing = sorted(o for o in p.acked if o >= p.finals[-1][0] and o not in shared.accepted and not shared.tried.get(o))
+        if missing:
+            self.fail("not accepted", f"{group} {name_of(of)}", f"{len(missing)} of {len(p.acked)} offsets, such as {missing[:5]}")
 
     def judge_producers(self, where, p):
         last = p.finals[-1][2]

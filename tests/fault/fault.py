@@ -56,6 +56,8 @@ def report(run):
         if rows:
             times = sorted(seconds for _, seconds in rows)
             print(f"  {name} after a fault: median {times[len(times) // 2]:.2f} s, longest {times[-1]:.2f} s of {len(times)}")
+    if c["records lent"]:
+        print(f"  a share group was lent {c['records lent']:,} records and accepted {c['records accepted']:,}")
     if run.checker.figures.flood:
         f = run.checker.figures.flood
         print(f"  full load: {f['delivered']:,} records of 1,000 B in {f['seconds']} s, {f['failed']} deliveries failed, "

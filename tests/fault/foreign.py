@@ -36,11 +36,18 @@ def java_consumer(table, cache):
     return [*table._java("kafka-clients-4")(cache)[:-1], "-Dgroup.protocol=consumer", "HistoryLoad"]
 
 
+def java_share(table, cache):
+    return [*table._java("kafka-clients-4")(cache)[:-1], "ShareLoad"]
+
+
 def franz(table, cache):
     return table._go("history")(cache)
 
 
-NAMES = {"confluent-debian": confluent_debian, "java": java, "java-consumer": java_consumer, "franz": franz, "confluent": confluent}
+NAMES = {"confluent-debian": confluent_debian, "java": java, "java-consumer": java_consumer,
+         "java-share": java_share, "franz": franz, "confluent": confluent}
+# What only consumes ends after all that produce.
+KINDS = {"java-share": "consume"}
 # The newest librdkafka (2.16) forgets nodes that the metadata names no more while they are away. When that was a group's coordinator
 # its consumer now and then never connects to one again, and commit() and close() do not return (as in its issue 5511): seen
 # three times in some twenty runs in which nodes start again. Such a run fails, for a client that hangs may as well be waiting for us.
@@ -53,7 +60,7 @@ class Foreign:
 
     def commands(self, run, bootstrap, topic, partitions):
         """[(kind, name, command)] for a run."""
-        return [("both", self.name, [*self.command, run.folder / f"{self.name}.jsonl", bootstrap, topic, partitions, self.name])]
+        return [(KINDS.get(self.name, "both"), self.name, [*self.command, run.folder / f"{self.name}.jsonl", bootstrap, topic, partitions, self.name])]
 
 
 def chosen(names):

@@ -12,6 +12,10 @@ Every event has `t`, when it was over (CLOCK_MONOTONIC, one clock for all proces
 | commit? | committer | of, group, offset: about to be sent |
 | commit | committer | of, group, offset, since: acknowledged |
 | committed | committer | of, group, offset, since: found, -1 for none |
+| lent | share | of, group, offsets, since: when they were asked for, at the earliest |
+| accept? | share | of, group, offsets: about to be acknowledged |
+| accept | share | of, group, offsets, since: that was answered without an error |
+| unlent | share | of, group, offsets, since: they were no more its own |
 | changed | control | since: a change of metadata was acknowledged |
 | flood | flood | delivered, failed, read: records under full load; seconds |
 | refused | anybody | what, error: an answer that no fault excuses |

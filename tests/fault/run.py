@@ -14,6 +14,7 @@ import hosts
 import load
 from check_history import Checker, name_of
 from cluster import Cluster, ClusterError
+from foreign import KINDS
 from kafka_cluster import KafkaCluster
 from route import Again, judge
 
@@ -273,6 +274,8 @@ class Run:
         self.checker.feed(events)
         self.violations = self.checker.judge(whole=any(e["do"] == "final" for e in events))
         figures = self.checker.figures
+        if any(f.name in KINDS for f in self.foreign) and not figures.counts["records accepted"]:
+            self.trouble.append("the share group accepted nothing")
         self.outages, self.control_outages = [], []
         for e in figures.faults:
             until = e["t"] + AFTER_FAULT_S

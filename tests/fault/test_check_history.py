@@ -116,6 +116,39 @@ class Planted(unittest.TestCase):
         first["at"], first["rows"] = 2, first["rows"][2:]
         self.judge()
 
+    def share(self):
+        """A group that was lent everything as it came, and accepted it, but the first record at its second coming."""
+        for ack in [e for e in self.tape if e["do"] == "ack"]:
+            at = list(range(ack["at"], ack["at"] + 2))
+            part = dict(by="s", of=OF, group="s", offsets=at)
+            events = [dict(do="lent", since=ack["t"], **part), dict(do="accept?", since=ack["t"], **part)]
+            if ack["at"]:
+                events.append(dict(do="accept", since=ack["t"], **part))
+            else:                           # the answer did not come; then another member was faster
+                part.update(by="other")
+                events += [dict(do="unlent", since=ack["t"], **{**part, "by": "s"}), dict(do="lent", since=ack["t"], **part),
+                           dict(do="accept?", since=ack["t"], **part), dict(do="accept", since=ack["t"], **part)]
+            self.tape += [dict(t=ack["t"] + 0.01 * (i + 1), **e) for i, e in enumerate(events)]
+
+    def test_shared(self):
+        self.share()
+        self.judge()
+
+    def test_came_again(self):
+        self.share()
+        accept = self.pick("accept", 1)
+        self.add_after(accept, do="lent", by="other", since=accept["t"] - 0.005)    # asked for before: nobody's fault
+        self.judge()
+        self.add_after(accept, do="lent", by="other", since=accept["t"] + 0.005)
+        self.judge("came again")
+
+    def test_not_accepted(self):
+        self.share()
+        self.tape.remove(self.pick("accept", 2))
+        self.judge()                        # it may have been done
+        self.tape.remove(self.pick("accept?", 3))
+        self.judge("not accepted")
+
     def test_vanished(self):
         """Shown to a consumer and never acknowledged; then it is gone."""
         self.pick("send", 4)["count"] = 3

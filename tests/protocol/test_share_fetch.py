@@ -262,7 +262,8 @@ class Records(ShareFetchCase):
         for s in (committed, every):
             acks = [(2, 2, ACCEPT), (4, 4, ACCEPT)]
             self.assertError(s.acknowledge({place: acks if s is committed else [(0, 0, ACCEPT), *acks]})[place], ERR.NONE)
-            self.wait_until(lambda s=s: self.stands(s.group)[topic][0][2] == 0, "there is a lag")
+            if not apache.jars():                                                   # whose markers are lent, too
+                self.wait_until(lambda s=s: self.stands(s.group)[topic][0][2] == 0, "there is a lag")
 
     def test_start(self):
         """Records that were deleted do not come; what is lent of them can be acknowledged, which means nothing."""
@@ -292,6 +293,7 @@ class Records(ShareFetchCase):
         self.assertEqual(self.stands(m.group)[topic][0][0], 3)
 
 
+@unittest.skipIf(apache.jars(), "Kafka takes no such small number")
 class Full(ShareFetchCase):
     SETTINGS = [*ShareFetchCase.SETTINGS, "groups.share_max_share_sessions=1"]
 
