@@ -114,12 +114,14 @@ ROWS = [
     Row("DescribeShareGroupOffsets", r".*lag", "Lag is 0 or more, also of a group that begins behind the end.", label="at last"),
     Row("ShareFetch|ShareAcknowledge", r".*current_leader\..*", "Where there is nothing to say of a leader it is nobody (-1), as in Fetch; 0 is "
         "a node.", 0, -1),
-    Row("ShareFetch", ".*", "A topic, or a mode, that does not exist is told as such; Kafka fails with an unknown server error.",
+    Row("ShareFetch|ShareAcknowledge", ".*", "A topic, or a mode, that does not exist is told as such; Kafka fails with an unknown server error.",
         label=r"no such topic|a mode that is none|ShareFetch 2: of nothing.*"),
     Row("ShareFetch", "responses.*", "Nothing is told of a partition without news, in a session's first answer as in later ones.",
         label="another member"),
     Row("ShareFetch|ShareAcknowledge", ".*", "A request without a group or a member is wrong in itself.", label="no group|no member"),
     Row("AlterShareGroupOffsets", r".*error_code", "No group begins below 0.", 0, 42, label="negative"),
+    Row("AlterUserScramCredentials", r".*error_code", "Who is named twice is told so, whatever else is wrong; Kafka tells what is wrong with the first.",
+        33, 92, label="of nothing that exists"),
 
     # ---- transactions ----
     Row("AddPartitionsToTxn", ".*partition_error_code", "Version 4 does not have TRANSACTION_ABORTABLE, which came with version 5.",
