@@ -374,24 +374,6 @@ static bool fill_topics(struct fetch_op *op, struct fetch_response *rsp)
         return true;
 }
 
-/* Without memory the client asks for metadata. */
-static void tell_leaders(struct fetch_op *op, struct fetch_response *rsp)
-{
-        if (!op->hints.count || op->rq->version < 16)
-                return;
-        rsp->node_endpoints = ARENA_NEW_ARRAY(&op->rq->arena, struct fetch_response_node, op->hints.count);
-        for (int32_t i = 0; rsp->node_endpoints && i < op->hints.count; i++) {
-                struct fetch_response_node *n = &rsp->node_endpoints[rsp->node_endpoints_count++];
-                struct leader_place place = leader_hints_place(op->rq, &op->hints, i);
-
-                fetch_response_node_init(n);
-                n->node_id = place.id;
-                n->host = place.host;
-                n->port = place.port;
-                n->rack = place.rack;
-        }
-}
-
 static void op_free(struct fetch_op *op)
 {
         works_release(op);
@@ -424,7 +406,8 @@ static void answer(struct fetch_op *op)
                 rq_close_nomem(rq);
                 return;
         }
-        tell_leaders(op, &rsp);
+        if (rq->version >= 16)
+                LEADER_HINTS_TELL(rq, &op->hints, fetch_response_node, &rsp);
         op_free(op);
         RQ_REPLY_EXT(rq, fetch_response, &rsp, items_count);
 }

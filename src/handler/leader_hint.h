@@ -24,3 +24,20 @@ struct leader_place {
         struct str host, rack;
 };
 struct leader_place leader_hints_place(const struct rq *rq, const struct leader_hints *hints, int32_t i);
+
+/* Fill in @rsp->node_endpoints, each of struct @type, with those that were collected. Without memory the client asks for metadata. */
+#define LEADER_HINTS_TELL(rq, hints, type, rsp) \
+        do { \
+                if ((hints)->count) \
+                        (rsp)->node_endpoints = ARENA_NEW_ARRAY(&(rq)->arena, struct type, (hints)->count); \
+                for (int32_t i_ = 0; (rsp)->node_endpoints && i_ < (hints)->count; i_++) { \
+                        struct type *n_ = &(rsp)->node_endpoints[(rsp)->node_endpoints_count++]; \
+                        struct leader_place place_ = leader_hints_place((rq), (hints), i_); \
+\
+                        type##_init(n_); \
+                        n_->node_id = place_.id; \
+                        n_->host = place_.host; \
+                        n_->port = place_.port; \
+                        n_->rack = place_.rack; \
+                } \
+        } while (0)

@@ -253,19 +253,7 @@ static void tell_leaders(struct produce_op *op)
                         p->current_leader.leader_epoch = hint.epoch;
                 }
         }
-        if (!hints.count)
-                return;
-        op->rsp.node_endpoints = ARENA_NEW_ARRAY(&rq->arena, struct produce_response_node, hints.count);
-        for (int32_t i = 0; op->rsp.node_endpoints && i < hints.count; i++) {
-                struct produce_response_node *n = &op->rsp.node_endpoints[op->rsp.node_endpoints_count++];
-                struct leader_place place = leader_hints_place(rq, &hints, i);
-
-                produce_response_node_init(n);
-                n->node_id = place.id;
-                n->host = place.host;
-                n->port = place.port;
-                n->rack = place.rack;
-        }
+        LEADER_HINTS_TELL(rq, &hints, produce_response_node, &op->rsp);
 }
 
 static void op_answer(struct produce_op *op)

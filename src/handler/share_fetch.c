@@ -100,24 +100,6 @@ static bool fill_topics(struct share_fetch_op *op, struct share_row **told, size
         return true;
 }
 
-/* Without memory the client asks for metadata. */
-static void tell_leaders(struct share_fetch_op *op, struct share_fetch_response *rsp)
-{
-        if (!op->hints.count)
-                return;
-        rsp->node_endpoints = ARENA_NEW_ARRAY(&op->rq->arena, struct share_fetch_response_node, op->hints.count);
-        for (int32_t i = 0; rsp->node_endpoints && i < op->hints.count; i++) {
-                struct share_fetch_response_node *n = &rsp->node_endpoints[rsp->node_endpoints_count++];
-                struct leader_place place = leader_hints_place(op->rq, &op->hints, i);
-
-                share_fetch_response_node_init(n);
-                n->node_id = place.id;
-                n->host = place.host;
-                n->port = place.port;
-                n->rack = place.rack;
-        }
-}
-
 static void refuse(struct rq *rq, int16_t error, struct str why)
 {
         struct share_fetch_response rsp;
@@ -165,7 +147,7 @@ static void answer(struct share_ask *a)
                 rq_close_nomem(rq);
                 return;
         }
-        tell_leaders(op, &rsp);
+        LEADER_HINTS_TELL(rq, &op->hints, share_fetch_response_node, &rsp);
         for (size_t i = 0; i < count; i++) {
                 bytes += told[i]->slice.len;
                 told[i]->slice.len = 0; /* the response owns it now */
@@ -177,47 +159,7 @@ static void answer(struct share_ask *a)
 
 /* ---- the request ---- */
 
-static bool fill_row(struct rq *rq, const struct share_fetch_request_partition *p, bool may_renew,
-                     struct share_row *row)
-{
-        struct share_acks acks;
-        size_t size = 0;
-
-        for (int32_t i = 0; i < p->acknowledgement_batches_count; i++)
-                size += (size_t)p->acknowledgement_batches[i].acknowledge_types_count;
-        if (!share_acks_begin(rq, &acks, row, size, may_renew))
-                return false;
-        for (int32_t i = 0; i < p->acknowledgement_batches_count; i++) {
-                const struct share_fetch_request_ack_batch *b = &p->acknowledgement_batches[i];
-
-                share_acks_add(&acks, &(struct share_ack_batch){ b->first_offset, b->last_offset, b->acknowledge_types,
-                                                                 b->acknowledge_types_count });
-        }
-        return true;
-}
-
-static bool fill_rows(struct share_fetch_op *op)
-{
-        const struct share_fetch_request *req = &op->req;
-        struct share_ask *a = &op->ask;
-        size_t count = 0;
-
-        for (int32_t i = 0; i < req->topics_count; i++)
-                count += (size_t)req->topics[i].partitions_count;
-        a->rows = ARENA_NEW_ARRAY(&op->rq->arena, struct share_row, count);
-        if (!a->rows)
-                return false;
-        for (int32_t i = 0; i < req->topics_count; i++)
-                for (int32_t k = 0; k < req->topics[i].partitions_count; k++) {
-                        const struct share_fetch_request_partition *p = &req->topics[i].partitions[k];
-                        struct share_row *row = &a->rows[a->rows_count++];
-
-                        share_row_name(op->rq, row, req->topics[i].topic_id, p->partition_index);
-                        if (!fill_row(op->rq, p, req->is_renew_ack, row))
-                                return false;
-                }
-        return true;
-}
+SHARE_ROWS_FILL(fill_rows, share_fetch_request)
 
 static bool fill_forgets(struct share_fetch_op *op)
 {
@@ -267,7 +209,7 @@ void handler_share_fetch(struct rq *rq)
         op->rq = rq;
         share_ask_init(rq, &op->ask, SHARE_FETCH, op->req.group_id, op->req.member_id, op->req.share_session_epoch,
                        answer);
-        if (!fill_rows(op) || !fill_forgets(op)) {
+        if (!fill_rows(rq, &op->req, &op->ask) || !fill_forgets(op)) {
                 rq_close_nomem(rq);
                 return;
         }

@@ -43,3 +43,45 @@ struct share_row **share_rows_told(struct rq *rq, struct share_ask *a, size_t *r
 /* Who leads instead, where @error says that this node does not; else -1. */
 struct leader_hint share_leader_hint(struct rq *rq, const struct share_row *row, int16_t error,
                                      struct leader_hints *hints);
+
+/* static bool @name(rq, req, ask): the rows of a request, struct @message, with what it acknowledges. False: out of memory. */
+#define SHARE_ROWS_FILL(name, message) \
+        static bool name##_one(struct rq *rq, const struct message##_partition *p, bool may_renew, \
+                               struct share_row *row) \
+        { \
+                struct share_acks acks; \
+                size_t size = 0; \
+\
+                for (int32_t i = 0; i < p->acknowledgement_batches_count; i++) \
+                        size += (size_t)p->acknowledgement_batches[i].acknowledge_types_count; \
+                if (!share_acks_begin(rq, &acks, row, size, may_renew)) \
+                        return false; \
+                for (int32_t i = 0; i < p->acknowledgement_batches_count; i++) { \
+                        const struct message##_ack_batch *b = &p->acknowledgement_batches[i]; \
+\
+                        share_acks_add(&acks, \
+                                       &(struct share_ack_batch){ b->first_offset, b->last_offset, \
+                                                                  b->acknowledge_types, b->acknowledge_types_count }); \
+                } \
+                return true; \
+        } \
+        static bool name(struct rq *rq, const struct message *req, struct share_ask *a) \
+        { \
+                size_t count = 0; \
+\
+                for (int32_t i = 0; i < req->topics_count; i++) \
+                        count += (size_t)req->topics[i].partitions_count; \
+                a->rows = ARENA_NEW_ARRAY(&rq->arena, struct share_row, count); \
+                if (!a->rows) \
+                        return false; \
+                for (int32_t i = 0; i < req->topics_count; i++) \
+                        for (int32_t k = 0; k < req->topics[i].partitions_count; k++) { \
+                                const struct message##_partition *p = &req->topics[i].partitions[k]; \
+                                struct share_row *row = &a->rows[a->rows_count++]; \
+\
+                                share_row_name(rq, row, req->topics[i].topic_id, p->partition_index); \
+                                if (!name##_one(rq, p, req->is_renew_ack, row)) \
+                                        return false; \
+                        } \
+                return true; \
+        }
