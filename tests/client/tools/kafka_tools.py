@@ -16,6 +16,7 @@ from tool import (BOOTSTRAP, CLASSES, JAVA, Background, command, console_consume
                   run, table)
 import share_tools  # noqa: E402,F401
 
+
 @check("broker-api-versions")
 def broker_api_versions():
     text = run("kafka-broker-api-versions")
