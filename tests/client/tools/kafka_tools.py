@@ -5,95 +5,16 @@ Called with --java "java -cp ..." before the address. What the tools print is co
 import json
 import os
 import re
-import shlex
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "python"))
-from checks import (MIB, RUN, bootstrap, check, expect, expect_true, group_name, main, topic_name,  # noqa: E402
-                    topics_made, until)
-
-JAVA = []
-if sys.argv[1:2] == ["--java"]:
-    JAVA = shlex.split(sys.argv[2])
-    del sys.argv[1:3]
-BOOTSTRAP = bootstrap()
-
-CLASSES = {
-    "kafka-topics": "org.apache.kafka.tools.TopicCommand",
-    "kafka-configs": "kafka.admin.ConfigCommand",
-    "kafka-consumer-groups": "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
-    "kafka-share-groups": "org.apache.kafka.tools.consumer.group.ShareGroupCommand",
-    "kafka-groups": "org.apache.kafka.tools.GroupsCommand",
-    "kafka-get-offsets": "org.apache.kafka.tools.GetOffsetShell",
-    "kafka-delete-records": "org.apache.kafka.tools.DeleteRecordsCommand",
-    "kafka-log-dirs": "org.apache.kafka.tools.LogDirsCommand",
-    "kafka-broker-api-versions": "org.apache.kafka.tools.BrokerApiVersionsCommand",
-    "kafka-cluster": "org.apache.kafka.tools.ClusterTool",
-    "kafka-metadata-quorum": "org.apache.kafka.tools.MetadataQuorumCommand",
-    "kafka-reassign-partitions": "org.apache.kafka.tools.reassign.ReassignPartitionsCommand",
-    "kafka-acls": "org.apache.kafka.tools.AclCommand",
-    "kafka-client-metrics": "org.apache.kafka.tools.ClientMetricsCommand",
-    "kafka-console-producer": "org.apache.kafka.tools.ConsoleProducer",
-    "kafka-console-consumer": "org.apache.kafka.tools.consumer.ConsoleConsumer",
-    "kafka-features": "org.apache.kafka.tools.FeatureCommand",
-    "kafka-transactions": "org.apache.kafka.tools.TransactionsCommand",
-    "kafka-verifiable-producer": "org.apache.kafka.tools.VerifiableProducer",
-    "kafka-verifiable-consumer": "org.apache.kafka.tools.VerifiableConsumer",
-    "kafka-verifiable-share-consumer": "org.apache.kafka.tools.VerifiableShareConsumer",
-    "kafka-console-share-consumer": "org.apache.kafka.tools.consumer.ConsoleShareConsumer",
-    "kafka-share-consumer-perf-test": "org.apache.kafka.tools.ShareConsumerPerformance",
-    "kafka-transactional-copier": "org.apache.kafka.tools.TransactionalMessageCopier",
-    "kafka-leader-election": "org.apache.kafka.tools.LeaderElectionCommand",
-    "kafka-reassign-partitions": "org.apache.kafka.tools.reassign.ReassignPartitionsCommand",
-    "kafka-replica-verification": "org.apache.kafka.tools.ReplicaVerificationTool",
-    "kafka-e2e-latency": "org.apache.kafka.tools.EndToEndLatency",
-    "kafka-streams-application-reset": "org.apache.kafka.tools.StreamsResetter",
-    "kafka-client-compatibility": "org.apache.kafka.tools.ClientCompatibilityTest",
-    "kafka-producer-perf-test": "org.apache.kafka.tools.ProducerPerformance",
-    "kafka-consumer-perf-test": "org.apache.kafka.tools.ConsumerPerformance",
-}
-
-
-# How a tool is told the address, where it is not the usual way.
-ADDRESS = {"kafka-transactional-copier": "--broker-list", "kafka-replica-verification": "--broker-list"}
-
-
-def command(tool, *args):
-    return [*JAVA, CLASSES[tool], ADDRESS.get(tool, "--bootstrap-server"), BOOTSTRAP, *map(str, args)]
-
-
-def run(tool, *args, stdin=b"", fine=True):
-    """Run a tool to its end; what it printed. With fine=False it must fail, with fine=None it may."""
-    got = subprocess.run(command(tool, *args), input=stdin, capture_output=True, timeout=60, check=False)
-    out, err = got.stdout.decode(), got.stderr.decode()
-    failed = got.returncode != 0 or (not out.strip() and "Exception" in err)
-    if fine is not None and failed == fine:
-        raise AssertionError(f"{tool} {' '.join(map(str, args))}: exit {got.returncode}: {(out + err).strip()[-300:]}")
-    return out if fine else out + err
-
-
-def make(tag, partitions=1, *config):
-    name = topic_name(tag)
-    args = [x for c in config for x in ("--config", c)]
-    run("kafka-topics", "--create", "--topic", name, "--partitions", partitions, "--replication-factor", 1, *args)
-    return name
-
-
-def lines(count, first=0):
-    return b"".join(b"line %06d of some text that repeats that repeats\n" % i for i in range(first, first + count))
-
-
-def console_produce(name, data, *args):
-    run("kafka-console-producer", "--topic", name, *args, stdin=data)
-
-
-def console_consume(name, count, *args, timeout_ms=15000):
-    """@count messages, or those that come before there has been none for @timeout_ms."""
-    return run("kafka-console-consumer", "--topic", name, "--max-messages", count, "--timeout-ms", timeout_ms, *args)
+from checks import MIB, RUN, check, expect, expect_true, group_name, main, topic_name, topics_made, until  # noqa: E402
+from tool import (BOOTSTRAP, CLASSES, JAVA, Background, command, console_consume, console_produce, lines, make,  # noqa: E402
+                  run, table)
+import share_tools  # noqa: E402,F401
 
 
 @check("broker-api-versions")
@@ -298,46 +219,6 @@ def group_admin():
     expect_true(text, "successful" in text or "GroupIdNotFound" in text)
 
 
-class Background:
-    """A tool that runs until it is told to end; its output goes to a file of JSON lines."""
-
-    def __init__(self, folder, label, *args):
-        self.path = os.path.join(folder, label)
-        with open(self.path, "wb") as out:
-            self.p = subprocess.Popen(command(*args), stdout=out, stderr=subprocess.DEVNULL,
-                                      stdin=subprocess.DEVNULL)
-
-    def text(self):
-        with open(self.path, encoding="utf-8") as f:
-            return f.read()
-
-    def events(self, name):
-        rows = [json.loads(r) for r in self.text().splitlines(keepends=True) if r.startswith("{") and r.endswith("\n")]
-        return [r for r in rows if r["name"] == name]
-
-    def owned(self):
-        """How many partitions the newest assignment gives to this member."""
-        events = [e for e in self.events("partitions_assigned")]
-        return len(events[-1]["partitions"]) if events else 0
-
-    def consumed(self):
-        return sum(e["count"] for e in self.events("records_consumed"))
-
-    def offsets(self):
-        """(partition, offset) of every record that it was given."""
-        return [(p["partition"], at) for e in self.events("records_consumed") for p in e["partitions"]
-                for at in range(p["minOffset"], p["maxOffset"] + 1)]
-
-    def kill(self):
-        self.p.kill()
-        self.p.wait()
-
-    def stop(self):
-        if self.p.poll() is None:
-            self.p.send_signal(signal.SIGTERM)
-        self.p.wait(30)
-
-
 @check("verifiable", 120)
 def verifiable():
     name, group = make("verifiable", 4), group_name("verifiable")
@@ -365,14 +246,6 @@ def verifiable():
 
 
 # ---- groups of the new protocol (KIP-848) ----
-
-def table(text):
-    """The rows of a tool's table, each a dict by the names of the columns."""
-    rows = [r.split() for r in text.splitlines() if r.strip()]
-    heads = next((i for i, r in enumerate(rows) if r[0] == "GROUP"), None)
-    expect_true(f"no table: {text}", heads is not None)
-    return [dict(zip(rows[heads], r)) for r in rows[heads + 1:]]
-
 
 def group_records(group):
     """What Kafka's own coordinator reads of the group from __consumer_offsets: [(type, key, value or None)]."""
@@ -537,97 +410,6 @@ def group_configs():
     run("kafka-configs", "--alter", *group, "--delete-config", "consumer.session.timeout.ms,share.auto.offset.reset")
     until("gone", lambda: "=" not in run("kafka-configs", "--describe", *group).replace("configs", ""))
     expect_true("still there", group[3] not in run("kafka-configs", "--describe", "--entity-type", "groups"))
-
-
-@check("share-groups")
-def share_groups():
-    """Where a share group begins is set, shown with its lag, and forgotten."""
-    name, group = make("share", 2), group_name("share")
-    console_produce(name, lines(3))
-    run("kafka-share-groups", "--reset-offsets", "--group", group, "--topic", name, "--to-earliest", "--execute")
-    expect_true("not listed", group in run("kafka-share-groups", "--list").split())
-    rows = table(run("kafka-share-groups", "--describe", "--group", group))
-    expect("rows", sorted((r["TOPIC"], r["PARTITION"], r["START-OFFSET"]) for r in rows), [(name, "0", "0"), (name, "1", "0")])
-    expect("lag", sum(int(r["LAG"]) for r in rows), 3)
-    row, = table(run("kafka-share-groups", "--describe", "--group", group, "--state"))
-    expect("state", (row["STATE"], row["#MEMBERS"]), ("Empty", "0"))
-    expect_true("not forgotten", "Successful" in run("kafka-share-groups", "--delete-offsets", "--group", group, "--topic", name))
-    expect_true("not empty", "no offset information" in run("kafka-share-groups", "--describe", "--group", group))
-    run("kafka-share-groups", "--delete", "--group", group)
-    expect_true("still there", group not in run("kafka-share-groups", "--list").split())
-
-
-def share_group(tag):
-    """A new one that begins with the first record."""
-    group = group_name(tag)
-    run("kafka-configs", "--alter", "--entity-type", "groups", "--entity-name", group, "--add-config", "share.auto.offset.reset=earliest")
-    return group
-
-
-def lag(group):
-    return sum(int(r["LAG"]) for r in table(run("kafka-share-groups", "--describe", "--group", group)))
-
-
-@check("console-share-consumer", 120)
-def console_share_consumer():
-    """What was released comes again, what was rejected or accepted does not."""
-    name, group = make("console-share", 2), share_group("console-share")
-    console_produce(name, lines(20))
-
-    def consume(count, *args):
-        # It ends without a message for so long; --max-messages would leave some in its hands.
-        got = run("kafka-console-share-consumer", "--topic", name, "--group", group, "--timeout-ms", 5000, *args, fine=None)
-        expect("lines", len(re.findall(r"(?m)^line \d+ ", got)), count)
-
-    consume(20, "--release", "--max-messages", 20)
-    consume(20, "--reject")
-    console_produce(name, lines(7))
-    consume(7)
-    expect("lag", lag(group), 0)
-    consume(0)
-
-
-@check("verifiable-share", 180)
-def verifiable_share():
-    """Two verifiable share consumers; one is killed in the midst of it. Each record is acknowledged once, by one of them."""
-    name, group = make("verifiable-share", 4), share_group("verifiable-share")
-    args = ("kafka-verifiable-share-consumer", "--topic", name, "--group-id", group, "--acknowledgement-mode", "sync",
-            "--offset-reset-strategy", "earliest")
-    with tempfile.TemporaryDirectory() as folder:
-        members = [Background(folder, label, *args) for label in "ab"]
-
-        def done():
-            """What was acknowledged, as often as it was."""
-            return [(p["partition"], o) for m in members for e in m.events("offsets_acknowledged") if e["success"]
-                    for p in e["partitions"] for o in p["offsets"]]
-        try:
-            until("both are there", lambda: all(m.events("startup_complete") for m in members), 40)
-            run("kafka-verifiable-producer", "--topic", name, "--max-messages", 2000, "--acks", -1, "--repeating-keys", 100)
-            until("all are acknowledged", lambda: len(done()) >= 2000, 40)
-            expect("each once", len(set(done())), len(done()))
-            producer = Background(folder, "p", "kafka-verifiable-producer", "--topic", name, "--max-messages", 2000, "--acks", -1,
-                                  "--repeating-keys", 100, "--throughput", 500)
-            try:
-                until("some more", lambda: len(done()) > 2300, 40)
-                members[1].p.kill()
-                # It may have been killed between an answer and the line about it.
-                until("all have come", lambda: lag(group) == 0 and len(producer.events("producer_send_success")) == 2000, 60)
-            finally:
-                producer.stop()
-            expect("none twice", len(set(done())), len(done()))
-            expect_true(f"{len(done())} of 4000 were acknowledged", 3000 < len(done()) <= 4000)
-        finally:
-            for m in members:
-                m.stop()
-
-
-@check("share-perf-test", 120)
-def share_perf_test():
-    name, group = make("share-perf", 4), share_group("share-perf")
-    run("kafka-producer-perf-test", "--topic", name, "--num-records", 50000, "--record-size", 200, "--throughput", -1)
-    text = run("kafka-share-consumer-perf-test", "--topic", name, "--group", group, "--num-records", 50000, "--threads", 2, "--timeout", 20000)
-    expect_true(text, re.search(r"\b50000\b", text))
-    expect("lag", lag(group), 0)
 
 
 @check("features")
