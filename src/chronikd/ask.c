@@ -84,13 +84,38 @@ void ask_txn_abort(struct node *n, struct txn_abort *a)
         waiter_wait(&w);
 }
 
+/* The admin listener asks nobody who they are. */
+static void record(struct node *n, struct audit_change *change, const struct controller_request *rq)
+{
+        struct audit_entry who = {
+                .kind = AUDIT_CHANGE, .time_ms = clock_wall_ms(), .node = n->led.node_id, .listener = STR_LIT("admin")
+        };
+        struct meta_image *image = controller_image(n->controller);
+
+        audit_change_end(change, audit_sink_of(&n->audit), image, rq, &who);
+        meta_image_unref(image);
+}
+
 void ask_controller(struct node *n, struct controller_request *rq)
 {
+        struct audit_change change;
+        struct meta_image *image;
         struct waiter w;
 
+        image = controller_image(n->controller);
+        audit_change_begin(&change, audit_sink_of(&n->audit), image, rq);
+        meta_image_unref(image);
+        if (change.is_recorded && !audit_wait_for_room(&n->audit)) {
+                strbuf_fini(&change.before);
+                rq->result =
+                        (struct controller_result){ CONTROLLER_E_BUSY,
+                                                    STR_LIT("The audit log takes nothing more: see audit.on_full.") };
+                return;
+        }
         waiter_add(&w, rq);
         rq->reply_loop = n->loop;
         rq->done = controller_done;
         controller_submit(n->controller, rq);
         waiter_wait(&w);
+        record(n, &change, rq);
 }
