@@ -83,6 +83,7 @@ static void written(void *arg, struct str line)
 
         if (a->conf->audit.journal)
                 diag(DIAG_INFO, "audit: %.*s", STR_FMT(line));
+        audit_topic_add(&a->topic, line);
 }
 
 static void job_run(struct io_job *job)
@@ -99,8 +100,10 @@ static void job_run(struct io_job *job)
                                                                          .checkpoint = a->batch_checkpoint,
                                                                          .written = written,
                                                                          .arg = a });
-        if (!a->batch_result)
-                atomic_store(&a->last, audit_log_last(a->log));
+        if (a->batch_result)
+                return;
+        atomic_store(&a->last, audit_log_last(a->log));
+        audit_topic_flush(&a->topic);
 }
 
 /* ---- the main loop ---- */
@@ -210,6 +213,7 @@ static void on_tick(struct loop_timer *t)
         struct audit *a = container_of(t, struct audit, timer);
 
         a->is_failing = false;
+        audit_topic_tick(&a->topic);
         kick(a);
         loop_timer_start(t, TICK_MS);
 }
@@ -240,13 +244,16 @@ static int open_log(struct audit *a, const struct conf *c)
         return 0;
 }
 
-int audit_open(struct audit *a, const struct conf *conf, struct loop *loop, struct iopool *pool)
+int audit_open(struct audit *a, struct node *n)
 {
+        const struct conf *conf = n->conf;
+
         if (!conf->audit.enabled)
                 return 0;
         a->conf = conf;
-        a->loop = loop;
-        a->pool = pool;
+        a->loop = n->loop;
+        a->pool = n->pool;
+        audit_topic_init(&a->topic, n);
         a->sink = (struct audit_sink){ .put = put,
                                        .is_full = is_full,
                                        .arg = a,
@@ -257,9 +264,9 @@ int audit_open(struct audit *a, const struct conf *conf, struct loop *loop, stru
         ilist_init(&a->batch);
         pthread_mutex_init(&a->lock, NULL);
         a->mail.fn = on_mail;
-        a->job = (struct io_job){ .run = job_run, .done = job_done, .reply_loop = loop };
+        a->job = (struct io_job){ .run = job_run, .done = job_done, .reply_loop = n->loop };
         a->checkpoint_ms = clock_mono_ms();
-        loop_timer_init(&a->timer, loop, on_tick);
+        loop_timer_init(&a->timer, n->loop, on_tick);
         return open_log(a, conf);
 }
 
@@ -296,6 +303,9 @@ void audit_close(struct audit *a)
         batch_drop(a);
         while ((node = ilist_pop_front(&a->queue)))
                 free(container_of(node, struct audit_item, link));
+        audit_topic_fini(&a->topic);
+        if (a->topic.is_asking) /* which nobody answers any more */
+                arena_fini(&a->topic.mem);
         a->log = audit_log_close(a->log);
         pthread_mutex_destroy(&a->lock);
 }
@@ -319,4 +329,5 @@ void audit_expose(const struct audit *a, struct strbuf *out)
                     "Time since the audit log was signed last. While nothing is recorded it only grows.");
         expo_value(out, "chronik_audit_checkpoint_age_seconds", "", NULL,
                    (double)(clock_mono_ms() - atomic_load(&a->checkpoint_ms)) / 1000);
+        audit_topic_expose(&a->topic, out);
 }

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "chronikd/audit_topic.h"
 #include "conf/conf.h"
 #include "handler/audit.h"
 #include "security/audit_log.h"
@@ -18,6 +19,7 @@ struct audit {
         struct loop *loop;
         struct iopool *pool;
         struct audit_log *log; /* NULL: there is none */
+        struct audit_topic topic;
         char dir[1200];
         char public_key[AUDIT_KEY_HEX_SIZE];
 
@@ -46,8 +48,9 @@ struct audit {
         int batch_result;
 };
 
-/* Open the log when audit.enabled says so. Before any other thread runs. Return: 0, or 1: why has been said. */
-int audit_open(struct audit *a, const struct conf *conf, struct loop *loop, struct iopool *pool);
+/* Open the log when audit.enabled says so. Before any other thread runs; @n has its configuration, loop and pool. Return: 0, or 1: why has
+ * been said. */
+int audit_open(struct audit *a, struct node *n);
 /* NULL: nothing is recorded. */
 const struct audit_sink *audit_sink_of(const struct audit *a);
 /* On the main loop, when it runs. */

@@ -100,7 +100,7 @@ static int node_open(struct node *n)
                 r = partition_table_new(&n->table);
         if (r)
                 return node_fail("cannot start", strerror(-r));
-        if (audit_open(&n->audit, n->conf, n->loop, n->pool))
+        if (audit_open(&n->audit, n))
                 return 1;
         transactions_init(n);
         snprintf(n->meta_dir, sizeof n->meta_dir, "%s/meta", n->conf->server.data_dir);

@@ -256,6 +256,31 @@ class Restarts(AuditCase):
         self.assertIn("entries are missing", done.stdout)
 
 
+class Topic(AuditCase):
+    SETTINGS = AuditCase.SETTINGS + ["audit.topic_partitions=3"]
+
+    def test_entries_are_in_the_topic(self):
+        """The lines of the files, in their order; clients may read the topic and not write it."""
+        deadline = time.monotonic() + 10
+        lines = []
+        while not any("DELETE_GROUP" in line for line in lines):
+            self.assertLess(time.monotonic(), deadline)
+            self.client().call("DeleteGroups", 2, groups_names=["nobody"])
+            time.sleep(0.3)
+            answer = self.client().call("Metadata", 12, topics=[{"name": "__chronik_audit"}], allow_auto_topic_creation=False)
+            if answer["topics"][0]["error_code"]:
+                continue
+            self.assertEqual((answer["topics"][0]["is_internal"], len(answer["topics"][0]["partitions"])), (True, 3))
+            lines = [value.decode() for i in range(3)
+                     for value in records.values(self.fetch(self.client(), "__chronik_audit", partition=i)["records"] or b"")]
+        in_files = [line for file in sorted(self.folder.glob("*.log")) for line in file.read_text().splitlines()]
+        self.assertEqual(lines, [line for line in in_files if line in lines])
+        self.assertEqual([json.loads(line)["seq"] for line in lines],
+                         list(range(json.loads(lines[0])["seq"], json.loads(lines[0])["seq"] + len(lines))))
+        self.assertNotEqual(self.produce(self.client(), "__chronik_audit", [b"x"])["error_code"], 0)
+        self.assertGreater(self.node.metric("chronik_audit_topic_entries_total"), 0)
+
+
 class Files(AuditCase):
     SETTINGS = AuditCase.SETTINGS + ["audit.file_bytes=64KiB", "audit.files_max=3", "audit.journal=false"]
 
