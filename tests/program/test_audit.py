@@ -19,6 +19,7 @@ from program import CHRONIK_CTL
 
 import records
 from case import NodeCase
+from cluster import ClusterCase
 from kafka import ERR, Client, ClientError
 from scram import upsertion
 from test_sasl import SaslCase
@@ -279,6 +280,36 @@ class Topic(AuditCase):
                          list(range(json.loads(lines[0])["seq"], json.loads(lines[0])["seq"] + len(lines))))
         self.assertNotEqual(self.produce(self.client(), "__chronik_audit", [b"x"])["error_code"], 0)
         self.assertGreater(self.node.metric("chronik_audit_topic_entries_total"), 0)
+
+
+class Cluster(ClusterCase):
+    SETTINGS = ["audit.enabled=true", "audit.checkpoint_interval_ms=200", "audit.topic_partitions=6"]
+
+    def test_each_node_records_what_it_was_asked(self):
+        """A change is recorded once, by the node that the client asked, whoever decides it; all nodes' lines come to the topic."""
+        for node in (1, 2, 3):
+            answer = self.client(node).call("CreateTopics", 7, topics=[
+                {"name": f"by-{node}", "num_partitions": 1, "replication_factor": 3}], timeout_ms=10000)
+            self.assertError(answer["topics"][0]["error_code"], ERR.NONE, answer["topics"][0]["error_message"])
+
+        def names(node):
+            return [e["name"] for e in self.entries(node) if e["kind"] == "change" and e["operation"] == "CREATE_TOPIC"]
+        for node in (1, 2, 3):
+            self.wait_until(lambda node=node: names(node) == [f"by-{node}"], f"node {node} has recorded {names(node)}")
+            done = subprocess.run([CHRONIK_CTL, "--server", self.nodes[node - 1].admin, "audit", "verify"], capture_output=True, text=True,
+                                  timeout=60)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            self.assertIn(f"of node {node},", done.stdout)
+        self.wait_until(self.all_in_topic, "not all nodes write to the topic")
+
+    def entries(self, node):
+        return [json.loads(line) for file in sorted((self.nodes[node - 1].data / "audit").glob("*.log"))
+                for line in file.read_text().splitlines()]
+
+    def all_in_topic(self):
+        for node in (1, 2, 3):
+            self.client(node).call("DeleteGroups", 2, groups_names=["nobody"])
+        return all(node.metric("chronik_audit_topic_entries_total") for node in self.nodes)
 
 
 class Files(AuditCase):
