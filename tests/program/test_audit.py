@@ -23,6 +23,7 @@ from cluster import ClusterCase
 from kafka import ERR, Client, ClientError
 from scram import upsertion
 from test_sasl import SaslCase
+from txn import Producer
 
 LITERAL, ALLOW, TOPIC, READ = 3, 3, 2, 3
 
@@ -185,6 +186,15 @@ class Kinds(AuditCase):
         self.good("topic", "create", "by-operator")
         entry = self.wait_for(kind="change", operation="CREATE_TOPIC", name="by-operator")[0]
         self.assertEqual((entry["listener"], entry.get("principal")), ("admin", None))
+        self.good("node", "drain", "1")
+        entry = self.wait_for(kind="change", operation="DRAIN_BROKER", name="1")[0]
+        self.assertEqual((entry["before"]["duty"], entry["after"]["duty"]), ("none", "drained"))
+        self.good("node", "undrain", "1")
+        producer = Producer(self, "txn-1")
+        self.assertError(producer.init(), ERR.NONE)
+        self.assertError(producer.send("by-operator", b"x"), ERR.NONE)
+        self.good("txn", "abort", "txn-1")
+        self.assertEqual(self.wait_for(kind="change", operation="ABORT_TRANSACTION", name="txn-1")[0]["outcome"], "done")
 
     def test_list_verify_and_metrics(self):
         self.topic()
