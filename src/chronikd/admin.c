@@ -15,6 +15,7 @@
  *   GET /v1/users           POST /v1/users {"name": "", "credentials": []}   DELETE /v1/users/NAME
  *   GET /v1/quotas          POST /v1/quotas {"entity": {}, "set": {}, "unset": []}
  *   GET /v1/acls            POST /v1/acls {"add": [{...}]} or {"remove": {...}}
+ *   GET /v1/audit, /v1/audit/entries, /v1/audit/verify   of this node only
  *   GET /v1/transactions    GET /v1/transactions/ID   POST /v1/transactions {"op", "id"}
  *   GET /v1/here/node, /v1/here/topics, /v1/here/topics/NAME, /v1/here/groups, /v1/here/groups/NAME,
  *       /v1/here/transactions, /v1/here/transactions/ID   of this node only: others ask for it
@@ -97,6 +98,9 @@ static const struct route routes[] = {
         { "POST", "/v1/quotas", false, NEEDS_NOTHING, admin_post_quotas },
         { "GET", "/v1/acls", false, NEEDS_NOTHING, admin_get_acls },
         { "POST", "/v1/acls", false, NEEDS_NOTHING, admin_post_acls },
+        { "GET", "/v1/audit", false, NEEDS_NOTHING, admin_get_audit },
+        { "GET", "/v1/audit/entries", false, NEEDS_NOTHING, admin_get_audit_entries },
+        { "GET", "/v1/audit/verify", false, NEEDS_NOTHING, admin_get_audit_verify },
         { "GET", "/v1/users", false, NEEDS_NOTHING, admin_get_users },
         { "POST", "/v1/users", false, NEEDS_NOTHING, admin_post_users },
         { "DELETE", "/v1/users/", true, NEEDS_NOTHING, admin_delete_user },
@@ -135,12 +139,13 @@ static void answer_no_route(struct http_request *rq)
         if (len)
                 admin_answer_error(rq, 405, "%s has no %s; it has %s.", rq->path, rq->method, rq->allow);
         else
-                admin_answer_error(rq, 404,
-                                   "There is no %s. There are /livez, /readyz, /metrics, /v1/cluster, /v1/nodes, "
-                                   "/v1/controllers, /v1/transfer, /v1/disruption, /v1/topics, /v1/reassignments, "
-                                   "/v1/elections, /v1/groups, /v1/quotas, /v1/acls, /v1/users, /v1/transactions and "
-                                   "/v1/verify.",
-                                   rq->path);
+                admin_answer_error(
+                        rq, 404,
+                        "There is no %s. There are /livez, /readyz, /metrics, /v1/cluster, /v1/nodes, "
+                        "/v1/controllers, /v1/transfer, /v1/disruption, /v1/topics, /v1/reassignments, "
+                        "/v1/elections, /v1/groups, /v1/quotas, /v1/acls, /v1/audit, /v1/users, /v1/transactions and "
+                        "/v1/verify.",
+                        rq->path);
 }
 
 /* False has been answered. */

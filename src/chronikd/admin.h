@@ -86,6 +86,9 @@ json_t *admin_json_nodes(struct node *n, const struct meta_image *image, const s
 
 /* ---- a function for each route, in the file of its noun; @name is what follows its path ---- */
 
+void admin_get_audit(struct node *n, struct http_request *rq, const char *name);
+void admin_get_audit_entries(struct node *n, struct http_request *rq, const char *name);
+void admin_get_audit_verify(struct node *n, struct http_request *rq, const char *name);
 void admin_get_cluster(struct node *n, struct http_request *rq, const char *name);
 void admin_get_disruption(struct node *n, struct http_request *rq, const char *name);
 void admin_post_disruption(struct node *n, struct http_request *rq, const char *name);

@@ -73,6 +73,37 @@ void ask_txns(struct node *n, struct coord_request *rq)
         waiter_wait(&w);
 }
 
+/* The admin listener asks nobody who they are. */
+static struct audit_entry entry_of(const struct node *n)
+{
+        return (struct audit_entry){
+                .kind = AUDIT_CHANGE, .time_ms = clock_wall_ms(), .node = n->led.node_id, .listener = STR_LIT("admin")
+        };
+}
+
+static void record(struct node *n, struct audit_change *change, const struct controller_request *rq)
+{
+        struct meta_image *image = controller_image(n->controller);
+        struct audit_entry who = entry_of(n);
+
+        audit_change_end(change, audit_sink_of(&n->audit), image, rq, &who);
+        meta_image_unref(image);
+}
+
+static void record_abort(struct node *n, const struct txn_abort *a)
+{
+        const struct audit_sink *sink = audit_sink_of(&n->audit);
+        struct audit_entry e = entry_of(n);
+
+        if (!sink)
+                return;
+        e.operation = STR_LIT("ABORT_TRANSACTION");
+        e.resource = STR_LIT("TRANSACTIONAL_ID");
+        e.name = a->rq.id;
+        e.outcome = a->rq.outcome ? STR_LIT("refused") : STR_LIT("done");
+        sink->put(sink->arg, &e);
+}
+
 void ask_txn_abort(struct node *n, struct txn_abort *a)
 {
         struct waiter w;
@@ -82,15 +113,29 @@ void ask_txn_abort(struct node *n, struct txn_abort *a)
         a->rq.done = coord_done;
         txn_link_abort(&n->txn_link, a);
         waiter_wait(&w);
+        record_abort(n, a);
 }
 
 void ask_controller(struct node *n, struct controller_request *rq)
 {
+        struct audit_change change;
+        struct meta_image *image;
         struct waiter w;
 
+        image = controller_image(n->controller);
+        audit_change_begin(&change, audit_sink_of(&n->audit), image, rq);
+        meta_image_unref(image);
+        if (change.is_recorded && !audit_wait_for_room(&n->audit)) {
+                strbuf_fini(&change.before);
+                rq->result =
+                        (struct controller_result){ CONTROLLER_E_BUSY,
+                                                    STR_LIT("The audit log takes nothing more: see audit.on_full.") };
+                return;
+        }
         waiter_add(&w, rq);
         rq->reply_loop = n->loop;
         rq->done = controller_done;
         controller_submit(n->controller, rq);
         waiter_wait(&w);
+        record(n, &change, rq);
 }

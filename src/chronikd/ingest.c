@@ -303,6 +303,7 @@ int ingest_serve(struct node *n)
                                                 .partitions = n->table,
                                                 .store = n->store,
                                                 .pool = n->pool,
+                                                .audit = audit_sink_of(&n->audit),
                                                 .mappings = n->listeners.mappings,
                                                 .node_id = n->led.node_id,
                                                 .reactors_count = net.reactors_count },

@@ -306,6 +306,7 @@ void metrics_write(struct node *n, struct strbuf *out)
         metrics_gauge(out, "chronik_ready", "1 when this node serves.",
                       atomic_load(&n->ready) && !atomic_load(&n->stopping));
         metrics_cluster(n, out);
+        audit_expose(&n->audit, out);
         if (n->store)
                 write_ingest(n, out);
         write_disk(n, out);

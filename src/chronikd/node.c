@@ -13,13 +13,20 @@
 
 enum { ALONE_SESSION_MS = 9000, LOOK_MS = 50 };
 
-/* ---- stop: clients and logs first, then the metadata, then the way to other nodes ---- */
+/* ---- stop: clients and logs first, then the metadata, then the way to other nodes, then what was recorded ---- */
+
+static void audit_is_stopped(void *arg)
+{
+        struct node *n = arg;
+
+        loop_stop(n->loop);
+}
 
 static void replication_stopped(void *arg)
 {
         struct node *n = arg;
 
-        loop_stop(n->loop);
+        audit_stop(&n->audit, audit_is_stopped, n);
 }
 
 static void link_stopped(void *arg)
@@ -93,6 +100,8 @@ static int node_open(struct node *n)
                 r = partition_table_new(&n->table);
         if (r)
                 return node_fail("cannot start", strerror(-r));
+        if (audit_open(&n->audit, n))
+                return 1;
         transactions_init(n);
         snprintf(n->meta_dir, sizeof n->meta_dir, "%s/meta", n->conf->server.data_dir);
         if (n->conf->server.roles & CONF_ROLE_INGEST && ingest_open(n))
@@ -191,6 +200,7 @@ static void look_for_leader(struct loop_timer *t)
 
 void node_start(struct node *n)
 {
+        audit_start(&n->audit);
         if (n->store) {
                 ingest_start(n);
                 return;
@@ -211,6 +221,7 @@ struct node *node_free(struct node *n)
         if (n->store)
                 ingest_close(n);
         iopool_free(n->pool);
+        audit_close(&n->audit);
         partition_table_free(n->table);
         loop_free(n->loop);
         free(n);

@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 
+#include "chronikd/audit.h"
 #include "chronikd/changes.h"
 #include "chronikd/compactor.h"
 #include "chronikd/first_user.h"
@@ -43,6 +44,7 @@ struct node {
         struct loop *reactors[256];
         struct net_server *net;
         struct listeners listeners;
+        struct audit audit;
         struct first_user first_user;
         struct led led;
         struct changes changes;

@@ -45,6 +45,8 @@ enum {
 enum { CONF_MIGRATION_BOTH, CONF_MIGRATION_UPGRADE, CONF_MIGRATION_DOWNGRADE, CONF_MIGRATION_NONE };
 /* The levels of sys/diag.h, counted from its first: DIAG_ERROR + conf->diag.level. */
 enum { CONF_AUTHORIZER_NONE, CONF_AUTHORIZER_STANDARD };
+enum { CONF_GRANTS_NONE, CONF_GRANTS_ADMIN, CONF_GRANTS_ALL };
+enum { CONF_ON_FULL_BLOCK, CONF_ON_FULL_DROP };
 enum { CONF_DIAG_ERROR, CONF_DIAG_WARNING, CONF_DIAG_NOTICE, CONF_DIAG_INFO, CONF_DIAG_DEBUG };
 
 /* Where a value came from, least important last. Numbered as DescribeConfigs numbers them. */

@@ -24,6 +24,7 @@ enum {
         WITH_TLS = 1 << 10,
         WITH_ENTITY = 1 << 11, /* whose quota */
         WITH_RULE = 1 << 12,   /* who may do what */
+        WITH_KEY = 1 << 13,
 };
 
 struct ctl {
@@ -45,6 +46,7 @@ struct ctl {
         int days;                                                          /* 0: the usual */
         const char *user, *client_id, *ip;                                 /* NULL: not given */
         const char *principal, *host, *operation, *topic, *group, *txn_id; /* NULL: not given */
+        const char *public_key;                                            /* NULL: not given */
         bool cluster, deny, prefixed;
         unsigned defaults; /* 1 << 0: of users, 1: of client ids, 2: of addresses */
 };
@@ -134,6 +136,9 @@ int quota_unset(struct ctl *c, const char *key);
 int acl_list(struct ctl *c, const char *arg);
 int acl_add(struct ctl *c, const char *arg);
 int acl_remove(struct ctl *c, const char *arg);
+/* audit.c; @path may be NULL: ask a node */
+int audit_list(struct ctl *c, const char *path);
+int audit_verify(struct ctl *c, const char *path);
 /* user.c */
 int user_list(struct ctl *c, const char *arg);
 int user_add(struct ctl *c, const char *name);

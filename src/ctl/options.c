@@ -197,6 +197,7 @@ TAKE(operation, *(c->operation = text))
 TAKE(topic, *(c->topic = text))
 TAKE(group, *(c->group = text))
 TAKE(txn_id, *(c->txn_id = text))
+TAKE(public_key, *(c->public_key = text))
 TAKE(cluster, c->cluster = true)
 TAKE(deny, c->deny = true)
 TAKE(prefixed, c->prefixed = true)
@@ -260,6 +261,8 @@ static const struct row rows[] = {
         { "prefixed", NULL, WITH_RULE, take_prefixed, NULL, "the name is what names begin with" },
         { "host", "ADDRESS", WITH_RULE, take_host, "an address is needed", "only from there (default: anywhere)" },
         { "deny", NULL, WITH_RULE, take_deny, NULL, "the rule denies" },
+        { "public-key", "KEY", WITH_KEY, take_public_key, "a key is needed, 64 digits",
+          "the only one whose signatures count, as GET /v1/audit tells it (default: the one of the first checkpoint)" },
         { "rate", "BYTES", WITH_VERIFY, take_rate, "a number of bytes is needed, such as 50M",
           "read at most so much in a second; K, M and G are understood (default: no limit)" },
         { "data-dir", "DIR", WITH_VERIFY, take_data_dir, NULL,

@@ -62,6 +62,15 @@ int16_t error_of_controller(enum controller_outcome outcome)
         }
 }
 
+/* What was changed is recorded before the client knows. */
+static void answered(struct controller_request *crq)
+{
+        struct ask *a = container_of(crq, struct ask, rq);
+
+        audit_change_end_rq(&a->change, a->asker, crq);
+        a->done(crq);
+}
+
 void ask_submit(struct rq *rq, struct ask *a, enum controller_op op, void *items, uint32_t count, bool validate_only,
                 void (*done)(struct controller_request *crq))
 {
@@ -71,11 +80,14 @@ void ask_submit(struct rq *rq, struct ask *a, enum controller_op op, void *items
                 .validate_only = validate_only,
                 .wait_applied = true,
                 .reply_loop = rq_loop(rq),
-                .done = done,
+                .done = answered,
                 .mem = &a->mem,
                 .items = items,
                 .items_count = count,
         };
+        a->asker = rq;
+        a->done = done;
+        audit_change_begin(&a->change, rq->h->deps.audit, rq->image, &a->rq);
         controller_submit(rq->h->deps.controller, &a->rq);
 }
 

@@ -11,6 +11,9 @@ int16_t error_of_controller(enum controller_outcome outcome);
 /* An ask: embedded in a handler's operation in the request's arena. */
 struct ask {
         struct controller_request rq;
+        struct audit_change change;
+        struct rq *asker;
+        void (*done)(struct controller_request *crq);
         struct arena mem; /* for the results' text; ended by ask_fini() */
 };
 

@@ -241,6 +241,7 @@ static void deny(const struct rq *rq, enum acl_operation op, const struct author
         const struct principal *p = rq->principal;
         struct str name = what->type == ACL_CLUSTER ? STR_LIT("") : what->name;
 
+        audit_denied(rq, op, what->type, what->name);
         atomic_fetch_add_explicit(&a->denied[what->type][op], 1, memory_order_relaxed);
         diag_limited_(&a->limits[what->type][op], DIAG_NOTICE,
                       "%.*s:%.*s at %s may not %s %s%s%.*s (%s): no rule of access allows it, or one denies it. "
@@ -254,8 +255,12 @@ bool authorize(struct rq *rq, enum acl_operation operation, enum acl_resource ty
 {
         struct authorizer_object what = { type, name };
 
-        if (likely(!rq->h->authorization) || ask(rq, operation, &what))
+        if (likely(!rq->h->authorization))
                 return true;
+        if (ask(rq, operation, &what)) {
+                audit_granted(rq, operation, type, name);
+                return true;
+        }
         deny(rq, operation, &what);
         return false;
 }
@@ -275,6 +280,15 @@ bool authorize_cluster_quietly(struct rq *rq, enum acl_operation operation)
         return authorize_quietly(rq, operation, ACL_CLUSTER, STR_LIT(ACL_CLUSTER_NAME));
 }
 
+bool authorize_cluster_first(struct rq *rq, enum acl_operation operation)
+{
+        if (!authorize_cluster_quietly(rq, operation))
+                return false;
+        if (rq->h->authorization)
+                audit_granted(rq, operation, ACL_CLUSTER, STR_LIT(ACL_CLUSTER_NAME));
+        return true;
+}
+
 bool authorize_any(struct rq *rq, enum acl_operation operation, enum acl_resource type)
 {
         const struct authorization *a = rq->h->authorization;
@@ -283,8 +297,10 @@ bool authorize_any(struct rq *rq, enum acl_operation operation, enum acl_resourc
         if (!a)
                 return true;
         who = authorization_subject(rq);
-        if (authorizer_ask_any(a->authorizer, rules_of(rq), &who, operation, type))
+        if (authorizer_ask_any(a->authorizer, rules_of(rq), &who, operation, type)) {
+                audit_granted(rq, operation, type, STR_LIT("*"));
                 return true;
+        }
         deny(rq, operation, &(struct authorizer_object){ type, STR_LIT("*") });
         return false;
 }

@@ -32,6 +32,8 @@ bool authorize_cluster(struct rq *rq, enum acl_operation operation);
 /* The same where a no only makes something be left out, or another question follows: it is neither counted nor said. */
 bool authorize_quietly(struct rq *rq, enum acl_operation operation, enum acl_resource type, struct str name);
 bool authorize_cluster_quietly(struct rq *rq, enum acl_operation operation);
+/* The same where a yes is all that is asked for: it is recorded. */
+bool authorize_cluster_first(struct rq *rq, enum acl_operation operation);
 /* May it do @operation with any resource of @type? */
 bool authorize_any(struct rq *rq, enum acl_operation operation, enum acl_resource type);
 

@@ -55,7 +55,8 @@ static unsigned listener_of(const struct conf *c, const struct net_conn *conn)
 
 /* With SSL alone the certificate says who it is (KIP-371); who shows none is nobody in particular.
  * Return: 0; -EACCES: it is mapped to nobody; -ENOMEM. */
-static int principal_of_certificate(const struct mapping *mapping, const struct net_conn *c, struct principal **ret)
+static int principal_of_certificate(const struct handler *h, const struct mapping *mapping, const struct net_conn *c,
+                                    struct principal **ret)
 {
         CLEANUP(strbuf_finip) struct strbuf subject = { 0 }, name = { 0 };
         int r = net_conn_certificate_name(c, &subject);
@@ -68,8 +69,12 @@ static int principal_of_certificate(const struct mapping *mapping, const struct 
                 r = mapping_apply(mapping, (struct str){ subject.data ? subject.data : "", subject.len }, &name);
         if (!r)
                 r = principal_new(STR_LIT("User"), (struct str){ name.data, name.len }, ret);
+        if (!r)
+                audit_certificate(h, c, (*ret)->name, STR_NULL);
         if (!r || r == -ENOMEM)
                 return r;
+        audit_certificate(h, c, (struct str){ subject.data, subject.len },
+                          STR_LIT("nobody is meant by the subject of its certificate"));
         diag_limited(DIAG_INFO,
                      "client %s: nobody is meant by the subject of its certificate, %.*s; its connection is closed",
                      net_conn_peer(c), STR_FMT(((struct str){ subject.data, subject.len })));
@@ -102,7 +107,7 @@ void client_conn_open(void *handler, struct net_conn *c)
         if (conf_listener_has_sasl(cc->listener))
                 r = open_sasl(h, c, cc);
         else if (cc->listener->protocol == CONF_PROTOCOL_SSL)
-                r = principal_of_certificate(h->deps.mappings[i], c, &cc->principal);
+                r = principal_of_certificate(h, h->deps.mappings[i], c, &cc->principal);
         else
                 cc->principal = principal_anonymous();
         if (r)

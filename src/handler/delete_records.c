@@ -64,13 +64,22 @@ static void job_run(struct io_job *job)
 
 /* ---- waiting for the followers ---- */
 
+static void op_record(const struct delete_records_op *op, const struct delete_records_response_topic *t,
+                      const struct delete_records_response_partition *p)
+{
+        if (p->error_code)
+                handler_count_error(op->rq, p->error_code);
+        if (p->error_code != KERR_TOPIC_AUTHORIZATION_FAILED) /* which has been recorded */
+                audit_done(op->rq, STR_LIT("DELETE_RECORDS"), STR_LIT("PARTITION"),
+                           RQ_TEXT(op->rq, "%.*s-%d", STR_FMT(t->name), p->partition_index), p->error_code);
+}
+
 static void op_answer(struct delete_records_op *op)
 {
         park_fini(&op->park);
         for (int32_t i = 0; i < op->rsp.topics_count; i++)
                 for (int32_t k = 0; k < op->rsp.topics[i].partitions_count; k++)
-                        if (op->rsp.topics[i].partitions[k].error_code)
-                                handler_count_error(op->rq, op->rsp.topics[i].partitions[k].error_code);
+                        op_record(op, &op->rsp.topics[i], &op->rsp.topics[i].partitions[k]);
         RQ_REPLY(op->rq, delete_records_response, &op->rsp);
 }
 

@@ -237,6 +237,8 @@ static void delete_done(struct coord_request *crq)
         g->out->error_code = error_of_coord(crq->outcome);
         if (g->out->error_code)
                 handler_count_error(op->fan.rq, g->out->error_code);
+        if (g->out->error_code != KERR_GROUP_AUTHORIZATION_FAILED) /* which has been recorded */
+                audit_done(op->fan.rq, STR_LIT("DELETE_GROUP"), STR_LIT("GROUP"), g->out->group_id, g->out->error_code);
         group_fan_answered(&op->fan);
 }
 

@@ -146,6 +146,8 @@ static void offset_delete_done(struct coord_request *crq)
                 handler_count_error(op->rq, op->rsp.error_code);
                 op->rsp.topics_count = 0;
         }
+        if (op->rsp.error_code != KERR_GROUP_AUTHORIZATION_FAILED) /* which has been recorded */
+                audit_done(op->rq, STR_LIT("DELETE_OFFSETS"), STR_LIT("GROUP"), crq->id, op->rsp.error_code);
         for (int32_t i = 0; i < op->ask.items_count; i++)
                 op->rows[i]->error_code = error_of_coord(op->ask.items[i].ret_outcome);
         GROUP_REPLY(op->rq, offset_delete_response, &op->rsp, crq);

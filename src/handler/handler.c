@@ -53,6 +53,8 @@ int handler_new(const struct handler_deps *deps, struct handler **ret_handler)
                 r = handler_images_init(h);
         if (!r)
                 r = authorization_new(deps->conf, deps->reactors_count, &h->authorization);
+        if (!r)
+                r = audit_doors_init(h, deps->reactors_count);
         if (r) {
                 handler_free(h);
                 return r;
@@ -79,6 +81,7 @@ struct handler *handler_free(struct handler *h)
         quotas_free(h->quotas);
         telemetry_free(h->telemetry);
         authorization_free(h->authorization);
+        audit_doors_fini(h);
         handler_images_fini(h);
         stats_fini(h);
         pthread_mutex_destroy(&h->ids_lock);

@@ -15,6 +15,7 @@ struct partition_table;
 struct shares;
 struct mapping;
 struct plog_store;
+struct audit_sink;
 
 struct handler_deps {
         const struct conf *conf;
@@ -25,6 +26,7 @@ struct handler_deps {
         struct partition_table *partitions;
         struct plog_store *store;
         struct iopool *pool;
+        const struct audit_sink *audit;  /* NULL: nothing is recorded */
         struct mapping *const *mappings; /* of subjects of certificates, one for each of conf->listeners */
         int32_t node_id;
         unsigned reactors_count; /* of the net server that will carry the requests */

@@ -77,7 +77,7 @@ static int16_t denied_init(struct rq *rq, struct str id)
         if (id.p)
                 return authorize(rq, ACL_WRITE, ACL_TRANSACTIONAL_ID, id) ? 0
                                                                           : KERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
-        return authorize_cluster_quietly(rq, ACL_IDEMPOTENT_WRITE) || authorize_any(rq, ACL_WRITE, ACL_TOPIC)
+        return authorize_cluster_first(rq, ACL_IDEMPOTENT_WRITE) || authorize_any(rq, ACL_WRITE, ACL_TOPIC)
                        ? 0
                        : KERR_CLUSTER_AUTHORIZATION_FAILED;
 }

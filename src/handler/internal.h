@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "handler/apis.h"
+#include "handler/audit.h"
 #include "handler/authorize.h"
 #include "handler/fetch_session.h"
 #include "handler/handler.h"
@@ -20,6 +21,7 @@ struct handler {
         struct quotas *quotas;
         struct telemetry *telemetry;
         struct authorization *authorization; /* NULL: everybody may do everything */
+        struct audit_door *audit_doors;      /* of each reactor; NULL without an audit log */
         atomic_uint plain_checks;            /* passwords that are being checked (sasl_plain.c) */
         struct budget decode_budget;         /* decoded requests and their answers, but for a little of each */
         atomic_bool stopping;                /* nothing is parked any more */

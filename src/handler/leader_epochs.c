@@ -48,7 +48,7 @@ void handler_offset_for_leader_epoch(struct rq *rq)
                 return;
         }
         rsp.topics_count = req.topics_count;
-        all = authorize_cluster_quietly(rq, ACL_CLUSTER_ACTION);
+        all = authorize_cluster_first(rq, ACL_CLUSTER_ACTION);
         for (int32_t i = 0; i < req.topics_count; i++) {
                 struct offset_for_leader_epoch_response_topic *t = &rsp.topics[i];
                 int16_t denied = all ? 0 : authorize_topic(rq, ACL_DESCRIBE, UUID_ZERO, req.topics[i].topic);

@@ -211,7 +211,7 @@ static bool twice_fill(struct metadata_op *op)
 static bool creates_fill(struct metadata_op *op)
 {
         uint32_t count_max = (uint32_t)MIN2(MAX2(op->req.topics_count, 0), LIMIT_AUTO_CREATE_TOPICS);
-        bool all = authorize_cluster_quietly(op->rq, ACL_CREATE);
+        bool all = authorize_cluster_first(op->rq, ACL_CREATE);
 
         op->creates = ARENA_NEW_ARRAY(&op->rq->arena, struct controller_create_topic, count_max);
         op->create_of = ARENA_NEW_ARRAY(&op->rq->arena, uint32_t, MAX2(op->req.topics_count, 0));

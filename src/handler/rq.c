@@ -225,16 +225,12 @@ bool handler_can_overlap(void *owner, struct span frame)
         return frame.len >= 2 && load_be16(frame.data) == KAPI_PRODUCE;
 }
 
-void handler_request(void *owner, struct net_request *net)
+static void admit(struct rq *rq)
 {
-        struct rq *rq = container_of(net, struct rq, net);
         int16_t key;
 
-        rq->h = owner;
-        rq->principal = client_principal(net->conn);
-        rq->in = cursor_of(net->body);
-        arena_init_shared(&rq->arena, LIMIT_DECODED_BYTES_MIN + net->body.len * LIMIT_DECODED_PER_FRAME_BYTE,
-                          &rq->h->decode_budget, LIMIT_DECODED_FREE_BYTES);
+        rq->principal = client_principal(rq->net.conn);
+        rq->in = cursor_of(rq->net.body);
         if (sasl_take_token(rq))
                 return;
         key = cursor_be16s(&rq->in);
@@ -268,6 +264,17 @@ void handler_request(void *owner, struct net_request *net)
                 quota_request(rq, rq->api->fn);
         else
                 rq->api->fn(rq);
+}
+
+void handler_request(void *owner, struct net_request *net)
+{
+        struct rq *rq = container_of(net, struct rq, net);
+
+        rq->h = owner;
+        arena_init_shared(&rq->arena, LIMIT_DECODED_BYTES_MIN + net->body.len * LIMIT_DECODED_PER_FRAME_BYTE,
+                          &rq->h->decode_budget, LIMIT_DECODED_FREE_BYTES);
+        if (!audit_must_wait(rq, admit))
+                admit(rq);
 }
 
 struct str rq_text(struct rq *rq, const char *fmt, ...)

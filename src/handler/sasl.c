@@ -128,6 +128,7 @@ void sasl_fail(struct rq *rq, struct str user, struct str text, const char *why)
                 rq_close_nomem(rq);
                 return;
         }
+        audit_login(rq, user, mechanism, str_of(why));
         diag_limited(DIAG_NOTICE, "client %s: %s%s%.*s by %.*s failed: %s", net_conn_peer(rq->net.conn), sasl_what(s),
                      user.len ? " as " : "", STR_FMT(user), STR_FMT(mechanism), why);
         l->rq = rq;
@@ -162,6 +163,7 @@ void sasl_succeed(struct rq *rq, struct str user, struct span data)
         }
         if (!cc->principal)
                 cc->principal = TAKE_PTR(p);
+        audit_login(rq, user, sasl_mechanism_name(s->mechanism), STR_NULL);
         s->scram = scram_free(s->scram);
         s->state = SASL_DONE;
         s->ends_ms = lifetime_ms ? loop_now_ms(rq_loop(rq)) + MIN2(lifetime_ms, INT64_MAX / 2) : 0;
@@ -251,6 +253,7 @@ static void refuse_mechanism(struct rq *rq, const struct sasl_handshake_response
         }
         diag_limited(DIAG_NOTICE, "client %s: the SASL mechanism %.*s is not enabled on its listener",
                      net_conn_peer(rq->net.conn), STR_FMT(utf8_clip(wanted, 60)));
+        audit_login(rq, STR_NULL, utf8_clip(wanted, 60), STR_LIT("the mechanism is not enabled on this listener"));
         *l = (struct late){ .rq = rq, .handshake = true, .of_handshake = *rsp };
         l->of_handshake.error_code = KERR_UNSUPPORTED_SASL_MECHANISM;
         handler_count_error(rq, KERR_UNSUPPORTED_SASL_MECHANISM);

@@ -144,7 +144,7 @@ static bool create_prepare(struct create_op *op)
         struct arena *a = &op->rq->arena;
         int32_t count = op->req.topics_count;
         bool too_many = create_count(op) > LIMIT_CREATE_PARTITIONS;
-        bool all = authorize_cluster_quietly(op->rq, ACL_CREATE);
+        bool all = authorize_cluster_first(op->rq, ACL_CREATE);
         uint8_t *twice = twice_names(a, op->req.topics, sizeof *op->req.topics,
                                      offsetof(struct create_topics_request_topic, name), (size_t)count);
 
@@ -280,7 +280,7 @@ static bool delete_authorize(struct delete_op *op, const struct delete_topics_re
 {
         const struct meta_topic *t = in->name.p ? NULL : meta_image_topic_by_id(op->rq->image, in->topic_id);
         struct str name = in->name.p ? in->name : t ? t->name : STR_NULL;
-        bool all = authorize_cluster_quietly(op->rq, ACL_DELETE);
+        bool all = authorize_cluster_first(op->rq, ACL_DELETE);
         bool may_know;
 
         if (!name.p) /* an id of nothing: the controller says so */

@@ -147,7 +147,7 @@ void handler_write_txn_markers(struct rq *rq)
                 RQ_REPLY(rq, write_txn_markers_response, &op->rsp);
                 return;
         }
-        if (!authorize_cluster_quietly(rq, ACL_ALTER) && !authorize_cluster(rq, ACL_CLUSTER_ACTION)) {
+        if (!authorize_cluster_first(rq, ACL_ALTER) && !authorize_cluster(rq, ACL_CLUSTER_ACTION)) {
                 markers_refuse(op, KERR_CLUSTER_AUTHORIZATION_FAILED);
                 return;
         }

@@ -20,8 +20,12 @@ static inline bool meta_topic_name_is_valid(struct str name)
         return true;
 }
 
-/* Written by coordinators only; clients may read them. */
+/* Where nodes write what is in their audit logs. */
+#define META_AUDIT_TOPIC "__chronik_audit"
+
+/* Written by nodes only; clients may read them. */
 static inline bool meta_topic_is_internal(struct str name)
 {
-        return str_equal_c(name, "__consumer_offsets") || str_equal_c(name, "__transaction_state");
+        return str_equal_c(name, "__consumer_offsets") || str_equal_c(name, "__transaction_state") ||
+               str_equal_c(name, META_AUDIT_TOPIC);
 }

@@ -27,12 +27,12 @@ COMMANDS = ("cluster info", "cluster disruption show", "cluster disruption acqui
             "node may-stop", "controller list", "controller add", "controller remove", "controller transfer",
             "topic list", "topic get", "topic create", "topic delete", "topic reassign list", "topic reassign set",
             "topic reassign cancel", "topic elect", "group list", "group get", "quota list", "quota set", "quota unset",
-            "acl list", "acl add", "acl remove", "user list", "user add", "user remove", "txn list", "txn describe",
-            "txn abort", "log verify", "tls init")
+            "acl list", "acl add", "acl remove", "audit list", "audit verify", "user list", "user add", "user remove", "txn list",
+            "txn describe", "txn abort", "log verify", "tls init")
 OPTIONS = ("--server", "--json", "--detailed", "--partitions", "--replication-factor", "--config", "--replicas", "--file",
            "--unclean", "--wait", "--timeout", "--node", "--reason", "--ttl", "--as", "--directory", "--rate", "--data-dir",
            "--dir", "--nodes", "--days", "--user", "--client-id", "--ip", "--default", "--principal", "--operation", "--topic", "--group",
-           "--txn-id", "--cluster", "--prefixed", "--host", "--deny", "--version", "--help")
+           "--txn-id", "--cluster", "--public-key", "--prefixed", "--host", "--deny", "--version", "--help")
 
 
 class CtlCase(ProgramCase):
@@ -74,7 +74,7 @@ class Usage(CtlCase):
 
     def test_help_of_each(self):
         """Help of a noun or a verb is about that: its commands, its options, its examples, and no others."""
-        for noun in ("cluster", "node", "controller", "topic", "group", "quota", "acl", "txn", "log", "tls"):
+        for noun in ("cluster", "node", "controller", "topic", "group", "quota", "acl", "audit", "user", "txn", "log", "tls"):
             text = self.good(noun, "--help")
             self.assertEqual(self.good("help", noun), text)
             for command in COMMANDS:
@@ -98,7 +98,7 @@ class Usage(CtlCase):
 
     def test_wrong_usage(self):
         """Status 2, and what would be right."""
-        for args, words in (([], "cluster info"), (["tropic", "list"], "there are cluster, node, controller, topic, group, quota, acl, user, txn, log and tls"),
+        for args, words in (([], "cluster info"), (["tropic", "list"], "there are cluster, node, controller, topic, group, quota, acl, audit, user, txn, log and tls"),
                             (["topic"], "topic create NAME"), (["topic", "show"], "topic get NAME"),
                             (["topic", "get"], "needs a NAME"), (["topic", "get", ""], "needs a NAME"),
                             (["group", "get", ""], "needs a NAME"), (["topic", "get", "a", "b"], "'b' is one word too many"),

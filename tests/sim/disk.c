@@ -597,3 +597,18 @@ const uint8_t *disk_peek(const char *path, int64_t *ret_size)
         *ret_size = n->live.size;
         return n->live.data ? n->live.data : (const uint8_t *)"";
 }
+
+/* Modes are nothing here. */
+int file_create_new(const char *path, unsigned mode, struct span content)
+{
+        int fd = file_open(path, O_WRONLY | O_CREAT | O_EXCL), r;
+
+        (void)mode;
+        if (fd < 0)
+                return fd;
+        r = file_pwrite_all(fd, content.data, content.len, 0);
+        if (!r)
+                r = file_sync(fd);
+        file_close(fd);
+        return r;
+}
