@@ -2,6 +2,7 @@
 #include <getopt.h>
 #include <stdio.h>
 
+#include "chronikd/admin_gate.h"
 #include "chronikd/datadir.h"
 #include "chronikd/listeners.h"
 #include "chronikd/serve.h"
@@ -79,7 +80,7 @@ int main(int argc, char **argv)
                 fputs(errors.data ? errors.data : strerror(-r), stderr);
                 return 1;
         }
-        if (listeners_check(conf))
+        if (listeners_check(conf) | admin_gate_check(conf))
                 return 1;
         if (check)
                 return 0;

@@ -47,6 +47,8 @@ enum { CONF_MIGRATION_BOTH, CONF_MIGRATION_UPGRADE, CONF_MIGRATION_DOWNGRADE, CO
 enum { CONF_AUTHORIZER_NONE, CONF_AUTHORIZER_STANDARD };
 enum { CONF_DIAG_ERROR, CONF_DIAG_WARNING, CONF_DIAG_NOTICE, CONF_DIAG_INFO, CONF_DIAG_DEBUG };
 
+enum { CONF_OPEN_NONE = 1 << 0, CONF_OPEN_HEALTH = 1 << 1, CONF_OPEN_METRICS = 1 << 2 };
+
 /* Where a value came from, least important last. Numbered as DescribeConfigs numbers them. */
 enum conf_source {
         CONF_SOURCE_TOPIC = 1,          /* set on the topic */
