@@ -7,6 +7,7 @@
 #include "chronikd/listeners.h"
 #include "chronikd/serve.h"
 #include "sys/diag.h"
+#include "sys/process.h"
 
 enum { SETS_MAX = 256 };
 
@@ -84,6 +85,8 @@ int main(int argc, char **argv)
                 return 1;
         if (check)
                 return 0;
+        if (!conf->diag.core_dumps)
+                process_hide();
         diag_set_level((enum diag_level)(DIAG_ERROR + conf->diag.level));
         if (!datadir_is_ours(conf->server.data_dir, conf->server.roles, why, sizeof why)) {
                 diag(DIAG_ERROR, "%s", why);
