@@ -49,7 +49,7 @@ ROUTES = (
     ("POST", "/v1/controllers", "{}", "admin"),
     ("DELETE", "/v1/controllers/77", None, "admin"),
 )
-REPLACED_S = 25                         # files are looked at every 10 s
+LOOK_S, REPLACED_S = 11, 25             # files are looked at every 10 s
 
 
 class SecurityCase(ProgramCase):
@@ -153,12 +153,18 @@ class Tokens(SecurityCase):
         tokens = self.tokens()
         node = self.start("--set", f"admin.tokens_file={tokens}")
         new, line = self.token("new", "viewer")
+        tokens.write_text(line + "a mistake\n")
+        time.sleep(LOOK_S)
+        self.assertEqual(self.status(node, "GET", "/v1/nodes", token=self.of["admin"]), 200)
+        self.assertEqual(self.status(node, "GET", "/v1/nodes", token=new), 401)
         tokens.write_text(line)
         limit = time.monotonic() + REPLACED_S
         while self.status(node, "GET", "/v1/nodes", token=new) != 200 and time.monotonic() < limit:
             time.sleep(0.3)
         self.assertEqual(self.status(node, "GET", "/v1/nodes", token=new), 200)
         self.assertEqual(self.status(node, "GET", "/v1/nodes", token=self.of["admin"]), 401)
+        _, said = node.end(15)
+        self.assertIn("tokens: line 2: the role is none of", said)
 
     def test_bad_files(self):
         """What is wrong with the file is said with its line, and the node does not start."""
@@ -396,7 +402,7 @@ class Tls(SecurityCase):
             self.assertEqual(self.status(node, "GET", "/livez", context=context), 200)
 
     def test_certificate_is_replaced(self):
-        """A new certificate is shown without a restart; a file that is not in order is told, and the old one stays."""
+        """A new certificate is shown without a restart."""
         node = self.start_tls()
         self.assertEqual(self.status(node, "GET", "/livez", context=self.context()), 200)
         self.authority("next")
