@@ -21,6 +21,7 @@
  *       /v1/here/transactions, /v1/here/transactions/ID   of this node only: others ask for it
  *   POST /v1/verify {"topic", "partition", "bytes_per_second"}   GET /v1/verify
  *
+ * Each needs a role, where there are roles (admin_gate.h): its row in the table says which.
  * HEAD goes wherever GET does. Errors: {"error": "what was wrong and what would be right"}. */
 #include <jansson.h>
 #include <stdio.h>
@@ -68,54 +69,56 @@ struct route {
         const char *method, *path;
         bool named; /* a name follows */
         enum needs needs;
+        enum operator_role role; /* the least that may */
         void (*fn)(struct node *n, struct http_request *rq, const char *name);
+        unsigned open; /* of CONF_OPEN_...: where that is set, everybody may */
 };
 
 static const struct route routes[] = {
-        { "GET", "/livez", false, NEEDS_NOTHING, get_live },
-        { "GET", "/readyz", false, NEEDS_NOTHING, get_ready },
-        { "GET", "/metrics", false, NEEDS_NOTHING, get_metrics },
-        { "GET", "/v1/cluster", false, NEEDS_NOTHING, admin_get_cluster },
-        { "GET", "/v1/disruption", false, NEEDS_NOTHING, admin_get_disruption },
-        { "POST", "/v1/disruption", false, NEEDS_NOTHING, admin_post_disruption },
-        { "GET", "/v1/nodes", false, NEEDS_NOTHING, admin_get_nodes },
-        { "GET", "/v1/nodes/", true, NEEDS_NOTHING, admin_get_node },
-        { "POST", "/v1/nodes/", true, NEEDS_NOTHING, admin_post_node },
-        { "GET", "/v1/controllers", false, NEEDS_NOTHING, admin_get_controllers },
-        { "POST", "/v1/controllers", false, NEEDS_NOTHING, admin_post_controllers },
-        { "DELETE", "/v1/controllers/", true, NEEDS_NOTHING, admin_delete_controller },
-        { "POST", "/v1/transfer", false, NEEDS_NOTHING, admin_post_transfer },
-        { "GET", "/v1/topics", false, NEEDS_READY, admin_get_topics },
-        { "POST", "/v1/topics", false, NEEDS_READY, admin_post_topics },
-        { "GET", "/v1/topics/", true, NEEDS_READY, admin_get_topic },
-        { "DELETE", "/v1/topics/", true, NEEDS_READY, admin_delete_topic },
-        { "GET", "/v1/reassignments", false, NEEDS_NOTHING, admin_get_reassignments },
-        { "POST", "/v1/reassignments", false, NEEDS_NOTHING, admin_post_reassignments },
-        { "POST", "/v1/elections", false, NEEDS_NOTHING, admin_post_elections },
-        { "GET", "/v1/groups", false, NEEDS_READY, admin_get_groups },
-        { "GET", "/v1/groups/", true, NEEDS_READY, admin_get_group },
-        { "GET", "/v1/quotas", false, NEEDS_NOTHING, admin_get_quotas },
-        { "POST", "/v1/quotas", false, NEEDS_NOTHING, admin_post_quotas },
-        { "GET", "/v1/acls", false, NEEDS_NOTHING, admin_get_acls },
-        { "POST", "/v1/acls", false, NEEDS_NOTHING, admin_post_acls },
-        { "GET", "/v1/audit", false, NEEDS_NOTHING, admin_get_audit },
-        { "GET", "/v1/audit/entries", false, NEEDS_NOTHING, admin_get_audit_entries },
-        { "GET", "/v1/audit/verify", false, NEEDS_NOTHING, admin_get_audit_verify },
-        { "GET", "/v1/users", false, NEEDS_NOTHING, admin_get_users },
-        { "POST", "/v1/users", false, NEEDS_NOTHING, admin_post_users },
-        { "DELETE", "/v1/users/", true, NEEDS_NOTHING, admin_delete_user },
-        { "GET", "/v1/transactions", false, NEEDS_READY, admin_get_txns },
-        { "POST", "/v1/transactions", false, NEEDS_READY, admin_post_txns },
-        { "GET", "/v1/transactions/", true, NEEDS_READY, admin_get_txn },
-        { "GET", "/v1/here/node", false, NEEDS_NOTHING, admin_here_node },
-        { "GET", "/v1/here/topics", false, NEEDS_INGEST, admin_here_topics },
-        { "GET", "/v1/here/topics/", true, NEEDS_INGEST, admin_here_topic },
-        { "GET", "/v1/here/groups", false, NEEDS_INGEST, admin_here_groups },
-        { "GET", "/v1/here/groups/", true, NEEDS_INGEST, admin_here_group },
-        { "GET", "/v1/here/transactions", false, NEEDS_INGEST, admin_here_txns },
-        { "GET", "/v1/here/transactions/", true, NEEDS_INGEST, admin_here_txn },
-        { "GET", "/v1/verify", false, NEEDS_INGEST, admin_get_verify },
-        { "POST", "/v1/verify", false, NEEDS_INGEST, admin_post_verify },
+        { "GET", "/livez", false, NEEDS_NOTHING, OPERATOR_VIEWER, get_live, CONF_OPEN_HEALTH },
+        { "GET", "/readyz", false, NEEDS_NOTHING, OPERATOR_VIEWER, get_ready, CONF_OPEN_HEALTH },
+        { "GET", "/metrics", false, NEEDS_NOTHING, OPERATOR_VIEWER, get_metrics, CONF_OPEN_METRICS },
+        { "GET", "/v1/cluster", false, NEEDS_NOTHING, OPERATOR_VIEWER, admin_get_cluster },
+        { "GET", "/v1/disruption", false, NEEDS_NOTHING, OPERATOR_VIEWER, admin_get_disruption },
+        { "POST", "/v1/disruption", false, NEEDS_NOTHING, OPERATOR_OPERATOR, admin_post_disruption },
+        { "GET", "/v1/nodes", false, NEEDS_NOTHING, OPERATOR_VIEWER, admin_get_nodes },
+        { "GET", "/v1/nodes/", true, NEEDS_NOTHING, OPERATOR_VIEWER, admin_get_node },
+        { "POST", "/v1/nodes/", true, NEEDS_NOTHING, OPERATOR_OPERATOR, admin_post_node },
+        { "GET", "/v1/controllers", false, NEEDS_NOTHING, OPERATOR_VIEWER, admin_get_controllers },
+        { "POST", "/v1/controllers", false, NEEDS_NOTHING, OPERATOR_ADMIN, admin_post_controllers },
+        { "DELETE", "/v1/controllers/", true, NEEDS_NOTHING, OPERATOR_ADMIN, admin_delete_controller },
+        { "POST", "/v1/transfer", false, NEEDS_NOTHING, OPERATOR_OPERATOR, admin_post_transfer },
+        { "GET", "/v1/topics", false, NEEDS_READY, OPERATOR_VIEWER, admin_get_topics },
+        { "POST", "/v1/topics", false, NEEDS_READY, OPERATOR_ADMIN, admin_post_topics },
+        { "GET", "/v1/topics/", true, NEEDS_READY, OPERATOR_VIEWER, admin_get_topic },
+        { "DELETE", "/v1/topics/", true, NEEDS_READY, OPERATOR_ADMIN, admin_delete_topic },
+        { "GET", "/v1/reassignments", false, NEEDS_NOTHING, OPERATOR_VIEWER, admin_get_reassignments },
+        { "POST", "/v1/reassignments", false, NEEDS_NOTHING, OPERATOR_OPERATOR, admin_post_reassignments },
+        { "POST", "/v1/elections", false, NEEDS_NOTHING, OPERATOR_OPERATOR, admin_post_elections },
+        { "GET", "/v1/groups", false, NEEDS_READY, OPERATOR_VIEWER, admin_get_groups },
+        { "GET", "/v1/groups/", true, NEEDS_READY, OPERATOR_VIEWER, admin_get_group },
+        { "GET", "/v1/quotas", false, NEEDS_NOTHING, OPERATOR_VIEWER, admin_get_quotas },
+        { "POST", "/v1/quotas", false, NEEDS_NOTHING, OPERATOR_OPERATOR, admin_post_quotas },
+        { "GET", "/v1/acls", false, NEEDS_NOTHING, OPERATOR_VIEWER, admin_get_acls },
+        { "POST", "/v1/acls", false, NEEDS_NOTHING, OPERATOR_ADMIN, admin_post_acls },
+        { "GET", "/v1/audit", false, NEEDS_NOTHING, OPERATOR_VIEWER, admin_get_audit },
+        { "GET", "/v1/audit/entries", false, NEEDS_NOTHING, OPERATOR_VIEWER, admin_get_audit_entries },
+        { "GET", "/v1/audit/verify", false, NEEDS_NOTHING, OPERATOR_VIEWER, admin_get_audit_verify },
+        { "GET", "/v1/users", false, NEEDS_NOTHING, OPERATOR_VIEWER, admin_get_users },
+        { "POST", "/v1/users", false, NEEDS_NOTHING, OPERATOR_ADMIN, admin_post_users },
+        { "DELETE", "/v1/users/", true, NEEDS_NOTHING, OPERATOR_ADMIN, admin_delete_user },
+        { "GET", "/v1/transactions", false, NEEDS_READY, OPERATOR_VIEWER, admin_get_txns },
+        { "POST", "/v1/transactions", false, NEEDS_READY, OPERATOR_OPERATOR, admin_post_txns },
+        { "GET", "/v1/transactions/", true, NEEDS_READY, OPERATOR_VIEWER, admin_get_txn },
+        { "GET", "/v1/here/node", false, NEEDS_NOTHING, OPERATOR_VIEWER, admin_here_node },
+        { "GET", "/v1/here/topics", false, NEEDS_INGEST, OPERATOR_VIEWER, admin_here_topics },
+        { "GET", "/v1/here/topics/", true, NEEDS_INGEST, OPERATOR_VIEWER, admin_here_topic },
+        { "GET", "/v1/here/groups", false, NEEDS_INGEST, OPERATOR_VIEWER, admin_here_groups },
+        { "GET", "/v1/here/groups/", true, NEEDS_INGEST, OPERATOR_VIEWER, admin_here_group },
+        { "GET", "/v1/here/transactions", false, NEEDS_INGEST, OPERATOR_VIEWER, admin_here_txns },
+        { "GET", "/v1/here/transactions/", true, NEEDS_INGEST, OPERATOR_VIEWER, admin_here_txn },
+        { "GET", "/v1/verify", false, NEEDS_INGEST, OPERATOR_VIEWER, admin_get_verify },
+        { "POST", "/v1/verify", false, NEEDS_INGEST, OPERATOR_OPERATOR, admin_post_verify },
 };
 
 /* Does @path lead to @r? Then *@ret_name is what follows. */
@@ -165,21 +168,73 @@ static bool may_answer(struct node *n, struct http_request *rq, enum needs needs
         return false;
 }
 
-void admin_answer(void *node, struct http_request *rq)
+/* False has been answered. */
+static bool is_readable(struct http_request *rq)
+{
+        bool readable = utf8_is_valid(str_of(rq->path));
+
+        if (!readable)
+                admin_answer_error(rq, 400, "The path is not UTF-8.");
+        return readable;
+}
+
+/* NULL: there is none. */
+static const struct route *find_route(const struct http_request *rq, const char **ret_name)
+{
+        for (size_t i = 0; i < ARRAY_LEN(routes); i++)
+                if (!strcmp(rq->method, routes[i].method) && route_fits(&routes[i], rq->path, ret_name))
+                        return &routes[i];
+        return NULL;
+}
+
+static void take_route(struct node *n, struct http_request *rq, const struct route *r, const char *name)
+{
+        if (!r)
+                answer_no_route(rq);
+        else if (may_answer(n, rq, r->needs))
+                r->fn(n, rq, name);
+}
+
+/* The role that @rq needs. Two paths are worse than their neighbours: they may lose records, or a node. */
+static enum operator_role role_needed(const struct node *n, const struct http_request *rq, const struct route *r)
+{
+        static const char decommission[] = "/decommission";
+        size_t len = strlen(rq->path);
+
+        if (!r)
+                return OPERATOR_VIEWER; /* also what there is, is told to those that have a role */
+        if (r->open & n->conf->admin.open)
+                return OPERATOR_NOBODY;
+        if (r->fn == admin_post_node && len >= sizeof decommission - 1 &&
+            !strcmp(rq->path + len - (sizeof decommission - 1), decommission))
+                return OPERATOR_ADMIN;
+        return r->role;
+}
+
+void admin_serve(void *node, struct http_request *rq)
 {
         struct node *n = node;
-        const char *name;
+        char who[ADMIN_GATE_WHO_SIZE];
+        const struct route *r;
+        const char *name = NULL;
 
-        if (!utf8_is_valid(str_of(rq->path))) {
-                admin_answer_error(rq, 400, "The path is not UTF-8.");
+        if (!is_readable(rq))
                 return;
-        }
-        for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
-                if (strcmp(rq->method, routes[i].method) != 0 || !route_fits(&routes[i], rq->path, &name))
-                        continue;
-                if (may_answer(n, rq, routes[i].needs))
-                        routes[i].fn(n, rq, name);
+        r = find_route(rq, &name);
+        if (!admin_gate_lets(n->gate, rq, role_needed(n, rq, r), who))
                 return;
+        take_route(n, rq, r, name);
+        admin_gate_note(n->gate, rq, who);
+}
+
+void admin_answer(struct node *n, struct http_request *rq)
+{
+        const struct route *r;
+        const char *name = NULL;
+
+        rq->rights = OPERATOR_ADMIN;
+        if (is_readable(rq)) {
+                r = find_route(rq, &name);
+                take_route(n, rq, r, name);
         }
-        answer_no_route(rq);
 }

@@ -162,6 +162,10 @@ static struct controller_elect_leader *elections_read(struct http_request *rq, j
                                    "numbers, or be left out for all.");
                 return NULL;
         }
+        if (!strcmp(type, "unclean") && rq->rights < OPERATOR_ADMIN) {
+                admin_answer_error(rq, 403, "An unclean election may lose records, and needs the role admin.");
+                return NULL;
+        }
         for (size_t i = 0; i < count; i++) {
                 items[i].topic = t->name;
                 items[i].partition = (int32_t)i;

@@ -2,10 +2,12 @@
 #include <getopt.h>
 #include <stdio.h>
 
+#include "chronikd/admin_gate.h"
 #include "chronikd/datadir.h"
 #include "chronikd/listeners.h"
 #include "chronikd/serve.h"
 #include "sys/diag.h"
+#include "sys/process.h"
 
 enum { SETS_MAX = 256 };
 
@@ -79,10 +81,12 @@ int main(int argc, char **argv)
                 fputs(errors.data ? errors.data : strerror(-r), stderr);
                 return 1;
         }
-        if (listeners_check(conf))
+        if (listeners_check(conf) | admin_gate_check(conf))
                 return 1;
         if (check)
                 return 0;
+        if (!conf->diag.core_dumps)
+                process_hide();
         diag_set_level((enum diag_level)(DIAG_ERROR + conf->diag.level));
         if (!datadir_is_ours(conf->server.data_dir, conf->server.roles, why, sizeof why)) {
                 diag(DIAG_ERROR, "%s", why);

@@ -305,6 +305,14 @@ void metrics_write(struct node *n, struct strbuf *out)
                    (struct expo_label[]){ { "version", STR_LIT(CHRONIK_VERSION) }, { 0 } }, 1);
         metrics_gauge(out, "chronik_ready", "1 when this node serves.",
                       atomic_load(&n->ready) && !atomic_load(&n->stopping));
+        if (n->gate && n->gate->guarded) {
+                metrics_counter(out, "chronik_admin_unauthenticated_total",
+                                "Requests to the admin listener of nobody that is known (401).",
+                                (double)atomic_load(&n->gate->unknown));
+                metrics_counter(out, "chronik_admin_denied_total",
+                                "Requests to the admin listener that need a higher role (403).",
+                                (double)atomic_load(&n->gate->refused));
+        }
         metrics_cluster(n, out);
         audit_expose(&n->audit, out);
         if (n->store)

@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 
+#include "chronikd/admin_gate.h"
 #include "chronikd/audit.h"
 #include "chronikd/changes.h"
 #include "chronikd/compactor.h"
@@ -64,6 +65,8 @@ struct node {
         void (*ingest_stopped)(struct node *n);
         atomic_bool ready, stopping;
 
+        struct admin_gate *gate; /* of the admin listener, the owner's; NULL: there is no listener */
+
         /* By the owner, before node_start(); may be NULL. Main loop: every partition is open, clients are served. */
         void (*on_ready)(void *arg);
         void *arg;
@@ -93,7 +96,9 @@ const char *node_why_not(int error);
 
 /* ---- the admin listener ---- */
 
-/* Answer a request of the admin listener (admin.c). On a thread of its own; may wait. */
-void admin_answer(void *node, struct http_request *rq);
+/* Answer a request of the admin listener (admin.c), if who asks may do it. On a thread of its own; may wait. */
+void admin_serve(void *node, struct http_request *rq);
+/* The same of a request that the node itself or another one makes: nobody is asked who they are. */
+void admin_answer(struct node *n, struct http_request *rq);
 /* The node's metrics as Prometheus text (metrics.c). Likewise. */
 void metrics_write(struct node *n, struct strbuf *out);

@@ -6,12 +6,16 @@
 #include <stdio.h>
 
 #include "chronikd/node.h"
+#include "net/front.h"
 #include "sys/diag.h"
+#include "sys/file.h"
 #include "sys/systemd.h"
 
 struct program {
         struct node *node;
+        struct admin_gate gate;
         struct http_server *http;
+        struct front *front; /* NULL: without TLS */
         char admin[300];
         struct loop_signal on_term, on_int;
         struct io_job admin_closing;
@@ -43,13 +47,23 @@ static void admin_close(struct io_job *job)
 {
         struct program *p = container_of(job, struct program, admin_closing);
 
+        p->front = front_free(p->front);
         p->http = http_server_free(p->http);
         look_stop(p->node);
 }
 
+static void gate_is_stopped(void *arg)
+{
+        const struct program *p = arg;
+
+        node_stop(p->node);
+}
+
 static void admin_is_closed(struct io_job *job)
 {
-        node_stop(container_of(job, struct program, admin_closing)->node);
+        struct program *p = container_of(job, struct program, admin_closing);
+
+        admin_gate_stop(&p->gate, gate_is_stopped, p);
 }
 
 static void has_left(void *arg)
@@ -84,6 +98,36 @@ static void on_int(struct loop_signal *s, int signo)
 
 /* ---- start ---- */
 
+/* On the front's loop: a connection whose handshake is done. */
+static void operator_came(void *arg, int fd, const struct front_peer *peer)
+{
+        const struct program *p = arg;
+        size_t subject_len = peer->subject ? strlen(peer->subject) + 1 : 0,
+               uri_len = peer->uri ? strlen(peer->uri) + 1 : 0;
+        struct http_caller *caller = calloc(1, sizeof *caller + subject_len + uri_len);
+
+        if (!caller) {
+                file_close(fd);
+                return;
+        }
+        caller->address = peer->address;
+        if (subject_len)
+                caller->subject = memcpy(caller + 1, peer->subject, subject_len);
+        if (uri_len)
+                caller->uri = memcpy((char *)(caller + 1) + subject_len, peer->uri, uri_len);
+        if (http_server_feed(p->http, fd, caller))
+                diag_limited(DIAG_WARN, "the admin listener has too many connections; one was closed");
+}
+
+static int listen_with_tls(struct program *p, uint16_t *ret_port)
+{
+        int r = front_new(p->admin, p->gate.tls, operator_came, p, &p->front, ret_port);
+
+        if (!r)
+                r = http_server_new_fed(admin_serve, p->node, &p->http);
+        return r ? r : front_start(p->front);
+}
+
 static int listen_admin(struct program *p)
 {
         struct conf_addr at = p->node->conf->server.admin;
@@ -91,7 +135,7 @@ static int listen_admin(struct program *p)
         int r;
 
         node_format_address(at, p->admin, sizeof p->admin);
-        r = http_server_new(p->admin, admin_answer, p->node, &p->http, &port);
+        r = p->gate.tls ? listen_with_tls(p, &port) : http_server_new(p->admin, admin_serve, p->node, &p->http, &port);
         if (r) {
                 diag(DIAG_ERROR, "cannot serve on server.admin %s: %s. Choose another address with --admin HOST:PORT",
                      p->admin, node_why_not(r));
@@ -107,7 +151,10 @@ int serve(struct conf *conf)
         struct program p = { 0 };
 
         signal(SIGPIPE, SIG_IGN);
-        if (node_new(conf, &p.node) || listen_admin(&p))
+        if (node_new(conf, &p.node) || admin_gate_open(&p.gate, conf, p.node->pool))
+                return 1;
+        p.node->gate = &p.gate;
+        if (listen_admin(&p))
                 return 1;
         if (look_start(p.node))
                 return node_fail("cannot start", strerror(ENOMEM));
@@ -115,8 +162,10 @@ int serve(struct conf *conf)
         p.node->arg = &p;
         loop_signal_start(&p.on_term, p.node->loop, SIGTERM, on_term);
         loop_signal_start(&p.on_int, p.node->loop, SIGINT, on_int);
+        admin_gate_start(&p.gate, p.node->loop);
         node_start(p.node);
         loop_run(p.node->loop);
+        admin_gate_close(&p.gate);
         iopool_free(p.node->look.pool);
         node_free(p.node);
         return 0;

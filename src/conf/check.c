@@ -118,6 +118,39 @@ static void check_cluster(struct conf_reader *rd)
                                  "three), or set cluster.plaintext for a network that nobody else can reach");
 }
 
+static void check_admin(struct conf_reader *rd)
+{
+        const struct conf *c = rd->conf;
+        bool wants_ca = c->admin.client_auth != CONF_CLIENT_AUTH_NONE, tls = c->admin.tls_certificate[0];
+
+        if (tls && !c->admin.tls_key[0])
+                complain(rd, PARAM_admin_tls_key,
+                         "is empty beside admin.tls_certificate; give the PEM file of its key");
+        if (!tls && c->admin.tls_key[0])
+                complain(rd, PARAM_admin_tls_certificate, "is empty beside admin.tls_key; give the PEM file");
+        if (!tls && wants_ca)
+                complain(rd, PARAM_admin_client_auth, "needs TLS; give admin.tls_certificate and admin.tls_key");
+        if (wants_ca && !c->admin.tls_ca[0])
+                complain(rd, PARAM_admin_tls_ca,
+                         "is empty, but client_auth asks operators for certificates; give the PEM file of their "
+                         "authorities");
+        if (!wants_ca && c->admin.tls_ca[0])
+                complain(rd, PARAM_admin_tls_ca,
+                         "is given, but operators are not asked for certificates; set admin.client_auth to required or "
+                         "requested");
+        if (wants_ca && !c->admin.role_mapping_rules[0] && !c->admin.tokens_file[0])
+                complain(
+                        rd, PARAM_admin_role_mapping_rules,
+                        "is empty, so that no certificate gives a role; give rules such as RULE:^CN=ops,.*$/admin/, or "
+                        "admin.tokens_file");
+        if (!wants_ca && c->admin.role_mapping_rules[0])
+                complain(rd, PARAM_admin_role_mapping_rules,
+                         "is given, but operators are not asked for certificates; set admin.client_auth to required or "
+                         "requested");
+        if (c->admin.open & CONF_OPEN_NONE && c->admin.open != CONF_OPEN_NONE)
+                complain(rd, PARAM_admin_open, "says none beside other words; leave either out");
+}
+
 static void check_level(struct conf_reader *rd)
 {
         static const struct {
@@ -208,6 +241,7 @@ void conf_check(struct conf_reader *rd)
         check_buffer(rd, PARAM_server_socket_receive_buffer_bytes);
         check_addresses(rd);
         check_cluster(rd);
+        check_admin(rd);
         check_level(rd);
         check_security(rd);
         if (!rd->bad[PARAM_server_data_dir] && !rd->conf->server.data_dir[0])

@@ -49,6 +49,8 @@ enum { CONF_GRANTS_NONE, CONF_GRANTS_ADMIN, CONF_GRANTS_ALL };
 enum { CONF_ON_FULL_BLOCK, CONF_ON_FULL_DROP };
 enum { CONF_DIAG_ERROR, CONF_DIAG_WARNING, CONF_DIAG_NOTICE, CONF_DIAG_INFO, CONF_DIAG_DEBUG };
 
+enum { CONF_OPEN_NONE = 1 << 0, CONF_OPEN_HEALTH = 1 << 1, CONF_OPEN_METRICS = 1 << 2 };
+
 /* Where a value came from, least important last. Numbered as DescribeConfigs numbers them. */
 enum conf_source {
         CONF_SOURCE_TOPIC = 1,          /* set on the topic */

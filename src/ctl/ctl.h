@@ -7,7 +7,15 @@
 #include "base/macros.h"
 
 /* Exit statuses. */
-enum { CTL_OK = 0, CTL_FAILED = 1, CTL_USAGE = 2, CTL_UNREACHABLE = 3, CTL_DAMAGED = 4, CTL_UNSAFE = 5 };
+enum {
+        CTL_OK = 0,
+        CTL_FAILED = 1,
+        CTL_USAGE = 2,
+        CTL_UNREACHABLE = 3,
+        CTL_DAMAGED = 4,
+        CTL_UNSAFE = 5,
+        CTL_DENIED = 6
+};
 
 /* What a command may be given beside its words; --server and --json go with all. */
 enum {
@@ -29,6 +37,7 @@ enum {
 
 struct ctl {
         const char *servers[16]; /* HOST:PORT; the first that answers is asked */
+        bool tls;                /* all of them by HTTPS */
         unsigned servers_count;
         bool json; /* print the answer as it came */
         bool detailed, wait, unclean;
@@ -43,6 +52,7 @@ struct ctl {
         const char *who, *reason, *file, *directory;
         json_t *replicas;                                                  /* array of numbers; NULL */
         const char *nodes;                                                 /* ids with commas; NULL */
+        const char *token_file, *ca, *cert, *key;                          /* paths; NULL */
         int days;                                                          /* 0: the usual */
         const char *user, *client_id, *ip;                                 /* NULL: not given */
         const char *principal, *host, *operation, *topic, *group, *txn_id; /* NULL: not given */
@@ -151,6 +161,8 @@ int txn_abort(struct ctl *c, const char *id);
 int log_verify(struct ctl *c, const char *topic);
 /* tls.c */
 int tls_init(struct ctl *c, const char *dir);
+/* token.c */
+int admin_token_new(struct ctl *c, const char *name);
 /* cluster.c */
 int cluster_info(struct ctl *c, const char *arg);
 int disruption_show(struct ctl *c, const char *arg);

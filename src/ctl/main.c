@@ -90,6 +90,9 @@ static const struct command commands[] = {
           "log verify orders 3 --rate 50M" },
         { "tls init", "DIR", WITH_TLS, tls_init, "certificates for the nodes of a cluster, and their authority",
           "tls init certificates --nodes 1,2,3" },
+        { "admin-token new", "NAME ROLE", 0, admin_token_new,
+          "a token for an operator who is viewer, operator or admin, and its line for the nodes",
+          "admin-token new prometheus viewer" },
 };
 
 /* How many of the @count words at @words are those that @cmd begins with. */
@@ -212,7 +215,7 @@ static void print_help(char **words, int count)
         printf("\nOptions, anywhere on the line:\n");
         options_help(mask, print_option, &several);
         printf("\nExit status: 0 done, 1 refused or failed, 2 wrong usage, 3 no node answered, 4 damage found,\n"
-               "5 not safe to stop.\n\nExamples:\n");
+               "5 not safe to stop, 6 this operator may not.\n\nExamples:\n");
         for (size_t i = 0; i < ARRAY_LEN(commands); i++)
                 if (is_about(&commands[i], words, count))
                         printf("  chronik-ctl %s\n", commands[i].example);

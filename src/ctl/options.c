@@ -112,12 +112,16 @@ static char *server_read(const char *text)
 
 static bool take_server(struct ctl *c, const char *text)
 {
+        static const char https[] = "https://";
         char *copy = strdup(text), *at = copy, *one;
 
+        c->tls |= !strncmp(text, https, sizeof https - 1);
         c->servers_count = 0;
         while (copy && (one = strsep(&at, ","))) {
                 if (c->servers_count == ARRAY_LEN(c->servers))
                         return false;
+                if (c->tls && !strncmp(one, https, sizeof https - 1))
+                        one += sizeof https - 1;
                 c->servers[c->servers_count] = server_read(one);
                 if (!c->servers[c->servers_count++])
                         return false;
@@ -181,6 +185,10 @@ TAKE(data_dir, (c->data_dir = text))
 TAKE(dir, (c->dir = text))
 TAKE(nodes, (c->nodes = text))
 TAKE(days, int_read(text, 1, 36500, &c->days))
+TAKE(token_file, *(c->token_file = text))
+TAKE(ca, (c->tls = *(c->ca = text)))
+TAKE(cert, (c->tls = *(c->cert = text)))
+TAKE(key, *(c->key = text))
 TAKE(timeout, time_read(text, &c->timeout_ms))
 TAKE(ttl, time_read(text, &c->ttl_ms))
 TAKE(node, int_read(text, 0, INT32_MAX, &c->node))
@@ -217,6 +225,12 @@ static const struct row rows[] = {
         { "server", "HOST:PORT", 0, take_server, "HOST:PORT is needed, such as 127.0.0.1:9644",
           "a node's admin address, or several with commas: the first that answers is asked (default 127.0.0.1:9644, or "
           "CHRONIK_SERVER)" },
+        { "token-file", "FILE", 0, take_token_file, "a file is needed",
+          "says who you are, where the node asks (default: CHRONIK_TOKEN_FILE)" },
+        { "ca", "FILE", 0, take_ca, "a PEM file is needed",
+          "speak TLS, and believe these authorities; with --server https://HOST:PORT alone: those of the system" },
+        { "cert", "FILE", 0, take_cert, "a PEM file is needed", "speak TLS, and show this certificate" },
+        { "key", "FILE", 0, take_key, "a PEM file is needed", "its private key" },
         { "json", NULL, 0, take_json, NULL, "print the answer as JSON" },
         { "detailed", NULL, WITH_DETAILED, take_detailed, NULL, "every partition" },
         { "partitions", "N", WITH_TOPIC, take_partitions, "a number from 1 to 10000 is needed",
@@ -313,7 +327,7 @@ static int take(struct ctl *c, const struct row *row, const char *value)
 int options_read(struct ctl *c, int argc, char **argv, unsigned *ret_given, bool *ret_help, bool *ret_version)
 {
         struct option options[ARRAY_LEN(rows) + 1] = { 0 };
-        const char *server = getenv("CHRONIK_SERVER");
+        const char *server = getenv("CHRONIK_SERVER"), *token_file = getenv("CHRONIK_TOKEN_FILE");
         int opt, status = CTL_OK;
 
         *ret_given = 0;
@@ -338,5 +352,9 @@ int options_read(struct ctl *c, int argc, char **argv, unsigned *ret_given, bool
         }
         if (!status && !on_line[0] && !*ret_help && !*ret_version)
                 status = take(c, &rows[0], server && *server ? server : "127.0.0.1:9644");
+        if (!c->token_file && token_file && *token_file)
+                c->token_file = token_file;
+        if (!status && !c->cert != !c->key)
+                return ctl_usage("--cert and --key go together; give both");
         return status;
 }

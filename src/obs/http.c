@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <microhttpd.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,6 +17,13 @@ struct http_server {
         struct MHD_Daemon *daemon;
         void (*answer)(void *owner, struct http_request *rq);
         void *owner;
+        /* Fed, and not begun by libmicrohttpd: their descriptors are open, so that each stands for one connection. */
+        pthread_mutex_t lock; /* of fed */
+        struct {
+                int fd;
+                struct http_caller *caller;
+        } fed[CONNECTIONS_MAX];
+        unsigned fed_count;
 };
 
 /* A request whose body is still coming. */
@@ -46,12 +54,71 @@ static enum MHD_Result send_answer(struct MHD_Connection *c, struct http_request
         if (!rsp)
                 return MHD_NO;
         MHD_add_response_header(rsp, MHD_HTTP_HEADER_CONTENT_TYPE, rq->content_type);
+        if (rq->status == MHD_HTTP_UNAUTHORIZED)
+                MHD_add_response_header(rsp, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer realm=\"chronik\"");
         if (*rq->allow)
                 MHD_add_response_header(rsp, MHD_HTTP_HEADER_ALLOW, rq->allow);
         r = MHD_queue_response(c, rq->status, rsp);
         MHD_destroy_response(rsp);
         return r;
 }
+
+/* ---- who calls ---- */
+
+static const struct http_caller *caller_of(struct MHD_Connection *c)
+{
+        const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+        return info ? info->socket_context : NULL;
+}
+
+static struct http_caller *take_fed(struct http_server *s, int fd)
+{
+        struct http_caller *caller = NULL;
+
+        pthread_mutex_lock(&s->lock);
+        for (unsigned i = 0; i < s->fed_count; i++)
+                if (s->fed[i].fd == fd) {
+                        caller = s->fed[i].caller;
+                        s->fed[i] = s->fed[--s->fed_count];
+                        break;
+                }
+        pthread_mutex_unlock(&s->lock);
+        return caller;
+}
+
+/* Of a connection that came to the own address. NULL: memory is out. */
+static struct http_caller *caller_new(struct MHD_Connection *c)
+{
+        const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+        struct http_caller *caller = calloc(1, sizeof *caller);
+
+        if (!caller || !info || !info->client_addr)
+                return caller;
+        if (info->client_addr->sa_family == AF_INET)
+                memcpy(&caller->address.v4, info->client_addr, sizeof caller->address.v4);
+        else if (info->client_addr->sa_family == AF_INET6)
+                memcpy(&caller->address.v6, info->client_addr, sizeof caller->address.v6);
+        return caller;
+}
+
+static void on_connection(void *arg, struct MHD_Connection *c, void **context, enum MHD_ConnectionNotificationCode what)
+{
+        struct http_server *s = arg;
+
+        if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+                const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+
+                *context = info ? take_fed(s, info->connect_fd) : NULL;
+                if (!*context)
+                        *context = caller_new(c);
+        } else {
+                free(*context);
+                *context = NULL;
+        }
+}
+
+/* ---- requests ---- */
 
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const char *url, const char *method,
                                   const char *version, const char *data, size_t *data_len, void **state)
@@ -78,6 +145,8 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
                 return MHD_YES;
         }
         rq.body = (struct str){ in->body.data, in->body.len };
+        rq.authorization = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_AUTHORIZATION);
+        rq.caller = caller_of(c);
         if (in->too_long)
                 refuse(&rq, MHD_HTTP_CONTENT_TOO_LARGE, "{\"error\": \"The body is longer than 1 MiB.\"}\n");
         else if (in->body.failed)
@@ -163,36 +232,82 @@ static int listen_on(const char *address, uint16_t *ret_port)
         return fd;
 }
 
-int http_server_new(const char *address, void (*answer)(void *owner, struct http_request *rq), void *owner,
-                    struct http_server **ret_server, uint16_t *ret_port)
+/* @fd: -1: it is fed. */
+static int start(int fd, void (*answer)(void *owner, struct http_request *rq), void *owner, struct http_server **ret)
 {
         struct http_server *s = calloc(1, sizeof *s);
-        uint16_t port = 0;
-        int fd;
+        unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL |
+                         MHD_USE_ERROR_LOG | (fd < 0 ? MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ITC : 0);
 
         if (!s)
                 return -ENOMEM;
         s->answer = answer;
         s->owner = owner;
-        fd = listen_on(address, &port);
-        if (fd < 0) {
-                free(s);
-                return fd;
-        }
+        pthread_mutex_init(&s->lock, NULL);
+        /* Without a descriptor the list ends before it. */
         s->daemon = MHD_start_daemon(
-                MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL | MHD_USE_ERROR_LOG, 0,
-                NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
+                flags, 0, NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
                 MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-                (unsigned)TIMEOUT_S, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_UNESCAPE_CALLBACK,
-                on_unescape, NULL, MHD_OPTION_THREAD_STACK_SIZE, (size_t)256 * 1024, MHD_OPTION_END);
+                (unsigned)TIMEOUT_S, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION,
+                on_connection, s, MHD_OPTION_UNESCAPE_CALLBACK, on_unescape, NULL, MHD_OPTION_THREAD_STACK_SIZE,
+                (size_t)256 * 1024, fd < 0 ? MHD_OPTION_END : MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_END);
         if (!s->daemon) {
-                file_close(fd);
+                pthread_mutex_destroy(&s->lock);
                 free(s);
                 return -EIO;
         }
-        *ret_server = s;
-        *ret_port = port;
+        *ret = s;
         return 0;
+}
+
+int http_server_new(const char *address, void (*answer)(void *owner, struct http_request *rq), void *owner,
+                    struct http_server **ret_server, uint16_t *ret_port)
+{
+        uint16_t port = 0;
+        int fd = listen_on(address, &port), r;
+
+        if (fd < 0)
+                return fd;
+        r = start(fd, answer, owner, ret_server);
+        if (r)
+                file_close(fd);
+        else
+                *ret_port = port;
+        return r;
+}
+
+int http_server_new_fed(void (*answer)(void *owner, struct http_request *rq), void *owner,
+                        struct http_server **ret_server)
+{
+        return start(-1, answer, owner, ret_server);
+}
+
+int http_server_feed(struct http_server *s, int fd, struct http_caller *caller)
+{
+        bool full;
+
+        /* One of that number was given up before it began: now it is this one's, and nobody may be taken for another. */
+        free(take_fed(s, fd));
+        pthread_mutex_lock(&s->lock);
+        full = s->fed_count == CONNECTIONS_MAX;
+        if (!full) {
+                s->fed[s->fed_count].fd = fd;
+                s->fed[s->fed_count++].caller = caller;
+        }
+        pthread_mutex_unlock(&s->lock);
+        if (full) {
+                file_close(fd);
+                free(caller);
+                return -ENOBUFS;
+        }
+        /* When it is refused the descriptor is closed within, and may be somebody else's when that is told. But only one
+         * thread feeds, so that nobody else has put the same number into the table. */
+        if (MHD_add_connection(s->daemon, fd, &caller->address.any,
+                               caller->address.any.sa_family == AF_INET ? sizeof caller->address.v4
+                                                                        : sizeof caller->address.v6) == MHD_YES)
+                return 0;
+        free(take_fed(s, fd));
+        return -ENOBUFS;
 }
 
 struct http_server *http_server_free(struct http_server *s)
@@ -200,6 +315,9 @@ struct http_server *http_server_free(struct http_server *s)
         if (!s)
                 return NULL;
         MHD_stop_daemon(s->daemon);
+        while (s->fed_count)
+                free(s->fed[--s->fed_count].caller);
+        pthread_mutex_destroy(&s->lock);
         free(s);
         return NULL;
 }

@@ -5,3 +5,7 @@
  * that says why. @status: the exit status; 70 (EX_SOFTWARE) when what the node relied on is not certain any more, so that
  * only a new start can find out. Any thread. */
 _Noreturn void process_end(int status);
+
+/* From now on no core dump of this process is made, and no other process of the same user may look into it: keys and records are in
+ * its memory. For the program, before it reads secrets. */
+void process_hide(void);

@@ -95,6 +95,16 @@ int sock_connect(const struct sock_address *a)
         return r;
 }
 
+int sock_pair(int ret_fds[2])
+{
+        return socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ret_fds) < 0 ? -errno : 0;
+}
+
+int sock_end_writing(int fd)
+{
+        return shutdown(fd, SHUT_WR) < 0 ? -errno : 0;
+}
+
 int sock_error(int fd)
 {
         int error = 0;

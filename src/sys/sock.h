@@ -63,6 +63,8 @@ int sock_local(int fd, struct sock_address *ret_address);
 int sock_accept(int fd, struct sock_address *ret_peer);
 /* Begin to connect; writable when it is decided, then ask sock_error(). Return: descriptor or negative errno. */
 int sock_connect(const struct sock_address *a);
+/* Two stream sockets of this machine that are connected with each other. Return: 0 or negative errno. */
+int sock_pair(int ret_fds[2]);
 /* The pending error of a socket as a negative errno, or 0. */
 int sock_error(int fd);
 
@@ -70,6 +72,9 @@ int sock_error(int fd);
 int sock_tune(int fd);
 /* SO_SNDBUF and SO_RCVBUF in bytes; 0 leaves the kernel's auto-tuning. */
 int sock_set_buffers(int fd, int send_len, int receive_len);
+
+/* Say that nothing more is sent; the other side reads the end. */
+int sock_end_writing(int fd);
 
 /* Bytes read, 0 at the end, -EAGAIN when none are there. */
 ssize_t sock_readv(int fd, const struct iovec *iov, int iov_count);

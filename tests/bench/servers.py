@@ -138,7 +138,8 @@ class Chronikd(Server):
         self.port = port or self.port
         self.data = Path(data)
         command = [program, "--data-dir", data, "--kafka", f"127.0.0.1:{self.port}",
-                   "--admin", f"127.0.0.1:{self.admin}"]
+                   "--admin", f"127.0.0.1:{self.admin}",
+                   "--set", "diag.core_dumps=true"]     # or only root could see what it costs
         for setting in settings:
             command += ["--set", setting]
         super().__init__(command, b"READY", f"{data}.log")

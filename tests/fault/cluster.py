@@ -186,8 +186,8 @@ class Cluster:
 
     def command(self, number, roles, **changed):
         """@changed: settings that this start has otherwise, with _ for the dot after the section."""
-        values = {"server.node_id": number, "server.roles": roles, "server.admin": self.hosts.address(number, ADMIN),
-                  "server.kafka": self.hosts.address(number, KAFKA)}
+        values = {"admin.unprotected": "true", "server.node_id": number, "server.roles": roles,
+                  "server.admin": self.hosts.address(number, ADMIN), "server.kafka": self.hosts.address(number, KAFKA)}
         if self.layout != "1":
             values.update({"cluster.listen": self.hosts.address(number, PEER), "cluster.controllers": self.controllers(),
                            "replication.factor": self.factor,

@@ -28,8 +28,8 @@ COMMANDS = ("cluster info", "cluster disruption show", "cluster disruption acqui
             "topic list", "topic get", "topic create", "topic delete", "topic reassign list", "topic reassign set",
             "topic reassign cancel", "topic elect", "group list", "group get", "quota list", "quota set", "quota unset",
             "acl list", "acl add", "acl remove", "audit list", "audit verify", "user list", "user add", "user remove", "txn list",
-            "txn describe", "txn abort", "log verify", "tls init")
-OPTIONS = ("--server", "--json", "--detailed", "--partitions", "--replication-factor", "--config", "--replicas", "--file",
+            "txn describe", "txn abort", "log verify", "tls init", "admin-token new")
+OPTIONS = ("--server", "--token-file", "--ca", "--cert", "--key", "--json", "--detailed", "--partitions", "--replication-factor", "--config", "--replicas", "--file",
            "--unclean", "--wait", "--timeout", "--node", "--reason", "--ttl", "--as", "--directory", "--rate", "--data-dir",
            "--dir", "--nodes", "--days", "--user", "--client-id", "--ip", "--default", "--principal", "--operation", "--topic", "--group",
            "--txn-id", "--cluster", "--public-key", "--prefixed", "--host", "--deny", "--version", "--help")
@@ -68,7 +68,7 @@ class Usage(CtlCase):
         for option in OPTIONS:
             self.assertRegex(text, rf"(?m)^  {option}\b")
         self.assertIn("Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 no node answered, 4 damage found,\n"
-                      "5 not safe to stop.", text)
+                      "5 not safe to stop, 6 this operator may not.", text)
         self.assertEqual(self.good("help"), text)
         self.assertRegex(self.good("--version"), r"^chronik-ctl \d+\.\d+\.\d+\n$")
 
@@ -98,7 +98,7 @@ class Usage(CtlCase):
 
     def test_wrong_usage(self):
         """Status 2, and what would be right."""
-        for args, words in (([], "cluster info"), (["tropic", "list"], "there are cluster, node, controller, topic, group, quota, acl, audit, user, txn, log and tls"),
+        for args, words in (([], "cluster info"), (["tropic", "list"], "there are cluster, node, controller, topic, group, quota, acl, audit, user, txn, log, tls and admin-token"),
                             (["topic"], "topic create NAME"), (["topic", "show"], "topic get NAME"),
                             (["topic", "get"], "needs a NAME"), (["topic", "get", ""], "needs a NAME"),
                             (["group", "get", ""], "needs a NAME"), (["topic", "get", "a", "b"], "'b' is one word too many"),

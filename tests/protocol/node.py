@@ -57,7 +57,8 @@ class Node:
         """Start it without waiting; wait_ready() takes what is returned."""
         if not os.access(self.program, os.X_OK):
             raise NodeError(f"{self.program} is not there; build it with 'make'")
-        command = [str(self.program), "--data-dir", str(self.data), "--admin", "127.0.0.1:0"]
+        command = [str(self.program), "--data-dir", str(self.data), "--admin", "127.0.0.1:0",
+                   "--set", "diag.core_dumps=true"]     # tests look at /proc, and a failure is to be looked into
         if self.kafka:
             command += ["--kafka", self.kafka]
         for setting in self.settings:

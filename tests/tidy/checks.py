@@ -255,6 +255,26 @@ def check_conformance(tree):
     return found
 
 
+THREATS = "docs/THREAT-MODEL.md"
+
+
+def check_threats(tree):
+    """Each claim of the threat model names a test, and each test that it names is there."""
+    text, found, claims = tree.get(THREATS, ""), [], False
+    for number, line in enumerate(text.split("\n"), 1):
+        claims = line.startswith("| claim |") or (claims and line.startswith("|"))
+        named = re.findall(r"`(test_\w+): (\w+\.test_\w+)`", line)
+        units = re.findall(r"\btest-[\w-]+\.c\b", line)
+        for name, test in named:
+            if not any(test in tests_of(tree[path]) for path in ("tests/protocol/%s.py" % name, "tests/program/%s.py" % name)
+                       if path in tree):
+                found.append(Finding(THREATS, number, "there is no test %s: %s" % (name, test)))
+        found += [Finding(THREATS, number, "there is no " + name) for name in units if "tests/unit/" + name not in tree]
+        if claims and not named and not units and not line.startswith(("| claim |", "|---")):
+            found.append(Finding(THREATS, number, "the claim names no test"))
+    return found
+
+
 # ---- sizes ----
 
 def functions(code):
@@ -304,4 +324,4 @@ def check_space(tree):
 
 
 CHECKS = [check_includes, check_forbidden, check_kafka_codes, check_documented, check_readmes, check_built, check_links,
-          check_conformance, check_sizes, check_space]
+          check_conformance, check_threats, check_sizes, check_space]

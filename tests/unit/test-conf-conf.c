@@ -228,7 +228,7 @@ static void test_names_refused(void)
         REFUSED("kubernetes:\n  node_id: 1\n",
                 "f.yaml:1: kubernetes: there is no such section; there are server, "
                 "storage, cluster, replication, performance, "
-                "topics, groups, producers, fetch, transactions, security, audit, diag\n");
+                "topics, groups, producers, fetch, transactions, security, audit, admin, diag\n");
         REFUSED("server:\n  num.network.threads: 3\n",
                 "f.yaml:2: server.num.network.threads: there is no such parameter; "
                 "did you mean server.num_network_threads?\n");
