@@ -16,6 +16,7 @@
 #include "chronikd/replication.h"
 #include "chronikd/retain.h"
 #include "chronikd/scrub.h"
+#include "chronikd/token_secret.h"
 #include "chronikd/transactions.h"
 #include "controller/controller.h"
 #include "coord/groups.h"
@@ -44,6 +45,7 @@ struct node {
         struct net_server *net;
         struct listeners listeners;
         struct first_user first_user;
+        struct token_secret token_secret; /* with the role ingest */
         struct led led;
         struct changes changes;
         struct retain retain;

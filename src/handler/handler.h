@@ -26,6 +26,7 @@ struct handler_deps {
         struct plog_store *store;
         struct iopool *pool;
         struct mapping *const *mappings; /* of subjects of certificates, one for each of conf->listeners */
+        struct span token_secret;        /* of delegation tokens; null: there are none */
         int32_t node_id;
         unsigned reactors_count; /* of the net server that will carry the requests */
 };

@@ -37,8 +37,14 @@ const char *sasl_what(const struct sasl *s);
 
 /* Answer with the token @data (copied); the exchange goes on. @rq is gone. */
 void sasl_answer(struct rq *rq, struct span data);
+/* Who has proven to be whom, and by what. */
+struct sasl_user {
+        struct str name;
+        bool by_token;    /* a delegation token of this user's */
+        int64_t until_ms; /* wall clock: when what it has shown ends, and the session with it; 0: it does not */
+};
 /* It is @user: end the exchange, with the last token @data (copied). @rq is gone. */
-void sasl_succeed(struct rq *rq, struct str user, struct span data);
+void sasl_succeed(struct rq *rq, const struct sasl_user *user, struct span data);
 /* It is not: say so after a while, and close the connection. @text: for the client; null: as Kafka does. @why: for the operator. @user: null
  * when it is not known. @rq is gone. */
 void sasl_fail(struct rq *rq, struct str user, struct str text, const char *why);

@@ -36,7 +36,8 @@ KAFKA_4_3 = {
     "DescribeShareGroupOffsets": (0, 1), "AlterShareGroupOffsets": (0, 0), "DeleteShareGroupOffsets": (0, 0),
     "DescribeAcls": (1, 3), "CreateAcls": (1, 3), "DeleteAcls": (1, 3),
     "ConsumerGroupDescribe": (0, 1), "DescribeUserScramCredentials": (0, 0), "AlterUserScramCredentials": (0, 0),
-    "SaslHandshake": (0, 1), "SaslAuthenticate": (0, 2),
+    "SaslHandshake": (0, 1), "SaslAuthenticate": (0, 2), "CreateDelegationToken": (1, 3), "RenewDelegationToken": (1, 2),
+    "ExpireDelegationToken": (1, 2), "DescribeDelegationToken": (1, 3), "ShareFetch": (1, 2), "ShareAcknowledge": (1, 2),
 }
 SOFTWARE = {"client_software_name": "protocol-test", "client_software_version": "1.0"}
 
