@@ -304,6 +304,7 @@ int ingest_serve(struct node *n)
                                                 .store = n->store,
                                                 .pool = n->pool,
                                                 .mappings = n->listeners.mappings,
+                                                .jwks = n->listeners.jwks,
                                                 .token_secret = { n->token_secret.len ? n->token_secret.bytes : NULL,
                                                                   n->token_secret.len },
                                                 .node_id = n->led.node_id,

@@ -200,6 +200,8 @@ static void take_token(struct rq *rq, struct span token)
                           "it used another mechanism before");
         else if (s->mechanism == SASL_PLAIN)
                 sasl_plain_token(rq, token);
+        else if (s->mechanism == SASL_OAUTHBEARER)
+                sasl_oauth_token(rq, token);
         else
                 sasl_scram_token(rq, token);
 }
@@ -279,10 +281,12 @@ static int begin(struct sasl *s, enum sasl_mechanism m, bool raw)
         if (!s->bad_mechanism)
                 s->mechanism = m;
         s->scram = scram_free(s->scram);
-        if (m != SASL_PLAIN)
+        s->refused = NULL;
+        if (m == SASL_SCRAM_SHA_256 || m == SASL_SCRAM_SHA_512) {
                 s->scram = scram_new(m == SASL_SCRAM_SHA_256 ? SCRAM_SHA_256 : SCRAM_SHA_512);
-        if (m != SASL_PLAIN && !s->scram)
-                return -ENOMEM;
+                if (!s->scram)
+                        return -ENOMEM;
+        }
         s->raw = raw;
         s->state = SASL_AUTHENTICATE;
         return 0;

@@ -16,6 +16,7 @@ enum sasl_mechanism {
         SASL_PLAIN,
         SASL_SCRAM_SHA_256,
         SASL_SCRAM_SHA_512,
+        SASL_OAUTHBEARER,
         SASL_MECHANISMS
 }; /* places of the words in the table */
 
@@ -25,7 +26,8 @@ struct sasl {
         bool raw;                              /* tokens are frames by themselves: SaslHandshake had version 0 */
         bool again;                            /* it was DONE before */
         bool bad_mechanism;                    /* another one than before */
-        struct scram *scram;
+        struct scram *scram;                   /* of the mechanisms that are SCRAM */
+        const char *refused;    /* OAUTHBEARER: why the token is not accepted; NULL: it has not been seen */
         int64_t began_again_ms; /* loop_now_ms(); 0: never */
         int64_t ends_ms;        /* likewise: when the session ends; 0: it does not */
 };
@@ -58,3 +60,4 @@ int sasl_credential(struct rq *rq, enum scram_mechanism m, struct str user, uint
 
 void sasl_scram_token(struct rq *rq, struct span token);
 void sasl_plain_token(struct rq *rq, struct span token);
+void sasl_oauth_token(struct rq *rq, struct span token);
