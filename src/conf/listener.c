@@ -233,6 +233,9 @@ static void check_sasl(struct conf_reader *rd, unsigned i)
                 if (given & 1u << LISTENER_sasl_mechanisms)
                         complain(rd, i, LISTENER_sasl_mechanisms, "is given, but protocol %s has no SASL",
                                  conf_protocol_name(l->protocol));
+                if (l->oauth_jwks_file[0])
+                        complain(rd, i, LISTENER_oauth_jwks_file, "is given, but protocol %s has no SASL",
+                                 conf_protocol_name(l->protocol));
                 return;
         }
         if ((l->sasl_mechanisms & CONF_SASL_PLAIN) && !conf_listener_has_tls(l) && !l->sasl_plain_without_tls)
