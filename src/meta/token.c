@@ -44,19 +44,6 @@ static struct span put_bytes(char **at, struct span s)
         return span_of(copy.p, copy.len);
 }
 
-/* The array of renewers stands first, where it is aligned. */
-static void put_renewers(struct meta_token *t, const struct rec_delegation_token *r, char **at)
-{
-        struct str *renewers = (struct str *)(void *)*at;
-
-        *at += (size_t)r->renewers_count * sizeof *renewers;
-        for (int32_t i = 0; i < r->renewers_count; i++)
-                renewers[i] = put_text(at, r->renewers[i]);
-        t->renewers = renewers;
-        t->renewers_count = (uint32_t)r->renewers_count;
-}
-static_assert(offsetof(struct meta_token, text) % _Alignof(struct str) == 0, "renewers are aligned");
-
 struct meta_token *meta_token_new(const struct rec_delegation_token *r)
 {
         struct meta_token *t = malloc(sizeof *t + text_len(r));
@@ -64,13 +51,16 @@ struct meta_token *meta_token_new(const struct rec_delegation_token *r)
 
         if (!t)
                 return NULL;
-        at = t->text;
-        *t = (struct meta_token){
-                .iterations = r->iterations, .issue_ms = r->issue_ms, .expiry_ms = r->expiry_ms, .max_ms = r->max_ms
-        };
+        *t = (struct meta_token){ .iterations = r->iterations,
+                                  .issue_ms = r->issue_ms,
+                                  .expiry_ms = r->expiry_ms,
+                                  .max_ms = r->max_ms,
+                                  .renewers_count = (uint32_t)r->renewers_count };
+        at = (char *)(t->renewers + r->renewers_count);
         atomic_init(&t->refs, 1);
         memcpy(t->digest, r->digest.data, sizeof t->digest);
-        put_renewers(t, r, &at);
+        for (int32_t i = 0; i < r->renewers_count; i++)
+                t->renewers[i] = put_text(&at, r->renewers[i]);
         t->id = put_text(&at, r->token_id);
         t->owner = put_text(&at, r->owner);
         t->requester = put_text(&at, r->requester);

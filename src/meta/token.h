@@ -22,12 +22,11 @@ struct meta_token {
         int32_t iterations;
         struct str id;
         struct str owner, requester;           /* principals: "User:alice" */
-        const struct str *renewers;            /* likewise */
         int64_t issue_ms, expiry_ms, max_ms;   /* wall clock */
         uint8_t digest[META_TOKEN_DIGEST_LEN]; /* of the HMAC */
         struct span salt;
         struct meta_token_keys sha256, sha512;
-        char text[]; /* what these point into; wiped at the end */
+        struct str renewers[]; /* principals likewise; then the text that all of these point into, wiped at the end */
 };
 
 /* Can the record be a token? */
