@@ -265,7 +265,7 @@ int ingest_serve(struct node *n)
         struct net_config net = net_config_of(n);
         int r;
 
-        if (listeners_open(&n->listeners, c, n->pool))
+        if (listeners_open(&n->listeners, c, n->pool) || token_secret_read(c, &n->token_secret))
                 return 1;
         n->led = (struct led){ .conf = c,
                                .store = n->store,
@@ -305,6 +305,9 @@ int ingest_serve(struct node *n)
                                                 .pool = n->pool,
                                                 .audit = audit_sink_of(&n->audit),
                                                 .mappings = n->listeners.mappings,
+                                                .jwks = n->listeners.jwks,
+                                                .token_secret = { n->token_secret.len ? n->token_secret.bytes : NULL,
+                                                                  n->token_secret.len },
                                                 .node_id = n->led.node_id,
                                                 .reactors_count = net.reactors_count },
                         &n->handler);

@@ -80,12 +80,78 @@ static int open_tls(struct listeners *l, unsigned i)
         return 0;
 }
 
+/* ---- keys of tokens ---- */
+
+static bool has_oauth(const struct conf_listener *c)
+{
+        return conf_listener_has_sasl(c) && c->sasl_mechanisms & CONF_SASL_OAUTHBEARER;
+}
+
+static int64_t look_at_keys(const struct conf_listener *c)
+{
+        struct file_info info;
+
+        return file_info(c->oauth_jwks_file, &info) ? -1 : info.mtime_ms * 31 + info.size;
+}
+
+/* Return: 0, or an error that @why explains. */
+static int load_keys(const struct conf_listener *c, struct jwks **ret, char why[TLS_WHY_SIZE])
+{
+        CLEANUP(freep) char *text = NULL;
+        char wrong[JWKS_WHY_SIZE] = "";
+        size_t len = 0;
+        int r = file_read_whole(c->oauth_jwks_file, JWKS_LEN_MAX, &text, &len);
+
+        if (!r)
+                r = jwks_read(span_of(text, len), ret, wrong);
+        if (r)
+                snprintf(why, TLS_WHY_SIZE, "%.300s: %s", c->oauth_jwks_file, wrong[0] ? wrong : strerror(-r));
+        return r;
+}
+
+static int open_keys(struct listeners *l, unsigned i)
+{
+        const struct conf_listener *c = &l->conf->listeners[i];
+        CLEANUP(jwks_unrefp) struct jwks *keys = NULL;
+        char why[TLS_WHY_SIZE], what[CONF_LISTENER_NAME_LEN_MAX + 80];
+
+        snprintf(what, sizeof what, "cannot serve clients on listener %s", c->name);
+        l->jwks_seen[i] = look_at_keys(c);
+        if (load_keys(c, &keys, why))
+                return node_fail(what, why);
+        l->jwks[i] = jwks_slot_new(keys);
+        if (!l->jwks[i])
+                return node_fail(what, strerror(ENOMEM));
+        (void)TAKE_PTR(keys); /* the slot's */
+        return 0;
+}
+
+/* On the pool. What is seen while somebody writes the file is looked at again when it is written: then the file has changed once more. */
+static void look_at_keys_again(struct listeners *l, unsigned i)
+{
+        const struct conf_listener *c = &l->conf->listeners[i];
+        int64_t seen = l->jwks[i] ? look_at_keys(c) : l->jwks_seen[i];
+        char why[TLS_WHY_SIZE];
+        struct jwks *keys;
+
+        if (seen == l->jwks_seen[i])
+                return;
+        l->jwks_seen[i] = seen;
+        if (load_keys(c, &keys, why)) {
+                diag(DIAG_ERROR, "the changed keys of listener %s are not used: %s", c->name, why);
+                return;
+        }
+        jwks_slot_set(l->jwks[i], keys);
+        diag(DIAG_NOTICE, "the keys for tokens of listener %s were replaced", c->name);
+}
+
 int listeners_open(struct listeners *l, const struct conf *conf, struct iopool *pool)
 {
         *l = (struct listeners){ .conf = conf, .pool = pool };
         for (unsigned i = 0; i < conf->listeners_count; i++)
                 if (make_mapping(&conf->listeners[i], &l->mappings[i]) ||
-                    (conf_listener_has_tls(&conf->listeners[i]) && open_tls(l, i)))
+                    (conf_listener_has_tls(&conf->listeners[i]) && open_tls(l, i)) ||
+                    (has_oauth(&conf->listeners[i]) && open_keys(l, i)))
                         return 1;
         return 0;
 }
@@ -101,6 +167,7 @@ static void look_again(struct io_job *job)
                 struct tls_context *x;
                 char why[TLS_WHY_SIZE];
 
+                look_at_keys_again(l, i);
                 if (seen == l->at[i].seen)
                         continue;
                 l->at[i].seen = seen;
@@ -157,7 +224,7 @@ static void on_timer(struct loop_timer *t)
 void listeners_start(struct listeners *l, struct loop *loop)
 {
         for (unsigned i = 0; i < l->conf->listeners_count; i++)
-                l->watches |= l->at[i].tls != NULL;
+                l->watches |= l->at[i].tls || l->jwks[i];
         if (!l->watches)
                 return;
         loop_timer_init(&l->timer, loop, on_timer);
@@ -210,5 +277,6 @@ void listeners_close(struct listeners *l)
         for (unsigned i = 0; i < CONF_LISTENERS_MAX; i++) {
                 l->at[i].tls = tls_slot_free(l->at[i].tls);
                 l->mappings[i] = mapping_free(l->mappings[i]);
+                l->jwks[i] = jwks_slot_free(l->jwks[i]);
         }
 }

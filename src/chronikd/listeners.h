@@ -1,10 +1,11 @@
-/* Where clients are served: the listeners of the configuration, their certificates (read again when the files change), and how subjects
- * of certificates are mapped to names. On the main loop, where nothing else is said. */
+/* Where clients are served: the listeners of the configuration, their certificates and the keys of tokens (read again when the files change),
+ * and how subjects of certificates are mapped to names. On the main loop, where nothing else is said. */
 #pragma once
 
 #include "conf/conf.h"
 #include "net/server.h"
 #include "net/tls.h"
+#include "security/jwt.h"
 #include "security/mapping.h"
 #include "sys/iopool.h"
 #include "sys/loop.h"
@@ -19,6 +20,8 @@ struct listeners {
                 int64_t end_ms, warned_ms;
         } at[CONF_LISTENERS_MAX]; /* as in conf->listeners */
         struct mapping *mappings[CONF_LISTENERS_MAX];
+        struct jwks_slot *jwks[CONF_LISTENERS_MAX]; /* NULL: without OAUTHBEARER */
+        int64_t jwks_seen[CONF_LISTENERS_MAX];      /* as @seen, of their files */
         struct loop_timer timer;
         struct io_job job;
         bool watches, busy;
@@ -28,11 +31,11 @@ struct listeners {
 
 /* Judge what conf/ cannot: rules that map subjects. No files are read. Return: 0, or 1 after saying what is wrong. */
 int listeners_check(const struct conf *conf);
-/* Load certificates and rules. Blocks. @conf and @pool are borrowed. Return: 0, or 1 after saying why not. */
+/* Load certificates, keys and rules. Blocks. @conf and @pool are borrowed. Return: 0, or 1 after saying why not. */
 int listeners_open(struct listeners *l, const struct conf *conf, struct iopool *pool);
 /* Bind them all. Return: 0, or 1 after saying why not. */
 int listeners_listen(struct listeners *l, struct net_server *net);
-/* Look after the certificates from now on; until listeners_stop(), which calls @stopped once, maybe from within. */
+/* Look after certificates and keys from now on; until listeners_stop(), which calls @stopped once, maybe from within. */
 void listeners_start(struct listeners *l, struct loop *loop);
 void listeners_stop(struct listeners *l, void (*stopped)(void *arg), void *arg);
 /* When no connection is left. */

@@ -18,6 +18,7 @@
 #include "chronikd/replication.h"
 #include "chronikd/retain.h"
 #include "chronikd/scrub.h"
+#include "chronikd/token_secret.h"
 #include "chronikd/transactions.h"
 #include "controller/controller.h"
 #include "coord/groups.h"
@@ -47,6 +48,7 @@ struct node {
         struct listeners listeners;
         struct audit audit;
         struct first_user first_user;
+        struct token_secret token_secret; /* with the role ingest */
         struct led led;
         struct changes changes;
         struct retain retain;

@@ -61,3 +61,7 @@ static_assert(LIMIT_TOPIC_NAME_LEN + 1 + 5 <= 255, "topic-partition is a file na
 #define LIMIT_SASL_FRAME_BYTES (64 << 10)
 /* Credentials of users, two to each: all of them are in the memory of every node, some 400 bytes each. */
 #define LIMIT_SCRAM_CREDENTIALS 100000
+/* Delegation tokens, likewise, some 700 bytes each and 50 for each renewer; and those that one principal has asked for, so that nobody
+ * takes the room of all. */
+#define LIMIT_DELEGATION_TOKENS 20000
+#define LIMIT_DELEGATION_TOKENS_OF_ONE 2000

@@ -205,6 +205,25 @@ static void check_tls(struct conf_reader *rd, unsigned i)
                          "requested");
 }
 
+static void check_oauth(struct conf_reader *rd, unsigned i)
+{
+        const struct conf_listener *l = &rd->conf->listeners[i];
+
+        if (!(l->sasl_mechanisms & CONF_SASL_OAUTHBEARER)) {
+                if (l->oauth_jwks_file[0])
+                        complain(rd, i, LISTENER_oauth_jwks_file,
+                                 "is given, but OAUTHBEARER is not among the sasl_mechanisms");
+                return;
+        }
+        if (!l->oauth_jwks_file[0])
+                complain(rd, i, LISTENER_oauth_jwks_file,
+                         "is empty, and OAUTHBEARER needs it; give the file with the keys of who signs tokens");
+        if (!conf_listener_has_tls(l) && !l->oauth_without_tls)
+                complain(rd, i, LISTENER_sasl_mechanisms,
+                         "has OAUTHBEARER, which sends tokens in clear text over SASL_PLAINTEXT; give SASL_SSL, leave "
+                         "it out, or set oauth_without_tls");
+}
+
 static void check_sasl(struct conf_reader *rd, unsigned i)
 {
         const struct conf_listener *l = &rd->conf->listeners[i];
@@ -214,6 +233,9 @@ static void check_sasl(struct conf_reader *rd, unsigned i)
                 if (given & 1u << LISTENER_sasl_mechanisms)
                         complain(rd, i, LISTENER_sasl_mechanisms, "is given, but protocol %s has no SASL",
                                  conf_protocol_name(l->protocol));
+                if (l->oauth_jwks_file[0])
+                        complain(rd, i, LISTENER_oauth_jwks_file, "is given, but protocol %s has no SASL",
+                                 conf_protocol_name(l->protocol));
                 return;
         }
         if ((l->sasl_mechanisms & CONF_SASL_PLAIN) && !conf_listener_has_tls(l) && !l->sasl_plain_without_tls)
@@ -221,6 +243,7 @@ static void check_sasl(struct conf_reader *rd, unsigned i)
                          "has PLAIN, which sends passwords in clear text over SASL_PLAINTEXT; give SASL_SSL, leave "
                          "PLAIN out, "
                          "or set sasl_plain_without_tls");
+        check_oauth(rd, i);
 }
 
 static bool addresses_clash(struct conf_addr a, struct conf_addr b)

@@ -9,7 +9,12 @@ enum { CONF_LISTENERS_MAX = 16, CONF_LISTENER_NAME_LEN_MAX = 64 };
 /* Words of the table, as values. Protocols are numbered as Kafka's SecurityProtocol. */
 enum { CONF_PROTOCOL_PLAINTEXT, CONF_PROTOCOL_SSL, CONF_PROTOCOL_SASL_PLAINTEXT, CONF_PROTOCOL_SASL_SSL };
 enum { CONF_CLIENT_AUTH_NONE, CONF_CLIENT_AUTH_REQUESTED, CONF_CLIENT_AUTH_REQUIRED };
-enum { CONF_SASL_PLAIN = 1 << 0, CONF_SASL_SCRAM_SHA_256 = 1 << 1, CONF_SASL_SCRAM_SHA_512 = 1 << 2 };
+enum {
+        CONF_SASL_PLAIN = 1 << 0,
+        CONF_SASL_SCRAM_SHA_256 = 1 << 1,
+        CONF_SASL_SCRAM_SHA_512 = 1 << 2,
+        CONF_SASL_OAUTHBEARER = 1 << 3
+};
 
 struct conf_listener {
         const char *name;

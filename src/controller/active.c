@@ -166,7 +166,8 @@ static void request_propose(struct controller *c, struct controller_request *rq,
 static bool is_growth(const struct controller_request *rq)
 {
         return !rq->validate_only && (rq->op == CONTROLLER_CREATE_TOPICS || rq->op == CONTROLLER_CREATE_PARTITIONS ||
-                                      rq->op == CONTROLLER_ALTER_CONFIGS || rq->op == CONTROLLER_CREATE_ACLS);
+                                      rq->op == CONTROLLER_ALTER_CONFIGS || rq->op == CONTROLLER_CREATE_ACLS ||
+                                      rq->op == CONTROLLER_CREATE_TOKENS);
 }
 
 void controller_decide(struct controller *c, struct controller_request *rq)
@@ -247,6 +248,15 @@ static bool balance_is_due(const struct controller *c)
         return c->rules.conf->replication.auto_leader_rebalance && loop_now_ms(c->loop) >= c->balance_ms;
 }
 
+static void sweep_tokens(struct controller *c)
+{
+        int64_t interval_ms = c->rules.conf->security.delegation_token_expiry_check_interval_ms;
+
+        if (c->decided->tokens.count && decide_own(c, decision_sweep_tokens))
+                return; /* the rest in the next round */
+        c->sweep_ms = loop_now_ms(c->loop) + MIN2(interval_ms, INT64_MAX / 2);
+}
+
 static void round_timer_fired(struct loop_timer *t)
 {
         struct controller *c = container_of(t, struct controller, round_timer);
@@ -263,6 +273,8 @@ static void round_timer_fired(struct loop_timer *t)
                         loop_now_ms(c->loop) +
                         (more ? BALANCE_SOON_MS : c->rules.conf->replication.leader_imbalance_check_interval_ms);
         }
+        if (loop_now_ms(c->loop) >= c->sweep_ms)
+                sweep_tokens(c);
         /* When that fails the hints stay as they are: too many, but not wrong. */
         if (places_are_stale(&c->memory.places))
                 (void)places_rebuild(&c->memory.places, c->decided);
@@ -338,6 +350,7 @@ void controller_activate(struct controller *c)
                 process_end(70);
         }
         c->balance_ms = loop_now_ms(c->loop) + c->rules.conf->replication.leader_imbalance_check_interval_ms;
+        c->sweep_ms = loop_now_ms(c->loop);
         shorten_leases(c);
         (void)decide_own(c, heal); /* what is left comes with the next change of each partition */
         loop_timer_start(&c->round_timer, SOON_MS);

@@ -188,6 +188,13 @@ static void run_item(struct decision *d, struct controller_request *rq, uint32_t
         case CONTROLLER_ALTER_CREDENTIALS:
                 decide_alter_credential(d, &rq->alter_credentials[i]);
                 return;
+        case CONTROLLER_CREATE_TOKENS:
+                decide_create_token(d, &rq->create_tokens[i]);
+                return;
+        case CONTROLLER_RENEW_TOKENS:
+        case CONTROLLER_EXPIRE_TOKENS:
+                decide_alter_token(d, &rq->alter_tokens[i], rq->op == CONTROLLER_EXPIRE_TOKENS);
+                return;
         case CONTROLLER_DESCRIBE_QUORUM:
         case CONTROLLER_ADD_VOTER:
         case CONTROLLER_REMOVE_VOTER:

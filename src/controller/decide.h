@@ -149,6 +149,8 @@ void decide_create_acl(struct decision *d, struct controller_create_acl *a);
 void decide_delete_acls(struct decision *d, struct controller_delete_acls *a);
 void decide_disruption(struct decision *d, struct controller_disruption *x);
 void decide_alter_credential(struct decision *d, struct controller_alter_credential *a);
+void decide_create_token(struct decision *d, struct controller_create_token *t);
+void decide_alter_token(struct decision *d, struct controller_alter_token *t, bool expires);
 
 /* ---- leadership, see elect.c: emit the partition changes that go with what happens to a broker ---- */
 
@@ -182,6 +184,9 @@ int decision_balance(struct decision *d, bool *ret_more);
 /* Let leaderships leave drained brokers, replicas decommissioned ones, and those the cluster when they are empty; see
  * duty.c. */
 int decision_duties(struct decision *d);
+
+/* Remove delegation tokens whose time is over, a thousand at a time. @ret_more: there are more of them. */
+int decision_sweep_tokens(struct decision *d, bool *ret_more);
 
 /* May @node_id stop? Fills in the answers of @g, but for its result. See guard.c. */
 void guard_judge(struct decision *d, struct controller_guard *g);

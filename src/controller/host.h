@@ -35,6 +35,7 @@ struct controller {
         unsigned voter_changes; /* in work: voters.c */
         struct loop_timer round_timer;
         int64_t balance_ms; /* when to balance next */
+        int64_t sweep_ms;   /* when to remove delegation tokens that have ended */
         struct mail start_mail, answer_mail;
         bool answer_posted;
         uint64_t requests;

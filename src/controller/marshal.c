@@ -504,6 +504,45 @@ static void answer_alter_credential(struct marshal *m, struct controller_alter_c
         m_result(m, &a->result);
 }
 
+/* ---- delegation tokens ---- */
+
+static void ask_create_token(struct marshal *m, struct controller_create_token *t)
+{
+        m_str(m, &t->id);
+        m_str(m, &t->owner);
+        m_str(m, &t->requester);
+        ARRAY(m, t, renewers, 4, m_str);
+        m_i64(m, &t->lifetime_ms);
+        m_i32(m, &t->iterations);
+        m_span(m, &t->digest);
+        m_span(m, &t->salt);
+        m_span(m, &t->sha256_stored_key);
+        m_span(m, &t->sha256_server_key);
+        m_span(m, &t->sha512_stored_key);
+        m_span(m, &t->sha512_server_key);
+}
+
+static void answer_create_token(struct marshal *m, struct controller_create_token *t)
+{
+        m_result(m, &t->result);
+        m_i64(m, &t->issue_ms);
+        m_i64(m, &t->expiry_ms);
+        m_i64(m, &t->max_ms);
+}
+
+static void ask_alter_token(struct marshal *m, struct controller_alter_token *t)
+{
+        m_span(m, &t->digest);
+        m_str(m, &t->who);
+        m_i64(m, &t->period_ms);
+}
+
+static void answer_alter_token(struct marshal *m, struct controller_alter_token *t)
+{
+        m_result(m, &t->result);
+        m_i64(m, &t->expiry_ms);
+}
+
 /* ---- the quorum ---- */
 
 static void m_member(struct marshal *m, struct controller_member *v)
@@ -593,7 +632,10 @@ struct marshal_op {
         OP(TRANSFER, voter_change, voter_change, 24) \
         OP(CREATE_ACLS, create_acl, create_acl, 16) \
         OP(DELETE_ACLS, delete_acls, delete_acls, 16) \
-        OP(ALTER_CREDENTIALS, alter_credential, alter_credential, 26)
+        OP(ALTER_CREDENTIALS, alter_credential, alter_credential, 26) \
+        OP(CREATE_TOKENS, create_token, create_token, 52) \
+        OP(RENEW_TOKENS, alter_token, alter_token, 16) \
+        OP(EXPIRE_TOKENS, alter_token, alter_token, 16)
 OPS(OP)
 #undef OP
 #define OP(id, name, type, len_min) \

@@ -52,6 +52,10 @@ enum controller_outcome {
         CONTROLLER_E_CREDENTIAL,              /* a credential that nobody may have: no name, too few iterations... */
         CONTROLLER_E_CREDENTIAL_UNKNOWN,      /* the user has none for this mechanism */
         CONTROLLER_E_MECHANISM,               /* no mechanism of SCRAM */
+        CONTROLLER_E_TOKEN_UNKNOWN,           /* no delegation token has this HMAC */
+        CONTROLLER_E_TOKEN_EXPIRED,           /* it is there, but its time is over */
+        CONTROLLER_E_TOKEN_STRANGER,          /* the asker neither owns it nor may renew it */
+        CONTROLLER_E_TOKENS_FULL,             /* there are as many as there may be, of all or of this asker */
         CONTROLLER_OUTCOMES_END
 };
 
@@ -328,6 +332,31 @@ struct controller_alter_credential {
         struct controller_result result;
 };
 
+/* ---- delegation tokens ---- */
+
+/* A new one (KIP-48). Who asks made it, with the secret of the cluster; here it gets its times. Principals: "User:alice". */
+struct controller_create_token {
+        struct str id, owner, requester;
+        const struct str *renewers;
+        int32_t renewers_count;
+        int64_t lifetime_ms; /* at most; not above 0: as long as there may be */
+        int32_t iterations;  /* this and what follows: see RecDelegationToken */
+        struct span digest, salt;
+        struct span sha256_stored_key, sha256_server_key, sha512_stored_key, sha512_server_key;
+        int64_t issue_ms, expiry_ms, max_ms; /* out: wall clock */
+        struct controller_result result;
+};
+
+/* Another end for the one whose HMAC has @digest: CONTROLLER_RENEW_TOKENS, so long from now; CONTROLLER_EXPIRE_TOKENS likewise, or at
+ * once. */
+struct controller_alter_token {
+        struct span digest;
+        struct str who;    /* asks */
+        int64_t period_ms; /* renew: not above 0: as long as there may be. expire: below 0: the token goes now */
+        int64_t expiry_ms; /* out: wall clock; of a token that has gone @period_ms, as in Kafka */
+        struct controller_result result;
+};
+
 /* ---- the quorum ---- */
 
 enum controller_member_kind {
@@ -398,8 +427,11 @@ enum controller_op {
         CONTROLLER_CREATE_ACLS,
         CONTROLLER_DELETE_ACLS,
         CONTROLLER_ALTER_CREDENTIALS,
+        CONTROLLER_CREATE_TOKENS,
+        CONTROLLER_RENEW_TOKENS,
+        CONTROLLER_EXPIRE_TOKENS,
 };
-#define CONTROLLER_OPS_COUNT (CONTROLLER_ALTER_CREDENTIALS + 1)
+#define CONTROLLER_OPS_COUNT (CONTROLLER_EXPIRE_TOKENS + 1)
 
 struct controller_request {
         /* By the asker. Items, text and arrays are borrowed until done(). */
@@ -434,6 +466,8 @@ struct controller_request {
                 struct controller_create_acl *create_acls;
                 struct controller_delete_acls *delete_acls;
                 struct controller_alter_credential *alter_credentials;
+                struct controller_create_token *create_tokens;
+                struct controller_alter_token *alter_tokens; /* renew, expire */
                 void *items;
         };
         uint32_t items_count;

@@ -43,6 +43,10 @@ enum {
         KAPI_DESCRIBE_LOG_DIRS = 35,
         KAPI_SASL_AUTHENTICATE = 36,
         KAPI_CREATE_PARTITIONS = 37,
+        KAPI_CREATE_DELEGATION_TOKEN = 38,
+        KAPI_RENEW_DELEGATION_TOKEN = 39,
+        KAPI_EXPIRE_DELEGATION_TOKEN = 40,
+        KAPI_DESCRIBE_DELEGATION_TOKEN = 41,
         KAPI_DELETE_GROUPS = 42,
         KAPI_ELECT_LEADERS = 43,
         KAPI_INCREMENTAL_ALTER_CONFIGS = 44,
@@ -123,6 +127,10 @@ struct handler_api {
         API(DESCRIBE_LOG_DIRS, 1, 5, 1, describe_log_dirs) \
         API(SASL_AUTHENTICATE, 0, 2, 0, sasl_authenticate) \
         API(CREATE_PARTITIONS, 0, 3, 0, create_partitions) \
+        API(CREATE_DELEGATION_TOKEN, 1, 3, 1, create_delegation_token) \
+        API(RENEW_DELEGATION_TOKEN, 1, 2, 1, renew_delegation_token) \
+        API(EXPIRE_DELEGATION_TOKEN, 1, 2, 1, expire_delegation_token) \
+        API(DESCRIBE_DELEGATION_TOKEN, 1, 3, 1, describe_delegation_token) \
         API(DELETE_GROUPS, 0, 2, 0, delete_groups) \
         API(ELECT_LEADERS, 0, 2, 0, elect_leaders) \
         API(INCREMENTAL_ALTER_CONFIGS, 0, 1, 0, incremental_alter_configs) \

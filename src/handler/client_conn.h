@@ -16,7 +16,8 @@ struct client_software {
 
 struct client_conn {
         const struct conf_listener *listener; /* the configuration's */
-        /* One from beginning to end. NULL: not known yet, and nothing is served but what makes it known (sasl.h). */
+        /* The same user from beginning to end, by whatever proof it was last. NULL: not known yet, and nothing is served but what makes it
+         * known (sasl.h). */
         struct principal *principal;
         struct sasl *sasl;               /* of a listener with SASL; else NULL */
         struct client_software software; /* empty: it has not said */

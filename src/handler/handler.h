@@ -13,6 +13,7 @@ struct coord;
 struct txn_link;
 struct partition_table;
 struct shares;
+struct jwks_slot;
 struct mapping;
 struct plog_store;
 struct audit_sink;
@@ -28,6 +29,8 @@ struct handler_deps {
         struct iopool *pool;
         const struct audit_sink *audit;  /* NULL: nothing is recorded */
         struct mapping *const *mappings; /* of subjects of certificates, one for each of conf->listeners */
+        struct jwks_slot *const *jwks;   /* of OAUTHBEARER, likewise; NULL where that is not used */
+        struct span token_secret;        /* of delegation tokens; null: there are none */
         int32_t node_id;
         unsigned reactors_count; /* of the net server that will carry the requests */
 };

@@ -22,7 +22,7 @@ struct handler {
         struct telemetry *telemetry;
         struct authorization *authorization; /* NULL: everybody may do everything */
         struct audit_door *audit_doors;      /* of each reactor; NULL without an audit log */
-        atomic_uint plain_checks;            /* passwords that are being checked (sasl_plain.c) */
+        atomic_uint slow_jobs;               /* on the pool (slow.c) */
         struct budget decode_budget;         /* decoded requests and their answers, but for a little of each */
         atomic_bool stopping;                /* nothing is parked any more */
 

@@ -141,29 +141,43 @@ void sasl_fail(struct rq *rq, struct str user, struct str text, const char *why)
         say_late(l);
 }
 
-void sasl_succeed(struct rq *rq, struct str user, struct span data)
+/* How long the session lasts: as long as the listener allows, and as what the user has shown is good for. 0: without end. */
+static int64_t lifetime_of(const struct client_conn *cc, const struct sasl_user *user)
+{
+        int64_t max_ms = cc->listener->connections_max_reauth_ms, left_ms;
+
+        if (!user->until_ms)
+                return max_ms;
+        left_ms = MAX2(user->until_ms - clock_wall_ms(), INT64_C(1));
+        return max_ms ? MIN2(max_ms, left_ms) : left_ms;
+}
+
+void sasl_succeed(struct rq *rq, const struct sasl_user *user, struct span data)
 {
         CLEANUP(principal_unrefp) struct principal *p = NULL;
         struct client_conn *cc = client_conn_of(rq->net.conn);
-        int64_t lifetime_ms = cc->listener->connections_max_reauth_ms;
+        int64_t lifetime_ms = lifetime_of(cc, user);
         struct sasl *s = cc->sasl;
         bool raw = s->raw;
 
-        if (principal_new(STR_LIT("User"), user, &p)) {
+        if (principal_new(STR_LIT("User"), user->name, &p)) {
                 rq_close_nomem(rq);
                 return;
         }
+        p->by_token = user->by_token;
         if (cc->principal && !principal_equals(cc->principal, p)) {
-                sasl_fail(rq, user,
+                sasl_fail(rq, user->name,
                           RQ_TEXT(rq, "Cannot change principals during re-authentication from %.*s.%.*s: %.*s.%.*s",
                                   STR_FMT(cc->principal->type), STR_FMT(cc->principal->name), STR_FMT(p->type),
                                   STR_FMT(p->name)),
                           "it was somebody else before");
                 return;
         }
-        if (!cc->principal)
+        if (!cc->principal || cc->principal->by_token != p->by_token) {
+                principal_unref(cc->principal);
                 cc->principal = TAKE_PTR(p);
-        audit_login(rq, user, sasl_mechanism_name(s->mechanism), STR_NULL);
+        }
+        audit_login(rq, user->name, sasl_mechanism_name(s->mechanism), STR_NULL);
         s->scram = scram_free(s->scram);
         s->state = SASL_DONE;
         s->ends_ms = lifetime_ms ? loop_now_ms(rq_loop(rq)) + MIN2(lifetime_ms, INT64_MAX / 2) : 0;
@@ -188,6 +202,8 @@ static void take_token(struct rq *rq, struct span token)
                           "it used another mechanism before");
         else if (s->mechanism == SASL_PLAIN)
                 sasl_plain_token(rq, token);
+        else if (s->mechanism == SASL_OAUTHBEARER)
+                sasl_oauth_token(rq, token);
         else
                 sasl_scram_token(rq, token);
 }
@@ -268,10 +284,12 @@ static int begin(struct sasl *s, enum sasl_mechanism m, bool raw)
         if (!s->bad_mechanism)
                 s->mechanism = m;
         s->scram = scram_free(s->scram);
-        if (m != SASL_PLAIN)
+        s->refused = NULL;
+        if (m == SASL_SCRAM_SHA_256 || m == SASL_SCRAM_SHA_512) {
                 s->scram = scram_new(m == SASL_SCRAM_SHA_256 ? SCRAM_SHA_256 : SCRAM_SHA_512);
-        if (m != SASL_PLAIN && !s->scram)
-                return -ENOMEM;
+                if (!s->scram)
+                        return -ENOMEM;
+        }
         s->raw = raw;
         s->state = SASL_AUTHENTICATE;
         return 0;

@@ -16,6 +16,7 @@ enum sasl_mechanism {
         SASL_PLAIN,
         SASL_SCRAM_SHA_256,
         SASL_SCRAM_SHA_512,
+        SASL_OAUTHBEARER,
         SASL_MECHANISMS
 }; /* places of the words in the table */
 
@@ -25,7 +26,8 @@ struct sasl {
         bool raw;                              /* tokens are frames by themselves: SaslHandshake had version 0 */
         bool again;                            /* it was DONE before */
         bool bad_mechanism;                    /* another one than before */
-        struct scram *scram;
+        struct scram *scram;                   /* of the mechanisms that are SCRAM */
+        const char *refused;    /* OAUTHBEARER: why the token is not accepted; NULL: it has not been seen */
         int64_t began_again_ms; /* loop_now_ms(); 0: never */
         int64_t ends_ms;        /* likewise: when the session ends; 0: it does not */
 };
@@ -37,8 +39,14 @@ const char *sasl_what(const struct sasl *s);
 
 /* Answer with the token @data (copied); the exchange goes on. @rq is gone. */
 void sasl_answer(struct rq *rq, struct span data);
+/* Who has proven to be whom, and by what. */
+struct sasl_user {
+        struct str name;
+        bool by_token;    /* a delegation token of this user's */
+        int64_t until_ms; /* wall clock: when what it has shown ends, and the session with it; 0: it does not */
+};
 /* It is @user: end the exchange, with the last token @data (copied). @rq is gone. */
-void sasl_succeed(struct rq *rq, struct str user, struct span data);
+void sasl_succeed(struct rq *rq, const struct sasl_user *user, struct span data);
 /* It is not: say so after a while, and close the connection. @text: for the client; null: as Kafka does. @why: for the operator. @user: null
  * when it is not known. @rq is gone. */
 void sasl_fail(struct rq *rq, struct str user, struct str text, const char *why);
@@ -52,3 +60,4 @@ int sasl_credential(struct rq *rq, enum scram_mechanism m, struct str user, uint
 
 void sasl_scram_token(struct rq *rq, struct span token);
 void sasl_plain_token(struct rq *rq, struct span token);
+void sasl_oauth_token(struct rq *rq, struct span token);

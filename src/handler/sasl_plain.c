@@ -1,12 +1,10 @@
-/* SASL PLAIN: the password itself, compared with what SCRAM keeps of it. That takes milliseconds, so it is done on the I/O pool, by a few
- * at a time. */
+/* SASL PLAIN: the password itself, compared with what SCRAM keeps of it. That takes milliseconds (slow.h). */
 #include <errno.h>
 #include <string.h>
 
 #include "handler/sasl_internal.h"
+#include "handler/slow.h"
 #include "security/plain.h"
-
-enum { WAIT_MS = 5 };
 
 struct plain_op {
         struct rq *rq;
@@ -16,8 +14,7 @@ struct plain_op {
         uint8_t salt[SCRAM_SALT_LEN_MAX];
         bool known, equal;
         int error;
-        struct io_job job;
-        struct loop_timer timer;
+        struct slow slow;
 };
 
 static void forget_password(struct plain_op *op)
@@ -26,9 +23,9 @@ static void forget_password(struct plain_op *op)
 }
 
 /* On the pool. */
-static void check(struct io_job *job)
+static void check(struct slow *s)
 {
-        struct plain_op *op = container_of(job, struct plain_op, job);
+        struct plain_op *op = container_of(s, struct plain_op, slow);
         uint8_t salted[SCRAM_KEY_LEN_MAX];
         struct scram_keys keys;
 
@@ -42,42 +39,21 @@ static void check(struct io_job *job)
         explicit_bzero(&keys, sizeof keys);
 }
 
-static void checked(struct io_job *job)
+static void checked(struct slow *s)
 {
-        struct plain_op *op = container_of(job, struct plain_op, job);
+        struct plain_op *op = container_of(s, struct plain_op, slow);
         struct rq *rq = op->rq;
 
-        atomic_fetch_sub(&rq->h->plain_checks, 1);
         forget_password(op);
         if (op->error)
                 rq_close_nomem(rq);
         else if (!client_conn_of(rq->net.conn)) /* it has gone meanwhile */
                 rq_reply_none(rq);
         else if ((int)op->equal & (int)op->known)
-                sasl_succeed(rq, op->plain.user, SPAN_NULL);
+                sasl_succeed(rq, &(struct sasl_user){ .name = op->plain.user }, SPAN_NULL);
         else
                 sasl_fail(rq, op->plain.user, STR_LIT("Authentication failed: Invalid username or password"),
                           "invalid user or password");
-}
-
-/* Strangers may not keep the threads from writing records: half of them stay free. */
-static void submit(struct plain_op *op)
-{
-        struct handler *h = op->rq->h;
-        unsigned max = (unsigned)MAX2(h->deps.conf->server.num_io_threads / 2, INT64_C(1));
-
-        if (atomic_fetch_add(&h->plain_checks, 1) < max) {
-                op->job = (struct io_job){ .run = check, .done = checked, .reply_loop = rq_loop(op->rq) };
-                iopool_submit(h->deps.pool, &op->job);
-                return;
-        }
-        atomic_fetch_sub(&h->plain_checks, 1);
-        loop_timer_start(&op->timer, WAIT_MS);
-}
-
-static void on_timer(struct loop_timer *t)
-{
-        submit(container_of(t, struct plain_op, timer));
 }
 
 /* A user may have a credential for either mechanism; the password is the same or ought to be. */
@@ -140,6 +116,6 @@ void sasl_plain_token(struct rq *rq, struct span token)
                 rq_close_nomem(rq);
                 return;
         }
-        loop_timer_init(&op->timer, rq_loop(rq), on_timer);
-        submit(op);
+        op->slow = (struct slow){ .rq = rq, .run = check, .done = checked };
+        slow_submit(&op->slow);
 }

@@ -1,6 +1,7 @@
-/* SCRAM over the tokens of a connection: credentials come from the metadata. */
+/* SCRAM over the tokens of a connection: credentials come from the metadata, of users and of delegation tokens (KIP-48). */
 #include <errno.h>
 
+#include "handler/delegation_tokens.h"
 #include "handler/sasl_internal.h"
 #include "security/base64.h"
 
@@ -48,6 +49,23 @@ int sasl_credential(struct rq *rq, enum scram_mechanism m, struct str user, uint
         return scram_decoy(m, rq->image->decoy_seed, user, c ? &like : NULL, salt_mem, ret);
 }
 
+/* Of the delegation token that the client names as its user. */
+static int token_credential(struct rq *rq, enum scram_mechanism m, struct str id, uint8_t salt_mem[SCRAM_SALT_LEN_MAX],
+                            struct scram_credential *ret, bool *ret_known)
+{
+        const struct meta_token *t = delegation_token_alive(rq, id);
+        const struct meta_token_keys *keys;
+
+        *ret_known = t != NULL;
+        if (!t)
+                return scram_decoy(m, rq->image->decoy_seed, id, NULL, salt_mem, ret);
+        keys = m == SCRAM_SHA_256 ? &t->sha256 : &t->sha512;
+        *ret = (struct scram_credential){ .iterations = t->iterations, .salt = t->salt };
+        memcpy(ret->keys.stored, keys->stored.data, keys->stored.len);
+        memcpy(ret->keys.server, keys->server.data, keys->server.len);
+        return 0;
+}
+
 /* The user says its name, and is given salt and nonce. */
 static void challenge(struct rq *rq, struct scram *x, enum scram_mechanism m)
 {
@@ -55,11 +73,12 @@ static void challenge(struct rq *rq, struct scram *x, enum scram_mechanism m)
         uint8_t random[NONCE_LEN], salt[SCRAM_SALT_LEN_MAX];
         struct scram_credential c;
         bool known;
+        int r = scram_by_token(x) ? token_credential(rq, m, scram_user(x), salt, &c, &known)
+                                  : sasl_credential(rq, m, scram_user(x), salt, &c, &known);
 
         random_bytes(random, sizeof random);
         base64_add(&nonce, span_of(random, sizeof random));
-        if (nonce.failed || sasl_credential(rq, m, scram_user(x), salt, &c, &known) ||
-            scram_challenge(x, &c, known && !scram_by_token(x), (struct str){ nonce.data, nonce.len }, &out))
+        if (r || nonce.failed || scram_challenge(x, &c, known, (struct str){ nonce.data, nonce.len }, &out))
                 rq_close_nomem(rq);
         else
                 sasl_answer(rq, span_of(out.data, out.len));
@@ -77,6 +96,25 @@ static void failed(struct rq *rq, struct scram *x, int outcome)
                 text = STR_LIT(
                         "Authentication failed: Client requested an authorization id that is different from username");
         sasl_fail(rq, scram_user(x), text, scram_error_text(outcome));
+}
+
+/* Names are the exchange's, which ends here, or the image's. */
+static void succeed(struct rq *rq, const struct scram *x, struct span data)
+{
+        struct sasl_user user = { .name = scram_user(x) };
+        const struct meta_token *t;
+
+        if (scram_by_token(x)) {
+                t = delegation_token_alive(rq, user.name);
+                if (!t) { /* not any more */
+                        sasl_fail(rq, user.name, STR_NULL, "the delegation token has ended");
+                        return;
+                }
+                user = (struct sasl_user){ .name = delegation_token_user(t->owner),
+                                           .by_token = true,
+                                           .until_ms = MIN2(t->expiry_ms, t->max_ms) };
+        }
+        sasl_succeed(rq, &user, data);
 }
 
 void sasl_scram_token(struct rq *rq, struct span token)
@@ -99,6 +137,5 @@ void sasl_scram_token(struct rq *rq, struct span token)
                 failed(rq, x, r);
                 return;
         }
-        /* The user's name is the exchange's, which ends here. */
-        sasl_succeed(rq, scram_user(x), span_of(out.data, out.len));
+        succeed(rq, x, span_of(out.data, out.len));
 }

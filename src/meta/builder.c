@@ -41,6 +41,8 @@ int meta_builder_init(struct meta_builder *b, const struct meta_image *base)
         n->acls = pmap_copy(&base->acls);
         n->acls_by_id = pmap_copy(&base->acls_by_id);
         n->credentials = pmap_copy(&base->credentials);
+        n->tokens = pmap_copy(&base->tokens);
+        n->tokens_by_digest = pmap_copy(&base->tokens_by_digest);
         set_decoy_seed(n, base->decoy_seed);
         n->disruption = meta_disruption_ref(base->disruption);
         b->next = TAKE_PTR(n);
@@ -391,6 +393,38 @@ static int apply_decoy_seed(struct meta_builder *b, const struct rec_decoy_seed 
         return 0;
 }
 
+/* Of a token that is there only its times change: two maps know it, and both its keys stay. */
+static int apply_delegation_token(struct meta_builder *b, const struct rec_delegation_token *r)
+{
+        CLEANUP(meta_token_unrefp) struct meta_token *t = NULL;
+        const struct meta_token *there, *same;
+        int x;
+
+        if (!meta_token_is_possible(r))
+                return conflict(b, "an impossible delegation token %.*s", STR_FMT(r->token_id));
+        t = meta_token_new(r);
+        if (!t)
+                return -ENOMEM;
+        there = meta_image_token(b->next, t->id);
+        same = meta_image_token_by_digest(b->next, t->digest);
+        if (there != same)
+                return conflict(b, "delegation token %.*s with another HMAC than before, or that of another one",
+                                STR_FMT(r->token_id));
+        x = pmap_put(&b->next->tokens, t);
+        return x ? x : pmap_put(&b->next->tokens_by_digest, t);
+}
+
+static int apply_delegation_token_remove(struct meta_builder *b, const struct rec_delegation_token_remove *r)
+{
+        CLEANUP(meta_token_unrefp) struct meta_token *t = meta_token_ref(pmap_get(&b->next->tokens, &r->token_id));
+        int x;
+
+        if (!t)
+                return conflict(b, "removal of delegation token %.*s, which is not there", STR_FMT(r->token_id));
+        x = pmap_remove(&b->next->tokens, &t->id);
+        return x ? x : pmap_remove(&b->next->tokens_by_digest, t->digest);
+}
+
 int meta_builder_apply(struct meta_builder *b, const struct meta_record *r, int64_t index)
 {
         switch (r->type) {
@@ -428,6 +462,10 @@ int meta_builder_apply(struct meta_builder *b, const struct meta_record *r, int6
                 return apply_scram_credential_remove(b, &r->scram_credential_remove);
         case META_DECOY_SEED:
                 return apply_decoy_seed(b, &r->decoy_seed);
+        case META_DELEGATION_TOKEN:
+                return apply_delegation_token(b, &r->delegation_token);
+        case META_DELEGATION_TOKEN_REMOVE:
+                return apply_delegation_token_remove(b, &r->delegation_token_remove);
         case META_RECORD_TYPE_END:
                 break;
         }

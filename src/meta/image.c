@@ -16,6 +16,8 @@ struct meta_image *meta_image_new_empty(void)
         pmap_init(&i->acls, &meta_acls_ops);
         pmap_init(&i->acls_by_id, &meta_acls_by_id_ops);
         pmap_init(&i->credentials, &meta_credentials_ops);
+        pmap_init(&i->tokens, &meta_tokens_ops);
+        pmap_init(&i->tokens_by_digest, &meta_tokens_by_digest_ops);
         return i;
 }
 
@@ -38,6 +40,8 @@ struct meta_image *meta_image_unref(struct meta_image *i)
         pmap_fini(&i->acls);
         pmap_fini(&i->acls_by_id);
         pmap_fini(&i->credentials);
+        pmap_fini(&i->tokens);
+        pmap_fini(&i->tokens_by_digest);
         explicit_bzero(i->decoy_seed_bytes, sizeof i->decoy_seed_bytes);
         meta_disruption_unref(i->disruption);
         free(i->cluster_id_text);
@@ -157,6 +161,11 @@ static int differs_credential(void *arg, void *a, void *b)
                !span_equal(x->stored_key, y->stored_key) || !span_equal(x->server_key, y->server_key);
 }
 
+static int differs_token(void *arg, void *a, void *b)
+{
+        return !a || !b || !meta_token_equal(a, b);
+}
+
 static bool disruption_equal(const struct meta_disruption *a, const struct meta_disruption *b)
 {
         if (!a || !b)
@@ -179,6 +188,8 @@ bool meta_image_equal(const struct meta_image *a, const struct meta_image *b)
                !pmap_diff(&a->acls, &b->acls, differs_acl, NULL) &&
                !pmap_diff(&a->acls_by_id, &b->acls_by_id, differs_acl, NULL) &&
                !pmap_diff(&a->credentials, &b->credentials, differs_credential, NULL) &&
+               !pmap_diff(&a->tokens, &b->tokens, differs_token, NULL) &&
+               !pmap_diff(&a->tokens_by_digest, &b->tokens_by_digest, differs_token, NULL) &&
                span_equal(a->decoy_seed, b->decoy_seed);
 }
 
@@ -203,10 +214,11 @@ static size_t topic_bytes(const struct meta_topic *t)
 size_t meta_image_bytes(const struct meta_image *i)
 {
         size_t nodes = 2 * (size_t)i->topics_by_id.count + i->brokers.count + i->configs.count + i->features.count +
-                       2 * (size_t)i->acls.count + i->credentials.count;
+                       2 * (size_t)i->acls.count + i->credentials.count + 2 * (size_t)i->tokens.count;
         size_t bytes = sizeof *i + nodes * pmap_node_size();
         const struct meta_credential *u;
         const struct meta_configs *c;
+        const struct meta_token *token;
         const struct meta_topic *t;
         const struct meta_acl *a;
 
@@ -221,5 +233,7 @@ size_t meta_image_bytes(const struct meta_image *i)
                 bytes += sizeof *a + a->entry.resource_name.len + a->entry.principal.len + a->entry.host.len;
         pmap_for_each (it, u, &i->credentials)
                 bytes += sizeof *u + u->key.user.len + 1 + u->salt.len + u->stored_key.len + u->server_key.len;
+        pmap_for_each (it, token, &i->tokens)
+                bytes += meta_token_bytes(token);
         return bytes + i->brokers.count * sizeof(struct meta_broker) + i->features.count * sizeof(struct meta_feature);
 }

@@ -5,6 +5,7 @@
 
 #include "meta/acl.h"
 #include "meta/object.h"
+#include "meta/token.h"
 
 enum { META_DECOY_SEED_LEN_MAX = 32 };
 
@@ -25,7 +26,9 @@ struct meta_image {
         struct pmap acls; /* rules of access, by what they say */
         struct pmap acls_by_id;
         struct pmap credentials; /* of SCRAM */
-        struct span decoy_seed;  /* null until there is a credential */
+        struct pmap tokens;      /* delegation tokens, by their id */
+        struct pmap tokens_by_digest;
+        struct span decoy_seed; /* null until there is a credential */
         uint8_t decoy_seed_bytes[META_DECOY_SEED_LEN_MAX];
         struct meta_disruption *disruption; /* NULL: nobody ever asked for it */
 };
@@ -75,6 +78,18 @@ static inline const struct meta_credential *meta_image_credential(const struct m
         struct meta_credential_key key = { user, mechanism };
 
         return pmap_get(&i->credentials, &key);
+}
+
+static inline const struct meta_token *meta_image_token(const struct meta_image *i, struct str id)
+{
+        return pmap_get(&i->tokens, &id);
+}
+
+/* The one whose HMAC has this digest. */
+static inline const struct meta_token *meta_image_token_by_digest(const struct meta_image *i,
+                                                                  const uint8_t digest[META_TOKEN_DIGEST_LEN])
+{
+        return pmap_get(&i->tokens_by_digest, digest);
 }
 
 /* The leader that clients may be told: META_NO_NODE when the partition has none, or when it is fenced or gone. */

@@ -50,6 +50,8 @@ KIND_FUNCTIONS(acl_remove)
 KIND_FUNCTIONS(scram_credential)
 KIND_FUNCTIONS(scram_credential_remove)
 KIND_FUNCTIONS(decoy_seed)
+KIND_FUNCTIONS(delegation_token)
+KIND_FUNCTIONS(delegation_token_remove)
 #undef KIND_FUNCTIONS
 
 #define KIND(X, x, text) \
@@ -73,6 +75,8 @@ static const struct record_kind kinds[META_RECORD_TYPE_END] = {
         KIND(SCRAM_CREDENTIAL, scram_credential, "SCRAM credential"),
         KIND(SCRAM_CREDENTIAL_REMOVE, scram_credential_remove, "SCRAM credential removal"),
         KIND(DECOY_SEED, decoy_seed, "decoy seed"),
+        KIND(DELEGATION_TOKEN, delegation_token, "delegation token"),
+        KIND(DELEGATION_TOKEN_REMOVE, delegation_token_remove, "delegation token removal"),
 };
 #undef KIND
 

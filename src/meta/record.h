@@ -23,6 +23,8 @@ enum meta_record_type {
         META_SCRAM_CREDENTIAL = REC_SCRAM_CREDENTIAL_KEY,
         META_SCRAM_CREDENTIAL_REMOVE = REC_SCRAM_CREDENTIAL_REMOVE_KEY,
         META_DECOY_SEED = REC_DECOY_SEED_KEY,
+        META_DELEGATION_TOKEN = REC_DELEGATION_TOKEN_KEY,
+        META_DELEGATION_TOKEN_REMOVE = REC_DELEGATION_TOKEN_REMOVE_KEY,
         META_RECORD_TYPE_END
 };
 
@@ -59,6 +61,8 @@ struct meta_record {
                 struct rec_scram_credential scram_credential;
                 struct rec_scram_credential_remove scram_credential_remove;
                 struct rec_decoy_seed decoy_seed;
+                struct rec_delegation_token delegation_token;
+                struct rec_delegation_token_remove delegation_token_remove;
         };
 };
 

@@ -221,6 +221,20 @@ static int put_decoy_seed(struct walk *w, const struct meta_image *i)
         return row_put(w, &k, &rec);
 }
 
+static int put_token(void *arg, void *before, void *after)
+{
+        const struct meta_token *t = after ? after : before;
+        struct meta_record rec = { .type = META_DELEGATION_TOKEN };
+        struct key k;
+
+        key_start(&k, META_ROW_DELEGATION_TOKEN);
+        key_add(&k, t->id.p, t->id.len, 250);
+        if (!after)
+                return row_remove(arg, &k);
+        meta_token_to_record(t, &rec.delegation_token);
+        return row_put(arg, &k, &rec);
+}
+
 static int put_changes(struct walk *w, const struct meta_delta *d)
 {
         int r = 0;
@@ -241,6 +255,8 @@ static int put_changes(struct walk *w, const struct meta_delta *d)
                 r = pmap_diff(&d->before->credentials, &d->after->credentials, put_credential, w);
         if (!r && !span_equal(d->before->decoy_seed, d->after->decoy_seed))
                 r = put_decoy_seed(w, d->after);
+        if (!r)
+                r = pmap_diff(&d->before->tokens, &d->after->tokens, put_token, w);
         return r;
 }
 

@@ -12,6 +12,7 @@ enum meta_row {
         META_ROW_FEATURE = 'f',
         META_ROW_BROKER = 'g',
         META_ROW_DISRUPTION = 'h',
+        META_ROW_DELEGATION_TOKEN = 'k',
         META_ROW_ACL = 'l',
         META_ROW_DECOY_SEED = 'r',
         META_ROW_SCRAM_CREDENTIAL = 's',

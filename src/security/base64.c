@@ -1,6 +1,9 @@
 #include "security/base64.h"
 
 #include <errno.h>
+#include <stdlib.h>
+
+#include "base/macros.h"
 
 static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -61,4 +64,21 @@ int base64_read(struct str text, uint8_t *ret_data, size_t *ret_len)
         }
         *ret_len = len;
         return 0;
+}
+
+int base64url_read(struct str text, uint8_t *ret_data, size_t *ret_len)
+{
+        CLEANUP(freep) char *padded = malloc(text.len + 3);
+        size_t len = text.len;
+
+        if (!padded)
+                return -ENOMEM;
+        for (size_t i = 0; i < len; i++) {
+                if (text.p[i] == '+' || text.p[i] == '/' || text.p[i] == '=')
+                        return -EINVAL;
+                padded[i] = text.p[i] == '-' ? '+' : text.p[i] == '_' ? '/' : text.p[i];
+        }
+        while (len % 4 && len - text.len < 2)
+                padded[len++] = '=';
+        return base64_read((struct str){ padded, len }, ret_data, ret_len);
 }

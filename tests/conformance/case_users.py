@@ -63,3 +63,29 @@ def sasl_authenticate(side, v):
         side.call("SaslAuthenticate", v, label=f"token {token}", auth_bytes=token)
     side.call("SaslHandshake", 1, label="a handshake before it", mechanism="PLAIN")
     side.call("SaslAuthenticate", v, label="after a handshake", auth_bytes=b"\0user\0password")
+
+
+# Nobody has said who it is here, and so nobody gets a token.
+
+@case("CreateDelegationToken")
+def create_delegation_token(side, v):
+    for label, renewers, owner in (("for oneself", [], {}), ("a renewer", [{"principal_type": "User", "principal_name": "r"}], {}),
+                                   ("another type", [{"principal_type": "Group", "principal_name": "r"}], {}),
+                                   ("for another", [], {"owner_principal_type": "User", "owner_principal_name": "o"})):
+        side.call("CreateDelegationToken", v, label=label, renewers=renewers, max_lifetime_ms=-1, **(owner if v >= 3 else {}))
+
+
+@case("RenewDelegationToken")
+def renew_delegation_token(side, v):
+    side.call("RenewDelegationToken", v, label="no such token", hmac=b"x", renew_period_ms=-1)
+
+
+@case("ExpireDelegationToken")
+def expire_delegation_token(side, v):
+    side.call("ExpireDelegationToken", v, label="no such token", hmac=b"x", expiry_time_period_ms=-1)
+
+
+@case("DescribeDelegationToken")
+def describe_delegation_token(side, v):
+    for label, owners in (("all", None), ("of nobody", []), ("of one", [{"principal_type": "User", "principal_name": "o"}])):
+        side.call("DescribeDelegationToken", v, label=label, owners=owners)

@@ -9,7 +9,8 @@ import importlib
 CASES = collections.defaultdict(list)   # API -> its cases
 WHOLE = []                              # cases about all APIs: functions of (side, {API: versions})
 # APIs that one node alone cannot answer without an error: it has nobody to add, to remove or to forget, and nobody logs in on it.
-NEVER_WELL = {"AddRaftVoter", "RemoveRaftVoter", "UnregisterBroker", "SaslHandshake", "SaslAuthenticate"}
+NEVER_WELL = {"AddRaftVoter", "RemoveRaftVoter", "UnregisterBroker", "SaslHandshake", "SaslAuthenticate",
+              "CreateDelegationToken", "RenewDelegationToken", "ExpireDelegationToken", "DescribeDelegationToken"}
 # APIs some of whose versions have no place for an error, or no field that could be wrong.
 NEVER_ILL = {"ApiVersions", "DescribeAcls", "DescribeCluster", "DescribeGroups", "DescribeLogDirs", "DescribeShareGroupOffsets", "FindCoordinator",
              "ListConfigResources", "ListGroups", "ListPartitionReassignments", "ListTransactions", "OffsetFetch"}

@@ -78,6 +78,7 @@ NEEDS = {
     "ConsumerGroupDescribe": [(GROUP, DESCRIBE), (TOPIC, DESCRIBE)], "GetTelemetrySubscriptions": [], "PushTelemetry": [],
     "ListConfigResources": [(CLUSTER, DESCRIBE_CONFIGS)], "DescribeTopicPartitions": [(TOPIC, DESCRIBE)],
     "AddRaftVoter": [(CLUSTER, ALTER)], "RemoveRaftVoter": [(CLUSTER, ALTER)], "SaslHandshake": [], "SaslAuthenticate": [],
+    "CreateDelegationToken": [], "RenewDelegationToken": [], "ExpireDelegationToken": [], "DescribeDelegationToken": [],
     "DescribeUserScramCredentials": [(CLUSTER, DESCRIBE)], "AlterUserScramCredentials": [(CLUSTER, ALTER)],
     "ShareGroupHeartbeat": [(GROUP, READ), (TOPIC, DESCRIBE)], "ShareGroupDescribe": [(GROUP, DESCRIBE), (TOPIC, DESCRIBE)],
     "ShareFetch": [(GROUP, READ), (TOPIC, READ)], "ShareAcknowledge": [(GROUP, READ), (TOPIC, READ)],

@@ -38,6 +38,8 @@ KAFKA_4_3 = {
     "DescribeAcls": (1, 3), "CreateAcls": (1, 3), "DeleteAcls": (1, 3),
     "DescribeUserScramCredentials": (0, 0), "AlterUserScramCredentials": (0, 0),
     "SaslHandshake": (0, 1), "SaslAuthenticate": (0, 2),
+    "CreateDelegationToken": (1, 3), "RenewDelegationToken": (1, 2), "ExpireDelegationToken": (1, 2),
+    "DescribeDelegationToken": (1, 3),
 }
 SOFTWARE = {"client_software_name": "protocol-test", "client_software_version": "1.0"}
 

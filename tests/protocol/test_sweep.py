@@ -55,6 +55,10 @@ EXPECTED = {
     "DeleteAcls": ERR.SECURITY_DISABLED,
     "SaslHandshake": ERR.ILLEGAL_SASL_STATE,
     "SaslAuthenticate": ERR.ILLEGAL_SASL_STATE,
+    "CreateDelegationToken": ERR.DELEGATION_TOKEN_REQUEST_NOT_ALLOWED,
+    "RenewDelegationToken": ERR.DELEGATION_TOKEN_REQUEST_NOT_ALLOWED,
+    "ExpireDelegationToken": ERR.DELEGATION_TOKEN_REQUEST_NOT_ALLOWED,
+    "DescribeDelegationToken": ERR.DELEGATION_TOKEN_REQUEST_NOT_ALLOWED,
 }
 
 
@@ -307,6 +311,19 @@ class Sweep(ReferenceCase):
 
     def sasl_authenticate_args(self, version):
         return dict(auth_bytes=b"x")
+
+    def create_delegation_token_args(self, version):
+        return dict(renewers=[{"principal_type": "User", "principal_name": "x"}], max_lifetime_ms=-1,
+                    **(dict(owner_principal_type="User", owner_principal_name="y") if version >= 3 else {}))
+
+    def renew_delegation_token_args(self, version):
+        return dict(hmac=b"x", renew_period_ms=-1)
+
+    def expire_delegation_token_args(self, version):
+        return dict(hmac=b"x", expiry_time_period_ms=-1)
+
+    def describe_delegation_token_args(self, version):
+        return dict(owners=None)
 
     def alter_user_scram_credentials_args(self, version):
         return dict(upsertions=[upsertion("sweep", "secret")], deletions=[])

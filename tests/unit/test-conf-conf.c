@@ -508,6 +508,15 @@ static void test_listeners_refused(void)
         REFUSED("listeners:\n  A:\n    address: 1.2.3.4:1\n    client_auth: required\n    tls_ca: ca.pem\n",
                 "f.yaml:2: listeners.A.tls_ca: is given, but protocol PLAINTEXT has no TLS; give SSL or SASL_SSL\n"
                 "f.yaml:2: listeners.A.client_auth: needs TLS; give the protocol SSL or SASL_SSL\n");
+        REFUSED("listeners:\n  A:\n    address: 1.2.3.4:1\n    protocol: SASL_PLAINTEXT\n    sasl_mechanisms: "
+                "OAUTHBEARER\n"
+                "    oauth_jwks_file: /keys\n",
+                "f.yaml:2: listeners.A.sasl_mechanisms: has OAUTHBEARER, which sends tokens in clear text over "
+                "SASL_PLAINTEXT; give SASL_SSL, leave it out, or set oauth_without_tls\n");
+        REFUSED("listeners:\n  A:\n    address: 1.2.3.4:1\n    protocol: SASL_PLAINTEXT\n    oauth_jwks_file: /keys\n",
+                "f.yaml:2: listeners.A.oauth_jwks_file: is given, but OAUTHBEARER is not among the sasl_mechanisms\n");
+        REFUSED("listeners:\n  A:\n    address: 1.2.3.4:1\n    oauth_jwks_file: /keys\n",
+                "f.yaml:2: listeners.A.oauth_jwks_file: is given, but protocol PLAINTEXT has no SASL\n");
         REFUSED("listeners:\n  A:\n    address: 1.2.3.4:1\n    protocol: SASL_PLAINTEXT\n    sasl_mechanisms: PLAIN\n",
                 "f.yaml:2: listeners.A.sasl_mechanisms: has PLAIN, which sends passwords in clear text over "
                 "SASL_PLAINTEXT; give "

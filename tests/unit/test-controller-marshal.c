@@ -108,6 +108,27 @@ static struct controller_alter_credential credentials[] = { { .user = S("alice")
                                                               .decoy_seed = { bytes, 2 } },
                                                             { .user = S("bob"), .mechanism = 1, .remove = true } };
 
+static const struct str renewers[] = { S("User:r1"), S("User:r2") };
+static struct controller_create_token create_tokens[] = { { .id = S("id"),
+                                                            .owner = S("User:alice"),
+                                                            .requester = S("User:bob"),
+                                                            .renewers = renewers,
+                                                            .renewers_count = 2,
+                                                            .lifetime_ms = 1LL << 40,
+                                                            .iterations = 4096,
+                                                            .digest = { bytes, 3 },
+                                                            .salt = { bytes, 2 },
+                                                            .sha256_stored_key = { bytes, 1 },
+                                                            .sha256_server_key = { bytes + 1, 2 },
+                                                            .sha512_stored_key = { bytes + 1, 1 },
+                                                            .sha512_server_key = { bytes, 3 },
+                                                            .issue_ms = 1,
+                                                            .expiry_ms = 2,
+                                                            .max_ms = 1LL << 41 } };
+static struct controller_alter_token alter_tokens[] = {
+        { .digest = { bytes, 3 }, .who = S("User:alice"), .period_ms = -1, .expiry_ms = 1LL << 42 }
+};
+
 static const struct controller_member quorum_members[] = {
         { .node_id = 1,
           .kind = CONTROLLER_VOTER,
@@ -172,6 +193,9 @@ static const struct {
         ASK(CREATE_ACLS, create_acls),
         ASK(DELETE_ACLS, delete_acls),
         ASK(ALTER_CREDENTIALS, credentials),
+        ASK(CREATE_TOKENS, create_tokens),
+        ASK(RENEW_TOKENS, alter_tokens),
+        ASK(EXPIRE_TOKENS, alter_tokens),
 #undef ASK
 };
 

@@ -284,7 +284,89 @@ static void test_credentials(void)
         file_remove_tree(dir);
 }
 
+static struct meta_record token(struct str id, int64_t expiry_ms, const uint8_t digest[32])
+{
+        static const struct str renewers[] = { STR_LIT("User:r1"), STR_LIT("User:r2") };
+        static const uint8_t key[64] = { 9 };
+        struct meta_record r;
+
+        meta_record_init(&r, META_DELEGATION_TOKEN);
+        r.delegation_token = (struct rec_delegation_token){ .token_id = id,
+                                                            .owner = STR_LIT("User:alice"),
+                                                            .requester = STR_LIT("User:bob"),
+                                                            .renewers = (struct str *)(uintptr_t)renewers,
+                                                            .renewers_count = 2,
+                                                            .issue_ms = 5,
+                                                            .expiry_ms = expiry_ms,
+                                                            .max_ms = 1000,
+                                                            .digest = span_of(digest, 32),
+                                                            .iterations = 4096,
+                                                            .salt = span_of("salt", 4),
+                                                            .sha256_stored_key = span_of(key, 32),
+                                                            .sha256_server_key = span_of(key, 32),
+                                                            .sha512_stored_key = span_of(key, 64),
+                                                            .sha512_server_key = span_of(key, 64) };
+        return r;
+}
+
+static int applied(const struct meta_image *image, const struct meta_record *r)
+{
+        struct meta_builder b;
+        int x;
+
+        CU_ASSERT_EQUAL_FATAL(meta_builder_init(&b, image), 0);
+        x = meta_builder_apply(&b, r, image->index + 1);
+        meta_builder_fini(&b);
+        return x;
+}
+
+/* Delegation tokens are kept, found by id and by HMAC, renewed and removed; impossible ones are refused. */
+static void test_tokens(void)
+{
+        static const uint8_t one[32] = { 1 }, two[32] = { 2 };
+        CLEANUP(meta_image_unrefp) struct meta_image *image = NULL;
+        CLEANUP(meta_store_closep) struct meta_store *s = NULL;
+        const struct meta_token *t;
+        struct meta_record r;
+
+        fresh();
+        CU_ASSERT_EQUAL_FATAL(store_open(0, &s, &image), 0);
+        r = token(STR_LIT("a"), 100, one);
+        apply(&image, &r, 1);
+        r = token(STR_LIT("b"), 100, two);
+        apply(&image, &r, 2);
+        reopened(&s, image);
+        r = token(STR_LIT("a"), 200, one);
+        apply(&image, &r, 3);
+        meta_record_init(&r, META_DELEGATION_TOKEN_REMOVE);
+        r.delegation_token_remove.token_id = STR_LIT("b");
+        apply(&image, &r, 4);
+        CU_ASSERT_EQUAL(applied(image, &r), META_E_CONFLICT);
+        reopened(&s, image);
+        t = meta_image_token(image, STR_LIT("a"));
+        CU_ASSERT_PTR_NOT_NULL_FATAL(t);
+        CU_ASSERT_PTR_EQUAL(t, meta_image_token_by_digest(image, one));
+        CU_ASSERT_EQUAL(t->expiry_ms, 200);
+        CU_ASSERT(t->renewers_count == 2 && str_equal_c(t->renewers[1], "User:r2") &&
+                  str_equal_c(t->owner, "User:alice"));
+        CU_ASSERT(t->sha512.server.len == 64 && t->sha512.server.data[0] == 9 &&
+                  span_equal(t->salt, span_of("salt", 4)));
+        CU_ASSERT_PTR_NULL(meta_image_token(image, STR_LIT("b")));
+        CU_ASSERT_PTR_NULL(meta_image_token_by_digest(image, two));
+        r = token(STR_LIT("a"), 200, two);
+        CU_ASSERT_EQUAL(applied(image, &r), META_E_CONFLICT);
+        r = token(STR_LIT("c"), 200, one);
+        CU_ASSERT_EQUAL(applied(image, &r), META_E_CONFLICT);
+        r = token(STR_LIT(""), 200, two);
+        CU_ASSERT_EQUAL(applied(image, &r), META_E_CONFLICT);
+        r = token(STR_LIT("c"), 200, two);
+        r.delegation_token.sha256_stored_key.len = 31;
+        CU_ASSERT_EQUAL(applied(image, &r), META_E_CONFLICT);
+        file_remove_tree(dir);
+}
+
 static const struct unit_case cases[] = {
+        { "delegation tokens", test_tokens },
         { "credentials of users", test_credentials },
         { "what brokers are asked for, and the token", test_duties_and_token },
         { "the map grows", test_grows },

@@ -8,16 +8,19 @@ LIMIT_S = 40
 
 
 class Who:
-    """What a client is given. @password None: no SASL; @certificate: a name among the certificates."""
+    """What a client is given. @password None: no SASL; @certificate: a name among the certificates; @by_token: @user and @password are
+    those of a delegation token; @jwt: a file with a signed token."""
 
-    def __init__(self, protocol, mechanism=None, user=None, password=None, certificate=None, ca="ca"):
+    def __init__(self, protocol, mechanism=None, user=None, password=None, certificate=None, ca="ca", by_token=False, jwt=None):
         self.protocol, self.mechanism, self.user, self.password = protocol, mechanism, user, password
-        self.certificate, self.ca = certificate, ca
+        self.certificate, self.ca, self.by_token, self.jwt = certificate, ca, by_token, jwt
 
 
 def _librdkafka(world, who):
     conf = {"security.protocol": who.protocol}
-    if who.mechanism:
+    if who.jwt:
+        conf["sasl.mechanism"] = "OAUTHBEARER"
+    elif who.mechanism:
         conf |= {"sasl.mechanism": who.mechanism, "sasl.username": who.user, "sasl.password": who.password}
     if who.protocol.endswith("SSL"):
         conf["ssl.ca.location"] = world.certificates.path(who.ca + ".pem")
@@ -63,8 +66,10 @@ class Confluent:
         self.world, self.kafka = world, confluent_kafka
 
     def _conf(self, listener, who, **more):
+        if who.jwt:
+            more["oauth_cb"] = lambda _config: (open(who.jwt, encoding="ascii").read(), time.time() + 600)
         return {"bootstrap.servers": self.world.at(listener), **_librdkafka(self.world, who),
-                **{k.replace("_", "."): v for k, v in more.items()}}
+                **{k if k == "oauth_cb" else k.replace("_", "."): v for k, v in more.items()}}
 
     def produce(self, listener, who, topic, lines):
         failed = []
@@ -123,11 +128,16 @@ class Java:
 
     def properties(self, who):
         text = f"security.protocol={who.protocol}\n"
-        if who.mechanism:
+        if who.jwt:
+            base = "org.apache.kafka.common.security.oauthbearer.OAuthBearerLogin"
+            text += (f"sasl.mechanism=OAUTHBEARER\nsasl.jaas.config={base}Module required;\n"
+                     f"sasl.login.callback.handler.class={base}CallbackHandler\n"
+                     f"sasl.oauthbearer.token.endpoint.url=file://{who.jwt}\n")
+        elif who.mechanism:
             module = ("plain.PlainLoginModule" if who.mechanism == "PLAIN" else "scram.ScramLoginModule")
             text += f"sasl.mechanism={who.mechanism}\n"
             text += (f"sasl.jaas.config=org.apache.kafka.common.security.{module} required username=\"{who.user}\" "
-                     f"password=\"{who.password}\";\n")
+                     f"password=\"{who.password}\"{' tokenauth=true' if who.by_token else ''};\n")
         if who.protocol.endswith("SSL"):
             text += f"ssl.truststore.type=PEM\nssl.truststore.location={self.world.certificates.path(who.ca + '.pem')}\n"
         if who.certificate:
@@ -138,7 +148,8 @@ class Java:
         return file.name
 
     def run(self, main, *args, stdin=b"", limit_s=LIMIT_S):
-        return subprocess.run([*self.java, main, *map(str, args)], input=stdin, capture_output=True, timeout=limit_s, check=False)
+        allowed = f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls=file://{self.world.jwt}"
+        return subprocess.run([self.java[0], allowed, *self.java[1:], main, *map(str, args)], input=stdin, capture_output=True, timeout=limit_s, check=False)
 
     def produce(self, listener, who, topic, lines):
         got = self.run("org.apache.kafka.tools.ConsoleProducer", "--bootstrap-server", self.world.at(listener), "--topic", topic,

@@ -119,6 +119,43 @@ def users():
     both_ways("OUTSIDE", alice(user="carol", password="hers", mechanism="SCRAM-SHA-256"), "carol")
 
 
+@check("oauthbearer", timeout_s=90)
+def oauthbearer():
+    """KIP-768: a client that has a signed token is let in; one whose token has ended is not."""
+    if isinstance(CLIENT, Kcat):
+        raise Skip("kcat takes no token that is signed elsewhere")
+    both_ways("SIGNED", Who("SASL_SSL", jwt=WORLD.jwt), "oauth")
+    if isinstance(CLIENT, Confluent):       # Java does not send one that has ended
+        said = CLIENT.fails("SIGNED", Who("SASL_SSL", jwt=WORLD.expired))
+        expect_true(said[-300:], "invalid_token" in said)
+
+
+@check("delegation-tokens", timeout_s=120)
+def delegation_tokens():
+    """KIP-48: kafka-delegation-tokens makes a token; a client logs in with it, until it is ended."""
+    if not isinstance(CLIENT, Java):
+        raise Skip("librdkafka knows no delegation tokens")
+    admin = CLIENT.properties(alice())
+
+    def tool(*args):
+        got = CLIENT.run("org.apache.kafka.tools.DelegationTokenCommand", "--bootstrap-server", WORLD.at("OUTSIDE"), "--command-config", admin,
+                         *args)
+        expect_true(f"{args[0]}: {(got.stdout + got.stderr).decode()[-300:]}", not got.returncode)
+        return got.stdout.decode()
+    text = tool("--create", "--max-life-time-period", -1, "--renewer-principal", "User:bob")
+    row = next(line for line in text.splitlines() if "==" in line).split()
+    token, hmac = row[0], next(word for word in row if word.endswith("=="))
+    expect_true(text, "User:alice" in row)
+    for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512"):
+        both_ways("OUTSIDE", alice(user=token, password=hmac, mechanism=mechanism, by_token=True), f"token-{mechanism}")
+    text = tool("--describe", "--owner-principal", "User:alice")
+    expect_true(text, token in text and hmac in text)
+    expect_true("renewed", "Completed renew" in tool("--renew", "--renew-time-period", 1000, "--hmac", hmac))
+    expect_true("ended", "Completed expire" in tool("--expire", "--expiry-time-period", -1, "--hmac", hmac))
+    CLIENT.fails("OUTSIDE", alice(user=token, password=hmac, by_token=True))
+    expect_true("gone", token not in tool("--describe", "--owner-principal", "User:alice"))
+
+
 def version():
     """What the client is called, as documents have it."""
     if KIND[0] == "kcat":

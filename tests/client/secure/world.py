@@ -7,6 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
 sys.path.insert(1, str(ROOT / "tests/protocol"))
 
+import jwt  # noqa: E402
 from kafka import ERR, Client  # noqa: E402
 from node import Node  # noqa: E402
 from scram import upsertion  # noqa: E402
@@ -65,6 +66,18 @@ class World:
         self._listener("SERVICES", protocol="SSL", client_auth="required", tls_ca=self.certificates.path("ca.pem"),
                        principal_mapping_rules="RULE:^CN=([^,]*),OU=people,O=Chronik,C=DE$/$1/L", **tls)
         self._listener("ENCRYPTED", protocol="SSL", **tls)
+        self._sign(jwt.Key("client-test", "RS256"))
+        self._listener("SIGNED", protocol="SASL_SSL", sasl_mechanisms="OAUTHBEARER", oauth_jwks_file=self.node.folder / "jwks.json",
+                       oauth_audience="kafka", **tls)
+        (self.node.folder / "secret").write_text("the secret of delegation tokens")
+        self.node.settings.append(f"security.delegation_token_secret_file={self.node.folder / 'secret'}")
+
+    def _sign(self, key):
+        """@jwt: a file with a token of ALICE; @expired: with one that has ended."""
+        (self.node.folder / "jwks.json").write_text(jwt.jwks(key))
+        self.jwt, self.expired = str(self.node.folder / "jwt"), str(self.node.folder / "expired")
+        Path(self.jwt).write_text(key.sign(jwt.claims(ALICE)))
+        Path(self.expired).write_text(key.sign(jwt.claims(ALICE, lasts_s=-100)))
 
     def _listener(self, name, **settings):
         settings["address"] = "localhost:0"
