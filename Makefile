@@ -101,6 +101,11 @@ bench-recovery: all ## how long starts take after SIGTERM and SIGKILL, and what 
 	@/usr/bin/python3 tests/bench/recovery.py --build $(BUILD) $(if $(JSON),--json $(JSON)) $(CASES)
 bench-backfill: all ## what a backfill from the disk costs those who read near the tail; as root (control groups)
 	@/usr/bin/python3 tests/bench/backfill.py --build $(BUILD)
+bench-txn: all ## what a transaction every 100 ms costs a producer, beside one that is only idempotent
+	@tools/install-deps tools/packages-clients.txt
+	@tests/client/run --prepare kafka-tools
+	@/usr/bin/python3 tests/bench/transactional.py --build $(BUILD) --rounds $(ROUNDS)
+
 bench-share: all ## records per second through share groups, beside a plain consumer
 	@/usr/bin/python3 tests/bench/share.py --build $(BUILD) --rounds $(ROUNDS)
 
@@ -136,5 +141,5 @@ docs: $(BUILD)/build.ninja ## make docs/PARAMETERS.md from the tables of src/con
 	@ninja -C $(BUILD) src/conf/gen-params-doc
 	@$(BUILD)/src/conf/gen-params-doc >docs/PARAMETERS.md.new && mv docs/PARAMETERS.md.new docs/PARAMETERS.md
 
-.PHONY: aarch64 all bench bench-backfill bench-limits bench-recovery bench-share cluster cluster-split cluster-status cluster-stop conformance conformance-doc demo \
+.PHONY: aarch64 all bench bench-backfill bench-limits bench-recovery bench-share bench-txn cluster cluster-split cluster-status cluster-stop conformance conformance-doc demo \
 	deps docs fmt fuzz help kill-loop lint run sim sim-cluster test test-asan test-clients test-fault test-fault-all test-tsan

@@ -83,8 +83,10 @@ int main(int argc, char **argv)
         }
         if (listeners_check(conf) | admin_gate_check(conf))
                 return 1;
-        if (check)
+        if (check) {
+                conf_unref(conf);
                 return 0;
+        }
         if (!conf->diag.core_dumps)
                 process_hide();
         diag_set_level((enum diag_level)(DIAG_ERROR + conf->diag.level));
@@ -92,5 +94,8 @@ int main(int argc, char **argv)
                 diag(DIAG_ERROR, "%s", why);
                 return 1;
         }
-        return serve(conf);
+        r = serve(conf);
+        if (!r) /* what could not start may have threads that read it */
+                conf_unref(conf);
+        return r;
 }
