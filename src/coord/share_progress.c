@@ -194,9 +194,12 @@ bool share_runs_are_sound(int64_t start, const struct coord_share_run *runs, int
 
 void share_drop(struct share_progress *p)
 {
-        struct share_topic *t = p->topic;
-        struct group *g = t->group;
+        struct share_topic *t;
+        struct group *g;
 
+        assert(p);
+        t = p->topic;
+        g = t->group;
         (void)share_set_runs(p, NULL, 0); /* takes no memory */
         map_remove(&g->consumer->share->by_partition, &p->node);
         ilist_unlink(&p->link);

@@ -72,8 +72,10 @@ static void beat_refuse(struct beat_op *op, int outcome, const char *why)
 /* May the client know of all topics that it names? */
 static bool may_subscribe(struct beat_op *op)
 {
-        for (int32_t i = 0; i < op->req.subscribed_topic_names_count; i++)
-                if (!authorize(op->rq, ACL_DESCRIBE, ACL_TOPIC, op->req.subscribed_topic_names[i]))
+        const struct str *names = op->req.subscribed_topic_names;
+
+        for (int32_t i = 0; names && i < op->req.subscribed_topic_names_count; i++)
+                if (!authorize(op->rq, ACL_DESCRIBE, ACL_TOPIC, names[i]))
                         return false;
         return true;
 }

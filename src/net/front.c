@@ -431,7 +431,7 @@ int front_new(const char *address, struct tls_slot *slot,
               struct front **ret_front, uint16_t *ret_port)
 {
         struct front *f = calloc(1, sizeof *f);
-        uint16_t port;
+        uint16_t port = 0;
         int r;
 
         if (!f)

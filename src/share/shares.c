@@ -15,7 +15,7 @@ bool shares_are_draining(const struct shares *s)
 
 void shares_stats(const struct shares *s, struct shares_stats *ret)
 {
-        uint64_t *out = (uint64_t *)(void *)ret;
+        uint64_t *out = (uint64_t *)ret;
 
         for (size_t i = 0; i < ARRAY_LEN(s->stats); i++)
                 out[i] = atomic_load_explicit(&s->stats[i], memory_order_relaxed);

@@ -42,6 +42,7 @@ static void plan(struct share_ask *a, struct share_row *row, int64_t records_lef
         if (!row->fetches || row->outcome || !row_cell(a, row))
                 return;
         c = row->cell;
+        assert(c);
         if (c->state != CELL_READY)
                 return;
         c->settings = a->ret_settings;
