@@ -122,6 +122,16 @@ void decision_refuse(struct decision *d, struct controller_result *result, enum 
         result->message.len = result->message.p ? (size_t)len : 0;
 }
 
+static void run_duty(struct decision *d, enum controller_op op, struct controller_broker_duty *duty)
+{
+        if (op == CONTROLLER_DRAIN_BROKER)
+                decide_drain(d, duty);
+        else if (op == CONTROLLER_UNDRAIN_BROKER)
+                decide_undrain(d, duty);
+        else
+                decide_decommission(d, duty);
+}
+
 static void run_item(struct decision *d, struct controller_request *rq, uint32_t i)
 {
         switch (rq->op) {
@@ -165,13 +175,9 @@ static void run_item(struct decision *d, struct controller_request *rq, uint32_t
                 decide_reassign(d, &rq->reassign[i]);
                 return;
         case CONTROLLER_DRAIN_BROKER:
-                decide_drain(d, &rq->broker_duty[i]);
-                return;
         case CONTROLLER_UNDRAIN_BROKER:
-                decide_undrain(d, &rq->broker_duty[i]);
-                return;
         case CONTROLLER_DECOMMISSION_BROKER:
-                decide_decommission(d, &rq->broker_duty[i]);
+                run_duty(d, rq->op, &rq->broker_duty[i]);
                 return;
         case CONTROLLER_GUARD:
                 decide_guard(d, &rq->guard[i]);
