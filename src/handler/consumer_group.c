@@ -16,31 +16,7 @@ struct beat_op {
         struct coord_consumer_heartbeat ask;
 };
 
-static bool beat_fill_assignment(struct beat_op *op, struct consumer_group_heartbeat_response *rsp)
-{
-        struct arena *a = &op->rq->arena;
-        int32_t count = op->ask.ret_assignment_count;
-        struct consumer_group_heartbeat_response_topic *topics;
-
-        if (!op->ask.ret_has_assignment)
-                return true;
-        rsp->assignment = ARENA_NEW(a, struct consumer_group_heartbeat_response_assignment);
-        topics = ARENA_NEW_ARRAY(a, struct consumer_group_heartbeat_response_topic, count);
-        if (!rsp->assignment || !topics)
-                return false;
-        consumer_group_heartbeat_response_assignment_init(rsp->assignment);
-        rsp->assignment->topic_partitions = topics;
-        rsp->assignment->topic_partitions_count = count;
-        for (int32_t i = 0; i < count; i++) {
-                const struct coord_partitions *in = &op->ask.ret_assignment[i];
-
-                consumer_group_heartbeat_response_topic_init(&topics[i]);
-                topics[i].topic_id = in->id;
-                topics[i].partitions = (int32_t *)in->partitions;
-                topics[i].partitions_count = in->partitions_count;
-        }
-        return true;
-}
+GROUP_ASSIGNMENT_FILL(beat_fill_assignment, coord_consumer_heartbeat, consumer_group_heartbeat_response)
 
 static void beat_done(struct coord_request *crq)
 {
@@ -55,7 +31,7 @@ static void beat_done(struct coord_request *crq)
         rsp.heartbeat_interval_ms = op->ask.ret_heartbeat_interval_ms;
         if (rsp.error_code)
                 handler_count_error(op->rq, rsp.error_code);
-        if (!beat_fill_assignment(op, &rsp)) {
+        if (!beat_fill_assignment(&op->rq->arena, &op->ask, &rsp)) {
                 coord_request_fini(crq);
                 rq_close_nomem(op->rq);
                 return;

@@ -47,3 +47,30 @@ void group_fan_refuse(struct group_fan *f, int outcome, void (*done)(struct coor
                 RQ_REPLY(rq, type, msg); \
                 arena_fini(&answer_); \
         } while (0)
+
+/* static bool @name(a, ask, rsp): what a heartbeat of struct @asked was answered, into @rsp->assignment of struct @message. False: no memory. */
+#define GROUP_ASSIGNMENT_FILL(name, asked, message) \
+        static bool name(struct arena *a, const struct asked *ask, struct message *rsp) \
+        { \
+                int32_t count = ask->ret_assignment_count; \
+                struct message##_topic *topics; \
+\
+                if (!ask->ret_has_assignment) \
+                        return true; \
+                rsp->assignment = ARENA_NEW(a, struct message##_assignment); \
+                topics = ARENA_NEW_ARRAY(a, struct message##_topic, count); \
+                if (!rsp->assignment || !topics) \
+                        return false; \
+                message##_assignment_init(rsp->assignment); \
+                rsp->assignment->topic_partitions = topics; \
+                rsp->assignment->topic_partitions_count = count; \
+                for (int32_t i = 0; i < count; i++) { \
+                        const struct coord_partitions *in = &ask->ret_assignment[i]; \
+\
+                        message##_topic_init(&topics[i]); \
+                        topics[i].topic_id = in->id; \
+                        topics[i].partitions = (int32_t *)in->partitions; \
+                        topics[i].partitions_count = in->partitions_count; \
+                } \
+                return true; \
+        }
