@@ -100,6 +100,12 @@ class Broker:
         parts = sorted(answer["topics"][0]["partitions"], key=lambda p: p["partition_index"])
         return [p["committed_offset"] if p["error_code"] == ERR.NONE else None for p in parts]
 
+    def torn(self, topic, partitions):
+        """True when a transaction with records in the topic was aborted."""
+        with self.client() as client:
+            return any(part["aborted_transactions"] for p, (_, stable) in enumerate(self.ends(topic, partitions))
+                       for part, _ in _answers(client, topic, p, stable or 0))
+
     def read_committed(self, topic, partitions):
         """What readers of committed records must see, by the protocol tests' own codec: (partition, text) rows."""
         out = []
@@ -111,17 +117,27 @@ class Broker:
         return out
 
 
-def _committed(client, topic, partition, end):
-    offset, aborted, open_aborted = 0, {}, set()
+def _answers(client, topic, partition, end):
+    """What fetches of committed records answer for the partition up to @end: (the partition's answer, its batches)."""
+    offset = 0
     while offset < end:
         answer = client.call("Fetch", 12, max_wait_ms=100, min_bytes=1, max_bytes=1 << 24, isolation_level=1, topics=[{
             "topic": topic, "partitions": [{"partition": partition, "fetch_offset": offset, "partition_max_bytes": 1 << 22}]}])
         part = answer["responses"][0]["partitions"][0]
         if part["error_code"]:
             raise AssertionError(f"fetch of {topic}-{partition} at {offset}: {ERR(part['error_code']).name}")
+        batches = records.parse(part["records"] or b"")
+        yield part, batches
+        for batch in batches:
+            offset = batch.base_offset + batch.last_offset_delta + 1
+
+
+def _committed(client, topic, partition, end):
+    offset, aborted, open_aborted = 0, {}, set()
+    for part, batches in _answers(client, topic, partition, end):
         for t in part["aborted_transactions"] or []:
             aborted[t["producer_id"], t["first_offset"]] = True
-        for batch in records.parse(part["records"] or b""):
+        for batch in batches:
             # The list names where an aborted transaction begins; it may begin before this answer.
             begun = {key for key in aborted if key[1] <= batch.base_offset}
             open_aborted |= {producer for producer, _ in begun}

@@ -19,7 +19,7 @@ from broker import Broker, free_port  # noqa: E402
 from checks import RUN, bootstrap, check, expect, expect_true, main, until  # noqa: E402
 from feed import SETTLE_S, Client, options  # noqa: E402
 from numbered import faults, value  # noqa: E402
-from programs import Program, Together, quiet, seed, storm  # noqa: E402
+from programs import STORM_TIMES, Program, Together, quiet, seed, storm  # noqa: E402
 
 STORM_S = 75
 LINES_PER_SECOND = 200
@@ -186,7 +186,7 @@ def compacted(broker, topic):
     return [c["value"] for c in answer["results"][0]["configs"]] == ["compact"]
 
 
-@check("connect-exactly-once", 2 * STORM_S + 4 * SETTLE_S)
+@check("connect-exactly-once", (STORM_TIMES + 1) * STORM_S + 4 * SETTLE_S)
 def connect_exactly_once():
     """A distributed worker's source in transactions, the worker and the broker killed: each line is a record once, in order."""
     number = seed()
@@ -202,7 +202,7 @@ def connect_exactly_once():
             worker.create(source("file-source", lines.path, topic, **EXACTLY_ONCE))
             lines.grow()
             until("the first record", lambda: broker.ends(topic, 1)[0][1], SETTLE_S, 0.5)
-            storm(random.Random(number), [worker], broker, STORM_S, (5.0, 12.0))
+            storm(random.Random(number), [worker], broker, STORM_S, lambda: broker.torn(topic, 1), (5.0, 12.0))
             lines.finish()
             done = quiet([worker], SETTLE_S, lambda: len(records(broker, topic)) >= lines.count)
             expect_true(f"not all lines are records after {SETTLE_S} s: {broker.ends(topic, 1)}, "

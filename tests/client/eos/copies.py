@@ -12,7 +12,7 @@ from broker import Broker  # noqa: E402
 from checks import QUICK, RUN, bootstrap, check, expect, expect_true, main, until  # noqa: E402
 from feed import PARTITIONS, SETTLE_S, Client, options  # noqa: E402
 from numbered import faults, value  # noqa: E402
-from programs import Program, Together, quiet, seed, storm  # noqa: E402
+from programs import STORM_TIMES, Program, Together, quiet, seed, storm  # noqa: E402
 
 STORM_S = 12 if QUICK else 60
 OPTIONS = options()
@@ -61,7 +61,7 @@ def copy_planted():
         expect("what the proof says", found, ["lost: 1-17", "twice: 2-23"])
 
 
-@check("copy-killed", 2 * STORM_S + 2 * SETTLE_S)
+@check("copy-killed", (STORM_TIMES + 1) * STORM_S + 2 * SETTLE_S)
 def copy_killed():
     """Both copiers and the broker are killed while records flow: each record is copied once, in order."""
     number = seed()
@@ -72,7 +72,7 @@ def copy_killed():
         try:
             with Together(*copiers(broker, folder, source, target)) as both:
                 until("the first copies", lambda: sum(end for end, _ in broker.ends(target, PARTITIONS)) > 0, SETTLE_S)
-                storm(random.Random(number), both, broker, STORM_S)
+                storm(random.Random(number), both, broker, STORM_S, lambda: broker.torn(target, PARTITIONS))
                 counts = feed.finish()
                 until_copied(broker, both, source, target)
                 for p in both:

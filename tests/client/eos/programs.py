@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+STORM_TIMES = 4
 ENDED_BY_ITSELF = 3     # a program gives up what it cannot settle, and is started again
 
 
@@ -91,11 +92,12 @@ def seed():
     return int(os.environ.get("CHECKS_SEED") or random.SystemRandom().randrange(1, 1 << 31))
 
 
-def storm(rng, programs, broker, seconds, pause_s=(1.0, 4.0), on_kill=lambda _program: None):
-    """Kill and start again for @seconds: each program twice as often as the broker, in an order that @rng shuffles."""
-    until = time.monotonic() + seconds
+def storm(rng, programs, broker, seconds, torn, pause_s=(1.0, 4.0), on_kill=lambda _program: None):
+    """Kill and start again for @seconds: each program twice as often as the broker, in an order that @rng shuffles. It goes on, for
+    four times as long at most, until @torn(): no moment is sure to tear a transaction, and a run that tears none proves nothing."""
+    begin = time.monotonic()
     deck = []
-    while time.monotonic() < until:
+    while (past := time.monotonic() - begin) < seconds or (past < STORM_TIMES * seconds and not torn()):
         if not deck:
             deck = 2 * list(programs) + ([broker] if broker.node else [])
             rng.shuffle(deck)

@@ -16,7 +16,7 @@ from broker import Broker  # noqa: E402
 from checks import QUICK, RUN, bootstrap, check, expect, expect_true, main, until  # noqa: E402
 from feed import PARTITIONS, SETTLE_S, Client, options  # noqa: E402
 from numbered import totals, totals_faults  # noqa: E402
-from programs import Program, Together, quiet, seed, storm  # noqa: E402
+from programs import STORM_TIMES, Program, Together, quiet, seed, storm  # noqa: E402
 
 STORM_S = 20 if QUICK else 75
 OPTIONS = options()
@@ -76,7 +76,7 @@ def until_all_are_sent(app, count):
         quiet(app.both, 2)
 
 
-@check("streams-killed", 2 * STORM_S + 4 * SETTLE_S)
+@check("streams-killed", (STORM_TIMES + 1) * STORM_S + 4 * SETTLE_S)
 def streams_killed():
     """Each record is added once to the total of its key: in what was sent, in the store, and in a store made from the changelog."""
     number = seed()
@@ -87,7 +87,8 @@ def streams_killed():
         try:
             with Together(*app.both):
                 until("the first total", lambda: sum(end for end, _ in broker.ends(app.output, PARTITIONS)) > 0, SETTLE_S, 0.5)
-                storm(random.Random(number), app.both, broker, STORM_S, (2.0, 6.0), app.killed)
+                storm(random.Random(number), app.both, broker, STORM_S, lambda: broker.torn(app.output, PARTITIONS), (2.0, 6.0),
+                      app.killed)
                 counts = feed.finish()
                 sent = until_all_are_sent(app, sum(counts.values()))
                 for p in app.both:
