@@ -81,6 +81,7 @@ test-clients: all ## real Kafka clients against build/chronikd; QUICK=1 for the 
 conformance: all ## the same requests to Apache Kafka and to chronikd, their answers compared; API="Fetch ..." for some
 	@tools/install-deps tools/packages-clients.txt
 	@tests/client/run --prepare kafka-tools
+	$(if $(API),,@tests/conformance/decisions/decisions.py --jars build/clients/kafka-tools/lib --build $(BUILD))
 	@tests/conformance/conformance.py --jars build/clients/kafka-tools/lib --chronikd $(BUILD)/chronikd $(API)
 
 conformance-doc: ## the tables of docs/CONFORMANCE.md from tests/conformance
