@@ -215,7 +215,7 @@ def _go(program):
 def _pinned(file, name):
     """The version of @name that a manifest asks for."""
     text = re.sub(r"\s+", " ", (HERE / file).read_text())
-    return re.search(rf"{re.escape(name)}(?:==| |</artifactId> <version>)v?([\d.]+)", text)[1]
+    return re.search(rf"{re.escape(name)}(?:==| |\": \"|</artifactId> <version>)v?([\d.]+)", text)[1]
 
 
 def _killed(driver, version, **programs):
@@ -231,13 +231,19 @@ def _killed(driver, version, **programs):
 
 # -- Clients that say who they are: secure/README.md ------------------------------------------------------------
 
-def _secure(kind, python=None, java=None):
+def _secure(kind, python=None, java=None, program=None, version=None):
+    """@kind: "kcat" or "confluent"; or @java, the start of a command; or @program, a command, and the @version of which library."""
     def prepare(cache):
         _tool("openssl", "openssl")
         interpreter = python(cache)[0] if python else _tool("python3", "python3")
         if kind == "kcat":
             _kcat(cache)
-        return [interpreter, str(HERE / "secure/secure.py"), shlex.join(["java", *java(cache)]) if java else kind]
+        words = [kind]
+        if java:
+            words = ["java", *java(cache)]
+        elif program:
+            words = [f"{kind} {_pinned(*version)}", *program(cache)]
+        return [interpreter, str(HERE / "secure/secure.py"), shlex.join(words)]
     return prepare
 
 
@@ -265,6 +271,10 @@ CLIENTS = [
     Client("secure-confluent", "TLS and SASL: confluent-kafka (Python, librdkafka)",
            _secure("confluent", python=_venv_python("confluent.py"))),
     Client("secure-java-4", "TLS and SASL: Apache Kafka's Java client, 4.x, in its tools", _secure("java", java=_kafka_java)),
+    Client("secure-franz-go", "TLS and SASL: franz-go (Go)",
+           _secure("franz-go", program=_go("secure"), version=("go/go.mod", "github.com/twmb/franz-go"))),
+    Client("secure-kafkajs", "TLS and SASL: kafkajs (JavaScript)",
+           _secure("kafkajs", program=_node("secure.mjs"), version=("node/package.json", "kafkajs"))),
     Client("eos-confluent", "copy loops that are killed: confluent-kafka (Python, librdkafka)",
            _killed("copies.py", ("python/requirements.txt", "confluent-kafka"), program=_venv_python("copy_loop.py")),
            quick=True, limit_s=420),

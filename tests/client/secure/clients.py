@@ -1,5 +1,6 @@
 """What a client has to do here, in each of them. Settings are librdkafka's and Kafka's own at once: a dict that says who it is and by
 which authority the server is known. fails() gives what the client says when it is not let in, and raises when it is."""
+import json
 import subprocess
 import tempfile
 import time
@@ -118,6 +119,43 @@ class Confluent:
         if said:
             raise AssertionError(f"confluent-kafka was disturbed: {said[:2]}")
         return sent
+
+
+class Program:
+    """A program of this suite in another language, as README.md describes its command line."""
+
+    def __init__(self, world, command):
+        self.world, self.command = world, command
+
+    def _run(self, what, listener, who, *args, stdin=b""):
+        path = self.world.certificates.path
+        given = {"protocol": who.protocol, "mechanism": who.mechanism or "", "user": who.user or "", "password": who.password or "",
+                 "ca": path(who.ca + ".pem"), "jwt": who.jwt or "", "by_token": who.by_token}
+        if who.certificate:
+            given |= {"certificate": path(who.certificate + ".pem"), "key": path(who.certificate + ".key")}
+        return subprocess.run([*self.command, json.dumps(given), what, self.world.at(listener), *map(str, args)], input=stdin,
+                              capture_output=True, timeout=2 * LIMIT_S, check=False)
+
+    def _done(self, what, *args, **more):
+        got = self._run(what, *args, **more)
+        if got.returncode:
+            raise AssertionError(f"{what} fails: {got.stderr.decode()[-300:]}")
+        return got.stdout.splitlines()
+
+    def produce(self, listener, who, topic, lines):
+        self._done("produce", listener, who, topic, stdin=b"".join(l + b"\n" for l in lines))
+
+    def consume(self, listener, who, topic, count):
+        return self._done("consume", listener, who, topic, count)
+
+    def keep(self, listener, who, topic, for_s):
+        return int(self._done("keep", listener, who, topic, for_s)[0])
+
+    def fails(self, listener, who):
+        got = self._run("enter", listener, who)
+        if not got.returncode:
+            raise AssertionError("it was let in")
+        return got.stderr.decode()
 
 
 class Java:

@@ -1,6 +1,6 @@
 """One client that says who it is, by every mechanism and protocol; and is refused when it is not who it says.
 
-Called with kcat, confluent or "java JAVA..." before the address, which is not used: the node is one of its own.
+Called with kcat, confluent, "java JAVA..." or "TITLE PROGRAM..." before the address, which is not used: the node is one of its own.
 """
 import os
 import re
@@ -13,12 +13,13 @@ sys.path.insert(0, os.path.join(HERE, "..", "python"))
 sys.path.insert(0, HERE)
 
 from checks import Skip, check, expect, expect_true, main, topic_name  # noqa: E402
-from clients import Confluent, Java, Kcat, Who  # noqa: E402
+from clients import Confluent, Java, Kcat, Program, Who  # noqa: E402
 from world import ALICE, MECHANISMS, PASSWORD, SESSION_MS, World  # noqa: E402
 
 KIND = shlex.split(sys.argv.pop(1))
 WORLD = World().begin()
-CLIENT = {"kcat": Kcat, "confluent": Confluent}.get(KIND[0], lambda world: Java(world, KIND[1:]))(WORLD)
+CLIENT = {"kcat": Kcat, "confluent": Confluent, "java": lambda world: Java(world, KIND[1:])}.get(
+    KIND[0], lambda world: Program(world, KIND[1:]))(WORLD)
 LINES = [b"line %d" % i for i in range(20)]
 
 
@@ -82,7 +83,9 @@ def wrong_password():
 @check("wrong-mechanism")
 def wrong_mechanism():
     said = CLIENT.fails("INSIDE", alice("SASL_PLAINTEXT", "PLAIN"))
-    expect_true(said[-300:], re.search("(?i)mechanism", said) and "SCRAM-SHA-256" in said)
+    expect_true(said[-300:], re.search("(?i)mechanism", said))
+    if not isinstance(CLIENT, Program):     # those do not tell what the server would take
+        expect_true(said[-300:], "SCRAM-SHA-256" in said)
 
 
 @check("sessions", timeout_s=90)
@@ -125,16 +128,17 @@ def oauthbearer():
     if isinstance(CLIENT, Kcat):
         raise Skip("kcat takes no token that is signed elsewhere")
     both_ways("SIGNED", Who("SASL_SSL", jwt=WORLD.jwt), "oauth")
-    if isinstance(CLIENT, Confluent):       # Java does not send one that has ended
+    if not isinstance(CLIENT, Java):        # Java does not send one that has ended
         said = CLIENT.fails("SIGNED", Who("SASL_SSL", jwt=WORLD.expired))
-        expect_true(said[-300:], "invalid_token" in said)
+        # franz-go and kafkajs do not go on where the server says why (RFC 7628, 3.2.3), and are closed.
+        expect_true(said[-300:], re.search("invalid_token|unexpected data in oauth response|Closed connection", said))
 
 
 @check("delegation-tokens", timeout_s=120)
 def delegation_tokens():
     """KIP-48: kafka-delegation-tokens makes a token; a client logs in with it, until it is ended."""
     if not isinstance(CLIENT, Java):
-        raise Skip("librdkafka knows no delegation tokens")
+        raise Skip("the tokens are made by Kafka's tools")
     admin = CLIENT.properties(alice())
 
     def tool(*args):
@@ -163,6 +167,8 @@ def version():
                                                                     check=False).stdout)[1]
     if KIND[0] == "confluent":
         return f"confluent-kafka {CLIENT.kafka.version()[0]}"
+    if KIND[0] != "java":
+        return KIND[0]
     jars = " ".join(os.listdir(re.sub(r"/\*$", "", KIND[-1])))
     return "kafka-tools " + re.search(r"kafka-tools-([\d.]+)\.jar", jars)[1]
 
