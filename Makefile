@@ -119,8 +119,12 @@ aarch64: | deps ## cross-build everything for aarch64 in build-aarch64, and run 
 	@CRC32C_METHOD=armv8-crc meson test -C build-aarch64 --no-rebuild -t 4 --suite unit --suite corpus \
 		$(if $(SLOW),,--no-suite slow) --print-errorlogs
 
-test-asan: ## the quick tests under AddressSanitizer and UBSan, in build-asan
-	@[ -d build-asan ] || meson setup build-asan -Db_sanitize=address,undefined >/dev/null
+# With clang: that build is the one in which clang's warnings are seen, and what clang-tidy goes by.
+build-asan/build.ninja: | deps
+	@tools/install-deps tools/packages-sanitizers.txt
+	@CC=clang meson setup build-asan -Db_sanitize=address,undefined -Db_lundef=false >/dev/null
+
+test-asan: build-asan/build.ninja ## the quick tests under AddressSanitizer and UBSan (clang), in build-asan
 	@ninja -C build-asan && meson test -C build-asan --no-rebuild --suite quick --print-errorlogs
 
 test-tsan: ## the quick tests under ThreadSanitizer (clang), in build-tsan
@@ -128,12 +132,11 @@ test-tsan: ## the quick tests under ThreadSanitizer (clang), in build-tsan
 	@[ -d build-tsan ] || CC=clang meson setup build-tsan -Db_sanitize=thread -Db_lundef=false >/dev/null
 	@ninja -C build-tsan && meson test -C build-tsan --no-rebuild --suite quick --print-errorlogs
 
-lint: | deps ## the format, a build with clang, and what clang-tidy finds in src
+lint: build-asan/build.ninja ## the format, a build with clang (build-asan), and what clang-tidy finds in src
 	@tools/install-deps tools/packages-lint.txt
 	@git ls-files -co --exclude-standard 'src/*.[ch]' 'tests/*.[ch]' | xargs clang-format --dry-run -Werror
-	@[ -f build-clang/build.ninja ] || CC=clang meson setup build-clang >/dev/null
-	@ninja -C build-clang
-	@git ls-files -co --exclude-standard 'src/*.c' | xargs -P $$(nproc) -n 4 clang-tidy-19 --quiet -p build-clang
+	@ninja -C build-asan
+	@git ls-files -co --exclude-standard 'src/*.c' | xargs -P $$(nproc) -n 4 clang-tidy-19 --quiet -p build-asan
 
 fmt: ## rewrite the C files in the project's format
 	@git ls-files -co --exclude-standard 'src/*.[ch]' 'tests/*.[ch]' | xargs clang-format -i
