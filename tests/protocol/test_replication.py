@@ -209,6 +209,7 @@ class Failover(ClusterCase):
     def test_the_leader_dies(self):
         """What was acknowledged is there after the leader was killed, in the same places; the node comes back as a follower."""
         topic = self.replicated((3, 2, 1), min_insync_replicas=2)
+        self.wait_isr(topic, {1, 2, 3})         # a node that another test has killed may just have come back
         client = self.client(3)
         acked = [self.produce(client, topic, [b"before %d" % i])["base_offset"] for i in range(50)]
         self.assertEqual(acked, list(range(50)))
