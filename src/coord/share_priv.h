@@ -20,6 +20,7 @@ struct share_progress {
         struct share_topic *topic;
         int32_t partition;
         int32_t state_epoch, leader_epoch;
+        int64_t number;               /* of the last write in the state epoch */
         int64_t start;                /* COORD_SHARE_START_UNKNOWN, with no runs */
         struct coord_share_run *runs; /* ascending */
         int32_t runs_count;

@@ -173,6 +173,7 @@ void share_renew(struct share_progress *p)
         if ((int32_t)by_chance == p->state_epoch)
                 by_chance ^= 1;
         p->state_epoch = (int32_t)by_chance;
+        p->number = 0;
 }
 
 bool share_runs_are_sound(int64_t start, const struct coord_share_run *runs, int32_t count)
@@ -216,6 +217,7 @@ static bool fill(const struct share_progress *p, struct arena *a, struct share_p
         share_progress_value_init(ret);
         ret->state_epoch = p->state_epoch;
         ret->leader_epoch = p->leader_epoch;
+        ret->write_number = p->number;
         ret->start = p->start;
         ret->runs = ARENA_NEW_ARRAY(a, struct share_progress_value_run, p->runs_count);
         ret->runs_count = p->runs_count;

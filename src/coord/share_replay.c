@@ -22,6 +22,7 @@ static int apply(struct group *g, struct arena *a, const struct records_key *key
                 return -ENOMEM;
         p->state_epoch = v->state_epoch;
         p->leader_epoch = v->leader_epoch;
+        p->number = v->write_number;
         p->start = v->start;
         return 0;
 }

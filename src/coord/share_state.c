@@ -37,7 +37,8 @@ static void reply(struct groups *gs, const struct group *g, const struct share_p
 
 /* ---- read ---- */
 
-/* A leader that reads fences the ones before it, also where nothing was written yet, and also when the group's coordinator moves. */
+/* A leader that reads fences the ones before it, and what it has sent itself so far: also where nothing was written yet, and also when
+ * the group's coordinator moves. */
 static int fence(struct group *g, const struct coord_share_read *rq, struct share_progress **ret)
 {
         struct share_progress *p = share_find(g, rq->topic_id, rq->partition);
@@ -46,8 +47,6 @@ static int fence(struct group *g, const struct coord_share_read *rq, struct shar
         *ret = p;
         if (p && rq->leader_epoch < p->leader_epoch)
                 return COORD_E_FENCED_LEADER;
-        if (p && rq->leader_epoch == p->leader_epoch)
-                return COORD_OK;
         if (is_new && !groups_has_room(g->owner, sizeof *p + sizeof *p->topic))
                 return COORD_E_NO_ROOM;
         if (is_new)
@@ -56,8 +55,7 @@ static int fence(struct group *g, const struct coord_share_read *rq, struct shar
                 groups_fail(g->owner, -ENOMEM);
                 return -ENOMEM;
         }
-        if (is_new)
-                share_renew(p);
+        share_renew(p);
         p->leader_epoch = rq->leader_epoch;
         share_record(p);
         return COORD_OK;
@@ -96,7 +94,7 @@ static int check_write(const struct groups *gs, const struct share_progress *p, 
                 return COORD_E_FENCED_STATE;
         if (rq->leader_epoch < p->leader_epoch)
                 return COORD_E_FENCED_LEADER;
-        if (rq->state_epoch != p->state_epoch)
+        if (rq->state_epoch != p->state_epoch || rq->number <= p->number)
                 return COORD_E_FENCED_STATE;
         if (rq->runs_count > COORD_SHARE_RUNS_MAX)
                 return COORD_E_TOO_LARGE;
@@ -136,7 +134,10 @@ void groups_share_write(struct groups *gs, struct coord_share_write *rq)
                         groups_fail(gs, outcome = -ENOMEM);
                 p->leader_epoch = rq->leader_epoch;
                 p->start = rq->start;
+                p->number = rq->number;
                 share_record(p);
+        } else if (!outcome) {
+                p->number = rq->number;
         }
         reply(gs, g, p, &rq->rq, outcome);
 }

@@ -241,6 +241,7 @@ static void loaded(struct share_cell *c, const struct coord_share_read *read)
         c->calling = false;
         c->tries = 0;
         c->state_epoch = read->ret_state_epoch;
+        c->number = 0;
         if (read->ret_start == COORD_SHARE_START_UNKNOWN) {
                 c->state = CELL_STARTING;
                 start_find(c);

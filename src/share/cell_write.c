@@ -31,6 +31,7 @@ static bool fill(struct share_cell *c)
         w->partition = c->place.index;
         w->leader_epoch = c->leader_epoch;
         w->state_epoch = c->state_epoch;
+        w->number = ++c->number;
         return true;
 }
 

@@ -78,6 +78,7 @@ static int encode_write(struct share_call *c)
         m.partition = c->write.partition;
         m.leader_epoch = c->write.leader_epoch;
         m.state_epoch = c->write.state_epoch;
+        m.number = c->write.number;
         m.start = c->write.start;
         m.runs_count = c->write.runs_count;
         m.runs = ARENA_NEW_ARRAY(&c->rq.arena, struct peer_share_write_request_run, m.runs_count);
@@ -254,6 +255,7 @@ static int fill_write(struct serving *s, const struct peer_share_write_request *
         s->write.partition = m->partition;
         s->write.leader_epoch = m->leader_epoch;
         s->write.state_epoch = m->state_epoch;
+        s->write.number = m->number;
         s->write.start = m->start;
         s->write.runs = runs;
         s->write.runs_count = m->runs_count;

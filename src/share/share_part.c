@@ -335,8 +335,8 @@ static void decide(struct share_part *p, struct share_run *r, enum share_ack typ
 /* Is all of the range that is not done under way to @member? */
 static bool is_under_way(const struct share_part *p, uint64_t member, const struct share_ack_range *range)
 {
-        if (range->last < range->first || range->last >= p->end)
-                return range->last >= range->first && range->last < p->start;
+        if (range->last < range->first || range->last < p->start || range->last >= p->end)
+                return false;
         for (size_t i = find(p, range->first); i < p->count && p->runs[i].first <= range->last; i++)
                 if (p->runs[i].state != SHARE_ACQUIRED || p->runs[i].member != member)
                         return false;

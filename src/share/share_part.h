@@ -89,7 +89,8 @@ struct share_ack_range {
         enum share_ack type;
 };
 
-/* What @member says of records, all of it or nothing. Ranges below the start are done already, and fine.
+/* What @member says of records, all of it or nothing. A range below the start is nobody's any more: who says
+ * something of it late is told so, and not that it counts. Of one that begins there what is above counts.
  * Return: 0; SHARE_E_STATE; -ENOMEM. */
 int share_part_acknowledge(struct share_part *p, uint64_t member, const struct share_ack_range *ranges, size_t count,
                            int64_t now_ms);

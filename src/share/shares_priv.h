@@ -27,6 +27,7 @@ struct share_cell {
         int outcome; /* CELL_GONE */
         struct partition *partition;
         int32_t leader_epoch, state_epoch;
+        int64_t number; /* of its writes since it has read */
         struct share_settings settings;
         struct share_part *part; /* from CELL_STARTING's write on */
         unsigned refs;

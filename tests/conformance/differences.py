@@ -118,6 +118,8 @@ ROWS = [
         label=r"no such topic|a mode that is none|ShareFetch 2: of nothing.*"),
     Row("ShareFetch", "responses.*", "Nothing is told of a partition without news, in a session's first answer as in later ones.",
         label="another member"),
+    Row("ShareFetch|ShareAcknowledge", r".*error_code", "What has its end is not acknowledged again; Kafka says so only when the whole "
+        "batch has.", 0, 121, label="accepts again"),
     Row("ShareFetch|ShareAcknowledge", ".*", "A request without a group or a member is wrong in itself.", label="no group|no member"),
     Row("AlterShareGroupOffsets", r".*error_code", "No group begins below 0.", 0, 42, label="negative"),
     Row("AlterUserScramCredentials", r".*error_code", "Who is named twice is told so, whatever else is wrong; Kafka tells what is wrong with the first.",

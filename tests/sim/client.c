@@ -310,3 +310,26 @@ int client_leader(struct client *c, struct history_part *p)
         learn(c, p->topic, &rs);
         return c->leaders[p->number];
 }
+
+/* ---- coordinators ---- */
+
+int client_coordinator(struct client *c, const char *group)
+{
+        struct find_coordinator_request rq;
+        struct find_coordinator_response rs;
+        CLEANUP(arena_finip) struct arena mem;
+
+        arena_init(&mem, 0);
+        find_coordinator_request_init(&rq);
+        rq.key = str_of(group);
+        if (client_call(c, client_any_node(c), CLIENT_API(find_coordinator, FIND_COORDINATOR_REQUEST_KEY, 0), &rq, &rs,
+                        &mem))
+                return -1;
+        if (rs.error_code) {
+                client_error(c, "FindCoordinator", rs.error_code);
+                if (!client_is_passing(rs.error_code))
+                        world_fail("%s: FindCoordinator is refused with error %d", c->name, rs.error_code);
+                return -1;
+        }
+        return rs.node_id - 1;
+}

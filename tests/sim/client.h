@@ -65,6 +65,8 @@ int client_receive(struct client *c, int node, const struct client_api *api, voi
 
 /* A node to ask what any can answer. */
 int client_any_node(struct client *c);
+/* The coordinator of a group. -1: it is not known. */
+int client_coordinator(struct client *c, const char *group);
 /* The leader as this client knows it, asking when it does not. -1: there is none that it could learn of. */
 int client_leader(struct client *c, struct history_part *p);
 void client_forget_leader(struct client *c, const struct history_part *p);
@@ -96,6 +98,8 @@ int client_reader_take(struct client_reader *c, int node, const struct fetch_res
 /* By time -1 the end, -2 the start. -1: no answer. */
 int64_t client_list_offset(struct client_reader *c, int node, int64_t which);
 
+/* What came is told to the history, from @c->at on. */
+void client_reader_see(struct client_reader *c, struct span bytes);
 /* Read what comes next, wait for it up to @max_wait_ms. Return: Kafka's code; -1: no answer. */
 int client_fetch(struct client_reader *c, int node, int32_t max_wait_ms);
 /* @at is not in the log: where this may be, go to its start. */
@@ -113,6 +117,8 @@ void client_start_mover(void);
 void client_start_voters(void);
 void client_start_trimmer(struct history_topic *t);
 void client_start_session(unsigned number, struct history_topic *t);
+/* Members of a share group (KIP-932), which begins at the earliest records. */
+void client_start_share(const char *group, struct history_topic *t, unsigned members);
 void client_start_ledger(struct history_topic *t, unsigned writers);
 
 /* ---- what the world asks for; on its fiber ---- */

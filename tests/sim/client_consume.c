@@ -26,7 +26,7 @@ static void read_batch(struct client_reader *c, struct span bytes, const struct 
         batch_records_close(&it);
 }
 
-static void read_records(struct client_reader *c, struct span bytes)
+void client_reader_see(struct client_reader *c, struct span bytes)
 {
         struct batch_iter it = batch_iter_of(bytes);
         struct batch_header h;
@@ -76,7 +76,7 @@ int client_reader_take(struct client_reader *c, int node, const struct fetch_res
         c->high = p->high_watermark;
         c->start = p->log_start_offset;
         if (p->records.data)
-                read_records(c, span_of(p->records.data, p->records.len));
+                client_reader_see(c, span_of(p->records.data, p->records.len));
         return 0;
 }
 

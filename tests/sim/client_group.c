@@ -27,27 +27,6 @@ static unsigned groups_count;
 
 /* ---- coordinator ---- */
 
-static int coordinator(struct client *c, const char *group)
-{
-        struct find_coordinator_request rq;
-        struct find_coordinator_response rs;
-        CLEANUP(arena_finip) struct arena mem;
-
-        arena_init(&mem, 0);
-        find_coordinator_request_init(&rq);
-        rq.key = str_of(group);
-        if (client_call(c, client_any_node(c), CLIENT_API(find_coordinator, FIND_COORDINATOR_REQUEST_KEY, 0), &rq, &rs,
-                        &mem))
-                return -1;
-        if (rs.error_code) {
-                client_error(c, "FindCoordinator", rs.error_code);
-                if (!client_is_passing(rs.error_code))
-                        world_fail("%s: FindCoordinator is refused with error %d", c->name, rs.error_code);
-                return -1;
-        }
-        return rs.node_id - 1;
-}
-
 /* Return: Kafka's code of @code, or -1, counted and looked at. */
 static int looked_at(struct member *m, const char *what, int code)
 {
@@ -312,7 +291,7 @@ static void live(void *arg)
 
         while (!clients_are_done) {
                 if (m->node < 0)
-                        m->node = coordinator(m->client, m->group->name);
+                        m->node = client_coordinator(m->client, m->group->name);
                 if (m->node < 0 || join(m) || !positions(m)) {
                         client_pause(m->client);
                         continue;
@@ -354,7 +333,7 @@ void client_check_groups(struct client *c)
                         int64_t until_ns = sim_now() + SECOND * 60, offset;
 
                         for (;;) {
-                                int node = coordinator(c, groups[i].name);
+                                int node = client_coordinator(c, groups[i].name);
 
                                 if (node >= 0 && fetch_committed(c, node, &groups[i], k, &offset))
                                         break;

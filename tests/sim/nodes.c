@@ -59,6 +59,12 @@ static struct conf *conf_for(const struct node_host *h)
         set(&s, "groups.offsets_segment_bytes=16384");
         set(&s, "groups.initial_rebalance_delay_ms=500");
         set(&s, "groups.offsets_retention_check_interval_ms=30000");
+        set(&s, "groups.share_min_session_timeout_ms=6000");
+        set(&s, "groups.share_session_timeout_ms=10000");
+        set(&s, "groups.share_min_heartbeat_interval_ms=1000");
+        set(&s, "groups.share_heartbeat_interval_ms=2000");
+        set(&s, "groups.share_min_record_lock_duration_ms=2000");
+        set(&s, "groups.share_record_lock_duration_ms=5000");
         set(&s, "topics.auto_create=false");
         if (nodes_count > 1) {
                 char list[SET_SIZE] = "";

@@ -4,7 +4,7 @@
  *   SIM_SEEDS=COUNT sim-cluster  so many runs with seeds from SIM_FROM (1) on, in SIM_JOBS (2) processes
  *   SIM_S=SECONDS sim-cluster    new seeds for so long
  *
- * SIM_LEDGER=0: without transactions, as runs were before there were any.
+ * SIM_LEDGER=0: without transactions and share groups, as runs were before there were any. SIM_SHARE=0: without share groups.
  * SIM_LAYOUT: 0 (all nodes alike), 1 (three controllers that are nothing else), 2 (five, of which three to five vote);
  * SIM_MIX=1 SIM_SEEDS=COUNT: of nodes and layouts each seed has its own.
  *
@@ -23,10 +23,11 @@
 #include "ledger.h"
 #include "nemesis.h"
 #include "network.h"
+#include "share_book.h"
 #include "watch.h"
 
 /* Subscripts of topics; see world_main(). */
-enum { TRIMMED = 5, LEDGER = 6 };
+enum { STRICT = 4, TRIMMED = 5, LEDGER = 6 };
 enum { SECONDS = 300, SEEDS_QUICK = 12, SECONDS_QUICK = 120, GIVE_UP_S = 300, HANG_S = 20 };
 
 struct plan {
@@ -36,6 +37,7 @@ struct plan {
         int16_t replicas;
         int64_t seconds;
         bool ledger; /* with transactions */
+        bool share;  /* with share groups */
 };
 
 static int64_t env(const char *name, int64_t otherwise)
@@ -75,6 +77,10 @@ static void start_clients(const struct plan *plan, struct chance *c)
                 client_start_mover();
         if (plan->layout == LAYOUT_SPARE)
                 client_start_voters();
+        if (plan->share) {
+                client_start_share("sharers", &history_topics[0], 1 + chance_below(c, 3));
+                client_start_share("takers", &history_topics[STRICT], 1 + chance_below(c, 2));
+        }
         if (plan->ledger)
                 client_start_ledger(&history_topics[LEDGER], 1 + chance_below(c, 3));
 }
@@ -204,6 +210,10 @@ static const struct counter {
         { \
 #name, &ledger_counts.name, true \
         }
+#define SHARE(name) \
+        { \
+#name, &share_counts.name, true \
+        }
 #define NETWORK(name) \
         { \
 #name, &network_stats.name, false \
@@ -229,6 +239,16 @@ static const struct counter {
         LEDGER_COUNT(zombies),
         LEDGER_COUNT(timed_out),
         LEDGER_COUNT(concurrent),
+        SHARE(acquired),
+        SHARE(redelivered),
+        SHARE(accepted),
+        SHARE(released),
+        SHARE(rejected),
+        SHARE(renewed),
+        SHARE(refused),
+        SHARE(unsure),
+        SHARE(held),
+        SHARE(deaths),
         HISTORY(sent),
         HISTORY(acked),
         HISTORY(seen),
@@ -456,6 +476,7 @@ int main(void)
         }
         plan.replicas = (int16_t)env("SIM_REPLICAS", MIN2(plan.nodes, 3u));
         plan.ledger = env("SIM_LEDGER", 1);
+        plan.share = env("SIM_SHARE", plan.ledger);
         if (getenv("SIM_SEED")) {
                 plan.seed = (uint64_t)env("SIM_SEED", 1);
                 plan.seconds = env("SIM_SECONDS", SECONDS);

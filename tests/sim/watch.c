@@ -96,6 +96,7 @@ static void note_change(const struct meta_topic *t, const struct seen *was, cons
 {
         char replicas[80], isr[80], elr[80];
 
+        watch_counts.leader_epochs += is->leader_epoch != was->leader_epoch;
         note_leader(t, was, is);
         watch_counts.isr_shrinks += !covers(&is->isr, &was->isr);
         watch_counts.isr_expands += !covers(&was->isr, &is->isr);

@@ -170,7 +170,7 @@ static void test_share(void)
         struct assignment_entry one = { { { 1 } }, 3 };
         struct share_progress_value_run run = { .first = 5, .last = 6, .state = 2, .deliveries = 1 };
         struct share_progress_value p = {
-                .state_epoch = 7, .leader_epoch = 2, .start = 4, .runs = &run, .runs_count = 1
+                .state_epoch = 7, .write_number = 3, .leader_epoch = 2, .start = 4, .runs = &run, .runs_count = 1
         };
         struct consumer_group_member_metadata_value m = { .client_id = STR_LIT("c"), .client_host = STR_LIT("h") };
         struct consumer_group_metadata_value g = { .epoch = 3, .metadata_hash = 9 };
@@ -212,10 +212,10 @@ static void test_share(void)
         CU_ASSERT_EQUAL(records_decode_key(have, &a, &k), 0);
         CU_ASSERT(k.kind == RECORDS_SHARE_PROGRESS && k.partition == 3 && uuid_equal(k.topic_id, one.id));
         CU_ASSERT_EQUAL(records_encode_share_progress(&p, &a, &have), 0);
-        CU_ASSERT(span_equal(have, BYTES(0, 0, 0, 0, 0, 7, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 4, 2, 0, 0, 0, 0, 0, 0, 0,
-                                         5, 0, 0, 0, 0, 0, 0, 0, 6, 2, 0, 1, 0, 0)));
+        CU_ASSERT(span_equal(have, BYTES(0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 4,
+                                         2, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 6, 2, 0, 1, 0, 0)));
         CU_ASSERT_EQUAL(records_decode_share_progress(have, &a, &p), 0);
-        CU_ASSERT(p.runs_count == 1 && p.runs[0].last == 6 && p.start == 4);
+        CU_ASSERT(p.runs_count == 1 && p.runs[0].last == 6 && p.start == 4 && p.write_number == 3);
         CU_ASSERT_EQUAL(records_decode_share_progress(BYTES(0, 1), &a, &p), RECORDS_E_OTHER);
         CU_ASSERT_EQUAL(records_decode_share_progress(BYTES(0, 0, 1), &a, &p), RECORDS_E_MALFORMED);
         arena_fini(&a);

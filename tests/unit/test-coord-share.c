@@ -278,12 +278,41 @@ static void test_read_write(void)
         world_reload(&w);
         x = (struct lead){ .partition = 1, .leader_epoch = 4 };
         CU_ASSERT_EQUAL(share_read(&w, &x), COORD_OK);
-        CU_ASSERT(!memcmp(&x, &l, sizeof x));
+        CU_ASSERT_NOT_EQUAL(x.state_epoch, l.state_epoch);
+        CU_ASSERT(x.start == l.start && x.runs_count == l.runs_count && !memcmp(x.runs, l.runs, sizeof x.runs));
         CU_ASSERT_EQUAL(share_read(&w, &old), COORD_E_FENCED_LEADER);
+        CU_ASSERT_EQUAL(share_write(&w, &l), COORD_E_FENCED_STATE); /* it has read again since */
         x.leader_epoch = 5;
         CU_ASSERT_EQUAL(share_read(&w, &x), COORD_OK);
         CU_ASSERT_EQUAL(share_write(&w, &l), COORD_E_FENCED_LEADER);
         CU_ASSERT_EQUAL(x.runs_count, 3);
+        shares_end(&w);
+}
+
+/* A write that was given up and comes late, behind the one that was sent in its place, changes nothing. */
+static void test_late_write(void)
+{
+        struct client a = { .id = "a", .names = { "t" } };
+        struct lead l = { .leader_epoch = 1 }, late;
+        struct world w;
+
+        begin(&w);
+        CU_ASSERT_EQUAL(share_beat(&w, &a, 0), COORD_OK);
+        CU_ASSERT_EQUAL(share_read(&w, &l), COORD_OK);
+        l.start = 10;
+        late = l;
+        l.number++;
+        l.start = 20;
+        CU_ASSERT_EQUAL(share_write(&w, &l), COORD_OK);
+        CU_ASSERT_EQUAL(share_write(&w, &late), COORD_E_FENCED_STATE);
+        SAME(stands(&w, NULL, 0), "t0=20@1");
+        CU_ASSERT_EQUAL(share_write(&w, &l), COORD_OK); /* the same again */
+        late.number = l.number - 2;
+        CU_ASSERT_EQUAL(share_write(&w, &late), COORD_E_FENCED_STATE);
+        world_reload(&w);
+        late.number = 0;
+        CU_ASSERT_EQUAL(share_write(&w, &late), COORD_E_FENCED_STATE);
+        SAME(stands(&w, NULL, 0), "t0=20@1");
         shares_end(&w);
 }
 
@@ -443,6 +472,7 @@ static const struct unit_case cases[] = {
         { "refused", test_refused },           { "epochs", test_epochs },
         { "sessions", test_session },          { "other requests", test_other_requests },
         { "other groups", test_other_groups }, { "leaders read and write", test_read_write },
+        { "a write that comes late", test_late_write },     { "a write that comes late", test_alter },
         { "bad writes", test_bad_writes },     { "starts are set", test_alter },
         { "and forgotten", test_remove },      { "topics that are gone", test_topic_gone },
 };

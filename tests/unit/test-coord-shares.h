@@ -73,6 +73,7 @@ static const char *share_state(struct world *w)
 struct lead {
         int topic; /* index */
         int32_t partition, leader_epoch, state_epoch;
+        int64_t number; /* of its last write */
         int64_t start;
         int32_t runs_count;
         struct coord_share_run runs[8];
@@ -92,6 +93,7 @@ static int share_read(struct world *w, struct lead *l)
         last_need = rq.rq.need_seq;
         if (!outcome) {
                 l->state_epoch = rq.ret_state_epoch;
+                l->number = 0;
                 l->start = rq.ret_start;
                 l->runs_count = rq.ret_runs_count;
                 CU_ASSERT_FATAL(rq.ret_runs_count <= (int32_t)ARRAY_LEN(l->runs));
@@ -102,12 +104,13 @@ static int share_read(struct world *w, struct lead *l)
         return outcome;
 }
 
-static int share_write(struct world *w, const struct lead *l)
+static int share_write(struct world *w, struct lead *l)
 {
         struct coord_share_write rq = { .topic_id = topic_id(l->topic),
                                         .partition = l->partition,
                                         .leader_epoch = l->leader_epoch,
                                         .state_epoch = l->state_epoch,
+                                        .number = ++l->number,
                                         .start = l->start,
                                         .runs = l->runs,
                                         .runs_count = l->runs_count };

@@ -76,7 +76,7 @@ static void test_one_after_the_other(void)
         SAME(p, "0-0 out 1, 1-2 done 1, 3-4 out 1, 5-9 out 1");
         CU_ASSERT_EQUAL(says(p, 1, 0, 0, SHARE_REJECT, 0), SHARE_OK);
         CU_ASSERT_EQUAL(share_part_start(p), 3);
-        CU_ASSERT_EQUAL(says(p, 1, 0, 2, SHARE_ACCEPT, 0), SHARE_OK); /* below the start: done */
+        CU_ASSERT_EQUAL(says(p, 1, 0, 2, SHARE_ACCEPT, 0), SHARE_E_STATE); /* below the start: somebody has ended it */
         CU_ASSERT_EQUAL(says(p, 1, 1, 4, SHARE_RELEASE, 0), SHARE_OK);
         SAME(p, "3-4 free 1, 5-9 out 1");
         CU_ASSERT_EQUAL(share_part_next(p), 3);
@@ -266,6 +266,7 @@ static void acknowledge_both(struct share_part *p, uint64_t member, int64_t now_
                        (!chance(20) || (records[ranges[i].last + 1].state == SHARE_ACQUIRED &&
                                         records[ranges[i].last + 1].member == member)))
                         ranges[i].last++;
+                fine &= ranges[i].last >= start;
                 for (int64_t o = first; o <= ranges[i].last; o++)
                         fine &= o < start ||
                                 (o < end && records[o].state == SHARE_ACQUIRED && records[o].member == member);

@@ -538,7 +538,7 @@ static void test_log_start(void)
         fetch(&w, &q, &a, 5000);
         CU_ASSERT(got(&q, 6, 7, 1));
         share_ask_fini(&q.ask);
-        CU_ASSERT_EQUAL(acknowledge(&w, &a, 0, 3, SHARE_ACCEPT), SHARES_OK); /* done, in a way */
+        CU_ASSERT_EQUAL(acknowledge(&w, &a, 0, 3, SHARE_ACCEPT), SHARES_E_STATE); /* gone */
         world_fini(&w);
 }
 
