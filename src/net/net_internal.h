@@ -175,6 +175,7 @@ struct net_conn {
         bool shaking;        /* counted in the reactor's shakes_count */
         uint8_t turn_frames; /* handed over since others had their turn */
         uint8_t head_len;
+        uint8_t patient_count; /* requests in a row that were patient, up to NET_PATIENT_MIN */
         bool frames_are_large; /* the last one was, so the next one will be */
         uint8_t head[4];
         int fd;

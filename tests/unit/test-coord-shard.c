@@ -301,7 +301,7 @@ static void start(struct node *n, struct call *c, struct coord_request *rq)
         pthread_mutex_unlock(&calls_lock);
         rq->reply_loop = n->loops[1];
         rq->done = answered;
-        coord_submit(n->coord, rq);
+        (void)coord_submit(n->coord, rq); /* whether it was answered at once: who is to have an answer finds out */
 }
 
 static bool is_answered(struct call *c, int within_ms)
