@@ -59,6 +59,7 @@ void net_request_hold(struct net_request *rq)
 void net_request_set_patient(struct net_request *rq)
 {
         assert(rq->state == REQUEST_IN_WORK);
+        counter_add(&rq->conn->reactor->counters.frames_patient, 1);
         rq->conn->patient_count = (uint8_t)MIN2(rq->patients + 1, (int)NET_PATIENT_MIN);
 }
 

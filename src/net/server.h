@@ -214,6 +214,7 @@ struct net_server *net_server_free(struct net_server *s);
 /* Counters over all reactors; any thread, not a consistent cut. */
 struct net_stats {
         uint64_t connections_open, connections_total, bytes_in, bytes_out, frames_in;
+        uint64_t frames_patient; /* net_request_set_patient() */
         uint64_t memory_used;
         uint64_t connections_delayed; /* by net_ops.delay */
         uint64_t closed_rate;         /* likewise */

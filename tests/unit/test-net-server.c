@@ -380,6 +380,7 @@ static void test_patience(void)
         CU_ASSERT_EQUAL(stats_when_open(1).closed_stalled, 1);
         expect_closed(fd);
         CU_ASSERT_EQUAL(stats_when_open(0).closed_idle, 1);
+        CU_ASSERT_EQUAL(stats_when_open(0).frames_patient, 3 + 4 + 50 * 10 + 3 * 8);
         stop();
 }
 

@@ -2,6 +2,7 @@
  * fire when they should. Method: real loops, several posting threads, a pipe. */
 #include <pthread.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "sys/clock.h"
@@ -489,18 +490,18 @@ static void on_file(struct loop_io *w, int events)
 static void test_patience_refused(void)
 {
         struct loop_io io;
-        FILE *file = tmpfile();
+        int fd = memfd_create("patient", MFD_CLOEXEC);
         struct loop *l;
 
-        CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+        CU_ASSERT_FATAL(fd >= 0);
         CU_ASSERT_EQUAL_FATAL(loop_new("patient", &l), 0);
-        loop_io_init(&io, l, fileno(file), on_file);
+        loop_io_init(&io, l, fd, on_file);
         loop_io_set_patient(&io, true);
         loop_io_set(&io, LOOP_READ);
         loop_run(l);
         loop_io_set_patient(&io, true);
         loop_io_set_patient(&io, false);
-        fclose(file);
+        close(fd);
         loop_free(l);
 }
 
