@@ -37,6 +37,9 @@ static void write_net(struct node *n, struct strbuf *out)
                         (double)s.connections_total);
         metrics_counter(out, "chronik_network_received_bytes_total", "Bytes read from clients.", (double)s.bytes_in);
         metrics_counter(out, "chronik_network_sent_bytes_total", "Bytes sent to clients.", (double)s.bytes_out);
+        metrics_counter(out, "chronik_patient_requests_total",
+                        "Heartbeats of groups that changed nothing, and were answered where they came in.",
+                        (double)s.frames_patient);
         metrics_gauge(out, "chronik_request_memory_bytes", "Memory of requests that are being read or handled.",
                       (double)s.memory_used);
         metrics_gauge(out, "chronik_request_memory_limit_bytes", "performance.buffer_memory.",

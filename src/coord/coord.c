@@ -363,7 +363,7 @@ static bool answer_quickly(struct coord *c, struct coord_request *rq, int32_t in
         return done;
 }
 
-void coord_submit(struct coord *c, struct coord_request *rq)
+bool coord_submit(struct coord *c, struct coord_request *rq)
 {
         int32_t partitions = coord_partitions(c);
 
@@ -374,18 +374,19 @@ void coord_submit(struct coord *c, struct coord_request *rq)
         if (coord_op_visits(rq->op)) {
                 rq->mail.fn = on_visit;
                 loop_post(c->homes[0].loop, &rq->mail);
-                return;
+                return false;
         }
         if (partitions <= 0) {
                 refuse(rq);
-                return;
+                return false;
         }
         rq->hop = (unsigned)(rq->op == COORD_TXN_MARKER ? container_of(rq, struct coord_txn_marker, rq)->partition
                                                         : coord_partition_of(rq->id, partitions));
         if (answer_quickly(c, rq, (int32_t)rq->hop))
-                return;
+                return true;
         rq->mail.fn = on_request;
         loop_post(home_of(c, (int32_t)rq->hop)->loop, &rq->mail);
+        return false;
 }
 
 void coord_stats(const struct coord *c, struct coord_stats *ret)

@@ -52,8 +52,10 @@ int coord_topic_deleted(struct coord *c, struct str topic);
 
 /* Ask. @rq: coord_request_init() and its input fields, reply_loop and done. Owned by the coordinator until done() runs
  * on the reply loop, once, whatever happens. Any thread. COORD_LIST, COORD_SNAPSHOT and COORD_TXN_LIST visit every shard of
- * this node, COORD_TXN_MARKER that of its partition, others the one that their id lives in. */
-void coord_submit(struct coord *c, struct coord_request *rq);
+ * this node, COORD_TXN_MARKER that of its partition, others the one that their id lives in.
+ * Return: true: it was a heartbeat that changes nothing, and is answered already. done() is called all the
+ * same, on the reply loop's thread after this has returned. */
+bool coord_submit(struct coord *c, struct coord_request *rq);
 
 /* Sums over all shards, as of now. Any thread. */
 void coord_stats(const struct coord *c, struct coord_stats *ret);

@@ -11,8 +11,15 @@ static uint32_t java_hash(struct str s)
         uint32_t h = 0;
 
         while (s.len) {
-                unsigned n = utf16_next(&s, units);
+                unsigned n;
 
+                if ((uint8_t)s.p[0] < 0x80) { /* most ids are nothing but such */
+                        h = 31 * h + (uint8_t)s.p[0];
+                        s.p++;
+                        s.len--;
+                        continue;
+                }
+                n = utf16_next(&s, units);
                 for (unsigned i = 0; i < n; i++)
                         h = 31 * h + units[i];
         }

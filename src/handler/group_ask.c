@@ -91,7 +91,8 @@ void group_ask(struct rq *rq, struct coord_request *crq, void (*done)(struct coo
 {
         crq->reply_loop = rq_loop(rq);
         crq->done = done;
-        coord_submit(rq->h->deps.coord, crq);
+        if (coord_submit(rq->h->deps.coord, crq)) /* who only says that it is alive waits for nothing */
+                net_request_set_patient(&rq->net);
 }
 
 void group_ask_for(struct rq *rq, struct coord_request *crq, enum acl_operation operation,

@@ -18,12 +18,17 @@
           .fn = handler_##function },
 static struct handler_api apis[] = { HANDLER_APIS(API_ROW) };
 
+/* Where each key's row is, counted from 1: every request is looked up. */
+#define API_PLACE(NAME, ...) API_PLACE_##NAME,
+enum { API_PLACE_NONE, HANDLER_APIS(API_PLACE) };
+#define API_PLACE_OF(NAME, ...) [KAPI_##NAME] = API_PLACE_##NAME,
+static const uint8_t places[] = { HANDLER_APIS(API_PLACE_OF) };
+
 const struct handler_api *handler_api_find(int16_t key)
 {
-        for (size_t i = 0; i < ARRAY_LEN(apis); i++)
-                if (apis[i].key == key)
-                        return &apis[i];
-        return NULL;
+        bool known = key >= 0 && (size_t)key < ARRAY_LEN(places) && places[key];
+
+        return known ? &apis[places[key] - 1] : NULL;
 }
 
 const struct handler_api *handler_apis(unsigned *ret_count)

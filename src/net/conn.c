@@ -103,6 +103,7 @@ static void watch(struct net_conn *c)
         bool write = c->send_blocked || c->state == CONN_CONNECT;
         bool read = net_read_is_wanted(c) || c->state == CONN_SHAKE;
 
+        loop_io_set_patient(&c->io, c->patient_count == NET_PATIENT_MIN);
         loop_io_set(&c->io, (read ? LOOP_READ : 0) | (write ? LOOP_WRITE : 0));
         if (partial && ilist_is_empty(&c->partial_link)) {
                 c->partial_ms = loop_now_ms(r->loop);

@@ -62,7 +62,7 @@ void net_limits_give(struct net_limits *l, const uint8_t key[16]);
 /* ---- stats.c: each reactor counts for itself ---- */
 
 struct net_counters {
-        _Atomic uint64_t connections_open, connections_total, bytes_in, bytes_out, frames_in;
+        _Atomic uint64_t connections_open, connections_total, bytes_in, bytes_out, frames_in, frames_patient;
         _Atomic uint64_t connections_delayed, closed_rate;
         _Atomic uint64_t closed_limit, closed_per_ip, closed_idle, closed_stalled, closed_bad_frame, closed_error,
                 closed_tls;
@@ -175,6 +175,7 @@ struct net_conn {
         bool shaking;        /* counted in the reactor's shakes_count */
         uint8_t turn_frames; /* handed over since others had their turn */
         uint8_t head_len;
+        uint8_t patient_count; /* requests in a row that were patient, up to NET_PATIENT_MIN */
         bool frames_are_large; /* the last one was, so the next one will be */
         uint8_t head[4];
         int fd;

@@ -45,6 +45,8 @@ void net_request_start(struct net_conn *c)
         c->barrier = !rq->overlap;
         ilist_push_back(&c->requests, &rq->link);
         c->requests_count++;
+        rq->patients = c->patient_count;
+        c->patient_count = 0; /* unless the owner says otherwise: the next one is not to wait */
         counter_add(&c->reactor->counters.frames_in, 1);
         cfg->ops.request(cfg->owner, rq);
 }
@@ -52,6 +54,13 @@ void net_request_start(struct net_conn *c)
 void net_request_hold(struct net_request *rq)
 {
         rq->conn->barrier = true;
+}
+
+void net_request_set_patient(struct net_request *rq)
+{
+        assert(rq->state == REQUEST_IN_WORK);
+        counter_add(&rq->conn->reactor->counters.frames_patient, 1);
+        rq->conn->patient_count = (uint8_t)MIN2(rq->patients + 1, (int)NET_PATIENT_MIN);
 }
 
 void net_request_go_on(struct net_request *rq)

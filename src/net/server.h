@@ -83,6 +83,7 @@ struct net_request {
         int64_t arrived_ns;    /* clock_mono_ns() when the last byte was read */
         uint8_t state;         /* net's */
         bool overlap;          /* net's */
+        uint8_t patients;      /* net's: of those before it in a row, up to NET_PATIENT_MIN */
         struct net_send *send; /* net's: the response that waits for its turn */
 };
 
@@ -106,6 +107,11 @@ void net_reply(struct net_request *rq, const struct net_piece *pieces, unsigned 
 void net_request_hold(struct net_request *rq);
 /* On @rq's reactor, before it is answered. */
 void net_request_go_on(struct net_request *rq);
+/* Its client does not wait for the answer to @rq. After NET_PATIENT_MIN such requests in a row, the next one of their connection may
+ * be read LOOP_PATIENCE_MS late, together with those of others (sys/loop.h): until one comes of which this is not said. On @rq's
+ * reactor, before it is answered. */
+enum { NET_PATIENT_MIN = 4 };
+void net_request_set_patient(struct net_request *rq);
 /* No response at all (produce with acks=0). */
 void net_reply_none(struct net_request *rq);
 /* Close the connection once the responses to earlier requests have left. @reason: static text for diagnostics and
@@ -208,6 +214,7 @@ struct net_server *net_server_free(struct net_server *s);
 /* Counters over all reactors; any thread, not a consistent cut. */
 struct net_stats {
         uint64_t connections_open, connections_total, bytes_in, bytes_out, frames_in;
+        uint64_t frames_patient; /* net_request_set_patient() */
         uint64_t memory_used;
         uint64_t connections_delayed; /* by net_ops.delay */
         uint64_t closed_rate;         /* likewise */

@@ -18,6 +18,7 @@ void net_server_stats(const struct net_server *s, struct net_stats *ret_stats)
                 SUM(bytes_in);
                 SUM(bytes_out);
                 SUM(frames_in);
+                SUM(frames_patient);
                 SUM(connections_delayed);
                 SUM(closed_rate);
                 SUM(closed_limit);

@@ -181,6 +181,7 @@ struct loop *loop_free(struct loop *l)
         while (atomic_load_explicit(&l->wakers, memory_order_acquire)) /* or about to write eight bytes */
                 sched_yield();
         pthread_mutex_destroy(&l->lock);
+        loop_patience_free(l);
         ev_loop_destroy(l->ev);
         l->magic = 0;
         free(l);

@@ -74,8 +74,13 @@ static inline bool loop_timer_is_active(const struct loop_timer *t)
 
 enum { LOOP_READ = EV_READ, LOOP_WRITE = EV_WRITE };
 
+enum { LOOP_PATIENCE_MS = 2 }; /* see loop_io_set_patient() */
+
 struct loop_io {
         ev_io ev;
+        bool patient;
+        uint8_t patient_events; /* what it is watched for while it is patient */
+        uint8_t patient_known;  /* what the kernel watches it for */
         struct loop *loop;
         void (*fn)(struct loop_io *w, int events);
 };
@@ -83,6 +88,11 @@ struct loop_io {
 void loop_io_init(struct loop_io *w, struct loop *l, int fd, void (*fn)(struct loop_io *w, int events));
 /* Watch for @events (LOOP_READ | LOOP_WRITE); 0 stops. No system call when nothing changes. On the loop's thread. */
 void loop_io_set(struct loop_io *w, int events);
+/* Its events need no haste: where those of patient descriptors come often, they are told LOOP_PATIENCE_MS late (or what the kernel
+ * makes of it: up to 1 ms more), with all that have come until then, so that one wake-up serves many. Others do not wait for
+ * them, nor for each other. A few system calls when it changes. Where the kernel refuses, it is as if it were not patient. @w's memory
+ * may go when its descriptor is closed (set to 0 before), or when it is not patient. On the loop's thread. */
+void loop_io_set_patient(struct loop_io *w, bool patient);
 
 /* ---- signals (only on the main loop) ---- */
 

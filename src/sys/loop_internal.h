@@ -18,6 +18,8 @@ struct loop {
         ev_check after;    /* after each wait: take the time */
         ev_idle no_wait;   /* active while mail is left for the next turn, so that the loop does not wait */
 
+        struct loop_patience *patience; /* NULL: no descriptor was patient yet */
+
         struct ilist mail;  /* to deliver, in order; the loop's thread only */
         struct ilist later; /* likewise, in the next turn */
         pthread_mutex_t lock;
@@ -30,6 +32,14 @@ struct loop {
         bool has_thread;
         pthread_t thread;
 };
+
+/* ---- loop_patient.c ---- */
+
+/* loop_io_set() of one that is patient. False: the kernel refuses, and nothing has changed. */
+bool loop_patient_watch(struct loop_io *w, int events);
+/* It is watched for nothing, and not patient any more. */
+void loop_patient_leave(struct loop_io *w);
+void loop_patience_free(struct loop *l);
 
 /* On the loop's thread, or before it has one. */
 static inline void loop_assert_owned(struct loop *l)

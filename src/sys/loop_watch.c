@@ -53,8 +53,15 @@ static void loop_on_io(struct ev_loop *ev, ev_io *w, int events)
 void loop_io_init(struct loop_io *w, struct loop *l, int fd, void (*fn)(struct loop_io *w, int events))
 {
         ev_io_init(&w->ev, loop_on_io, fd, 0);
+        w->patient = false;
+        w->patient_events = w->patient_known = 0;
         w->loop = l;
         w->fn = fn;
+}
+
+static int io_events(const struct loop_io *w)
+{
+        return w->patient ? w->patient_events : ev_is_active(&w->ev) ? w->ev.events & (EV_READ | EV_WRITE) : 0;
 }
 
 void loop_io_set(struct loop_io *w, int events)
@@ -63,13 +70,33 @@ void loop_io_set(struct loop_io *w, int events)
 
         loop_assert_owned(w->loop);
         assert(!(events & ~(EV_READ | EV_WRITE)));
-        if (ev_is_active(&w->ev) ? (w->ev.events & (EV_READ | EV_WRITE)) == events : !events)
+        if (io_events(w) == events)
                 return;
+        if (w->patient) {
+                if (loop_patient_watch(w, events))
+                        return;
+                loop_patient_leave(w);
+        }
         ev_io_stop(ev, &w->ev);
         if (!events)
                 return;
         ev_io_modify(&w->ev, events); /* keeps libev's mark for descriptors that it has not seen yet */
         ev_io_start(ev, &w->ev);
+}
+
+void loop_io_set_patient(struct loop_io *w, bool patient)
+{
+        int events = io_events(w);
+
+        if (w->patient == patient)
+                return;
+        if (patient) {
+                loop_io_set(w, 0);
+                w->patient = true;
+        } else {
+                loop_patient_leave(w);
+        }
+        loop_io_set(w, events);
 }
 
 /* ---- signals ---- */

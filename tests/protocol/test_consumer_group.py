@@ -7,6 +7,7 @@ have, step by step; the tests pass against Apache Kafka as well (apache.py).
 
 import unittest
 
+import apache
 from consumer_groups import FIRST, LEAVE, LEAVE_STATIC, NO_ID, ConsumerGroupCase, count
 from groups import PARTITIONS
 from kafka import ERR
@@ -49,6 +50,27 @@ class Join(ConsumerGroupCase):
         m.told = None
         m.beat_whole()
         self.assertEqual(m.told, {topic: {0, 1}})
+
+    def test_patience(self):
+        """Heartbeats that say nothing, of many members and between other requests of their connections: each is answered, with its own
+        answer. The node says how many it answered where they came in."""
+        topic, group, rounds = self.topic(partitions=4), self.fresh("group"), 30
+        members = [self.joined(self.fresh("group"), topic)[0] for _ in range(8)]
+        before = None if apache.jars() else self.node.metric("chronik_patient_requests_total")
+        for i in range(rounds):
+            for m in members:
+                m.send()
+            for m in members:
+                answer = m.receive()
+                self.assertEqual((answer["member_id"], answer["member_epoch"], answer["assignment"]), (m.id, FIRST, None))
+            if i % 10 == 9:
+                for m in members:
+                    self.assertEqual(m.client.call("Heartbeat", 4, group_id=group, generation_id=1, member_id="m",
+                                                   group_instance_id=None)["error_code"], ERR.UNKNOWN_MEMBER_ID)
+        if before is not None:
+            answered = self.node.metric("chronik_patient_requests_total") - before
+            self.assertLessEqual(answered, rounds * len(members))
+            self.assertGreater(answered, rounds * len(members) / 2)     # one may meet an event of its coordinator
 
     def test_nothing_to_have(self):
         """A topic that does not exist, or no topic at all: an empty assignment, which is not none."""

@@ -194,6 +194,12 @@ void loop_io_set(struct loop_io *w, int events)
         }
 }
 
+/* All descriptors of a machine are told of in its own order and time; haste is a matter of the kernel. */
+void loop_io_set_patient(struct loop_io *w, bool patient)
+{
+        w->patient = patient;
+}
+
 void machine_loop_wake(struct loop_io *w)
 {
         wake(w->loop);

@@ -35,7 +35,7 @@ static unsigned rnd(unsigned n)
 
 static void add_frame(struct peer *p)
 {
-        static const char kinds[] = "eeOOOnkKKK"; /* n: nothing; all others: the frame itself */
+        static const char kinds[] = "eepppppppppOOOnkKKK"; /* n: nothing; all others: the frame itself */
         size_t len = 1 + (rnd(8) ? rnd(600) : rnd(30000));
         uint8_t *at = p->stream + p->stream_len;
 

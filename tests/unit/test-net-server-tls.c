@@ -134,6 +134,7 @@ static const struct unit_case cases[] = {
         { "stop with work", test_stop_with_work },
         { "half-closed peers", test_half_closed },
         { "turns are short", test_turns_are_short },
+        { "requests in no haste", test_patience },
         { "keys are renewed", test_keys_renewed },
         { "an older version", test_older_version },
         { "handshakes are bounded", test_handshakes_are_bounded },

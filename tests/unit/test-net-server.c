@@ -330,6 +330,60 @@ static void test_turns_are_short(void)
         stop();
 }
 
+/* What came before a request of its connection, in a row. */
+static void say_patient(int fd, int count)
+{
+        for (int i = 0; i < count; i++)
+                say(fd, "p");
+        for (int i = 0; i < count; i++)
+                expect(fd, "p");
+}
+
+/* A connection is patient after four such requests, one after the other or together, until another one comes. Its requests are
+ * answered in order, however they are cut; it is closed when its peer is, when it is idle, and when a frame stops in the middle. */
+static void test_patience(void)
+{
+        int fd, gone, stalled;
+
+        start();
+        fd = dial();
+        say(fd, "q");
+        expect(fd, "0-");
+        for (int i = 0; i < 3; i++)
+                say_patient(fd, 1);
+        say(fd, "q");
+        expect(fd, "3-");
+        say(fd, "q");
+        expect(fd, "0-");
+        for (int i = 0; i < 4; i++)
+                say_patient(fd, 1);
+        say(fd, "q");
+        expect(fd, "4p");
+        say(fd, "q");
+        expect(fd, "0-");
+        for (int i = 0; i < 50; i++)
+                say_patient(fd, 10);
+        say(fd, "hello");
+        expect(fd, "hello");
+        say(fd, "q");
+        expect(fd, "0-");
+
+        gone = dial();
+        say_patient(gone, 8);
+        close(gone);
+        CU_ASSERT_EQUAL(stats_when_open(1).closed_idle, 0);
+        stalled = dial();
+        say_patient(fd, 8);
+        say_patient(stalled, 8);
+        say_part(stalled, "p", 1, 10);
+        expect_closed(stalled);
+        CU_ASSERT_EQUAL(stats_when_open(1).closed_stalled, 1);
+        expect_closed(fd);
+        CU_ASSERT_EQUAL(stats_when_open(0).closed_idle, 1);
+        CU_ASSERT_EQUAL(stats_when_open(0).frames_patient, 3 + 4 + 50 * 10 + 3 * 8);
+        stop();
+}
+
 #ifndef TEST_TLS
 static const struct unit_case cases[] = {
         { "answers in request order, overlapping or not", test_order },
@@ -342,6 +396,7 @@ static const struct unit_case cases[] = {
         { "no descriptor is left", test_descriptors_run_out },
         { "a half-closed peer gets its answers", test_half_closed },
         { "one connection's work does not hold up another's", test_turns_are_short },
+        { "connections whose requests are in no haste", test_patience },
         { "a stop ends although an answer is missing", test_stop_with_work },
 };
 UNIT_MAIN("net/server", cases)

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
-#include "net/server.h"
+#include "net/net_internal.h"
 #include "sys/clock.h"
 #include "sys/sock.h"
 #include "unit.h"
@@ -79,9 +79,20 @@ static void tell_nothings(struct net_request *rq)
         net_reply(rq, &p, 1);
 }
 
+static void tell_patience(struct net_request *rq)
+{
+        static char text[2];
+        struct net_piece p = { .data = text, .len = sizeof text };
+
+        text[0] = (char)('0' + rq->patients);
+        text[1] = rq->conn->io.patient ? 'p' : '-';
+        net_reply(rq, &p, 1);
+}
+
 /* e: echo; o: hold (overlaps); O: echo (overlaps); r: echo what is held, last first, then this; f: the file; m: a
  * megabyte of it, by the digit that follows; n: nothing; x: close after what is to come before; l: echo after 100 ms; k, K (overlaps): echo after 0 to 7 ms by the
- * last byte; b: be busy for 100 ms; c: the count of n. */
+ * last byte; b: be busy for 100 ms; c: the count of n; p: echo in no haste; q: how many of these
+ * came before it in a row, and whether the connection is patient. */
 static void on_request(void *owner, struct net_request *rq)
 {
         struct net_piece p[2] = { { .data = "F", .len = 1 }, { .fd = file_fd, .len = FILE_LEN } };
@@ -120,6 +131,13 @@ static void on_request(void *owner, struct net_request *rq)
                 return;
         case 'c':
                 tell_nothings(rq);
+                return;
+        case 'p':
+                net_request_set_patient(rq);
+                echo(rq);
+                return;
+        case 'q':
+                tell_patience(rq);
                 return;
         case 'x':
                 net_reply_close(rq, "asked for");

@@ -2,6 +2,7 @@
  * fire when they should. Method: real loops, several posting threads, a pipe. */
 #include <pthread.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "sys/clock.h"
@@ -316,6 +317,194 @@ static void test_descriptor_number_reused(void)
         loop_free(l);
 }
 
+/* ---- patient descriptors ---- */
+
+enum { PATIENTS = 200, PATIENT_ROUNDS = 300 };
+
+struct patient {
+        struct loop_io io;
+        int fds[2];
+        unsigned told;
+};
+
+static struct {
+        struct patient *all[PATIENTS];
+        struct patient hasty;
+        struct loop_timer next;
+        unsigned round, sent, told, hasty_first;
+        bool hasty_told;
+} ward;
+
+static void patient_open(struct patient *p, struct loop *l, void (*fn)(struct loop_io *w, int events))
+{
+        p->told = 0;
+        CU_ASSERT_EQUAL_FATAL(pipe(p->fds), 0);
+        loop_io_init(&p->io, l, p->fds[0], fn);
+        loop_io_set(&p->io, LOOP_READ);
+}
+
+static void patient_close(struct patient *p)
+{
+        loop_io_set(&p->io, 0);
+        close(p->fds[0]);
+        close(p->fds[1]);
+}
+
+static void patient_say(struct patient *p)
+{
+        CU_ASSERT_EQUAL(write(p->fds[1], "x", 1), 1);
+}
+
+static void patient_hear(struct patient *p, int events)
+{
+        char byte;
+
+        CU_ASSERT_EQUAL(events, LOOP_READ);
+        CU_ASSERT_EQUAL(read(p->fds[0], &byte, 1), 1);
+        p->told++;
+}
+
+static void ward_go_on(void)
+{
+        if (ward.told == ward.sent && ward.hasty_told)
+                loop_timer_start(&ward.next, 0);
+}
+
+static void on_hasty(struct loop_io *w, int events)
+{
+        patient_hear(&ward.hasty, events);
+        ward.hasty_told = true;
+        ward.hasty_first += ward.told < ward.sent;
+        ward_go_on();
+}
+
+static void on_patient(struct loop_io *w, int events)
+{
+        patient_hear(container_of(w, struct patient, io), events);
+        ward.told++;
+        ward_go_on();
+}
+
+static void on_round(struct loop_timer *t)
+{
+        if (++ward.round > PATIENT_ROUNDS) {
+                loop_stop(t->loop);
+                return;
+        }
+        ward.sent += PATIENTS;
+        ward.hasty_told = false;
+        for (unsigned i = 0; i < PATIENTS; i++)
+                patient_say(ward.all[i]);
+        patient_say(&ward.hasty);
+}
+
+/* More of them than one look takes say something at once, and then one that is not patient: none is lost, and when they come often
+ * the latter does not wait for them. */
+static void test_patient_descriptors(void)
+{
+        struct loop *l;
+
+        memset(&ward, 0, sizeof ward);
+        CU_ASSERT_EQUAL_FATAL(loop_new("patient", &l), 0);
+        for (unsigned i = 0; i < PATIENTS; i++) {
+                ward.all[i] = malloc(sizeof *ward.all[i]);
+                patient_open(ward.all[i], l, on_patient);
+                loop_io_set_patient(&ward.all[i]->io, true);
+        }
+        patient_open(&ward.hasty, l, on_hasty);
+        loop_timer_init(&ward.next, l, on_round);
+        loop_timer_start(&ward.next, 0);
+        loop_run(l);
+        for (unsigned i = 0; i < PATIENTS; i++) {
+                CU_ASSERT_EQUAL(ward.all[i]->told, PATIENT_ROUNDS);
+                patient_close(ward.all[i]);
+                free(ward.all[i]);
+        }
+        CU_ASSERT_EQUAL(ward.hasty.told, PATIENT_ROUNDS);
+        CU_ASSERT(ward.hasty_first > 0);
+        patient_close(&ward.hasty);
+        loop_free(l);
+}
+
+/* The first one that is told ends all others, which have something to tell, too. */
+static void on_last_patient(struct loop_io *w, int events)
+{
+        for (unsigned i = 0; i < PATIENTS; i++)
+                if (&ward.all[i]->io != w) {
+                        patient_close(ward.all[i]);
+                        memset(ward.all[i], 0xff, sizeof *ward.all[i]); /* who looks at it still, crashes */
+                        free(ward.all[i]);
+                        ward.all[i] = container_of(w, struct patient, io);
+                }
+        patient_hear(container_of(w, struct patient, io), events);
+        loop_io_set(w, 0);
+        loop_timer_start(&ward.next, 5 * LOOP_PATIENCE_MS);
+}
+
+static void on_quiet(struct loop_timer *t)
+{
+        loop_stop(t->loop);
+}
+
+/* Nobody is told of one that is gone, or that is watched for nothing; what it had to tell is told when it is watched again, patient or not. */
+static void test_patients_leave(void)
+{
+        struct patient *last;
+        struct loop *l;
+
+        memset(&ward, 0, sizeof ward);
+        CU_ASSERT_EQUAL_FATAL(loop_new("patient", &l), 0);
+        for (unsigned i = 0; i < PATIENTS; i++) {
+                ward.all[i] = malloc(sizeof *ward.all[i]);
+                patient_open(ward.all[i], l, on_last_patient);
+                loop_io_set_patient(&ward.all[i]->io, true);
+                for (int k = 0; k < 3; k++)
+                        patient_say(ward.all[i]);
+        }
+        loop_timer_init(&ward.next, l, on_quiet);
+        loop_run(l);
+        last = ward.all[0];
+        CU_ASSERT_EQUAL(last->told, 1);
+        loop_io_set(&last->io, LOOP_READ);
+        loop_run(l);
+        CU_ASSERT_EQUAL(last->told, 2);
+        loop_io_set_patient(&last->io, false);
+        loop_io_set(&last->io, LOOP_READ);
+        loop_run(l);
+        CU_ASSERT_EQUAL(last->told, 3);
+        CU_ASSERT_FALSE(last->io.patient);
+        patient_close(last);
+        free(last);
+        loop_free(l);
+}
+
+static void on_file(struct loop_io *w, int events)
+{
+        CU_ASSERT_EQUAL(events, LOOP_READ);
+        CU_ASSERT_FALSE(w->patient);
+        loop_io_set(w, 0);
+        loop_stop(w->loop);
+}
+
+/* The kernel refuses to watch a file; libev takes it for one that is always readable. */
+static void test_patience_refused(void)
+{
+        struct loop_io io;
+        int fd = memfd_create("patient", MFD_CLOEXEC);
+        struct loop *l;
+
+        CU_ASSERT_FATAL(fd >= 0);
+        CU_ASSERT_EQUAL_FATAL(loop_new("patient", &l), 0);
+        loop_io_init(&io, l, fd, on_file);
+        loop_io_set_patient(&io, true);
+        loop_io_set(&io, LOOP_READ);
+        loop_run(l);
+        loop_io_set_patient(&io, true);
+        loop_io_set_patient(&io, false);
+        close(fd);
+        loop_free(l);
+}
+
 /* ---- signals and threads ---- */
 
 static void on_signal(struct loop_signal *s, int signo)
@@ -351,6 +540,9 @@ static const struct unit_case cases[] = {
         { "order holds before, inside and after a run", test_order_over_runs },
         { "timers never fire early", test_timers },
         { "a reused descriptor number is watched", test_descriptor_number_reused },
+        { "patient descriptors are told of, others do not wait for them", test_patient_descriptors },
+        { "patient descriptors that leave", test_patients_leave },
+        { "patience that the kernel refuses", test_patience_refused },
         { "signals reach the main loop", test_signal_reaches_main_loop },
 };
 UNIT_MAIN("sys/loop", cases)
