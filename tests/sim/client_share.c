@@ -10,7 +10,7 @@
 #include "share_book.h"
 #include "watch.h"
 
-enum { GROUPS_MAX = 2, RECORDS_MAX = 40, DELIVERIES_MAX = 10, GROUP_RESOURCE = 32, NO_ANSWER = -1 };
+enum { GROUPS_MAX = 2, RECORDS_MAX = 40, DELIVERIES_MAX = 10, GROUP_RESOURCE = 32, NO_ANSWER = -1, MANY = 1000000 };
 /* As groups.share_record_lock_duration_ms is set (nodes.c). */
 #define LOCK_NS (SECOND * 5)
 /* Clocks of nodes go faster or slower, and are read in milliseconds. */
@@ -54,19 +54,23 @@ struct share_member {
 static struct share_group groups[GROUPS_MAX];
 static unsigned groups_count, members_count;
 
-/* All that may take a record from who holds it: leaders and coordinators that change, processes and connections that end. */
+/* All that may take a record from who holds it: leaders and coordinators that change, processes and connections that end, states that
+ * are read again because they could not be written. */
 static uint64_t disturbances(void)
 {
         const struct nemesis_counts *n = &nemesis_counts;
         const struct watch_counts *w = &watch_counts;
-        uint64_t sum = n->kills + n->power_cuts + n->crashes_in_write + n->stops + n->pauses + n->cuts +
-                       n->one_way_cuts + n->isolations + n->blackouts + n->resets + n->slow_disks + n->slow_networks +
-                       n->sync_fails + n->write_fails + n->full_disks + n->jumps + n->drifts + w->leader_epochs +
-                       client_counts.moves + w->restarts + w->coordinators_dropped + w->coordinator_moves +
-                       w->controller_elections + w->fenced + client_counts.failed;
+        uint64_t sum;
+
+        watch_look();
+        sum = n->kills + n->power_cuts + n->crashes_in_write + n->stops + n->pauses + n->cuts + n->one_way_cuts +
+              n->isolations + n->blackouts + n->resets + n->slow_disks + n->slow_networks + n->sync_fails +
+              n->write_fails + n->full_disks + n->jumps + n->drifts + w->leader_epochs + client_counts.moves +
+              w->restarts + w->coordinators_dropped + w->coordinator_moves + w->controller_elections + w->fenced +
+              client_counts.failed + watch_leading();
 
         for (unsigned i = 0; i < nodes_count; i++)
-                sum += nodes[i].machine->lives + nodes[i].ready_count + (nodes[i].machine->is_up ? 0 : 1);
+                sum += MANY * nodes[i].machine->lives + nodes[i].ready_count + (nodes[i].machine->is_up ? 0 : 1);
         return sum;
 }
 
@@ -271,7 +275,7 @@ static void take(struct share_member *m, const struct share_fetch_response_parti
 
                 world_say("%s: %s-%d from %lld to %lld is acquired, delivery %d", m->client->name, b->part->topic->name,
                           b->part->index, (long long)a->first_offset, (long long)a->last_offset, a->delivery_count);
-                share_book_acquired(b, a->first_offset, a->last_offset, a->delivery_count, hold);
+                share_book_acquired(b, a->first_offset, a->last_offset, a->delivery_count, hold, disturbances());
                 if (runs->count == RECORDS_MAX)
                         world_fail("%s: more is acquired than was asked for", m->client->name);
                 runs->at[runs->count++] = (struct share_run){ p->partition_index, a->first_offset, a->last_offset };

@@ -143,6 +143,8 @@ MUTANTS = [
 # Programs of make test that find what seeds meet with once in thousands of runs, by names of the rows.
 CONTROLLER = ["unit/test-controller-decide", "unit/test-controller-change", "unit/test-controller-duties", "unit/test-controller-random"]
 TESTS = {
+    "a write of a share group that comes late counts": ["unit/test-coord-share"],
+    "a share group's leader before may write": ["unit/test-coord-share"],
     "markers leave before the decision is committed": ["unit/test-coord-txns"],
     "a coordinator that moved sends no markers again": ["unit/test-coord-txns"],
     "a producer is replaced in its epoch": ["unit/test-coord-txns"],

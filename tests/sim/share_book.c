@@ -33,14 +33,14 @@ static void violated(const struct share_book *b, int64_t offset, const char *wha
 }
 
 void share_book_acquired(struct share_book *b, int64_t first, int64_t last, int deliveries,
-                         const struct share_hold *hold)
+                         const struct share_hold *hold, uint64_t disturbed)
 {
         for (int64_t o = first; o <= last; o++) {
                 struct share_record *r = at(b, o);
 
                 if (r->state == SHARE_ENDED && r->ended_ns < hold->asked_ns)
                         violated(b, o, "comes again, and its end had been confirmed");
-                if (r->hold.member && r->hold.member != hold->member && r->hold.disturbed == hold->disturbed &&
+                if (r->hold.member && r->hold.member != hold->member && r->hold.disturbed == disturbed &&
                     sim_now() < r->hold.until_ns)
                         violated(b, o, "is given to a second member, and the first one holds it");
                 if (deliveries < 1 || deliveries > b->deliveries_max)

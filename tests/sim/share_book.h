@@ -38,9 +38,9 @@ struct share_counts {
 };
 extern struct share_counts share_counts;
 
-/* It got @first to @last for the @deliveries-th time; @hold as above. */
+/* It got @first to @last for the @deliveries-th time; @hold as above, @disturbed by now. */
 void share_book_acquired(struct share_book *b, int64_t first, int64_t last, int deliveries,
-                         const struct share_hold *hold);
+                         const struct share_hold *hold, uint64_t disturbed);
 /* Member @member holds none of these any more, as far as it knows. */
 void share_book_let_go(struct share_book *b, unsigned member, int64_t first, int64_t last);
 void share_book_let_all_go(struct share_book *b, unsigned member);

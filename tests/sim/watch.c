@@ -153,25 +153,29 @@ static struct meta_image *newest_image(int64_t index)
         return newest;
 }
 
+void watch_look(void)
+{
+        static int64_t index;
+        static int32_t term;
+        struct meta_image *image = newest_image(index);
+        const struct meta_topic *t;
+
+        if (!image)
+                return;
+        index = image->index;
+        watch_counts.controller_elections += image->term != term;
+        term = image->term;
+        pmap_for_each (it, t, &image->topics_by_name)
+                for (uint32_t i = 0; i < t->partitions_count; i++)
+                        look_at(t, meta_topic_partition(t, (int32_t)i));
+        meta_image_unref(image);
+}
+
 static void look(void *arg)
 {
-        int64_t index = 0;
-        int32_t term = 0;
-
         (void)arg;
         for (;;) {
-                struct meta_image *image = newest_image(index);
-                const struct meta_topic *t;
-
-                if (image) {
-                        index = image->index;
-                        watch_counts.controller_elections += image->term != term;
-                        term = image->term;
-                        pmap_for_each (it, t, &image->topics_by_name)
-                                for (uint32_t i = 0; i < t->partitions_count; i++)
-                                        look_at(t, meta_topic_partition(t, (int32_t)i));
-                        meta_image_unref(image);
-                }
+                watch_look();
                 fiber_sleep(MS * LOOKS_MS);
         }
 }
@@ -179,6 +183,35 @@ static void look(void *arg)
 void watch_start(void)
 {
         fiber_start(machine_of(0), "watch", look, NULL);
+}
+
+static int add_epoch(void *arg, struct partition *p)
+{
+        struct partition_view v;
+        uint64_t *sum = arg;
+
+        partition_view(p, &v); /* the node may take up an epoch long after it has heard of it: its disk is slow */
+        if (v.role == PARTITION_LEADER)
+                *sum += (uint64_t)v.leader_epoch;
+        return 0;
+}
+
+uint64_t watch_leading(void)
+{
+        uint64_t sum = 0;
+
+        for (unsigned i = 0; i < nodes_count; i++) {
+                struct node *n = node_that_runs(i);
+                struct shares_stats stats = { 0 };
+
+                if (!n)
+                        continue;
+                if (n->shares)
+                        shares_stats(n->shares, &stats);
+                sum += stats.writes_failed;
+                partition_table_visit(n->table, add_epoch, &sum);
+        }
+        return sum;
 }
 
 /* ---- leaders whose lease has run out ---- */

@@ -17,5 +17,9 @@ extern struct watch_counts watch_counts;
 
 /* Begin to look, on a fiber of the world's; until the end of the run. */
 void watch_start(void);
+/* Look now: for who has to know what has become of the cluster until this moment. */
+void watch_look(void);
+/* Changes whenever a node that runs leads a partition anew, or could not write how far a share group is. */
+uint64_t watch_leading(void);
 /* A node says so. */
 void watch_line(const char *line);
