@@ -182,10 +182,10 @@ class Kinds(AuditCase):
         self.assertEqual(self.wait_for(kind="change", operation="DELETE_RECORDS", name=f"{topic}-0")[0]["outcome"], "done")
 
     def test_operators(self):
-        """What chronik-ctl asks for comes by the admin listener, where nobody says who they are."""
+        """What chronik-ctl asks for comes by the admin listener; without roles there nobody says who they are."""
         self.good("topic", "create", "by-operator")
         entry = self.wait_for(kind="change", operation="CREATE_TOPIC", name="by-operator")[0]
-        self.assertEqual((entry["listener"], entry.get("principal")), ("admin", None))
+        self.assertEqual((entry["listener"], entry.get("principal"), entry["api"]), ("admin", None, "POST /v1/topics"))
         self.good("node", "drain", "1")
         entry = self.wait_for(kind="change", operation="DRAIN_BROKER", name="1")[0]
         self.assertEqual((entry["before"]["duty"], entry["after"]["duty"]), ("none", "drained"))
