@@ -351,6 +351,7 @@ struct controller_create_token {
  * once. */
 struct controller_alter_token {
         struct span digest;
+        struct str id;     /* its own, as far as the asker knows it, who may record it; the controller never sees it */
         struct str who;    /* asks */
         int64_t period_ms; /* renew: not above 0: as long as there may be. expire: below 0: the token goes now */
         int64_t expiry_ms; /* out: wall clock; of a token that has gone @period_ms, as in Kafka */
