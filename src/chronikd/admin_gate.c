@@ -362,7 +362,8 @@ static void answer_unknown(struct admin_gate *g, struct http_request *rq)
 
         atomic_fetch_add_explicit(&g->unknown, 1, memory_order_relaxed);
         from_text(rq, from);
-        diag_limited(DIAG_WARN, "admin: a request from %s is refused: %s", from, why);
+        diag_about_limited(DIAG_WARN, DIAG_ABOUT(OPERATOR_UNKNOWN, { "CLIENT", .text = str_of(from) }),
+                           "admin: a request from %s is refused: %s", from, why);
         admin_record_unknown(g->audit, rq, why);
         admin_answer_error(rq, 401, "%s",
                            rq->authorization
@@ -401,8 +402,12 @@ void admin_gate_refuse(struct admin_gate *g, struct http_request *rq, enum opera
 
         atomic_fetch_add_explicit(&g->refused, 1, memory_order_relaxed);
         copy_clean(path, sizeof path, rq->path);
-        diag_limited(DIAG_WARN, "admin: %s (%s) may not %s %s", rq->who,
-                     operator_role_name((enum operator_role)rq->rights), rq->method, path);
+        diag_about_limited(DIAG_WARN,
+                           DIAG_ABOUT(OPERATOR_DENIED, { "PRINCIPAL", .text = str_of(rq->who) },
+                                      { "ROLE", .text = str_of(operator_role_name((enum operator_role)rq->rights)) },
+                                      { "METHOD", .text = str_of(rq->method) }, { "PATH", .text = str_of(path) }),
+                           "admin: %s (%s) may not %s %s", rq->who, operator_role_name((enum operator_role)rq->rights),
+                           rq->method, path);
         admin_record_denied(g->audit, rq, needed);
         admin_answer_error(rq, 403, "This needs the role %s, and %s has the role %s.", operator_role_name(needed),
                            rq->who, operator_role_name((enum operator_role)rq->rights));
@@ -416,6 +421,11 @@ void admin_gate_note(const struct admin_gate *g, const struct http_request *rq)
                 return;
         from_text(rq, from);
         copy_clean(path, sizeof path, rq->path);
-        diag(DIAG_NOTICE, "admin: %s (%s) from %s: %s %s, status %u", rq->who,
-             operator_role_name((enum operator_role)rq->rights), from, rq->method, path, rq->status);
+        diag_about(DIAG_NOTICE,
+                   DIAG_ABOUT(OPERATOR_CHANGE, { "PRINCIPAL", .text = str_of(rq->who) },
+                              { "ROLE", .text = str_of(operator_role_name((enum operator_role)rq->rights)) },
+                              { "CLIENT", .text = str_of(from) }, { "METHOD", .text = str_of(rq->method) },
+                              { "PATH", .text = str_of(path) }, { "STATUS", .number = rq->status }),
+                   "admin: %s (%s) from %s: %s %s, status %u", rq->who,
+                   operator_role_name((enum operator_role)rq->rights), from, rq->method, path, rq->status);
 }
