@@ -97,7 +97,7 @@ BAD = [
     (checks.check_threats, "docs/THREAT-MODEL.md", "| claim | held by |\n|---|---|\n| it | not yet |\n", 3, "names no test"),
     (checks.check_events, "systemd/chronik.catalog", "# nothing\n", 1, "does not explain A"),
     (checks.check_events, "systemd/chronik.catalog",
-     GOOD["systemd/chronik.catalog"] + "\n-- %032d\nSubject: b\nDefined-By: Chronik\n\nb\n" % 2, 8, "explains 00000000000000000000000000000002"),
+     GOOD["systemd/chronik.catalog"] + "\n-- %032d\nSubject: b\nDefined-By: Chronik\n\nb\n" % 2, 9, "explains 00000000000000000000000000000002"),
     (checks.check_events, "src/sys/a.c", "/* A message. */\nint x;\n", 1, "no message is of the kind A"),
     (checks.check_events, "src/sys/diag_events.def",
      GOOD["src/sys/diag_events.def"] + 'DIAG_EVENT(B, "%032d")\n' % 1, 2, "no id of its own"),
