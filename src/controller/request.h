@@ -56,6 +56,7 @@ enum controller_outcome {
         CONTROLLER_E_TOKEN_EXPIRED,           /* it is there, but its time is over */
         CONTROLLER_E_TOKEN_STRANGER,          /* the asker neither owns it nor may renew it */
         CONTROLLER_E_TOKENS_FULL,             /* there are as many as there may be, of all or of this asker */
+        CONTROLLER_E_LEVEL,                   /* chronik.version is not raised to the level that this belongs to */
         CONTROLLER_OUTCOMES_END
 };
 
