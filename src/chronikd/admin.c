@@ -214,17 +214,16 @@ static enum operator_role role_needed(const struct node *n, const struct http_re
 void admin_serve(void *node, struct http_request *rq)
 {
         struct node *n = node;
-        char who[ADMIN_GATE_WHO_SIZE];
         const struct route *r;
         const char *name = NULL;
 
         if (!is_readable(rq))
                 return;
         r = find_route(rq, &name);
-        if (!admin_gate_lets(n->gate, rq, role_needed(n, rq, r), who))
+        if (!admin_gate_lets(n->gate, rq, role_needed(n, rq, r)))
                 return;
         take_route(n, rq, r, name);
-        admin_gate_note(n->gate, rq, who);
+        admin_gate_note(n->gate, rq);
 }
 
 void admin_answer(struct node *n, struct http_request *rq)

@@ -83,8 +83,8 @@ static const char *read_rule(json_t *object, struct acl_filter *ret)
 
 /* ---- changed ---- */
 
-static void ask(struct node *n, struct controller_request *rq, enum controller_op op, void *items, uint32_t count,
-                struct arena *mem)
+static void ask(struct node *n, const struct http_request *who, struct controller_request *rq, enum controller_op op,
+                void *items, uint32_t count, struct arena *mem)
 {
         *rq = (struct controller_request){ .op = op,
                                            .wait_applied = true,
@@ -92,7 +92,7 @@ static void ask(struct node *n, struct controller_request *rq, enum controller_o
                                            .items_count = count,
                                            .timeout_ms = CHANGE_MS,
                                            .mem = mem };
-        ask_controller(n, rq);
+        ask_controller(n, who, rq);
 }
 
 /* All are judged before one is made. Return: NULL, or what is wrong. */
@@ -140,7 +140,7 @@ static void add(struct node *n, struct http_request *rq, json_t *array, struct a
                 admin_answer_error(rq, 400, "The body must be %s. %s", shape, wrong);
                 return;
         }
-        ask(n, &crq, CONTROLLER_CREATE_ACLS, items, (uint32_t)count, mem);
+        ask(n, rq, &crq, CONTROLLER_CREATE_ACLS, items, (uint32_t)count, mem);
         result = &items[0].result;
         for (size_t i = 0; i < count && !crq.result.outcome && !result->outcome; i++)
                 result = &items[i].result;
@@ -161,7 +161,7 @@ static void take_away(struct node *n, struct http_request *rq, json_t *filter, s
                 admin_answer_error(rq, 400, "The body must be %s. %s", shape, wrong);
                 return;
         }
-        ask(n, &crq, CONTROLLER_DELETE_ACLS, &item, 1, mem);
+        ask(n, rq, &crq, CONTROLLER_DELETE_ACLS, &item, 1, mem);
         for (int32_t i = 0; i < item.deleted_count && !crq.result.outcome; i++)
                 json_array_append_new(list, json_rule(&item.deleted[i]));
         admin_answer_result(rq, &crq, &item.result, json_pack("{s:o}", "removed", list));

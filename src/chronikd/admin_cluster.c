@@ -99,7 +99,7 @@ void admin_post_disruption(struct node *n, struct http_request *rq, const char *
                 }
                 arena_init(&mem, 0);
                 ask.mem = &mem;
-                ask_controller(n, &ask);
+                ask_controller(n, rq, &ask);
                 admin_answer_result(rq, &ask, &item.result,
                                     json_pack("{s:s, s:I}", "result",
                                               item.op == CONTROLLER_DISRUPTION_RELEASE ? "released" : "acquired",

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "chronikd/admin.h"
+#include "chronikd/admin_record.h"
 #include "sys/clock.h"
 #include "sys/diag.h"
 #include "sys/file.h"
@@ -320,7 +321,7 @@ static enum operator_role by_certificate(const struct admin_gate *g, const struc
                 role = role_of_name(g->mapping, name);
         }
         if (role != OPERATOR_NOBODY)
-                copy_clean(who, ADMIN_GATE_WHO_SIZE, name);
+                copy_clean(who, HTTP_WHO_SIZE, name);
         return role;
 }
 
@@ -339,7 +340,7 @@ static enum operator_role by_token(struct admin_gate *g, const char *header, cha
         if (g->operators)
                 role = operators_find(g->operators, token, &name);
         if (role != OPERATOR_NOBODY)
-                snprintf(who, ADMIN_GATE_WHO_SIZE, "%s", name);
+                snprintf(who, HTTP_WHO_SIZE, "%s", name);
         pthread_mutex_unlock(&g->lock);
         return role;
 }
@@ -354,12 +355,16 @@ static void from_text(const struct http_request *rq, char text[SOCK_TEXT_SIZE])
 
 static void answer_unknown(struct admin_gate *g, struct http_request *rq)
 {
+        const char *why = rq->authorization                   ? "its token is not known"
+                          : rq->caller && rq->caller->subject ? "its certificate has no role here"
+                                                              : "it says of nobody that is known";
         char from[SOCK_TEXT_SIZE];
 
         atomic_fetch_add_explicit(&g->unknown, 1, memory_order_relaxed);
         from_text(rq, from);
-        diag_limited(DIAG_WARN, "admin: a request from %s is refused: %s", from,
-                     rq->authorization ? "its token is not known" : "it says of nobody that is known");
+        diag_about_limited(DIAG_WARN, DIAG_ABOUT(OPERATOR_UNKNOWN, { "CLIENT", .text = str_of(from) }),
+                           "admin: a request from %s is refused: %s", from, why);
+        admin_record_unknown(g->audit, rq, why);
         admin_answer_error(rq, 401, "%s",
                            rq->authorization
                                    ? "The token is not known here. `chronik-ctl admin-token new` makes one; its line "
@@ -368,42 +373,47 @@ static void answer_unknown(struct admin_gate *g, struct http_request *rq)
                                      "certificate that has a role here (--cert, --key).");
 }
 
-bool admin_gate_lets(struct admin_gate *g, struct http_request *rq, enum operator_role needed,
-                     char ret_who[ADMIN_GATE_WHO_SIZE])
+bool admin_gate_lets(struct admin_gate *g, struct http_request *rq, enum operator_role needed)
 {
         enum operator_role role;
 
-        *ret_who = '\0';
         if (!g->guarded) {
                 rq->rights = OPERATOR_ADMIN;
                 return true;
         }
-        role = rq->authorization ? by_token(g, rq->authorization, ret_who) : by_certificate(g, rq->caller, ret_who);
+        role = rq->authorization ? by_token(g, rq->authorization, rq->who) : by_certificate(g, rq->caller, rq->who);
         rq->rights = role;
+        if (role != OPERATOR_NOBODY)
+                admin_record_login(g->audit, rq);
         if (needed == OPERATOR_NOBODY)
                 return true;
         if (role == OPERATOR_NOBODY)
                 answer_unknown(g, rq);
         else if (role < needed)
-                admin_gate_refuse(g, rq, needed, ret_who);
+                admin_gate_refuse(g, rq, needed);
         else
                 return true;
         return false;
 }
 
-void admin_gate_refuse(struct admin_gate *g, struct http_request *rq, enum operator_role needed, const char *who)
+void admin_gate_refuse(struct admin_gate *g, struct http_request *rq, enum operator_role needed)
 {
         char path[200];
 
         atomic_fetch_add_explicit(&g->refused, 1, memory_order_relaxed);
         copy_clean(path, sizeof path, rq->path);
-        diag_limited(DIAG_WARN, "admin: %s (%s) may not %s %s", who, operator_role_name((enum operator_role)rq->rights),
-                     rq->method, path);
-        admin_answer_error(rq, 403, "This needs the role %s, and %s has the role %s.", operator_role_name(needed), who,
-                           operator_role_name((enum operator_role)rq->rights));
+        diag_about_limited(DIAG_WARN,
+                           DIAG_ABOUT(OPERATOR_DENIED, { "PRINCIPAL", .text = str_of(rq->who) },
+                                      { "ROLE", .text = str_of(operator_role_name((enum operator_role)rq->rights)) },
+                                      { "METHOD", .text = str_of(rq->method) }, { "PATH", .text = str_of(path) }),
+                           "admin: %s (%s) may not %s %s", rq->who, operator_role_name((enum operator_role)rq->rights),
+                           rq->method, path);
+        admin_record_denied(g->audit, rq, needed);
+        admin_answer_error(rq, 403, "This needs the role %s, and %s has the role %s.", operator_role_name(needed),
+                           rq->who, operator_role_name((enum operator_role)rq->rights));
 }
 
-void admin_gate_note(const struct admin_gate *g, const struct http_request *rq, const char *who)
+void admin_gate_note(const struct admin_gate *g, const struct http_request *rq)
 {
         char from[SOCK_TEXT_SIZE], path[200];
 
@@ -411,6 +421,11 @@ void admin_gate_note(const struct admin_gate *g, const struct http_request *rq, 
                 return;
         from_text(rq, from);
         copy_clean(path, sizeof path, rq->path);
-        diag(DIAG_NOTICE, "admin: %s (%s) from %s: %s %s, status %u", who,
-             operator_role_name((enum operator_role)rq->rights), from, rq->method, path, rq->status);
+        diag_about(DIAG_NOTICE,
+                   DIAG_ABOUT(OPERATOR_CHANGE, { "PRINCIPAL", .text = str_of(rq->who) },
+                              { "ROLE", .text = str_of(operator_role_name((enum operator_role)rq->rights)) },
+                              { "CLIENT", .text = str_of(from) }, { "METHOD", .text = str_of(rq->method) },
+                              { "PATH", .text = str_of(path) }, { "STATUS", .number = rq->status }),
+                   "admin: %s (%s) from %s: %s %s, status %u", rq->who,
+                   operator_role_name((enum operator_role)rq->rights), from, rq->method, path, rq->status);
 }

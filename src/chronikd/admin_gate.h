@@ -13,8 +13,11 @@
 #include "sys/iopool.h"
 #include "sys/loop.h"
 
+struct audit;
+
 struct admin_gate {
         const struct conf *conf;
+        struct audit *audit; /* the owner's to set before requests come; NULL: nothing is recorded */
         struct iopool *pool;
         char tokens_path[1200]; /* "": there are no tokens */
         bool guarded;           /* otherwise everybody may do everything */
@@ -44,14 +47,11 @@ void admin_gate_stop(struct admin_gate *g, void (*stopped)(void *arg), void *arg
 /* When nobody asks any more. */
 void admin_gate_close(struct admin_gate *g);
 
-enum { ADMIN_GATE_WHO_SIZE = 256 };
-
-/* Find out who asks. Sets rq->rights to the role; @ret_who: the name of a token or the subject of a certificate, for people, "" for nobody.
+/* Find out who asks. Sets rq->rights to the role, and rq->who to the name of a token or the subject of a certificate, "" for nobody.
  * False has been answered: a token is shown that is not known, or nothing that gives @needed. With @needed OPERATOR_NOBODY
  * everybody passes. Any thread. */
-bool admin_gate_lets(struct admin_gate *g, struct http_request *rq, enum operator_role needed,
-                     char ret_who[ADMIN_GATE_WHO_SIZE]);
+bool admin_gate_lets(struct admin_gate *g, struct http_request *rq, enum operator_role needed);
 /* Say who did what, where somebody has a role at all. Any thread. */
-void admin_gate_note(const struct admin_gate *g, const struct http_request *rq, const char *who);
+void admin_gate_note(const struct admin_gate *g, const struct http_request *rq);
 /* 403 for who has a role, but not @needed. Any thread. */
-void admin_gate_refuse(struct admin_gate *g, struct http_request *rq, enum operator_role needed, const char *who);
+void admin_gate_refuse(struct admin_gate *g, struct http_request *rq, enum operator_role needed);

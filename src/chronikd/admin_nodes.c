@@ -273,7 +273,7 @@ static void answer_may_stop(struct node *n, struct http_request *rq, int32_t id,
 
         arena_init(&mem, 0);
         ask.mem = &mem;
-        ask_controller(n, &ask);
+        ask_controller(n, rq, &ask);
         /* Without an active controller nobody can say, and nobody would take over. */
         if (ask.result.outcome)
                 admin_answer_json(rq, json_pack("{s:i, s:b, s:o}", "id", id, "safe", 0, "why",
@@ -361,7 +361,7 @@ void admin_post_node(struct node *n, struct http_request *rq, const char *name)
         arena_init(&mem, 0);
         ask.op = duties[i].op;
         ask.mem = &mem;
-        ask_controller(n, &ask);
+        ask_controller(n, rq, &ask);
         admin_answer_result(rq, &ask, &item.result,
                             json_pack("{s:s, s:i}", "result", duties[i].done, "id", item.broker_id));
         arena_fini(&mem);

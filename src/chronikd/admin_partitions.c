@@ -136,7 +136,7 @@ void admin_post_reassignments(struct node *n, struct http_request *rq, const cha
         } else {
                 struct meta_image *before = controller_image(n->controller);
 
-                ask_controller(n, &ask);
+                ask_controller(n, rq, &ask);
                 answer_reassigned(rq, before, &ask);
                 meta_image_unref(before);
         }
@@ -147,8 +147,9 @@ void admin_post_reassignments(struct node *n, struct http_request *rq, const cha
 /* ---- elections ---- */
 
 /* The partitions to elect leaders of: those of the body, or all. NULL: there is none, answered. In @mem. */
-static struct controller_elect_leader *elections_read(struct http_request *rq, json_t *body, const struct meta_topic *t,
-                                                      struct arena *mem, uint32_t *ret_count)
+static struct controller_elect_leader *elections_read(struct node *n, struct http_request *rq, json_t *body,
+                                                      const struct meta_topic *t, struct arena *mem,
+                                                      uint32_t *ret_count)
 {
         json_t *list = json_object_get(body, "partitions");
         size_t count = list ? json_array_size(list) : t->partitions_count;
@@ -163,7 +164,7 @@ static struct controller_elect_leader *elections_read(struct http_request *rq, j
                 return NULL;
         }
         if (!strcmp(type, "unclean") && rq->rights < OPERATOR_ADMIN) {
-                admin_answer_error(rq, 403, "An unclean election may lose records, and needs the role admin.");
+                admin_gate_refuse(n->gate, rq, OPERATOR_ADMIN); /* it may lose records */
                 return NULL;
         }
         for (size_t i = 0; i < count; i++) {
@@ -230,9 +231,9 @@ void admin_post_elections(struct node *n, struct http_request *rq, const char *n
                 admin_answer_error(rq, 404, "There is no topic '%s'. `chronik-ctl topic list` shows what there is.",
                                    topic);
         else if (body)
-                ask.elect_leaders = elections_read(rq, body, t, &mem, &ask.items_count);
+                ask.elect_leaders = elections_read(n, rq, body, t, &mem, &ask.items_count);
         if (ask.elect_leaders) {
-                ask_controller(n, &ask);
+                ask_controller(n, rq, &ask);
                 answer_elected(n, rq, &ask);
         }
         arena_fini(&mem);

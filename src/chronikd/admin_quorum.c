@@ -33,7 +33,7 @@ static void explain(struct node *n, struct quorum_view *v, struct str said)
                 .op = CONTROLLER_DESCRIBE_QUORUM, .here_only = true, .items = &told, .items_count = 1, .mem = &v->mem
         };
 
-        ask_controller(n, &ask);
+        ask_controller(n, NULL, &ask);
         v->why = str_is_null(told.trouble) ? said
                                            : arena_printf(&v->mem, "%.*s %.*s.", STR_FMT(said), STR_FMT(told.trouble));
 }
@@ -49,7 +49,7 @@ void quorum_view_take(struct node *n, struct quorum_view *v)
         arena_init(&v->mem, 0);
         ask.mem = &v->mem;
         controller_status(n->controller, &v->here);
-        ask_controller(n, &ask);
+        ask_controller(n, NULL, &ask);
         if (!ask.result.outcome && !told.result.outcome)
                 quorum_view_fill(v, n->conf, &told);
         else
@@ -150,7 +150,7 @@ static void change(struct node *n, struct http_request *rq, enum controller_op o
 
         arena_init(&mem, 0);
         ask.mem = &mem;
-        ask_controller(n, &ask);
+        ask_controller(n, rq, &ask);
         admin_answer_result(rq, &ask, &item->result, json_pack("{s:s, s:i}", "result", done, "id", item->node_id));
         arena_fini(&mem);
 }

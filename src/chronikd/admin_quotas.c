@@ -149,7 +149,7 @@ static void change(struct node *n, struct http_request *rq, struct quota_body *i
                                           .timeout_ms = CHANGE_MS,
                                           .mem = in->mem };
 
-        ask_controller(n, &ask);
+        ask_controller(n, rq, &ask);
         admin_answer_result(rq, &ask, &item.result, json_pack("{s:i}", "changed", in->count));
 }
 

@@ -342,7 +342,7 @@ void admin_post_topics(struct node *n, struct http_request *rq, const char *name
         topic.replication_factor = (int16_t)in.replication_factor;
         topic.configs = in.configs;
         topic.configs_count = in.configs_count;
-        ask_controller(n, &ask);
+        ask_controller(n, rq, &ask);
         admin_answer_result(rq, &ask, &topic.result, json_pack("{s:s}", "result", "created"));
         arena_fini(&mem);
         json_decref(body);
@@ -358,7 +358,7 @@ void admin_delete_topic(struct node *n, struct http_request *rq, const char *nam
 
         arena_init(&mem, 0);
         ask.mem = &mem;
-        ask_controller(n, &ask);
+        ask_controller(n, rq, &ask);
         admin_answer_result(rq, &ask, &topic.result, json_pack("{s:s}", "result", "deleted"));
         arena_fini(&mem);
 }

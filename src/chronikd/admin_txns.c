@@ -171,7 +171,7 @@ void admin_post_txns(struct node *n, struct http_request *rq, const char *arg)
                 answer_unknown(rq, id);
         } else {
                 coord_request_init(&ask.rq, COORD_TXN_ABORT, str_of(id));
-                ask_txn_abort(n, &ask);
+                ask_txn_abort(n, rq, &ask);
                 answer_abort(rq, ask.rq.outcome, id);
                 coord_request_fini(&ask.rq);
         }

@@ -119,7 +119,7 @@ static void change(struct node *n, struct http_request *rq, struct user_body *in
                                           .mem = &in->mem };
         const struct controller_result *result = &in->items[0].result;
 
-        ask_controller(n, &ask);
+        ask_controller(n, rq, &ask);
         for (uint32_t i = 1; i < in->count && !result->outcome; i++)
                 result = &in->items[i].result;
         admin_answer_result(rq, &ask, result, json_pack("{s:i}", "changed", (int)in->count));

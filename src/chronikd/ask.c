@@ -3,6 +3,8 @@
 
 #include <semaphore.h>
 
+#include "chronikd/admin_record.h"
+
 /* Requests have no place for a pointer of the asker's, so those that wait are found in a list; there are few. */
 static struct ilist waiting = ILIST_INIT(waiting);
 static pthread_mutex_t waiting_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -73,38 +75,38 @@ void ask_txns(struct node *n, struct coord_request *rq)
         waiter_wait(&w);
 }
 
-/* The admin listener asks nobody who they are. */
-static struct audit_entry entry_of(const struct node *n)
+static void record(struct node *n, const struct http_request *who, struct audit_change *change,
+                   const struct controller_request *rq)
 {
-        return (struct audit_entry){
-                .kind = AUDIT_CHANGE, .time_ms = clock_wall_ms(), .node = n->led.node_id, .listener = STR_LIT("admin")
-        };
-}
+        struct meta_image *image;
+        struct admin_record r;
 
-static void record(struct node *n, struct audit_change *change, const struct controller_request *rq)
-{
-        struct meta_image *image = controller_image(n->controller);
-        struct audit_entry who = entry_of(n);
-
-        audit_change_end(change, audit_sink_of(&n->audit), image, rq, &who);
+        if (!change->is_recorded)
+                return;
+        image = controller_image(n->controller);
+        admin_record_init(&r, AUDIT_CHANGE, who);
+        r.e.node = n->led.node_id;
+        audit_change_end(change, audit_sink_of(&n->audit), image, rq, &r.e);
         meta_image_unref(image);
 }
 
-static void record_abort(struct node *n, const struct txn_abort *a)
+static void record_abort(struct node *n, const struct http_request *who, const struct txn_abort *a)
 {
         const struct audit_sink *sink = audit_sink_of(&n->audit);
-        struct audit_entry e = entry_of(n);
+        struct admin_record r;
 
         if (!sink)
                 return;
-        e.operation = STR_LIT("ABORT_TRANSACTION");
-        e.resource = STR_LIT("TRANSACTIONAL_ID");
-        e.name = a->rq.id;
-        e.outcome = a->rq.outcome ? STR_LIT("refused") : STR_LIT("done");
-        sink->put(sink->arg, &e);
+        admin_record_init(&r, AUDIT_CHANGE, who);
+        r.e.node = n->led.node_id;
+        r.e.operation = STR_LIT("ABORT_TRANSACTION");
+        r.e.resource = STR_LIT("TRANSACTIONAL_ID");
+        r.e.name = a->rq.id;
+        r.e.outcome = a->rq.outcome ? STR_LIT("refused") : STR_LIT("done");
+        sink->put(sink->arg, &r.e);
 }
 
-void ask_txn_abort(struct node *n, struct txn_abort *a)
+void ask_txn_abort(struct node *n, const struct http_request *who, struct txn_abort *a)
 {
         struct waiter w;
 
@@ -113,10 +115,10 @@ void ask_txn_abort(struct node *n, struct txn_abort *a)
         a->rq.done = coord_done;
         txn_link_abort(&n->txn_link, a);
         waiter_wait(&w);
-        record_abort(n, a);
+        record_abort(n, who, a);
 }
 
-void ask_controller(struct node *n, struct controller_request *rq)
+void ask_controller(struct node *n, const struct http_request *who, struct controller_request *rq)
 {
         struct audit_change change;
         struct meta_image *image;
@@ -137,5 +139,5 @@ void ask_controller(struct node *n, struct controller_request *rq)
         rq->done = controller_done;
         controller_submit(n->controller, rq);
         waiter_wait(&w);
-        record(n, &change, rq);
+        record(n, who, &change, rq);
 }

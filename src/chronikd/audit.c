@@ -184,10 +184,13 @@ static void job_done(struct io_job *job)
                 return;
         }
         atomic_fetch_add(&a->failures, 1);
-        diag_limited(DIAG_ERROR, "the audit log in %s cannot be written: %s. %u entries wait; %s until it can", a->dir,
-                     strerror(-a->batch_result), atomic_load(&a->waiting),
-                     a->conf->audit.on_full == CONF_ON_FULL_BLOCK ? "when there are audit.queue_entries clients wait"
-                                                                  : "those above audit.queue_entries are lost");
+        diag_about_limited(
+                DIAG_ERROR,
+                DIAG_ABOUT(AUDIT_FAILED, { "PATH", .text = str_of(a->dir) }, { "ERRNO", .number = -a->batch_result }),
+                "the audit log in %s cannot be written: %s. %u entries wait; %s until it can", a->dir,
+                strerror(-a->batch_result), atomic_load(&a->waiting),
+                a->conf->audit.on_full == CONF_ON_FULL_BLOCK ? "when there are audit.queue_entries clients wait"
+                                                             : "those above audit.queue_entries are lost");
         if (a->stopped) {
                 diag(DIAG_ERROR, "the audit log in %s: this node stops, and its last entries are lost", a->dir);
                 batch_drop(a);

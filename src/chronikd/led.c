@@ -163,8 +163,11 @@ void led_opened(struct led *led, struct partition *p)
         int r = partition_table_put(led->table, p);
 
         if (r) {
-                diag(DIAG_ERROR, "partition %s-%d is not served: %s", partition_topic_name(p), partition_index(p),
-                     strerror(-r));
+                diag_about(DIAG_ERROR,
+                           DIAG_ABOUT(PARTITION_NOT_SERVED, { "TOPIC", .text = str_of(partition_topic_name(p)) },
+                                      { "PARTITION", .number = partition_index(p) }),
+                           "partition %s-%d is not served: %s", partition_topic_name(p), partition_index(p),
+                           strerror(-r));
                 partition_close(p);
                 plog_close(partition_log(p));
                 partition_unref(p);

@@ -5,11 +5,15 @@
 
 /* The newest level of chronik.version. Tests build a second program with another one, for an upgrade of a whole cluster. */
 #ifndef CHRONIK_LEVEL
-#define CHRONIK_LEVEL 1
+#define CHRONIK_LEVEL 2
 #endif
 
 const struct controller_feature levels_known[] = {
-        { .name = "chronik.version", .level_min = 1, .level_max = CHRONIK_LEVEL, .level_new = CHRONIK_LEVEL },
+        { .name = CONTROLLER_VERSION,
+          .level_min = 1,
+          .level_max = CHRONIK_LEVEL,
+          .level_new = CHRONIK_LEVEL,
+          .level_safe = CONTROLLER_LEVEL_SECURITY },
         { .name = "group.version", .level_min = 0, .level_max = 1, .level_new = 1 },
         { .name = "share.version", .level_min = 0, .level_max = 1, .level_new = 1 },
         { .name = "transaction.version", .level_min = 0, .level_max = 2, .level_new = 2 },

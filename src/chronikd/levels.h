@@ -7,7 +7,8 @@
 
 /* chronik.version: formats of the metadata and messages between nodes. A level stands for everything that was added with it; nodes
  * write and send what belongs to a level only once it is finalised, so that a cluster can be upgraded node by node: first every
- * program, then the level (`kafka-features.sh upgrade --feature chronik.version=N`). 1: what version 0.1 has.
+ * program, then the level (`kafka-features.sh upgrade --feature chronik.version=N`). 1: what came first. 2: the records of rules of
+ * access, credentials and delegation tokens; a program of level 1 cannot read them, so going down below 2 is unsafe.
  *
  * group.version: Kafka's. With 1 groups whose members the coordinator assigns to are let in (KIP-848), and their records written.
  *

@@ -90,6 +90,8 @@ int main(int argc, char **argv)
         if (!conf->diag.core_dumps)
                 process_hide();
         diag_set_level((enum diag_level)(DIAG_ERROR + conf->diag.level));
+        diag_set_format((enum diag_format)conf->diag.format);
+        diag_set_node((int32_t)conf->server.node_id);
         if (!datadir_is_ours(conf->server.data_dir, conf->server.roles, why, sizeof why)) {
                 diag(DIAG_ERROR, "%s", why);
                 return 1;

@@ -112,9 +112,9 @@ static void beat_answered(struct member *m)
         struct node *n = m->n;
 
         if (m->heartbeat.result.outcome == CONTROLLER_E_BROKER_UNKNOWN) {
-                diag(DIAG_ERROR,
-                     "this node was removed from the cluster and takes no part in it any more: stop it, or start "
-                     "it again to have it join anew");
+                diag_about(DIAG_ERROR, DIAG_ABOUT(NODE_REMOVED),
+                           "this node was removed from the cluster and takes no part in it any more: stop it, or start "
+                           "it again to have it join anew");
                 n->ready = false;
                 member_stop(m);
                 return;

@@ -29,7 +29,7 @@ static void write_members(struct node *n, struct strbuf *out)
 
         arena_init(&v.mem, 0);
         ask.mem = &v.mem;
-        ask_controller(n, &ask);
+        ask_controller(n, NULL, &ask);
         if (!ask.result.outcome && !told.result.outcome) {
                 quorum_view_fill(&v, n->conf, &told);
                 metrics_gauge(out, "chronik_quorum_voters", "Controllers that vote.", v.voters);

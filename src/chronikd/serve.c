@@ -154,6 +154,7 @@ int serve(struct conf *conf)
         if (node_new(conf, &p.node) || admin_gate_open(&p.gate, conf, p.node->pool))
                 return 1;
         p.node->gate = &p.gate;
+        p.gate.audit = &p.node->audit;
         if (listen_admin(&p))
                 return 1;
         if (look_start(p.node))

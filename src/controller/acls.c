@@ -26,6 +26,8 @@ void decide_create_acl(struct decision *d, struct controller_create_acl *a)
                 decision_refuse(d, &a->result, CONTROLLER_E_INVALID, "%s", wrong);
                 return;
         }
+        if (!decision_has_level(d, &a->result, CONTROLLER_LEVEL_SECURITY, "Rules of access"))
+                return;
         if (pmap_get(&image->acls, &a->entry))
                 return; /* what is said already need not be said again */
         if (image->acls.count >= LIMIT_ACLS) {

@@ -17,6 +17,10 @@ struct controller_feature {
         int16_t level_safe; /* going down to this or more loses nothing that a higher one has written; 0: whatever the level */
 };
 
+/* The feature whose levels stand for records of the metadata, and what came with each. */
+#define CONTROLLER_VERSION "chronik.version"
+enum { CONTROLLER_LEVEL_SECURITY = 2 /* rules of access, credentials, delegation tokens */ };
+
 /* What another controller can do. */
 struct controller_ability {
         int32_t node_id;
@@ -136,6 +140,8 @@ void decide_allocate_ids(struct decision *d, struct controller_allocate_ids *a);
 void decide_register_broker(struct decision *d, struct controller_register_broker *b);
 void decide_heartbeat(struct decision *d, struct controller_heartbeat *h);
 void decide_unregister_broker(struct decision *d, struct controller_unregister_broker *u);
+/* May records be written that came with @level? Otherwise @result is a refusal; @what "Rules of access". */
+bool decision_has_level(struct decision *d, struct controller_result *result, int16_t level, const char *what);
 void decide_update_feature(struct decision *d, struct controller_update_feature *f, bool validate_only);
 void decide_report_loss(struct decision *d, struct controller_report_loss *l);
 void decide_alter_partition(struct decision *d, struct controller_alter_partition *a);

@@ -98,6 +98,19 @@ static bool everyone_can(struct decision *d, struct controller_update_feature *f
         return !f->result.outcome;
 }
 
+bool decision_has_level(struct decision *d, struct controller_result *result, int16_t level, const char *what)
+{
+        int16_t now = meta_image_feature_level(decision_image(d), STR_LIT(CONTROLLER_VERSION));
+
+        if (now < level)
+                decision_refuse(d, result, CONTROLLER_E_LEVEL,
+                                "%s need the feature " CONTROLLER_VERSION
+                                " at level %d, and it is at %d: nodes with an older program could not read them. When "
+                                "all nodes run one that can, raise it.",
+                                what, level, now);
+        return now >= level;
+}
+
 /* Going down is asked for as such, and, where what is finalised may have been used, as unsafe. */
 static bool may_go_down(struct decision *d, struct controller_update_feature *f, const struct controller_feature *known,
                         int16_t now)

@@ -56,6 +56,7 @@ enum controller_outcome {
         CONTROLLER_E_TOKEN_EXPIRED,           /* it is there, but its time is over */
         CONTROLLER_E_TOKEN_STRANGER,          /* the asker neither owns it nor may renew it */
         CONTROLLER_E_TOKENS_FULL,             /* there are as many as there may be, of all or of this asker */
+        CONTROLLER_E_LEVEL,                   /* chronik.version is not raised to the level that this belongs to */
         CONTROLLER_OUTCOMES_END
 };
 
@@ -351,6 +352,7 @@ struct controller_create_token {
  * once. */
 struct controller_alter_token {
         struct span digest;
+        struct str id;     /* its own, as far as the asker knows it, who may record it; the controller never sees it */
         struct str who;    /* asks */
         int64_t period_ms; /* renew: not above 0: as long as there may be. expire: below 0: the token goes now */
         int64_t expiry_ms; /* out: wall clock; of a token that has gone @period_ms, as in Kafka */

@@ -71,7 +71,8 @@ void decide_create_token(struct decision *d, struct controller_create_token *t)
         struct meta_record r;
 
         t->result = (struct controller_result){ CONTROLLER_OK, STR_NULL };
-        if (!are_principals(d, t) || !has_room(d, t))
+        if (!decision_has_level(d, &t->result, CONTROLLER_LEVEL_SECURITY, "Delegation tokens") ||
+            !are_principals(d, t) || !has_room(d, t))
                 return;
         if (t->lifetime_ms > 0)
                 lifetime_ms = MIN2(lifetime_ms, t->lifetime_ms);

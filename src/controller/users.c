@@ -80,7 +80,8 @@ void decide_alter_credential(struct decision *d, struct controller_alter_credent
                 remove_credential(d, a);
                 return;
         }
-        if (!is_acceptable(d, a))
+        if (!is_acceptable(d, a) ||
+            !decision_has_level(d, &a->result, CONTROLLER_LEVEL_SECURITY, "Credentials of users"))
                 return;
         if (image->credentials.count >= LIMIT_SCRAM_CREDENTIALS &&
             !meta_image_credential(image, a->user, a->mechanism)) {

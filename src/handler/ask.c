@@ -55,6 +55,8 @@ int16_t error_of_controller(enum controller_outcome outcome)
                 return KERR_NO_REASSIGNMENT_IN_PROGRESS;
         case CONTROLLER_E_DENIED:
                 return KERR_CLUSTER_AUTHORIZATION_FAILED;
+        case CONTROLLER_E_LEVEL: /* as Kafka's controller, where metadata.version is too low */
+                return KERR_UNSUPPORTED_VERSION;
         case CONTROLLER_E_FEATURE:
                 return KERR_FEATURE_UPDATE_FAILED;
         default:

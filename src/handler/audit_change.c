@@ -1,5 +1,6 @@
 /* What a request of the controller's changes, before and after, as JSON: see audit.h. Both are told from images, which is what the nodes
  * went by; between the one and the other somebody else's change may have come. Of passwords nothing is told. */
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "controller/request.h"
@@ -132,6 +133,33 @@ static void credential_value(struct strbuf *out, const struct meta_image *image,
                 strbuf_add_c(out, "null");
 }
 
+/* Nothing of its secret, nor of what lets anybody check it. */
+static void token_value(struct strbuf *out, const struct meta_token *t)
+{
+        if (!t || out->failed) {
+                strbuf_add_c(out, "null");
+                return;
+        }
+        strbuf_add_c(out, "{");
+        if (out->failed)
+                return;
+        add_member(out, "owner", t->owner);
+        add_member(out, "requester", t->requester);
+        strbuf_add_c(out, ",\"renewers\":[");
+        for (uint32_t i = 0; i < t->renewers_count; i++) {
+                if (i)
+                        strbuf_add_c(out, ",");
+                audit_text_write(t->renewers[i], out);
+        }
+        strbuf_printf(out, "],\"issue_ms\":%" PRId64 ",\"expiry_ms\":%" PRId64 ",\"max_ms\":%" PRId64 "}", t->issue_ms,
+                      t->expiry_ms, t->max_ms);
+}
+
+static const struct meta_token *altered_token(const struct meta_image *image, const struct controller_alter_token *a)
+{
+        return a->digest.len == META_TOKEN_DIGEST_LEN ? meta_image_token_by_digest(image, a->digest.data) : NULL;
+}
+
 /* ---- items ---- */
 
 struct change_op {
@@ -160,6 +188,9 @@ static const struct change_op *change_op_of(const struct controller_request *rq)
                 [CONTROLLER_CREATE_ACLS] = { "CREATE_ACL", "ACL" },
                 [CONTROLLER_DELETE_ACLS] = { "DELETE_ACLS", "ACL" },
                 [CONTROLLER_ALTER_CREDENTIALS] = { "ALTER_CREDENTIAL", "USER" },
+                [CONTROLLER_CREATE_TOKENS] = { "CREATE_TOKEN", "DELEGATION_TOKEN" },
+                [CONTROLLER_RENEW_TOKENS] = { "RENEW_TOKEN", "DELEGATION_TOKEN" },
+                [CONTROLLER_EXPIRE_TOKENS] = { "EXPIRE_TOKEN", "DELEGATION_TOKEN" },
         };
 
         return !rq->validate_only && ops[rq->op].operation ? &ops[rq->op] : NULL;
@@ -228,6 +259,13 @@ static void item_value(struct strbuf *out, const struct meta_image *image, const
                 break;
         case CONTROLLER_ALTER_CREDENTIALS:
                 credential_value(out, image, &rq->alter_credentials[i]);
+                break;
+        case CONTROLLER_CREATE_TOKENS:
+                token_value(out, meta_image_token(image, rq->create_tokens[i].id));
+                break;
+        case CONTROLLER_RENEW_TOKENS:
+        case CONTROLLER_EXPIRE_TOKENS:
+                token_value(out, altered_token(image, &rq->alter_tokens[i]));
                 break;
         default: /* voters are the quorum's, not the image's; rules that were deleted are told by the answer */
                 strbuf_add_c(out, "null");
@@ -302,6 +340,13 @@ static struct str item_name(const struct controller_request *rq, uint32_t i, cha
         case CONTROLLER_ALTER_CREDENTIALS:
                 *ret_result = &rq->alter_credentials[i].result;
                 return rq->alter_credentials[i].user;
+        case CONTROLLER_CREATE_TOKENS:
+                *ret_result = &rq->create_tokens[i].result;
+                return rq->create_tokens[i].id;
+        case CONTROLLER_RENEW_TOKENS:
+        case CONTROLLER_EXPIRE_TOKENS:
+                *ret_result = &rq->alter_tokens[i].result;
+                return rq->alter_tokens[i].id;
         default:
                 assert(!"an operation that is recorded");
                 *ret_result = &rq->result;

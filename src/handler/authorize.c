@@ -243,12 +243,17 @@ static void deny(const struct rq *rq, enum acl_operation op, const struct author
 
         audit_denied(rq, op, what->type, what->name);
         atomic_fetch_add_explicit(&a->denied[what->type][op], 1, memory_order_relaxed);
-        diag_limited_(&a->limits[what->type][op], DIAG_NOTICE,
-                      "%.*s:%.*s at %s may not %s %s%s%.*s (%s): no rule of access allows it, or one denies it. "
-                      "`chronik-ctl acl list` shows the rules",
-                      STR_FMT(p->type), STR_FMT(p->name), net_conn_peer(rq->net.conn), acl_operation_name(op),
-                      article_of(what->type), name.len ? " " : "", (int)MIN2(name.len, (size_t)LIMIT_TOPIC_NAME_LEN),
-                      name.len ? name.p : "", rq->api->name);
+        diag_say_(&a->limits[what->type][op], DIAG_NOTICE,
+                  DIAG_ABOUT(ACCESS_DENIED, { "USER", .text = p->name },
+                             { "CLIENT", .text = str_of(net_conn_peer(rq->net.conn)) },
+                             { "OPERATION", .text = str_of(acl_operation_name(op)) },
+                             { "RESOURCE", .text = str_of(acl_resource_name(what->type)) },
+                             { "NAME", .text = what->name }, { "API", .text = str_of(rq->api->name) }),
+                  "%.*s:%.*s at %s may not %s %s%s%.*s (%s): no rule of access allows it, or one denies it. "
+                  "`chronik-ctl acl list` shows the rules",
+                  STR_FMT(p->type), STR_FMT(p->name), net_conn_peer(rq->net.conn), acl_operation_name(op),
+                  article_of(what->type), name.len ? " " : "", (int)MIN2(name.len, (size_t)LIMIT_TOPIC_NAME_LEN),
+                  name.len ? name.p : "", rq->api->name);
 }
 
 bool authorize(struct rq *rq, enum acl_operation operation, enum acl_resource type, struct str name)

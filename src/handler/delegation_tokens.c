@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "handler/ask.h"
+#include "handler/audit.h"
 #include "handler/client_conn.h"
 #include "handler/slow.h"
 #include "security/base64.h"
@@ -258,6 +259,7 @@ void handler_create_delegation_token(struct rq *rq)
         }
         error = create_refusal(op, op->rsp.principal_type);
         if (error) {
+                audit_done(rq, STR_LIT("CREATE_TOKEN"), STR_LIT("DELEGATION_TOKEN"), STR_NULL, error);
                 create_fail(op, error);
                 return;
         }
@@ -307,24 +309,36 @@ static void alter_done(struct controller_request *crq)
         alter_reply(op, error_of(outcome));
 }
 
+static void alter_refuse(struct alter_op *op, int16_t error)
+{
+        bool renews = op->rq->api->key == KAPI_RENEW_DELEGATION_TOKEN;
+
+        audit_done(op->rq, renews ? STR_LIT("RENEW_TOKEN") : STR_LIT("EXPIRE_TOKEN"), STR_LIT("DELEGATION_TOKEN"),
+                   op->item.id, error);
+        alter_reply(op, error);
+}
+
 static void alter(struct rq *rq, enum controller_op what, struct span hmac, int64_t period_ms)
 {
         struct alter_op *op = ARENA_NEW(&rq->arena, struct alter_op);
+        const struct meta_token *known;
 
         if (!op || token_digest(hmac, op->digest)) {
                 rq_close_nomem(rq);
                 return;
         }
         op->rq = rq;
+        known = meta_image_token_by_digest(rq->image, op->digest);
         op->item = (struct controller_alter_token){ .digest = span_of(op->digest, sizeof op->digest),
+                                                    .id = known ? known->id : STR_NULL,
                                                     .who = principal_text(rq, rq->principal->type, rq->principal->name),
                                                     .period_ms = period_ms };
         if (!op->item.who.p)
                 rq_close_nomem(rq);
         else if (!may_ask(rq))
-                alter_reply(op, KERR_DELEGATION_TOKEN_REQUEST_NOT_ALLOWED);
+                alter_refuse(op, KERR_DELEGATION_TOKEN_REQUEST_NOT_ALLOWED);
         else if (!rq->h->deps.token_secret.data)
-                alter_reply(op, KERR_DELEGATION_TOKEN_AUTH_DISABLED);
+                alter_refuse(op, KERR_DELEGATION_TOKEN_AUTH_DISABLED);
         else
                 ask_submit(rq, &op->ask, what, &op->item, 1, false, alter_done);
 }

@@ -129,8 +129,13 @@ void sasl_fail(struct rq *rq, struct str user, struct str text, const char *why)
                 return;
         }
         audit_login(rq, user, mechanism, str_of(why));
-        diag_limited(DIAG_NOTICE, "client %s: %s%s%.*s by %.*s failed: %s", net_conn_peer(rq->net.conn), sasl_what(s),
-                     user.len ? " as " : "", STR_FMT(user), STR_FMT(mechanism), why);
+        diag_about_limited(DIAG_NOTICE,
+                           DIAG_ABOUT(LOGIN_FAILED, { "USER", .text = user.p ? user : STR_LIT("") },
+                                      { "CLIENT", .text = str_of(net_conn_peer(rq->net.conn)) },
+                                      { "LISTENER", .text = str_of(net_conn_listener(rq->net.conn)) },
+                                      { "MECHANISM", .text = mechanism }),
+                           "client %s: %s%s%.*s by %.*s failed: %s", net_conn_peer(rq->net.conn), sasl_what(s),
+                           user.len ? " as " : "", STR_FMT(user), STR_FMT(mechanism), why);
         l->rq = rq;
         l->raw = s->raw;
         sasl_authenticate_response_init(&l->of_authenticate);

@@ -65,7 +65,7 @@ static enum MHD_Result send_answer(struct MHD_Connection *c, struct http_request
 
 /* ---- who calls ---- */
 
-static const struct http_caller *caller_of(struct MHD_Connection *c)
+static struct http_caller *caller_of(struct MHD_Connection *c)
 {
         const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 

@@ -8,9 +8,12 @@
 
 struct http_server;
 
+enum { HTTP_WHO_SIZE = 256 };
+
 /* Who is at the other end of a connection. One piece of memory: free() it. */
 struct http_caller {
         struct sock_address address;
+        char known_as[HTTP_WHO_SIZE]; /* for the owner: whom it knows to be there; "" at first. One request at a time */
         char *subject; /* of its certificate, which was accepted; NULL: it showed none. In the same memory */
         char *uri;     /* the one URI in it; NULL: none, or several. Likewise */
 };
@@ -19,9 +22,10 @@ struct http_request {
         const char *method; /* "GET" (HEAD too: its body is left out here), "POST", "DELETE", ... */
         const char *path;   /* without the query, decoded; may be no UTF-8 */
         struct str body;
-        const char *authorization;        /* the header; NULL: none */
-        const struct http_caller *caller; /* NULL: not known */
-        unsigned rights;                  /* of the caller; the owner's to find out and to use */
+        const char *authorization;  /* the header; NULL: none */
+        struct http_caller *caller; /* NULL: not known */
+        unsigned rights;            /* of the caller; the owner's to find out and to use */
+        char who[HTTP_WHO_SIZE];    /* the same: its name, for people; "" at first */
         /* The answer: */
         unsigned status;          /* 200 at first */
         const char *content_type; /* "application/json" at first; static text */

@@ -134,7 +134,9 @@ void peer_node_note_error(struct peer_hub *h, int32_t id, const char *text)
         }
         pthread_mutex_unlock(&h->lock);
         if (news)
-                diag(DIAG_WARN, "node %d (%s): %s", id, *address ? address : "no address", text);
+                diag_about(DIAG_WARN,
+                           DIAG_ABOUT(NODE_TROUBLE, { "PEER", .number = id }, { "ADDRESS", .text = str_of(address) }),
+                           "node %d (%s): %s", id, *address ? address : "no address", text);
 }
 
 void peer_node_note_hello(struct peer_hub *h, const struct peer_side *them)

@@ -104,10 +104,12 @@ int append_failed(struct plog *pl, struct segment *s, int error)
         if (plog_is_no_room(error) && !file_truncate(s->dirty_fd, s->size)) {
                 s->reserved_end = s->size;
                 s->cut_back = true; /* or a crash brings the bytes back, behind the end of what may be sealed by then */
-                diag_limited(DIAG_ERROR,
-                             "%s: no room on the file system of %s; appends are refused until there is some: "
-                             "lower retention, delete topics or enlarge the volume",
-                             pl->name, pl->dir);
+                diag_about_limited(
+                        DIAG_ERROR,
+                        DIAG_ABOUT(DISK_FULL, { "LOG", .text = str_of(pl->name) }, { "PATH", .text = str_of(pl->dir) }),
+                        "%s: no room on the file system of %s; appends are refused until there is some: "
+                        "lower retention, delete topics or enlarge the volume",
+                        pl->name, pl->dir);
                 return -ENOSPC;
         }
         plog_fail(pl, "write", error);

@@ -20,13 +20,16 @@ bool damage_mark(struct plog *pl, const struct plog_damaged_range *r)
         if (in.from_offset >= in.to_offset || !damage_add(&pl->damage, &in))
                 return false;
         pl->damage_dirty = true;
-        diag(DIAG_ERROR,
-             "%s: offsets %lld to %lld are damaged in %s/%020lld.log, position %lld to %lld: %s. Reads there are "
-             "refused: "
-             "check the disk; restore the file's bytes and run `chronik-ctl log verify`, or give the records up by "
-             "deleting all below offset %lld",
-             pl->name, (long long)in.from_offset, (long long)in.to_offset - 1, pl->dir, (long long)in.segment_base,
-             (long long)in.pos, (long long)in.end_pos - 1, plog_damage_text(in.why), (long long)in.to_offset);
+        diag_about(
+                DIAG_ERROR,
+                DIAG_ABOUT(LOG_DAMAGED, { "LOG", .text = str_of(pl->name) },
+                           { "FROM_OFFSET", .number = in.from_offset }, { "TO_OFFSET", .number = in.to_offset }),
+                "%s: offsets %lld to %lld are damaged in %s/%020lld.log, position %lld to %lld: %s. Reads there are "
+                "refused: "
+                "check the disk; restore the file's bytes and run `chronik-ctl log verify`, or give the records up by "
+                "deleting all below offset %lld",
+                pl->name, (long long)in.from_offset, (long long)in.to_offset - 1, pl->dir, (long long)in.segment_base,
+                (long long)in.pos, (long long)in.end_pos - 1, plog_damage_text(in.why), (long long)in.to_offset);
         return true;
 }
 

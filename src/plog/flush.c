@@ -27,10 +27,12 @@ void plog_fail(struct plog *pl, const char *what, int error)
                 return;
         pl->state = PLOG_FAILED;
         atomic_fetch_add(&pl->store->logs_failed, 1);
-        diag(DIAG_ERROR,
-             "%s: %s in %s failed: %s; the log is read-only up to offset %lld: check the disk, then restart the "
-             "node to recover what is on it",
-             pl->name, what, pl->dir, strerror(-error), (long long)pl->durable_end);
+        diag_about(DIAG_ERROR,
+                   DIAG_ABOUT(LOG_READ_ONLY, { "LOG", .text = str_of(pl->name) },
+                              { "OFFSET", .number = pl->durable_end }, { "ERRNO", .number = -error }),
+                   "%s: %s in %s failed: %s; the log is read-only up to offset %lld: check the disk, then restart the "
+                   "node to recover what is on it",
+                   pl->name, what, pl->dir, strerror(-error), (long long)pl->durable_end);
 }
 
 /* ---- one log ---- */

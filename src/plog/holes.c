@@ -48,10 +48,13 @@ void holes_mark(struct plog *pl, int64_t from, int64_t to)
                                                                    .found_ms = clock_wall_ms(),
                                                                    .why = PLOG_DAMAGE_MISSING }))
                 return; /* known from before, and told then */
-        diag(DIAG_ERROR,
-             "%s: offsets %lld to %lld are missing from %s although they were on stable storage; reads there are "
-             "refused: restore the segment's file and restart, or give them up by deleting all records below %lld",
-             pl->name, (long long)from, (long long)to - 1, pl->dir, (long long)to);
+        diag_about(
+                DIAG_ERROR,
+                DIAG_ABOUT(LOG_INCOMPLETE, { "LOG", .text = str_of(pl->name) }, { "FROM_OFFSET", .number = from },
+                           { "TO_OFFSET", .number = to }),
+                "%s: offsets %lld to %lld are missing from %s although they were on stable storage; reads there are "
+                "refused: restore the segment's file and restart, or give them up by deleting all records below %lld",
+                pl->name, (long long)from, (long long)to - 1, pl->dir, (long long)to);
 }
 
 static bool set_is_whole(const struct plog *pl, const struct checkpoint *c)

@@ -142,12 +142,14 @@ static int check_active(struct recovery *rc)
         if (!rc->have_checkpoint || c->segment_base < 0 || plog_store_was_clean(rc->pl->store) ||
             offset_list_has(&rc->files.segments, c->segment_base))
                 return 0;
-        diag(DIAG_ERROR,
-             "%s: segment %020lld.log, which was being written, is missing from %s: records up to offset %lld, and "
-             "maybe more, were acknowledged. The partition is not served: restore the file and restart; or accept the "
-             "loss "
-             "by making an empty file of that name",
-             rc->pl->name, (long long)c->segment_base, rc->pl->dir, (long long)c->end_offset - 1);
+        diag_about(
+                DIAG_ERROR, DIAG_ABOUT(PARTITION_NOT_SERVED, { "LOG", .text = str_of(rc->pl->name) }),
+                "%s: segment %020lld.log, which was being written, is missing from %s: records up to offset %lld, and "
+                "maybe more, were acknowledged. The partition is not served: restore the file and restart; or accept "
+                "the "
+                "loss "
+                "by making an empty file of that name",
+                rc->pl->name, (long long)c->segment_base, rc->pl->dir, (long long)c->end_offset - 1);
         return -EUCLEAN;
 }
 

@@ -169,11 +169,12 @@ void qlog_reserve(struct qlog *l)
         if (!r)
                 l->reserved_end = end + l->reserve_step;
         if (is_full(r) && !atomic_load(&l->low))
-                diag(DIAG_ERROR,
-                     "metadata: the disk of %s is full: no topics, partitions or configurations are made until there "
-                     "is "
-                     "room again; free some, deleting topics still works",
-                     l->dir);
+                diag_about(DIAG_ERROR, DIAG_ABOUT(METADATA_DISK_FULL, { "PATH", .text = str_of(l->dir) }),
+                           "metadata: the disk of %s is full: no topics, partitions or configurations are made until "
+                           "there "
+                           "is "
+                           "room again; free some, deleting topics still works",
+                           l->dir);
         atomic_store(&l->low, is_full(r));
 }
 

@@ -29,17 +29,19 @@ void quorum_die(const char *fmt, ...)
         va_start(ap, fmt);
         vsnprintf(text, sizeof text, fmt, ap);
         va_end(ap);
-        diag(DIAG_ERROR, "metadata: %s; ending, because what is on disk is not certain any more", text);
+        diag_about(DIAG_ERROR, DIAG_ABOUT(METADATA_FAILED),
+                   "metadata: %s; ending, because what is on disk is not certain any more", text);
         process_end(70);
 }
 
 void quorum_die_io(const char *path, int error)
 {
         if (error == -ENOSPC || error == -EDQUOT) {
-                diag(DIAG_ERROR,
-                     "metadata: %s cannot be written: %s; ending. Free space there and start again: nothing that was "
-                     "acknowledged is lost",
-                     path, strerror(-error));
+                diag_about(DIAG_ERROR, DIAG_ABOUT(METADATA_FAILED, { "PATH", .text = str_of(path) }),
+                           "metadata: %s cannot be written: %s; ending. Free space there and start again: nothing that "
+                           "was "
+                           "acknowledged is lost",
+                           path, strerror(-error));
                 process_end(70);
         }
         quorum_die("%s cannot be written: %s; check the disk", path, strerror(-error));

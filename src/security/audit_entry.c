@@ -77,6 +77,7 @@ void audit_entry_write(const struct audit_entry *e, struct strbuf *out)
 {
         common_members(out, e->time_ms, e->node, e->kind);
         text_member(out, "principal", e->principal);
+        text_member(out, "role", e->role);
         text_member(out, "host", e->host);
         text_member(out, "listener", e->listener);
         text_member(out, "api", e->api);

@@ -40,6 +40,7 @@ struct audit_entry {
         int64_t time_ms;      /* wall clock */
         int32_t node;
         struct str principal; /* "User:alice" */
+        struct str role;      /* of an operator */
         struct str host;
         struct str listener;
         struct str api; /* of the request */

@@ -117,18 +117,20 @@ static void resume_head(struct audit_log *l)
         int r = audit_folder_head(l->dir, &head, &fault);
 
         if (r && (r != -ENOENT || l->files_count))
-                diag(DIAG_ERROR,
-                     "the audit log in %s: its head cannot be read, or is not signed by who it says. `chronik-ctl "
-                     "audit "
-                     "verify` says what is left; this node goes on behind it",
-                     l->dir);
+                diag_about(
+                        DIAG_ERROR, DIAG_ABOUT(AUDIT_CUT, { "PATH", .text = str_of(l->dir) }),
+                        "the audit log in %s: its head cannot be read, or is not signed by who it says. `chronik-ctl "
+                        "audit "
+                        "verify` says what is left; this node goes on behind it",
+                        l->dir);
         if (r || head.last <= l->chain.seq)
                 return;
-        diag(DIAG_ERROR,
-             "the audit log in %s ends with entry %llu, and there was an entry %llu: its end was removed. This node "
-             "goes on "
-             "behind the gap",
-             l->dir, (unsigned long long)l->chain.seq, (unsigned long long)head.last);
+        diag_about(
+                DIAG_ERROR, DIAG_ABOUT(AUDIT_CUT, { "PATH", .text = str_of(l->dir) }),
+                "the audit log in %s ends with entry %llu, and there was an entry %llu: its end was removed. This node "
+                "goes on "
+                "behind the gap",
+                l->dir, (unsigned long long)l->chain.seq, (unsigned long long)head.last);
         l->chain.seq = head.last;
         memcpy(l->chain.hash, head.hash, AUDIT_HASH_LEN);
         l->broken = true;

@@ -1,28 +1,32 @@
-/* Diagnostics to standard error: one write(2) to a line, so that lines of several threads do not mix.
- * Control characters are replaced: what a peer sends may end up in a message and must not forge a line. */
+/* A message's text: wanted, not too often, and one line. Control characters are replaced: what a peer sends may end up in a message and
+ * must not forge a line. Where it goes is diag_put.c's. */
 #include "sys/diag.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "sys/clock.h"
+#include "sys/diag_put.h"
 
-enum { DIAG_LINE_LEN_MAX = 2048, DIAG_LIMIT_MS = 1000 };
+enum { DIAG_TEXT_LEN_MAX = 2048, DIAG_LIMIT_MS = 1000 };
 
-static atomic_int diag_level_max = DIAG_INFO;
-static pthread_once_t diag_once = PTHREAD_ONCE_INIT;
-static bool diag_to_journal;
+static atomic_int diag_level_max = DIAG_INFO, diag_format = DIAG_TEXT, diag_node = -1;
 
 void diag_set_level(enum diag_level level)
 {
         atomic_store_explicit(&diag_level_max, (int)level, memory_order_relaxed);
+}
+
+void diag_set_format(enum diag_format format)
+{
+        atomic_store_explicit(&diag_format, (int)format, memory_order_relaxed);
+}
+
+void diag_set_node(int32_t node)
+{
+        atomic_store_explicit(&diag_node, node, memory_order_relaxed);
 }
 
 static bool diag_wanted(enum diag_level level)
@@ -30,65 +34,36 @@ static bool diag_wanted(enum diag_level level)
         return (int)level <= atomic_load_explicit(&diag_level_max, memory_order_relaxed);
 }
 
-/* systemd.exec(5): JOURNAL_STREAM names the device and inode of the journal's socket; a standard error that was
- * redirected since then is another file. */
-static void diag_find_journal(void)
+static void diag_put(const struct diag_message *m)
 {
-        const char *stream = getenv("JOURNAL_STREAM");
-        unsigned long long dev, ino;
-        struct stat st;
-
-        diag_to_journal = stream && sscanf(stream, "%llu:%llu", &dev, &ino) == 2 && !fstat(STDERR_FILENO, &st) &&
-                          st.st_dev == dev && st.st_ino == ino;
+        if (diag_has_journal() && diag_put_journal(m))
+                return;
+        if (!diag_has_journal() && atomic_load_explicit(&diag_format, memory_order_relaxed) == DIAG_JSON)
+                diag_put_json(m);
+        else
+                diag_put_text(m);
 }
 
-static const char *diag_word(enum diag_level level)
+static void diag_write(enum diag_level level, const struct diag_about *about, unsigned left_out, const char *fmt,
+                       va_list args)
 {
-        static const char *const words[] = {
-                [DIAG_ERROR] = "error", [DIAG_WARN] = "warning", [DIAG_NOTICE] = "notice",
-                [DIAG_INFO] = "info",   [DIAG_DEBUG] = "debug",
-        };
+        char text[DIAG_TEXT_LEN_MAX];
+        size_t len = 0, room = sizeof text - 48; /* behind the text: the count of left-out lines */
+        int errno_saved = errno, n = vsnprintf(text, room, fmt, args);
 
-        assert((size_t)level < ARRAY_LEN(words) && words[level]);
-        return words[level];
-}
-
-static int diag_prefix(char *line, size_t size, enum diag_level level)
-{
-        int64_t now_ms = clock_wall_ms();
-        time_t now_s = (time_t)(now_ms / 1000);
-        struct tm tm;
-
-        if (diag_to_journal)
-                return snprintf(line, size, "<%d>", (int)level); /* sd-daemon(3); the journal has the time */
-        gmtime_r(&now_s, &tm);
-        return snprintf(line, size, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ %-7s ", tm.tm_year + 1900, tm.tm_mon + 1,
-                        tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int)(now_ms % 1000), diag_word(level));
-}
-
-static void diag_write(enum diag_level level, unsigned left_out, const char *fmt, va_list args)
-{
-        char line[DIAG_LINE_LEN_MAX];
-        size_t start, len, room = sizeof line - 48; /* behind the text: the count of left-out lines and the newline */
-        int errno_saved = errno, n;
-        ssize_t written;
-
-        pthread_once(&diag_once, diag_find_journal);
-        start = len = (size_t)diag_prefix(line, sizeof line, level);
-        errno = errno_saved; /* for %m */
-        n = vsnprintf(line + len, room - len, fmt, args);
         if (n > 0)
-                len = MIN2(len + (size_t)n, room - 1);
-        while (len > start && line[len - 1] == '\n')
+                len = MIN2((size_t)n, room - 1);
+        while (len && text[len - 1] == '\n')
                 len--;
-        for (size_t i = start; i < len; i++)
-                if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
-                        line[i] = '?';
+        for (size_t i = 0; i < len; i++)
+                if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
+                        text[i] = '?';
         if (left_out)
-                len += (size_t)snprintf(line + len, sizeof line - len, " (%u more like this)", left_out);
-        line[len++] = '\n';
-        written = write(STDERR_FILENO, line, len);
-        (void)written; /* there is nowhere else to complain */
+                len += (size_t)snprintf(text + len, sizeof text - len, " (%u more like this)", left_out);
+        diag_put(&(struct diag_message){ .level = level,
+                                         .text = { text, len },
+                                         .about = about,
+                                         .node = atomic_load_explicit(&diag_node, memory_order_relaxed) });
         errno = errno_saved;
 }
 
@@ -99,26 +74,33 @@ void diag(enum diag_level level, const char *fmt, ...)
         if (!diag_wanted(level))
                 return;
         va_start(args, fmt);
-        diag_write(level, 0, fmt, args);
+        diag_write(level, NULL, 0, fmt, args);
         va_end(args);
 }
 
-void diag_limited_(struct diag_limit *limit, enum diag_level level, const char *fmt, ...)
+/* May a line be written at this site now? */
+static bool diag_may(struct diag_limit *limit)
 {
-        int64_t now_ms, next_ms;
+        int64_t now_ms = clock_mono_ms() + 1; /* never 0, the value of a limit that was not used yet */
+        int64_t next_ms = atomic_load_explicit(&limit->next_ms, memory_order_relaxed);
+
+        if (now_ms >= next_ms &&
+            atomic_compare_exchange_strong_explicit(&limit->next_ms, &next_ms, now_ms + DIAG_LIMIT_MS,
+                                                    memory_order_relaxed, memory_order_relaxed))
+                return true;
+        atomic_fetch_add_explicit(&limit->dropped, 1, memory_order_relaxed);
+        return false;
+}
+
+void diag_say_(struct diag_limit *limit, enum diag_level level, const struct diag_about *about, const char *fmt, ...)
+{
+        unsigned left_out;
         va_list args;
 
-        if (!diag_wanted(level))
+        if (!diag_wanted(level) || (limit && !diag_may(limit)))
                 return;
-        now_ms = clock_mono_ms() + 1; /* never 0, the value of a limit that was not used yet */
-        next_ms = atomic_load_explicit(&limit->next_ms, memory_order_relaxed);
-        if (now_ms < next_ms ||
-            !atomic_compare_exchange_strong_explicit(&limit->next_ms, &next_ms, now_ms + DIAG_LIMIT_MS,
-                                                     memory_order_relaxed, memory_order_relaxed)) {
-                atomic_fetch_add_explicit(&limit->dropped, 1, memory_order_relaxed);
-                return;
-        }
+        left_out = limit ? atomic_exchange_explicit(&limit->dropped, 0, memory_order_relaxed) : 0;
         va_start(args, fmt);
-        diag_write(level, atomic_exchange_explicit(&limit->dropped, 0, memory_order_relaxed), fmt, args);
+        diag_write(level, about, left_out, fmt, args);
         va_end(args);
 }

@@ -18,6 +18,7 @@ from route import Again, judge
 
 import records
 from kafka import ERR, Client
+from scram import upsertion
 
 TOPIC = "records"
 WORDS_LIMIT_S = 30
@@ -26,6 +27,8 @@ CLOCK_AHEAD_S = 600
 
 class Refusals(unittest.TestCase):
     LAYERS = ()
+    SETTINGS = ()
+    PROGRAM = None
 
     def setUp(self):
         self.cluster = self.one("ours")
@@ -36,7 +39,7 @@ class Refusals(unittest.TestCase):
         self.take(b"before")
 
     def one(self, name):
-        cluster = Cluster("3", layers=self.LAYERS)
+        cluster = Cluster("3", layers=self.LAYERS, settings=self.SETTINGS, program=self.PROGRAM)
         self.addCleanup(cluster.close)
         return cluster
 
@@ -92,7 +95,7 @@ class Refusals(unittest.TestCase):
 
     def stranger(self, number, folder=None, **settings):
         """One more process that wants to be node @number, on ports of its own. Not started; ended with the test."""
-        extra = Cluster("3", layers=self.LAYERS)
+        extra = Cluster("3", layers=self.LAYERS, settings=self.SETTINGS, program=self.PROGRAM)
         self.addCleanup(extra.close)
         place = extra.nodes[3]
         command = self.cluster.command(number, "controller,ingest", server_kafka=extra.hosts.address(3, 9092),
@@ -241,35 +244,74 @@ class Upgrade(Refusals):
 
     def test_rolling_upgrade(self):
         old = self.cluster.nodes[1].command[0]
-        self.assertEqual(self.levels(), [1, 1, 1])
+        self.assertEqual(self.levels(), [2, 2, 2])
         for number, node in self.cluster.nodes.items():
-            error, text = self.raise_level(2)
+            error, text = self.raise_level(3)
             self.assertEqual(error, ERR.INVALID_UPDATE_VERSION)
-            self.assertRegex(text, r"can have level 1 to 1, not 2|\d cannot do chronik.version at level 2")
+            self.assertRegex(text, r"can have level 1 to 2, not 3|\d cannot do chronik.version at level 3")
             self.change(node, self.NEXT)
             self.take(b"with %d" % number)
-        self.assertEqual(self.raise_level(2), (ERR.NONE, None))
+        self.assertEqual(self.raise_level(3), (ERR.NONE, None))
         self.take(b"at the new level")
-        self.assertEqual(self.levels(), [2, 2, 2])
+        self.assertEqual(self.levels(), [3, 3, 3])
 
         node = self.cluster.nodes[3]                            # an older program comes back
         node.stop()
         deadline = time.monotonic() + WORDS_LIMIT_S
-        while (answer := self.raise_level(1, kind=2, validate_only=True))[0] == ERR.NONE:    # its connections' end is noticed soon
+        while (answer := self.raise_level(2, kind=2, validate_only=True))[0] == ERR.NONE:    # its connections' end is noticed soon
             self.assertLess(time.monotonic(), deadline)
         self.assertEqual(answer[0], ERR.INVALID_UPDATE_VERSION)
         self.assertIn("Controller 3 is not there", answer[1])
         node.command[0] = old
         marks = self.marks()
         self.begin(node)
-        self.said(r"works with chronik.version at level 2, and this program can do 1 to 1", node, marks=marks)
+        self.said(r"works with chronik.version at level 3, and this program can do 1 to 2", node, marks=marks)
         self.assertEqual(node.process.wait(10), 1)
         self.take(b"without it")
         node.command[0] = self.NEXT
         node.start()
         self.cluster.wait_healthy()
-        self.assertEqual(self.raise_level(1, kind=2), (ERR.NONE, None))
-        self.assertEqual(self.levels(), [1, 1, 1])
+        self.assertEqual(self.raise_level(2, kind=2), (ERR.NONE, None))
+        self.assertEqual(self.levels(), [2, 2, 2])
+        self.kept()
+
+
+class Level(Upgrade):
+    """Records that an older program cannot read wait for the level with which they came."""
+
+    SETTINGS = ("security.authorizer=standard", "security.super_users=User:ANONYMOUS")
+    PROGRAM = os.environ.get("CHRONIKD_BEFORE", str(ROOT / "build/tests/fault/chronikd-before"))
+    test_rolling_upgrade = None
+
+    def secure(self):
+        """A rule and a user are asked for: their errors and texts."""
+        with Client(*self.cluster.kafka(1)) as client:
+            rows = client.call("CreateAcls", 3, creations=[{
+                "resource_type": 2, "resource_name": "t", "resource_pattern_type": 3, "principal": "User:a", "host": "*", "operation": 3,
+                "permission_type": 3}])["results"]
+            rows += client.call("AlterUserScramCredentials", 0, upsertions=[upsertion("a", "secret", "SCRAM-SHA-256")])["results"]
+        return [(ERR(row["error_code"]), row["error_message"]) for row in rows]
+
+    def test_security_waits_for_its_level(self):
+        """Refused with the feature that is to be raised, also by the new program, until it is; till then the older one can come back."""
+        now = os.environ.get("CHRONIKD", str(ROOT / "build/chronikd"))
+
+        def refused():
+            for error, text in self.secure():
+                self.assertEqual(error, ERR.UNSUPPORTED_VERSION)
+                self.assertIn("need the feature chronik.version at level 2, and it is at 1", text)
+        refused()
+        for node in self.cluster.nodes.values():
+            self.change(node, now)
+            refused()
+        self.change(self.cluster.nodes[2], self.PROGRAM)
+        self.assertEqual(self.raise_level(2)[0], ERR.INVALID_UPDATE_VERSION)
+        self.change(self.cluster.nodes[2], now)
+        self.assertEqual(self.raise_level(2), (ERR.NONE, None))
+        self.assertEqual([error for error, _ in self.secure()], [ERR.NONE, ERR.NONE])
+        error, text = self.raise_level(1, kind=2)
+        self.assertEqual(error, ERR.INVALID_UPDATE_VERSION)
+        self.assertIn("only an unsafe downgrade", text)
         self.kept()
 
 

@@ -60,10 +60,13 @@ class ProgramCase(unittest.TestCase):
 class Started:
     """A chronikd whose output is read line by line."""
 
-    def __init__(self, args, cwd, env=None):
-        self.process = subprocess.Popen([str(CHRONIKD), *args], cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=subprocess.STDOUT, text=True, env={**os.environ, **(env or {})})
-        self.line = self.process.stdout.readline()
+    def __init__(self, args, cwd, env=None, program=CHRONIKD, stderr=subprocess.STDOUT):
+        self.process = subprocess.Popen([str(program), *args], cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                        stderr=stderr, text=True, env={**os.environ, **(env or {})})
+        self.line = said = self.process.stdout.readline()
+        while said and not said.startswith("READY "):   # what it has to say of its start comes before
+            said = self.process.stdout.readline()
+            self.line = said or self.line
         if not self.line.startswith("READY "):
             self.kill()
             raise AssertionError(f"no READY line but: {self.line}")

@@ -85,6 +85,16 @@ class SecurityCase(ProgramCase):
     def status(self, *args, **more):
         return self.ask(*args, **more)[0]
 
+    def entries(self, **members):
+        """Of the audit log, with these members; waits for one."""
+        limit, found = time.monotonic() + 10, []
+        while not found and time.monotonic() < limit:
+            time.sleep(0.05)
+            lines = [line for file in sorted((self.folder / "data" / "audit").glob("*.log")) for line in file.read_text().splitlines()]
+            found = [e for e in map(json.loads, lines) if all(e.get(k) == v for k, v in members.items())]
+        self.assertTrue(found, members)
+        return found
+
     def ctl(self, node, *args, env=None):
         return self.run_program(CHRONIK_CTL, *args, env={"CHRONIK_SERVER": node.admin, **(env or {})})
 
@@ -147,6 +157,40 @@ class Tokens(SecurityCase):
         self.assertIn("admin: viewer (viewer) may not DELETE /v1/topics/t?forged", said)
         for token in self.of.values():
             self.assertNotIn(token, said)
+
+    def test_audit(self):
+        """Who came, once on a connection; who was refused, each time and why; who changed something, with the role. No token is in it."""
+        node = self.start("--set", f"admin.tokens_file={self.tokens()}", "--set", "audit.enabled=true")
+        self.assertEqual(self.status(node, "POST", "/v1/topics", '{"name": "t"}', self.of["admin"]), 200)
+        entry = self.entries(kind="change", operation="CREATE_TOPIC")[0]
+        self.assertEqual([entry[k] for k in ("principal", "role", "host", "listener", "api", "name", "outcome")],
+                         ["Token:admin", "admin", "127.0.0.1", "admin", "POST /v1/topics", "t", "done"])
+        kept = self.connection(node)
+        for role in ("viewer", "viewer", "operator", "operator"):
+            kept.request("GET", "/v1/nodes", headers={"Authorization": f"Bearer {self.of[role]}"})
+            self.assertEqual(kept.getresponse().read()[:1], b"{")
+        kept.close()
+        self.assertEqual(self.status(node, "GET", "/livez"), 200)
+        self.assertEqual(self.status(node, "GET", "/v1/nodes", token="wrong"), 401)
+        self.assertEqual(self.status(node, "GET", "/v1/nodes"), 401)
+        self.assertEqual(self.status(node, "DELETE", "/v1/topics/t%0Aforged", None, self.of["viewer"]), 403)
+        body = '{"topic": "t", "type": "unclean"}'
+        self.assertEqual(self.status(node, "POST", "/v1/elections", body, self.of["operator"]), 403)
+        self.assertEqual(self.entries(kind="denied", operation="POST")[0]["name"], "/v1/elections")
+        entry = self.entries(kind="denied", operation="DELETE")[0]
+        self.assertEqual([entry[k] for k in ("principal", "role", "name", "outcome")],
+                         ["Token:viewer", "viewer", "/v1/topics/t\nforged", "needs the role admin"])
+        failed = self.entries(kind="login_failed", listener="admin")
+        self.assertEqual([(e["operation"], e.get("principal"), e["outcome"], e["api"]) for e in failed],
+                         [("TOKEN", None, "its token is not known", "GET /v1/nodes"),
+                          ("NONE", None, "it says of nobody that is known", "GET /v1/nodes")])
+        logins = [(e["principal"], e["role"], e["operation"]) for e in self.entries(kind="login", listener="admin")]
+        self.assertEqual(logins, [(f"Token:{x}", x, "TOKEN") for x in ("admin", "viewer", "operator", "viewer", "operator")])
+        _, said = node.end(15)
+        text = said + "".join(file.read_text() for file in (self.folder / "data" / "audit").glob("*.log"))
+        for token in self.of.values():
+            self.assertNotIn(token, text)
+            self.assertNotIn(token[-16:], text)
 
     def test_tokens_are_read_again(self):
         """A token that is taken out of the file counts no more, a new one does, and a file with a mistake changes nothing."""
@@ -332,6 +376,20 @@ class Tls(SecurityCase):
         self.assertEqual(self.status(node, "GET", "/v1/nodes", token=self.of["viewer"], context=self.context()), 200)
         self.assertEqual(self.status(node, "GET", "/v1/nodes", context=self.context("admin")), 200)
         self.assertEqual(self.status(node, "GET", "/v1/nodes", token="no", context=self.context("admin")), 401)
+
+    def test_audit(self):
+        """A change names the certificate that asked for it; so does a refusal, also of a certificate without a role."""
+        for name, uri in (("admin", "URI:spiffe://example/ops/admin"), ("nobody", None)):
+            self.issue(name, "people", f"/CN={name}", uri)
+        node = self.start_tls("audit.enabled=true", client_auth="required")
+        self.assertEqual(self.status(node, "POST", "/v1/topics", '{"name": "t"}', context=self.context("admin")), 200)
+        entry = self.entries(kind="change", operation="CREATE_TOPIC")[0]
+        self.assertEqual([entry[k] for k in ("principal", "role", "host")], ["Certificate:spiffe://example/ops/admin", "admin", "127.0.0.1"])
+        self.assertEqual(self.entries(kind="login", listener="admin")[0]["operation"], "SSL")
+        self.assertEqual(self.status(node, "GET", "/v1/nodes", context=self.context("nobody")), 401)
+        entry = self.entries(kind="login_failed")[0]
+        self.assertEqual([entry.get(k) for k in ("principal", "role", "operation", "outcome")],
+                         ["Certificate:CN=nobody", None, "SSL", "its certificate has no role here"])
 
     def test_one_connection_is_not_another(self):
         """Connections at a time and one after the other: each request has the role of its own connection."""

@@ -6,6 +6,8 @@ whatever is done to the files is found by `chronik-ctl audit verify`; when entri
 counted, as audit.on_full says. Method: the real programs; changes to the files; a disk that holds syncs back.
 """
 
+import base64
+import hashlib
 import json
 import os
 import shutil
@@ -23,6 +25,7 @@ from cluster import ClusterCase
 from kafka import ERR, Client, ClientError
 from scram import upsertion
 from test_sasl import SaslCase
+from test_tokens import secret_file
 from txn import Producer
 
 LITERAL, ALLOW, TOPIC, READ = 3, 3, 2, 3
@@ -32,6 +35,12 @@ class AuditCase(SaslCase):
     """Whoever comes by the first listener is nobody in particular and may do everything; alice may do nothing."""
     SETTINGS = SaslCase.SETTINGS + ["audit.enabled=true", "audit.grants=admin", "security.authorizer=standard",
                                     "security.super_users=User:ANONYMOUS", "audit.checkpoint_interval_ms=200"]
+
+    @classmethod
+    def setUpClass(cls):
+        file = secret_file(cls)
+        cls.SETTINGS = [*cls.SETTINGS, f"security.delegation_token_secret_file={file}"]
+        super().setUpClass()
 
     @property
     def folder(self):
@@ -177,6 +186,33 @@ class Kinds(AuditCase):
         entry = self.wait_for(kind="change", operation="ALTER_CONFIGS", resource="QUOTA")[0]
         self.assertIn("producer_byte_rate", entry["after"])
 
+    def test_delegation_tokens(self):
+        """Made, renewed, ended, and what was refused: whose and until when, and nothing of the secret or of what is kept of it."""
+        client = self.login("alice", "secret")
+        made = client.call("CreateDelegationToken", 3, renewers=[{"principal_type": "User", "principal_name": "bob"}], max_lifetime_ms=-1)
+        self.assertError(made["error_code"], ERR.NONE)
+        entry = self.wait_for(kind="change", operation="CREATE_TOKEN", name=made["token_id"])[0]
+        value = {"owner": "User:alice", "requester": "User:alice", "renewers": ["User:bob"], "issue_ms": made["issue_timestamp_ms"],
+                 "expiry_ms": made["expiry_timestamp_ms"], "max_ms": made["max_timestamp_ms"]}
+        self.assertEqual([entry[k] for k in ("principal", "resource", "before", "after", "outcome")],
+                         ["User:alice", "DELEGATION_TOKEN", None, value, "done"])
+        renewed = client.call("RenewDelegationToken", 2, hmac=made["hmac"], renew_period_ms=60000)
+        entry = self.wait_for(kind="change", operation="RENEW_TOKEN", name=made["token_id"])[0]
+        later = {**value, "expiry_ms": renewed["expiry_timestamp_ms"]}
+        self.assertEqual((entry["before"], entry["after"]), (value, later))
+        client.call("ExpireDelegationToken", 2, hmac=made["hmac"], expiry_time_period_ms=-1)
+        entry = self.wait_for(kind="change", operation="EXPIRE_TOKEN", name=made["token_id"])[0]
+        self.assertEqual((entry["before"], entry["after"], entry["outcome"]), (later, None, "done"))
+        client.call("ExpireDelegationToken", 2, hmac=made["hmac"], expiry_time_period_ms=-1)
+        self.wait_for(kind="change", operation="EXPIRE_TOKEN", outcome="There is no such delegation token.")
+        self.client().call("RenewDelegationToken", 2, hmac=made["hmac"], renew_period_ms=-1)    # nobody in particular
+        self.wait_for(kind="change", operation="RENEW_TOKEN", outcome="DELEGATION_TOKEN_REQUEST_NOT_ALLOWED")
+        written = "".join(f.read_text() for f in self.folder.glob("*.log")) + self.node.text()
+        digest = hashlib.sha256(made["hmac"]).digest()
+        for secret in (made["hmac"], digest):
+            for form in (secret.hex(), base64.b64encode(secret).decode()):
+                self.assertNotIn(form, written)
+
     def test_groups_and_records(self):
         self.client().call("DeleteGroups", 2, groups_names=["nobody"])
         self.assertIn(self.wait_for(kind="change", operation="DELETE_GROUP", name="nobody")[0]["outcome"],
@@ -188,10 +224,10 @@ class Kinds(AuditCase):
         self.assertEqual(self.wait_for(kind="change", operation="DELETE_RECORDS", name=f"{topic}-0")[0]["outcome"], "done")
 
     def test_operators(self):
-        """What chronik-ctl asks for comes by the admin listener, where nobody says who they are."""
+        """What chronik-ctl asks for comes by the admin listener; without roles there nobody says who they are."""
         self.good("topic", "create", "by-operator")
         entry = self.wait_for(kind="change", operation="CREATE_TOPIC", name="by-operator")[0]
-        self.assertEqual((entry["listener"], entry.get("principal")), ("admin", None))
+        self.assertEqual((entry["listener"], entry.get("principal"), entry["api"]), ("admin", None, "POST /v1/topics"))
         self.good("node", "drain", "1")
         entry = self.wait_for(kind="change", operation="DRAIN_BROKER", name="1")[0]
         self.assertEqual((entry["before"]["duty"], entry["after"]["duty"]), ("none", "drained"))

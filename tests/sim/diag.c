@@ -54,11 +54,12 @@ void diag(enum diag_level level, const char *fmt, ...)
         errno = error;
 }
 
-void diag_limited_(struct diag_limit *limit, enum diag_level level, const char *fmt, ...)
+void diag_say_(struct diag_limit *limit, enum diag_level level, const struct diag_about *about, const char *fmt, ...)
 {
         va_list args;
 
         (void)limit;
+        (void)about;
         va_start(args, fmt);
         keep(level, fmt, args);
         va_end(args);

@@ -275,6 +275,30 @@ def check_threats(tree):
     return found
 
 
+# ---- messages ----
+
+EVENTS, CATALOGUE = "src/sys/diag_events.def", "systemd/chronik.catalog"
+
+
+def check_events(tree):
+    """Each kind of message is written somewhere and explained in the catalogue, which explains no other; no two have one id."""
+    found, ids = [], {}
+    code = "".join(code_of(text) for _, _, text in sources(tree, ".c"))
+    explained = {m[1]: line_of(tree[CATALOGUE], m.start()) for m in
+                 re.finditer(r"^-- (\w+)\nSubject: .+\nDefined-By: Chronik\n\n.+", tree.get(CATALOGUE, ""), re.M)}
+    for m in re.finditer(r'^DIAG_EVENT\((\w+), "(\w*)"\)$', tree.get(EVENTS, ""), re.M):
+        line = line_of(tree[EVENTS], m.start())
+        if not re.fullmatch("[0-9a-f]{32}", m[2]) or m[2] in ids:
+            found.append(Finding(EVENTS, line, "%s has no id of its own in 32 digits of base 16" % m[1]))
+        elif m[2] not in explained:
+            found.append(Finding(EVENTS, line, "%s does not explain %s" % (CATALOGUE, m[1])))
+        elif not re.search(r"\bDIAG_ABOUT\(\s*%s\b" % m[1], code):
+            found.append(Finding(EVENTS, line, "no message is of the kind %s" % m[1]))
+        ids[m[2]] = m[1]
+    return found + [Finding(CATALOGUE, line, "explains %s, which no message has" % one)
+                    for one, line in explained.items() if one not in ids]
+
+
 # ---- sizes ----
 
 def functions(code):
@@ -324,4 +348,4 @@ def check_space(tree):
 
 
 CHECKS = [check_includes, check_forbidden, check_kafka_codes, check_documented, check_readmes, check_built, check_links,
-          check_conformance, check_threats, check_sizes, check_space]
+          check_conformance, check_threats, check_events, check_sizes, check_space]

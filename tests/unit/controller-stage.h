@@ -211,6 +211,21 @@ static inline void commit(struct decision *d)
         decision_fini(d);
 }
 
+/* A stage whose cluster works with that level of chronik.version. */
+static inline void setup_at(int16_t level)
+{
+        struct meta_record r;
+        struct decision d;
+
+        setup();
+        start(&d);
+        meta_record_init(&r, META_FEATURE);
+        r.feature.name = STR_LIT(CONTROLLER_VERSION);
+        r.feature.level = level;
+        decision_emit(&d, &r);
+        commit(&d);
+}
+
 static inline void ask(enum controller_op op, void *items, uint32_t count, bool validate_only)
 {
         struct controller_request rq = {
@@ -234,7 +249,8 @@ static inline void bootstrap(void)
 
 static struct rec_broker_endpoint endpoint = { { "PLAIN", 5 }, { "host", 4 }, 9092, 0 };
 static struct rec_broker_feature broker_features[] = { { { "metadata.version", 16 }, 1, 20 },
-                                                       { { "transaction.version", 19 }, 0, 2 } };
+                                                       { { "transaction.version", 19 }, 0, 2 },
+                                                       { { CONTROLLER_VERSION, 15 }, 1, 2 } };
 static struct uuid dirs[64];
 
 static inline struct controller_register_broker registration(int32_t id, uint8_t incarnation, const char *rack)
@@ -248,7 +264,7 @@ static inline struct controller_register_broker registration(int32_t id, uint8_t
         r.broker.endpoints = &endpoint;
         r.broker.endpoints_count = 1;
         r.broker.features = broker_features;
-        r.broker.features_count = 2;
+        r.broker.features_count = ARRAY_LEN(broker_features);
         dirs[id].b[0] = (uint8_t)(id + 1);
         r.broker.directories = &dirs[id];
         r.broker.directories_count = 1;

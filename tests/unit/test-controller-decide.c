@@ -594,7 +594,7 @@ static void test_acls(void)
                               STR_NULL } },
         };
 
-        setup();
+        setup_at(CONTROLLER_LEVEL_SECURITY);
         CU_ASSERT_EQUAL(create_acl(&a, "User:alice", "t", ACL_READ), CONTROLLER_OK);
         CU_ASSERT_EQUAL(emitted, 1);
         CU_ASSERT_EQUAL(create_acl(&a, "User:alice", "t", ACL_READ), CONTROLLER_OK);

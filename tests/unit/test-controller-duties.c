@@ -461,6 +461,7 @@ static void test_features(void)
         CU_ASSERT_EQUAL(feature("metadata.version", 21, CONTROLLER_FEATURE_UPGRADE).outcome, CONTROLLER_E_FEATURE);
         r = registration(1, 5, NULL); /* the broker is upgraded */
         r.broker.features = new;
+        r.broker.features_count = ARRAY_LEN(new);
         now_ms += 9001;
         ask(CONTROLLER_REGISTER_BROKER, &r, 1, false);
         CU_ASSERT_EQUAL(r.result.outcome, CONTROLLER_OK);

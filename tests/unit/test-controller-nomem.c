@@ -91,7 +91,7 @@ static void test_decisions(void)
         struct controller_delete_acls no_acl = { .filter = { ACL_RESOURCE_ANY, ACL_PATTERN_ANY, ACL_OPERATION_ANY,
                                                              ACL_PERMISSION_ANY, STR_NULL, STR_NULL, STR_NULL } };
 
-        setup();
+        setup_at(CONTROLLER_LEVEL_SECURITY);
         rules.part_len = 64;
         brokers(4);
         try("create", CONTROLLER_CREATE_TOPICS, &t);

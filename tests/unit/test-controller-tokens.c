@@ -45,7 +45,7 @@ static void test_lifetimes(void)
 {
         struct controller_create_token t = one("a", a, -1);
 
-        setup();
+        setup_at(CONTROLLER_LEVEL_SECURITY);
         CU_ASSERT_EQUAL(create_token(&t), CONTROLLER_OK);
         CU_ASSERT_EQUAL(t.issue_ms, wall_ms);
         CU_ASSERT_EQUAL(t.expiry_ms, wall_ms + DAY_MS);
@@ -66,7 +66,7 @@ static void test_renewal(void)
         struct controller_create_token t = one("a", a, 3LL * DAY_MS);
         struct controller_alter_token r;
 
-        setup();
+        setup_at(CONTROLLER_LEVEL_SECURITY);
         CU_ASSERT_EQUAL(create_token(&t), CONTROLLER_OK);
         wall_ms += 1000;
         r = alter(CONTROLLER_RENEW_TOKENS, a, "User:alice", -1);
@@ -95,7 +95,7 @@ static void test_expiry(void)
         struct controller_create_token t = one("a", a, -1);
         struct controller_alter_token r;
 
-        setup();
+        setup_at(CONTROLLER_LEVEL_SECURITY);
         CU_ASSERT_EQUAL(create_token(&t), CONTROLLER_OK);
         r = alter(CONTROLLER_EXPIRE_TOKENS, a, "User:r1", 100);
         CU_ASSERT(!r.result.outcome && r.expiry_ms == wall_ms + 100);
@@ -117,7 +117,7 @@ static void test_refuses(void)
         static const struct str other[] = { STR_LIT("Group:x") };
         struct controller_create_token t = one("a", a, -1);
 
-        setup();
+        setup_at(CONTROLLER_LEVEL_SECURITY);
         t.owner = STR_LIT("User:");
         CU_ASSERT_EQUAL(create_token(&t), CONTROLLER_E_INVALID);
         t = one("a", a, -1);
@@ -143,7 +143,7 @@ static void test_bounds_and_sweep(void)
         bool more;
         char id[20];
 
-        setup();
+        setup_at(CONTROLLER_LEVEL_SECURITY);
         for (int i = 0; i < LIMIT_DELEGATION_TOKENS_OF_ONE; i++) {
                 snprintf(id, sizeof id, "t%d", i);
                 memcpy(digest, &i, sizeof i);
@@ -167,7 +167,28 @@ static void test_bounds_and_sweep(void)
         teardown();
 }
 
+static void test_level(void)
+{
+        struct controller_create_token t = one("a", a, -1);
+        struct controller_create_acl rule = { .entry = { .resource_type = ACL_TOPIC,
+                                                         .pattern_type = ACL_LITERAL,
+                                                         .resource_name = STR_LIT("t"),
+                                                         .principal = STR_LIT("User:a"),
+                                                         .host = STR_LIT("*"),
+                                                         .operation = ACL_READ,
+                                                         .permission = ACL_ALLOW } };
+
+        setup_at(CONTROLLER_LEVEL_SECURITY - 1);
+        CU_ASSERT_EQUAL(create_token(&t), CONTROLLER_E_LEVEL);
+        CU_ASSERT(strstr(t.result.message.p, "chronik.version at level 2, and it is at 1") != NULL);
+        ask(CONTROLLER_CREATE_ACLS, &rule, 1, false);
+        CU_ASSERT_EQUAL(rule.result.outcome, CONTROLLER_E_LEVEL);
+        CU_ASSERT_EQUAL(emitted, 0);
+        teardown();
+}
+
 static const struct unit_case cases[] = {
+        { "nothing is written that an older program cannot read", test_level },
         { "how long they live", test_lifetimes },
         { "renewal", test_renewal },
         { "expiry", test_expiry },

@@ -25,7 +25,7 @@ static void test_takes_what_is_possible(void)
 {
         struct controller_alter_credential a = one("alice", 1);
 
-        setup();
+        setup_at(CONTROLLER_LEVEL_SECURITY);
         CU_ASSERT_EQUAL(alter(&a), CONTROLLER_OK);
         CU_ASSERT_EQUAL(emitted, 2); /* with the seed */
         CU_ASSERT(span_equal(image->decoy_seed, span_of("seed", 4)));
@@ -48,7 +48,7 @@ static void test_refuses_what_is_not(void)
 {
         struct controller_alter_credential a;
 
-        setup();
+        setup_at(CONTROLLER_LEVEL_SECURITY);
         a = one("", 1);
         CU_ASSERT_EQUAL(alter(&a), CONTROLLER_E_CREDENTIAL);
         a = one("\xff", 1);
@@ -77,7 +77,7 @@ static void test_starts_with_the_first_user_alone(void)
         struct controller_alter_credential first = one("admin", 2);
         struct decision d;
 
-        setup();
+        setup_at(CONTROLLER_LEVEL_SECURITY);
         rules.first_user = &first;
         rules.first_user_count = 1;
         start(&d);

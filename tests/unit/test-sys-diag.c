@@ -21,7 +21,7 @@ static void capture_start(void)
 
 static const char *capture_end(void)
 {
-        static char text[8192];
+        static char text[16384];
         ssize_t n;
 
         dup2(saved, STDERR_FILENO);
@@ -87,6 +87,41 @@ static void test_limited(void)
         CU_ASSERT_EQUAL(count_of(text, "again 10 (9 more like this)\n"), 1);
 }
 
+static const char *said_as_json(const struct diag_about *about, const char *text)
+{
+        capture_start();
+        diag_set_format(DIAG_JSON);
+        diag_set_node(7);
+        diag_about(DIAG_ERROR, about, "%s", text);
+        diag_set_format(DIAG_TEXT);
+        diag_set_node(-1);
+        return capture_end();
+}
+
+static void test_json(void)
+{
+        char huge[4000], quotes[1000];
+        const char *text =
+                said_as_json(DIAG_ABOUT(DISK_FULL, { "LOG", .text = STR_LIT("t\"\n-0") }, { "OFFSET", .number = -3 }),
+                             "a \\ \n and \xff");
+
+        CU_ASSERT_EQUAL(count_of(text, "\n"), 1);
+        CU_ASSERT_EQUAL(count_of(text, ",\"level\":\"error\",\"message\":\"a \\\\ ? and ?\",\"message_id\":\""), 1);
+        CU_ASSERT_EQUAL(count_of(text, "\",\"node\":7,\"log\":\"t\\\"?-0\",\"offset\":-3}\n"), 1);
+        memset(huge, '"', sizeof huge - 1);
+        huge[sizeof huge - 1] = '\0';
+        memset(quotes, '\\', sizeof quotes);
+        text = said_as_json(DIAG_ABOUT(DISK_FULL, { "A", .text = { quotes, sizeof quotes } },
+                                       { "B", .text = { quotes, 1000 } }, { "C", .text = { quotes, 1000 } },
+                                       { "D", .text = { quotes, 1000 } }, { "E", .text = { quotes, 1000 } },
+                                       { "F", .text = { quotes, 1000 } }, { "G", .text = { quotes, 1000 } },
+                                       { "H", .text = { quotes, 1000 } }),
+                            huge);
+        CU_ASSERT_EQUAL(count_of(text, "\n"), 1);
+        CU_ASSERT_EQUAL(count_of(text, "\\\\"), 8 * (2 * DIAG_FIELD_LEN_MAX - 1)); /* they overlap */
+        CU_ASSERT_EQUAL(count_of(text, "\"}\n"), 1);
+}
+
 static void test_uuid(void)
 {
         struct uuid before = UUID_ZERO;
@@ -121,6 +156,7 @@ static void test_clock(void)
 static const struct unit_case cases[] = {
         { "one line to a message", test_lines },
         { "a repeated message is limited and counted", test_limited },
+        { "as JSON a message is one object, however long and whatever is in it", test_json },
         { "identifiers are version 4 and never start with '-'", test_uuid },
         { "the clock goes forward", test_clock },
 };

@@ -415,7 +415,7 @@ def group_configs():
 @check("features")
 def features():
     text = run("kafka-features", "describe")
-    for name, level in (("transaction.version", 2), ("group.version", 1), ("share.version", 1), ("chronik.version", 1)):
+    for name, level in (("transaction.version", 2), ("group.version", 1), ("share.version", 1), ("chronik.version", 2)):
         row = re.search(rf"Feature: {re.escape(name)}\b.*FinalizedVersionLevel: (\S+)", text)
         expect_true(f"{name} is not told: {text}", row)
         expect(name, row[1], str(level))
