@@ -137,8 +137,9 @@ lint: | deps ## the format, a build with clang, and what clang-tidy finds in src
 fmt: ## rewrite the C files in the project's format
 	@git ls-files -co --exclude-standard 'src/*.[ch]' 'tests/*.[ch]' | xargs clang-format -i
 
-docs: $(BUILD)/build.ninja ## make docs/PARAMETERS.md from the tables of src/conf
+docs: $(BUILD)/build.ninja ## make docs/PARAMETERS.md and nixos/parameters.json from the tables of src/conf
 	@ninja -C $(BUILD) src/conf/gen-params-doc
+	@$(BUILD)/src/conf/gen-params-doc --json >nixos/parameters.json.new && mv nixos/parameters.json.new nixos/parameters.json
 	@$(BUILD)/src/conf/gen-params-doc >docs/PARAMETERS.md.new && mv docs/PARAMETERS.md.new docs/PARAMETERS.md
 
 .PHONY: aarch64 all bench bench-backfill bench-limits bench-recovery bench-share bench-txn cluster cluster-split cluster-status cluster-stop conformance conformance-doc demo \
