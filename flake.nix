@@ -62,10 +62,7 @@
         {
           inherit (pkgs) chronik;
         }
-        // import ./nixos/tests {
-          inherit pkgs;
-          module = self.nixosModules.default;
-        }
+        // import ./nixos/tests { inherit pkgs; }
       );
 
       devShells = forAllSystems (pkgs: {

@@ -136,6 +136,27 @@ let
     ];
   };
 
+  mounts =
+    lib.optionalAttrs cfg.volumes.metadata.enable {
+      ${cfg.volumes.metadata.mountPoint} = fileSystem cfg.volumes.metadata;
+    }
+    // lib.optionalAttrs cfg.volumes.data.enable {
+      ${cfg.volumes.data.mountPoint} = fileSystem cfg.volumes.data;
+      # One data directory for the program, two disks below it.
+      "/var/lib/chronik/log" = {
+        device = "/data/log";
+        fsType = "none";
+        depends = [
+          "/data"
+          "/var/lib/chronik"
+        ];
+        options = [
+          "bind"
+          "nofail"
+        ];
+      };
+    };
+
   makeVolume = pkgs.writeShellApplication {
     name = "chronik-make-volume";
     runtimeInputs = [
@@ -208,6 +229,13 @@ in
       making missing partitions at boot with systemd-repart, on the disk of the root file system. Volumes whose `device` says where they
       are, are whole disks or partitions that somebody else made
     '';
+    fileSystems = lib.mkOption {
+      type = lib.types.attrsOf lib.types.raw;
+      internal = true;
+      readOnly = true;
+      default = mounts;
+      description = "What is mounted. Machines of the test driver have it in virtualisation.fileSystems, which outweighs fileSystems.";
+    };
     metadata = volume {
       label = "chronik-meta";
       mountPoint = "/var/lib/chronik";
@@ -223,23 +251,7 @@ in
   };
 
   config = lib.mkIf (cfg.enable && cfg.volumes.enable) {
-    fileSystems = {
-      ${cfg.volumes.metadata.mountPoint} = lib.mkIf cfg.volumes.metadata.enable (fileSystem cfg.volumes.metadata);
-      ${cfg.volumes.data.mountPoint} = lib.mkIf cfg.volumes.data.enable (fileSystem cfg.volumes.data);
-      # One data directory for the program, two disks below it.
-      "/var/lib/chronik/log" = lib.mkIf cfg.volumes.data.enable {
-        device = "/data/log";
-        fsType = "none";
-        depends = [
-          "/data"
-          "/var/lib/chronik"
-        ];
-        options = [
-          "bind"
-          "nofail"
-        ];
-      };
-    };
+    fileSystems = cfg.volumes.fileSystems;
     systemd.tmpfiles.rules = lib.mkIf cfg.volumes.data.enable [ "d /data/log 0700 chronik chronik -" ];
     systemd.services.chronik-volume-metadata = lib.mkIf cfg.volumes.metadata.enable (
       makeService "var-lib-chronik.mount" cfg.volumes.metadata

@@ -7,6 +7,8 @@
   # Laid over the cluster, member by member.
   more ? { },
   modules ? null,
+  # A test of virtual machines.
+  vmTest ? null,
 }:
 let
   inherit (import ./modules.nix) lib evalModules;
@@ -102,6 +104,15 @@ if cluster != null then
     inherit (made) name warnings;
     inventory = made.inventory;
     machines = lib.mapAttrs (_: n: seen (machine n.module)) made.nodes;
+  }
+else if vmTest != null then
+  let
+    file = import vmTest;
+    test = if lib.isAttrs file then file else file { inherit lib; };
+  in
+  {
+    inherit (test) name testScript;
+    machines = lib.mapAttrs (_: n: seen (machine n)) test.nodes;
   }
 else
   { machines.it = seen (machine { imports = [ appliance ] ++ modules; }); }

@@ -134,6 +134,13 @@ in
       })) { };
     };
 
+    # Of the test driver's machines.
+    virtualisation = {
+      emptyDiskImages = def (t.listOf t.int) [ ];
+      memorySize = def t.int 1024;
+      fileSystems = def (t.attrsOf fileSystem) { };
+    };
+
     services = {
       chrony = {
         enable = flag;

@@ -15,6 +15,7 @@ lib.genAttrs [
   "diffutils"
   "e2fsprogs"
   "getent"
+  "kcat"
   "nftables"
   "openssl"
   "systemd"

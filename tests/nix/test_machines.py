@@ -77,6 +77,18 @@ class Machines(unittest.TestCase):
         for name, machine, seen in nix.machines():
             self.assertEqual(seen["assertions"], [], "%s %s" % (name, machine))
 
+    def test_vm_tests(self):
+        """Those that boot machines are in order as far as can be told without booting one."""
+        for name in re.findall(r'"(\w+)"', (nix.ROOT / "nixos" / "tests" / "default.nix").read_text()):
+            with self.subTest(name):
+                seen = nix.evaluate(vmTest="./nixos/tests/%s.nix" % name)
+                compile(seen["testScript"], name, "exec")
+                self.assertTrue(seen["machines"])
+                for machine in seen["machines"].values():
+                    self.assertEqual(machine["assertions"], [])
+                    done = check(machine)
+                    self.assertEqual(done.returncode, 0, done.stderr)
+
     def test_ids_and_addresses(self):
         """Nobody has another one's id or address, and a larger cluster moves nobody."""
         inventory = nix.cluster("production")["inventory"]
