@@ -138,6 +138,10 @@ in
     users.groups.chronik = { };
 
     systemd.packages = [ cfg.package ];
+    systemd.tmpfiles.packages = lib.optional (files.hasUnit "chronik-tmpfiles.conf") cfg.package;
+    environment.etc."systemd/catalog/chronik.catalog" = lib.mkIf (files.hasUnit "chronik.catalog") {
+      source = ../../systemd + "/chronik.catalog";
+    };
     systemd.services.chronikd = {
       wantedBy = [ "multi-user.target" ];
       # Whoever changes the system decides when a node goes down (docs/NIXOS.md); a switch must not.

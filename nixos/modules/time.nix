@@ -30,11 +30,8 @@ in
     services.chrony = {
       enable = true;
       servers = time.servers;
-      # A clock that is far off is set at once while the machine starts, and only then.
-      extraConfig = ''
-        makestep 0.1 3
-        rtcsync
-      '';
+      # A clock that is far off is set at once while the machine starts, and only then. (Of the hardware's clock NixOS takes care.)
+      extraConfig = "makestep 0.1 3";
     };
     systemd.services.chronik-time = {
       description = "Clock that is synchronised, or has had its time to be";

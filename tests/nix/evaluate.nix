@@ -78,7 +78,8 @@ let
         inherit (c) fileSystems;
         inherit (c.boot) kernelParams kernelModules;
         inherit (c.boot.kernel) sysctl;
-        inherit (c.systemd) repart tmpfiles network;
+        inherit (c.systemd) repart network;
+        tmpfiles = c.systemd.tmpfiles.rules;
         etc = lib.mapAttrs (_: e: if e.text != null then e.text else toString e.source) c.environment.etc;
         inherit (c.networking) hostName hosts wireguard;
         users = lib.attrNames c.users.users;

@@ -118,6 +118,7 @@ in
       paths = def (t.attrsOf (sub (unit // { pathConfig = def section { }; }))) { };
       slices = def (t.attrsOf (sub (unit // { sliceConfig = def section { }; }))) { };
       tmpfiles.rules = words;
+      tmpfiles.packages = def (t.listOf t.package) [ ];
       repart.enable = flag;
       repart.partitions = def (t.attrsOf (t.attrsOf (t.oneOf [
         t.str
