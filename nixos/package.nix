@@ -108,9 +108,10 @@ stdenv.mkDerivation {
       *) install -Dm555 "$helper" "$out/libexec/chronik/$(basename "$helper")" ;;
       esac
     done
-    for file in systemd/drain-guard.conf; do
-      install -Dm444 "$file" "$out/share/chronik/$(basename "$file")"
-    done
+    install -Dm444 systemd/drain-guard.conf "$out/share/chronik/drain-guard.conf"
+    # What systemd 254 can do for it, which NixOS has.
+    [ ! -e systemd/chronikd-254.conf ] || \
+      install -Dm444 systemd/chronikd-254.conf "$out/lib/systemd/system/chronikd.service.d/254.conf"
     [ ! -e systemd/chronik-tmpfiles.conf ] || install -Dm444 systemd/chronik-tmpfiles.conf "$out/lib/tmpfiles.d/chronik.conf"
     [ ! -e systemd/chronik-sysusers.conf ] || install -Dm444 systemd/chronik-sysusers.conf "$out/lib/sysusers.d/chronik.conf"
     [ ! -e systemd/chronik.catalog ] || install -Dm444 systemd/chronik.catalog "$out/lib/systemd/catalog/chronik.catalog"

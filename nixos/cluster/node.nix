@@ -130,9 +130,9 @@ in
       // lib.optionalAttrs (authentication && isController) {
         "chronik.first_user".source = "/etc/credstore.encrypted/chronik.first_user";
       };
-    drainGuard = lib.mkIf tls {
+    ctl = lib.mkIf tls {
       server = "${node.hostName}:9644";
-      tokenSource = "/etc/credstore.encrypted/drain-guard.token";
+      tokenSource = "/etc/credstore.encrypted/chronik.token";
       caFile = "/etc/chronik/admin-ca.pem";
     };
 

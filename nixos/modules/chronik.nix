@@ -43,6 +43,57 @@ let
   credentials =
     encrypted:
     lib.mapAttrsToList (name: c: "${name}:${c.source}") (lib.filterAttrs (_: c: c.encrypted == encrypted) cfg.credentials);
+
+  # What is laid over systemd/chronikd.service.
+  chronikd = {
+    wantedBy = [ "multi-user.target" ];
+    # Whoever changes the system decides when a node goes down (docs/NIXOS.md); a switch must not.
+    restartIfChanged = false;
+    stopIfChanged = false;
+    # Found out at the start, and not by a service that has lost its disk.
+    unitConfig.RequiresMountsFor = [ "/var/lib/chronik" ];
+    serviceConfig = lib.mkMerge [
+      {
+        # Files that outlive the service belong to it, also on another machine that a disk was put into.
+        DynamicUser = false;
+        User = "chronik";
+        Group = "chronik";
+        Slice = "chronik.slice";
+        LoadCredential = credentials false;
+        LoadCredentialEncrypted = credentials true;
+      }
+      (lib.mkIf cfg.drainGuard.enable {
+        # The empty one, so that it is asked once also where the unit asks by itself. The minus: a guard that fails or is not
+        # answered does not keep the node from stopping.
+        ExecStop = [
+          ""
+          "-${
+            lib.concatStringsSep " " (
+              [
+                (lib.getExe' cfg.package "chronik-ctl")
+                "node may-stop ${toString cfg.settings.server.node_id}"
+                "--wait --timeout ${toString cfg.drainGuard.timeout}m"
+              ]
+              ++ lib.optional (cfg.ctl.caFile != null) "--ca ${cfg.ctl.caFile}"
+            )
+          }"
+        ];
+        # For the guard, then for handing over, finishing and flushing.
+        TimeoutStopSec = "${toString (cfg.drainGuard.timeout + 2)}min";
+      })
+    ];
+    environment = lib.mkIf cfg.drainGuard.enable { CHRONIK_SERVER = cfg.ctl.server; };
+  };
+
+  # Units that ask the node, and have to say who they are.
+  asking = lib.optionals (cfg.ctl.tokenSource != null) (
+    lib.optional cfg.drainGuard.enable "chronikd"
+    ++ lib.filter (unit: files.hasUnit "${unit}.service") [
+      "chronik-backup"
+      "chronik-health"
+      "chronik-scrub"
+    ]
+  );
 in
 {
   options.services.chronik = {
@@ -102,21 +153,24 @@ in
         default = 10;
         description = "Minutes after which it is stopped all the same.";
       };
+    };
+
+    ctl = {
+      server = lib.mkOption {
+        type = lib.types.str;
+        default = if cfg.settings.server.admin != null then cfg.settings.server.admin else "127.0.0.1:9644";
+        defaultText = lib.literalExpression "the node's own admin listener";
+        description = "Admin address that units of this machine ask: drain guard, gate, scrub. With TLS its certificate has to name it.";
+      };
       tokenSource = lib.mkOption {
         type = lib.types.nullOr lib.types.str;
         default = null;
-        description = "Encrypted credential with the token of a viewer, where the admin listener has roles.";
+        description = "Encrypted credential chronik.token, by which they say who they are where the admin listener has roles: an operator.";
       };
       caFile = lib.mkOption {
         type = lib.types.nullOr lib.types.str;
         default = null;
         description = "Authorities of the admin listener's certificate, where it has TLS.";
-      };
-      server = lib.mkOption {
-        type = lib.types.str;
-        default = if cfg.settings.server.admin != null then cfg.settings.server.admin else "127.0.0.1:9644";
-        defaultText = lib.literalExpression "the node's own admin listener";
-        description = "Admin address that is asked. Its certificate has to name it.";
       };
     };
   };
@@ -142,60 +196,23 @@ in
     environment.etc."systemd/catalog/chronik.catalog" = lib.mkIf (files.hasUnit "chronik.catalog") {
       source = ../../systemd + "/chronik.catalog";
     };
-    systemd.services.chronikd = {
-      wantedBy = [ "multi-user.target" ];
-      # Whoever changes the system decides when a node goes down (docs/NIXOS.md); a switch must not.
-      restartIfChanged = false;
-      stopIfChanged = false;
-      # Found out at the start, and not by a service that has lost its disk.
-      unitConfig.RequiresMountsFor = [ "/var/lib/chronik" ];
-      serviceConfig = lib.mkMerge [
-        {
-          # Files that outlive the service belong to it, also on another machine that a disk was put into.
-          DynamicUser = false;
-          User = "chronik";
-          Group = "chronik";
-          Slice = "chronik.slice";
-          LoadCredential = credentials false;
-          LoadCredentialEncrypted = credentials true;
-        }
-        (lib.mkIf cfg.drainGuard.enable {
-          # The empty one, so that it is asked once also where the unit asks by itself. The minus: a guard that fails or is not
-          # answered does not keep the node from stopping.
-          ExecStop = [
-            ""
-            "-${
-              lib.concatStringsSep " " (
-                [
-                  (lib.getExe' cfg.package "chronik-ctl")
-                  "node may-stop ${toString cfg.settings.server.node_id}"
-                  "--wait --timeout ${toString cfg.drainGuard.timeout}m"
-                ]
-                ++ lib.optional (cfg.drainGuard.caFile != null) "--ca ${cfg.drainGuard.caFile}"
-              )
-            }"
-          ];
-          # For the guard, then for handing over, finishing and flushing.
-          TimeoutStopSec = "${toString (cfg.drainGuard.timeout + 2)}min";
-        })
-      ];
-      environment = lib.mkIf cfg.drainGuard.enable (
-        {
-          CHRONIK_SERVER = cfg.drainGuard.server;
-        }
-        // lib.optionalAttrs (cfg.drainGuard.tokenSource != null) {
-          CHRONIK_TOKEN_FILE = "%d/drain-guard.token";
-        }
-      );
-    };
-    services.chronik.credentials = lib.mkIf (cfg.drainGuard.tokenSource != null) {
-      "drain-guard.token".source = cfg.drainGuard.tokenSource;
-    };
+    # What else asks the node reads this file, and so can an operator.
+    environment.etc."chronik/ctl.env".text = ''
+      CHRONIK_SERVER=${cfg.ctl.server}
+      ${lib.optionalString (cfg.ctl.caFile != null) "CHRONIK_CTL_OPTIONS=--ca ${cfg.ctl.caFile}"}
+    '';
 
     # The gate of a trial boot, where its unit is there.
-    systemd.services.chronik-health = lib.mkIf (files.hasUnit "chronik-health.service") {
-      # boot-complete.target is only waited for when the boot is counted, which is a trial.
-      requiredBy = [ "boot-complete.target" ];
-    };
+    systemd.services = lib.mkMerge [
+      { inherit chronikd; }
+      (lib.mkIf (files.hasUnit "chronik-health.service") {
+        # boot-complete.target is only waited for when the boot is counted, which is a trial.
+        chronik-health.requiredBy = [ "boot-complete.target" ];
+      })
+      (lib.genAttrs asking (_: {
+        environment.CHRONIK_TOKEN_FILE = "%d/chronik.token";
+        serviceConfig.LoadCredentialEncrypted = [ "chronik.token:${cfg.ctl.tokenSource}" ];
+      }))
+    ];
   };
 }
