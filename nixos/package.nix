@@ -25,7 +25,9 @@
 let
   root = ../.;
   # meson.build has the version; it is said once.
-  version = builtins.head (builtins.match ".*version: '([0-9.]+)'.*" (builtins.readFile (root + "/meson.build")));
+  version = builtins.head (
+    builtins.match ".*version: '([0-9.]+)'.*" (builtins.readFile (root + "/meson.build"))
+  );
 in
 stdenv.mkDerivation {
   pname = "chronik";

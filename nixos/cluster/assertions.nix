@@ -65,22 +65,42 @@ in
       message = "sshKeys is empty: nobody could log in to the machines. Give the operators' public keys.";
     }
   ];
-  warnings =
-    lib.optional (c.metadataStorage.type == "sled") ''
-      metadataStorage.type: `sled` is the guide's name; here it is `embedded`, and there is no other.''
-    ++ lib.optional (c.storage.storageClass != null || c.metadataStorage.storageClass != null) ''
-      storageClass is Kubernetes' and has no meaning here; inventory says which disks are used.''
-    ++ lib.optional hasBackend ''
-      storage.backend opens the firewall to the object store; this version of chronikd does not use it yet.''
-    ++ lib.optional c.monitoring.tracing ''
-      monitoring.otlpEndpoint opens the firewall to the collector; this version of chronikd sends no traces yet.''
-    ++ lib.optional (!c.security.tls.enabled) ''
-      security.tls.enabled = false: nodes believe each other without proof, and everybody on the way reads along.''
-    ++ lib.optional (c.monitoring.prometheus && !c.security.tls.enabled) ''
-      monitoring.prometheus: without TLS the admin listeners stay on loopback, and Prometheus sees the machines only.''
-    ++ lib.optional (c.network.timeServers == [ ]) ''
-      network.timeServers is empty: nodes refuse each other when their clocks are two minutes apart.''
-    ++ lib.optional (lib.length c.racks < c.replication.factor) ''
-      racks: ${toString (lib.length c.racks)} for ${toString c.replication.factor} copies, so that one rack has more than
-      one of them.'';
+  warnings = map (w: w.text) (
+    lib.filter (w: w.when) [
+      {
+        when = c.metadataStorage.type == "sled";
+        text = "metadataStorage.type: `sled` is the guide's name; here it is `embedded`, and there is no other.";
+      }
+      {
+        when = c.storage.storageClass != null || c.metadataStorage.storageClass != null;
+        text = "storageClass is Kubernetes' and has no meaning here; inventory says which disks are used.";
+      }
+      {
+        when = hasBackend;
+        text = "storage.backend opens the firewall to the object store; this version of chronikd does not use it yet.";
+      }
+      {
+        when = c.monitoring.tracing;
+        text = "monitoring.otlpEndpoint opens the firewall to the collector; this version of chronikd sends no traces yet.";
+      }
+      {
+        when = !c.security.tls.enabled;
+        text = "security.tls.enabled = false: nodes believe each other without proof, and everybody on the way reads along.";
+      }
+      {
+        when = c.monitoring.prometheus && !c.security.tls.enabled;
+        text = "monitoring.prometheus: without TLS the admin listeners stay on loopback, and Prometheus sees the machines only.";
+      }
+      {
+        when = c.network.timeServers == [ ];
+        text = "network.timeServers is empty: nodes refuse each other when their clocks are two minutes apart.";
+      }
+      {
+        when = lib.length c.racks < c.replication.factor;
+        text = ''
+          racks: ${toString (lib.length c.racks)} for ${toString c.replication.factor} copies, so that one rack has more than one
+          of them.'';
+      }
+    ]
+  );
 }

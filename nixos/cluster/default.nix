@@ -22,7 +22,12 @@ let
       ];
     }).config;
   failed = map (a: "- ${a.message}") (lib.filter (a: !a.assertion) cluster.assertions);
-  checked = value: if failed == [ ] then value else throw "mkCluster, ${cluster.name}:\n${lib.concatStringsSep "\n" failed}";
+  checked =
+    value:
+    if failed == [ ] then
+      value
+    else
+      throw "mkCluster, ${cluster.name}:\n${lib.concatStringsSep "\n" failed}";
 
   nodes = import ./nodes.nix { inherit lib; } cluster;
   withModule =

@@ -13,7 +13,8 @@ let
   quorum = lib.filter (n: n.kind == "controller") nodes;
   monitorAddresses = lib.optionals (monitor != null) (addressesOf monitor);
   monitorName = "monitor.${cluster.name}.${cluster.domain}";
-  hosts = map (n: lib.nameValuePair n.hostName (addressesOf n)) nodes
+  hosts =
+    map (n: lib.nameValuePair n.hostName (addressesOf n)) nodes
     ++ lib.optional (monitor != null) (lib.nameValuePair monitorName monitorAddresses);
 in
 {
@@ -65,7 +66,9 @@ in
     };
     management = lib.mkIf (net.management.firstAddress != null) {
       enable = true;
-      addresses = [ "${address.plus net.management.firstAddress machine.id}/${toString net.management.prefixLength}" ];
+      addresses = [
+        "${address.plus net.management.firstAddress machine.id}/${toString net.management.prefixLength}"
+      ];
       inherit (net.management) peers;
     };
     nodeExporter.enable = cluster.monitoring.prometheus;

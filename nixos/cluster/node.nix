@@ -154,9 +154,14 @@ in
     inherit resources;
 
     firewall.egress = {
-      object-store = lib.mkIf (isIngest && backend != null) (reach urlHost backend.addresses // { tcp = [ urlPort ]; });
+      object-store = lib.mkIf (isIngest && backend != null) (
+        reach urlHost backend.addresses // { tcp = [ urlPort ]; }
+      );
       otlp = lib.mkIf (c.monitoring.tracing && c.monitoring.otlpEndpoint != null) (
-        reach (address.hostOf c.monitoring.otlpEndpoint) [ ] // { tcp = [ (address.portOf c.monitoring.otlpEndpoint) ]; }
+        reach (address.hostOf c.monitoring.otlpEndpoint) [ ]
+        // {
+          tcp = [ (address.portOf c.monitoring.otlpEndpoint) ];
+        }
       );
     };
     journal.upload = lib.mkIf (monitor != null) {

@@ -29,7 +29,9 @@ let
           [ "controller" ];
       hostName = "${name}.${c.name}.${c.domain}";
       address = given "address" (address.plus first index);
-      address6 = given "address6" (if c.network.ipv6Prefix == null then null else "${c.network.ipv6Prefix}${toString id}");
+      address6 = given "address6" (
+        if c.network.ipv6Prefix == null then null else "${c.network.ipv6Prefix}${toString id}"
+      );
       rack = given "rack" (builtins.elemAt c.racks (lib.mod index (lib.length c.racks)));
       mac = known.mac or null;
       serial = known.serial or null;

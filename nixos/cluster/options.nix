@@ -28,8 +28,9 @@ let
       bucket = option str "" "Its name.";
       region = maybe str "Where it is.";
       endpoint = maybe (lib.types.strMatching "https?://.*") "Its URL; left out it is the provider's own.";
-      addresses = option (lib.types.listOf str) [ ] ''
-        Address ranges of it, for the firewall; left out its name is looked up again and again.'';
+      addresses =
+        option (lib.types.listOf str) [ ]
+          "Address ranges of it, for the firewall; left out its name is looked up again and again.";
     };
   };
   node = lib.types.submodule {
@@ -50,7 +51,9 @@ in
     name = option (lib.types.strMatching "[a-z0-9-]{1,40}") "chronik" "Name of the cluster.";
     domain = option str "internal" "Domain of the nodes' names: controller-1.NAME.DOMAIN.";
     controllers = option (lib.types.ints.between 1 9) 3 "Nodes that agree on the metadata.";
-    ingestNodes = option (lib.types.ints.between 0 5000) 3 "Nodes that keep and serve records. 0: the controllers do that, too.";
+    ingestNodes =
+      option (lib.types.ints.between 0 5000) 3
+        "Nodes that keep and serve records. 0: the controllers do that, too.";
 
     storage = volume // {
       backend = option (lib.types.submodule {
@@ -106,13 +109,17 @@ in
           ]
         )) [ "SCRAM-SHA-512" ] "How.";
       };
-      superUsers = option (lib.types.listOf str) [ "User:admin" ] "Who may do everything; others may what rules of access say.";
+      superUsers = option (lib.types.listOf str) [
+        "User:admin"
+      ] "Who may do everything; others may what rules of access say.";
       audit = option lib.types.bool true "Whether each node records who did what.";
     };
 
     replication = {
       factor = option (lib.types.ints.between 1 32) 3 "Copies of each partition.";
-      minInsyncReplicas = option (lib.types.ints.between 1 32) 2 "How many of them have what is acknowledged.";
+      minInsyncReplicas =
+        option (lib.types.ints.between 1 32) 2
+          "How many of them have what is acknowledged.";
     };
     racks = option (lib.types.listOf str) [ "rack-a" ] "Racks, which nodes are spread over in turn.";
     network = {
@@ -120,22 +127,29 @@ in
       firstIngest = option str "10.20.1.1" "IPv4 address of ingest-1; the others follow.";
       prefixLength = option (lib.types.ints.between 1 32) 16 "Of the network in which they all are.";
       gateway = maybe str "The way out.";
-      ipv6Prefix = maybe (lib.types.strMatching "[0-9a-f:]+::") ''
-        First half of IPv6 addresses, such as fd00:20::; left out there is no IPv6.'';
+      ipv6Prefix = maybe (lib.types.strMatching "[0-9a-f:]+::") "First half of IPv6 addresses (fd00:20::); left out there is no IPv6.";
       clients = option (lib.types.listOf str) [ ] "Addresses and ranges from which clients come.";
       admin = option (lib.types.listOf str) [ ] "Those of operators.";
-      monitoring = option (lib.types.listOf str) [ ] "Those of Prometheus, where it is not monitoring.host.";
+      monitoring =
+        option (lib.types.listOf str) [ ]
+          "Those of Prometheus, where it is not monitoring.host.";
       resolvers = option (lib.types.listOf str) [ ] "Name servers.";
       timeServers = option (lib.types.listOf str) [ ] "Time servers.";
       management = {
         firstAddress = maybe str "Turns on WireGuard for operators: a node's address in it is this and the node's id.";
         prefixLength = option (lib.types.ints.between 8 30) 16 "Of that network.";
-        peers = option (lib.types.listOf (lib.types.attrsOf lib.types.anything)) [ ] "Operators: publicKey, allowedIPs.";
+        peers = option (lib.types.listOf (
+          lib.types.attrsOf lib.types.anything
+        )) [ ] "Operators: publicKey, allowedIPs.";
       };
     };
     sshKeys = option (lib.types.listOf str) [ ] "Public keys of operators.";
-    inventory = option (lib.types.attrsOf node) { } "What is known of single machines, by name (controller-1, ingest-1).";
-    settings = option (lib.types.attrsOf (lib.types.attrsOf lib.types.anything)) { } "Parameters for all nodes (docs/PARAMETERS.md).";
+    inventory =
+      option (lib.types.attrsOf node) { }
+        "What is known of single machines, by name (controller-1, ingest-1).";
+    settings = option (lib.types.attrsOf (
+      lib.types.attrsOf lib.types.anything
+    )) { } "Parameters for all nodes (docs/PARAMETERS.md).";
     modules = option (lib.types.listOf lib.types.raw) [ ] "Further modules of NixOS for all machines.";
 
     assertions = lib.mkOption {

@@ -88,7 +88,9 @@
       ];
     };
   };
-  sshKeys = [ "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGcF5xPuXHxwvkPjuP6kWU0zDhXJQDqgQrJr7L2hQ0Hk operator@example.org" ];
+  sshKeys = [
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGcF5xPuXHxwvkPjuP6kWU0zDhXJQDqgQrJr7L2hQ0Hk operator@example.org"
+  ];
 
   inventory.ingest-1 = {
     rack = "rack-b";

@@ -19,6 +19,8 @@
     resolvers = [ "192.168.7.1" ];
     timeServers = [ "time.example.org" ];
   };
-  sshKeys = [ "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGcF5xPuXHxwvkPjuP6kWU0zDhXJQDqgQrJr7L2hQ0Hk operator@example.org" ];
+  sshKeys = [
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGcF5xPuXHxwvkPjuP6kWU0zDhXJQDqgQrJr7L2hQ0Hk operator@example.org"
+  ];
   modules = [ ./hardware.nix ];
 }

@@ -17,6 +17,8 @@
     clients = [ "10.20.0.0/16" ];
     admin = [ "10.20.0.0/16" ];
   };
-  sshKeys = [ "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGcF5xPuXHxwvkPjuP6kWU0zDhXJQDqgQrJr7L2hQ0Hk operator@example.org" ];
+  sshKeys = [
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGcF5xPuXHxwvkPjuP6kWU0zDhXJQDqgQrJr7L2hQ0Hk operator@example.org"
+  ];
   modules = [ ./hardware.nix ];
 }

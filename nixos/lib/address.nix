@@ -10,7 +10,8 @@ rec {
   isIPv6 = lib.hasInfix ":";
   # An address or a range of either kind; anything else is a name.
   isAddress = s: builtins.match "[0-9]+\\.[0-9]+\\.[0-9]+\\.[0-9]+(/[0-9]+)?" s != null || isIPv6 s;
-  isLoopback = host: lib.hasPrefix "127." host || host == "localhost" || host == "[::1]" || host == "::1";
+  isLoopback =
+    host: lib.hasPrefix "127." host || host == "localhost" || host == "[::1]" || host == "::1";
 
   # An address in a URL or before a port.
   bracketed = host: if isIPv6 host && !(lib.hasPrefix "[" host) then "[${host}]" else host;

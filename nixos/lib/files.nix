@@ -2,7 +2,9 @@
 { lib }:
 let
   root = ../..;
-  listing = folder: if builtins.pathExists (root + "/${folder}") then builtins.readDir (root + "/${folder}") else { };
+  listing =
+    folder:
+    if builtins.pathExists (root + "/${folder}") then builtins.readDir (root + "/${folder}") else { };
 in
 rec {
   hasUnit = name: (listing "systemd") ? ${name};

@@ -6,7 +6,10 @@ let
 
   # Bytes and milliseconds may be written with a unit; `chronikd --check` judges which.
   amount =
-    row: lib.types.either (lib.types.ints.between row.min row.max) (lib.types.strMatching "-?[0-9]+ ?[A-Za-z]*");
+    row:
+    lib.types.either (lib.types.ints.between row.min row.max) (
+      lib.types.strMatching "-?[0-9]+ ?[A-Za-z]*"
+    );
 
   typeOf =
     row:
@@ -74,12 +77,18 @@ let
     );
 
   isSet = v: v != null && v != { };
-  pruned = value: if lib.isAttrs value then lib.filterAttrs (_: isSet) (lib.mapAttrs (_: pruned) value) else value;
+  pruned =
+    value:
+    if lib.isAttrs value then lib.filterAttrs (_: isSet) (lib.mapAttrs (_: pruned) value) else value;
 
   # JSON's scalars and lists are YAML's, too, and a name of this table needs no quotes. An amount with a unit must have none: with
   # quotes it is a text.
   scalarText =
-    value: if lib.isString value && builtins.match "-?[0-9]+ ?[A-Za-z]+" value != null then value else builtins.toJSON value;
+    value:
+    if lib.isString value && builtins.match "-?[0-9]+ ?[A-Za-z]+" value != null then
+      value
+    else
+      builtins.toJSON value;
   render =
     indent: set:
     lib.concatStrings (

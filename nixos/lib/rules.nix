@@ -46,22 +46,24 @@ let
       udp,
     }:
     kind:
-    lib.concatMapStrings (
-      proto:
-      lib.optionalString (proto.ports != [ ]) (
-        "${kind.ip} ${direction} @${setName set kind} ${proto.name} dport { ${list proto.ports} } "
-        + "counter accept comment \"${label}\"\n"
+    lib.concatMapStrings
+      (
+        proto:
+        lib.optionalString (proto.ports != [ ]) (
+          "${kind.ip} ${direction} @${setName set kind} ${proto.name} dport { ${list proto.ports} } "
+          + "counter accept comment \"${label}\"\n"
+        )
       )
-    ) [
-      {
-        name = "tcp";
-        ports = tcp;
-      }
-      {
-        name = "udp";
-        ports = udp;
-      }
-    ];
+      [
+        {
+          name = "tcp";
+          ports = tcp;
+        }
+        {
+          name = "udp";
+          ports = udp;
+        }
+      ];
 
   input =
     name: a:
@@ -77,19 +79,27 @@ let
 
   output =
     name: e:
-    lib.concatMapStrings (
-      set:
-      both (rule {
-        direction = "daddr";
-        label = name;
-        inherit set;
-        inherit (e) tcp udp;
-      })
-    ) (e.networks ++ lib.optional (e.addresses != [ ]) "to_${name}" ++ lib.optional (e.names != [ ]) "to_${name}_dns");
+    lib.concatMapStrings
+      (
+        set:
+        both (rule {
+          direction = "daddr";
+          label = name;
+          inherit set;
+          inherit (e) tcp udp;
+        })
+      )
+      (
+        e.networks
+        ++ lib.optional (e.addresses != [ ]) "to_${name}"
+        ++ lib.optional (e.names != [ ]) "to_${name}_dns"
+      );
 
   indent =
     text:
-    lib.concatMapStrings (line: if line == "" then "\n" else "  ${line}\n") (lib.splitString "\n" (lib.removeSuffix "\n" text));
+    lib.concatMapStrings (line: if line == "" then "\n" else "  ${line}\n") (
+      lib.splitString "\n" (lib.removeSuffix "\n" text)
+    );
 
   # Errors of both kinds of IP, above all those of path MTU; and what IPv6 is found by on the own link, which comes from there only.
   control = ''

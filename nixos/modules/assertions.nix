@@ -18,32 +18,38 @@ let
   factor = valueOr 1 s.replication.factor;
   minIsr = valueOr 1 s.replication.min_insync_replicas;
   adminHost = address.hostOf (valueOr "127.0.0.1:9644" s.server.admin);
-  adminRoles = s.admin.tokens_file != null || cfg.credentials ? "chronik.admin_tokens" || valueOr "none" s.admin.client_auth != "none";
-  encrypts = l: lib.elem (valueOr "PLAINTEXT" l.protocol) [ "SSL" "SASL_SSL" ];
+  adminRoles =
+    s.admin.tokens_file != null
+    || cfg.credentials ? "chronik.admin_tokens"
+    || valueOr "none" s.admin.client_auth != "none";
+  encrypts =
+    l:
+    lib.elem (valueOr "PLAINTEXT" l.protocol) [
+      "SSL"
+      "SASL_SSL"
+    ];
   inStore = path: path != null && lib.hasPrefix builtins.storeDir path;
 
-  ofListener =
-    name: l:
-    [
-      {
-        assertion = l.address != null;
-        message = ''
-          services.chronik.settings.listeners.${name}.address is missing; give the address on which clients are served,
-          such as "0.0.0.0:9092".'';
-      }
-      {
-        assertion = encrypts l -> l.tls_certificate != null && l.tls_key != null;
-        message = ''
-          services.chronik.settings.listeners.${name}: protocol ${valueOr "" l.protocol} encrypts, and there is no
-          certificate; give tls_certificate and tls_key, such as services.chronik.tls.paths.listener.certificate.'';
-      }
-      {
-        assertion = valueOr "none" l.client_auth != "none" -> l.tls_ca != null;
-        message = ''
-          services.chronik.settings.listeners.${name}.client_auth asks clients for certificates, but tls_ca names no
-          authority that could have signed them; give tls_ca.'';
-      }
-    ];
+  ofListener = name: l: [
+    {
+      assertion = l.address != null;
+      message = ''
+        services.chronik.settings.listeners.${name}.address is missing; give the address on which clients are served,
+        such as "0.0.0.0:9092".'';
+    }
+    {
+      assertion = encrypts l -> l.tls_certificate != null && l.tls_key != null;
+      message = ''
+        services.chronik.settings.listeners.${name}: protocol ${valueOr "" l.protocol} encrypts, and there is no
+        certificate; give tls_certificate and tls_key, such as services.chronik.tls.paths.listener.certificate.'';
+    }
+    {
+      assertion = valueOr "none" l.client_auth != "none" -> l.tls_ca != null;
+      message = ''
+        services.chronik.settings.listeners.${name}.client_auth asks clients for certificates, but tls_ca names no
+        authority that could have signed them; give tls_ca.'';
+    }
+  ];
 in
 {
   config = lib.mkIf cfg.enable {
@@ -85,7 +91,10 @@ in
           reach.'';
       }
       {
-        assertion = address.isLoopback adminHost || valueOr false s.admin.unprotected || (adminRoles && s.admin.tls_certificate != null);
+        assertion =
+          address.isLoopback adminHost
+          || valueOr false s.admin.unprotected
+          || (adminRoles && s.admin.tls_certificate != null);
         message = ''
           services.chronik.settings.server.admin is ${adminHost}, which is not loopback: whoever reaches it could do
           everything. Give services.chronik.tls.bundles.admin and roles (the credential chronik.admin_tokens, or
@@ -104,7 +113,13 @@ in
           services.chronik.volumes.enable, or give fileSystems."/var/lib/chronik".'';
       }
       {
-        assertion = !(lib.any inStore [ s.cluster.tls_key s.admin.tls_key s.cluster.first_user_file s.admin.tokens_file ]);
+        assertion =
+          !(lib.any inStore [
+            s.cluster.tls_key
+            s.admin.tls_key
+            s.cluster.first_user_file
+            s.admin.tokens_file
+          ]);
         message = ''
           services.chronik.settings: a secret lies in ${builtins.storeDir}, where everybody on the machine reads it; use
           services.chronik.tls and services.chronik.credentials.'';
@@ -125,7 +140,8 @@ in
       ++ lib.optional (inCluster && factor > 1 && minIsr == factor) ''
         services.chronik: min_insync_replicas equals the replication factor, so that nothing can be written while a node
         is down.''
-      ++ lib.optional (count == 1 && inCluster) ''
-        services.chronik: with one controller nothing can be changed while it is down. Three is usual.'';
+      ++ lib.optional (
+        count == 1 && inCluster
+      ) "services.chronik: with one controller nothing can be changed while it is down. Three is usual.";
   };
 }

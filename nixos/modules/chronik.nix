@@ -21,7 +21,9 @@ let
         # Credentials are of the machine; that they will be there has to do.
         export CREDENTIALS_DIRECTORY=$PWD/credentials
         mkdir credentials
-        ${lib.concatMapStrings (name: "touch credentials/${lib.escapeShellArg name}\n") (lib.attrNames cfg.credentials)}
+        ${lib.concatMapStrings (name: "touch credentials/${lib.escapeShellArg name}\n") (
+          lib.attrNames cfg.credentials
+        )}
         chronikd --check --config ${plain}
         cp ${plain} $out
       '';
@@ -42,7 +44,9 @@ let
   };
   credentials =
     encrypted:
-    lib.mapAttrsToList (name: c: "${name}:${c.source}") (lib.filterAttrs (_: c: c.encrypted == encrypted) cfg.credentials);
+    lib.mapAttrsToList (name: c: "${name}:${c.source}") (
+      lib.filterAttrs (_: c: c.encrypted == encrypted) cfg.credentials
+    );
 
   # What is laid over systemd/chronikd.service.
   chronikd = {

@@ -28,21 +28,23 @@ let
   };
 
   ports = lib.types.listOf lib.types.port;
-  row = more: lib.types.submodule {
-    options = {
-      tcp = lib.mkOption {
-        type = ports;
-        default = [ ];
-        description = "TCP ports.";
-      };
-      udp = lib.mkOption {
-        type = ports;
-        default = [ ];
-        description = "UDP ports.";
-      };
-    }
-    // more;
-  };
+  row =
+    more:
+    lib.types.submodule {
+      options = {
+        tcp = lib.mkOption {
+          type = ports;
+          default = [ ];
+          description = "TCP ports.";
+        };
+        udp = lib.mkOption {
+          type = ports;
+          default = [ ];
+          description = "UDP ports.";
+        };
+      }
+      // more;
+    };
 
   clientPorts = lib.unique (
     map (l: address.portOf l.address) (lib.filter (l: l.address != null) (lib.attrValues s.listeners))
@@ -57,7 +59,8 @@ let
   isController = s.server.roles == null || lib.elem "controller" s.server.roles;
   peerPort = address.portOf s.cluster.listen;
   adminPort = address.portOf s.server.admin;
-  adminOpen = cfg.enable && s.server.admin != null && !(address.isLoopback (address.hostOf s.server.admin));
+  adminOpen =
+    cfg.enable && s.server.admin != null && !(address.isLoopback (address.hostOf s.server.admin));
   hasPeers = cfg.enable && s.cluster.listen != null;
 in
 {
@@ -202,7 +205,8 @@ in
       serviceConfig = {
         Type = "oneshot";
         ExecStart = lib.concatStringsSep " " (
-          [ (lib.getExe refresh) ] ++ lib.concatLists (lib.mapAttrsToList (name: e: map (host: "${name}=${host}") e.names) refreshed)
+          [ (lib.getExe refresh) ]
+          ++ lib.concatLists (lib.mapAttrsToList (name: e: map (host: "${name}=${host}") e.names) refreshed)
         );
         CapabilityBoundingSet = [ "CAP_NET_ADMIN" ];
         NoNewPrivileges = true;
@@ -232,26 +236,35 @@ in
 
     assertions =
       lib.concatLists (
-        lib.mapAttrsToList (name: a: map (from: {
-          assertion = fw.networks ? ${from};
-          message = ''
-            services.chronik.firewall.allow.${name}.from names ${from}, which is none of firewall.networks
-            (${lib.concatStringsSep ", " (lib.attrNames fw.networks)}).'';
-        }) a.from) fw.allow
+        lib.mapAttrsToList (
+          name: a:
+          map (from: {
+            assertion = fw.networks ? ${from};
+            message = ''
+              services.chronik.firewall.allow.${name}.from names ${from}, which is none of firewall.networks
+              (${lib.concatStringsSep ", " (lib.attrNames fw.networks)}).'';
+          }) a.from
+        ) fw.allow
       )
       ++ lib.concatLists (
-        lib.mapAttrsToList (name: e: map (n: {
-          assertion = fw.networks ? ${n};
-          message = "services.chronik.firewall.egress.${name}.networks names ${n}, which is none of firewall.networks.";
-        }) e.networks) fw.egress
+        lib.mapAttrsToList (
+          name: e:
+          map (n: {
+            assertion = fw.networks ? ${n};
+            message = "services.chronik.firewall.egress.${name}.networks names ${n}, which is none of firewall.networks.";
+          }) e.networks
+        ) fw.egress
       )
       ++ lib.concatLists (
-        lib.mapAttrsToList (name: list: map (a: {
-          assertion = address.isAddress a;
-          message = ''
-            services.chronik.firewall.networks.${name} has ${a}, which is no address and no range; names cannot be looked
-            up by a firewall.'';
-        }) list) fw.networks
+        lib.mapAttrsToList (
+          name: list:
+          map (a: {
+            assertion = address.isAddress a;
+            message = ''
+              services.chronik.firewall.networks.${name} has ${a}, which is no address and no range; names cannot be looked
+              up by a firewall.'';
+          }) list
+        ) fw.networks
       );
     warnings = lib.optional (
       refreshed != { } && fw.resolvers == [ ]

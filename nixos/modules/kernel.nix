@@ -9,8 +9,7 @@ in
   options.services.chronik.sysctl.enable = lib.mkOption {
     type = lib.types.bool;
     default = true;
-    description = ''
-      Whether the kernel gets the values of sysctl/. They outweigh NixOS's own defaults; a value of yours outweighs them.'';
+    description = "Whether the kernel gets the values of sysctl/. They outweigh NixOS's own defaults; a value of yours outweighs them.";
   };
 
   config = lib.mkIf (cfg.enable && cfg.sysctl.enable) {

@@ -95,7 +95,9 @@ in
       AllowedMemoryNodes = r.allowedMemoryNodes;
     };
     boot.kernelParams = [ "transparent_hugepage=${r.hugePages}" ];
-    boot.kernel.sysctl = lib.mkIf (r.reserve != null) { "vm.min_free_kbytes" = lib.mkOverride 890 r.reserve; };
+    boot.kernel.sysctl = lib.mkIf (r.reserve != null) {
+      "vm.min_free_kbytes" = lib.mkOverride 890 r.reserve;
+    };
 
     assertions = [
       {

@@ -137,7 +137,9 @@ in
         ];
       };
     };
-    systemd.services.grafana.serviceConfig.LoadCredentialEncrypted = [ "secret-key:${mon.grafanaSecretKeySource}" ];
+    systemd.services.grafana.serviceConfig.LoadCredentialEncrypted = [
+      "secret-key:${mon.grafanaSecretKeySource}"
+    ];
 
     services.chronik.firewall = {
       allow.grafana = {

@@ -4,8 +4,8 @@ let
   cfg = config.services.chronik;
 in
 {
-  options.services.chronik.nodeExporter.enable = lib.mkEnableOption ''
-    figures of the machine at port 9100, for the monitoring network'';
+  options.services.chronik.nodeExporter.enable =
+    lib.mkEnableOption "figures of the machine at port 9100, for the monitoring network";
 
   config = lib.mkIf cfg.nodeExporter.enable {
     services.prometheus.exporters.node = {

@@ -125,7 +125,9 @@ in
             e.credential
           ]) entries
         );
-        ${if tls.encrypted then "LoadCredentialEncrypted" else "LoadCredential"} = map (e: "${e.credential}:${e.source}") entries;
+        ${if tls.encrypted then "LoadCredentialEncrypted" else "LoadCredential"} = map (
+          e: "${e.credential}:${e.source}"
+        ) entries;
         RuntimeDirectory = "chronik-tls";
         RuntimeDirectoryMode = "0755";
         RuntimeDirectoryPreserve = true;
@@ -163,7 +165,9 @@ in
           authority. Give the cluster's own (ca.pem of `chronik-ctl tls init`).'';
       }
       {
-        assertion = lib.all (e: lib.hasPrefix "/" e.source && !(lib.hasPrefix builtins.storeDir e.source)) entries;
+        assertion = lib.all (
+          e: lib.hasPrefix "/" e.source && !(lib.hasPrefix builtins.storeDir e.source)
+        ) entries;
         message = ''
           services.chronik.tls.bundles: give files of the machine by their whole path, and none in ${builtins.storeDir},
           where everybody on the machine reads it.'';

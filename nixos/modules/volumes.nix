@@ -51,8 +51,7 @@ let
       partitionType = lib.mkOption {
         type = lib.types.str;
         default = type;
-        description = ''
-          GPT type by which systemd-repart finds it again. One of our own, so that no other partition is taken for it.'';
+        description = "GPT type by which systemd-repart finds it again. One of our own, so that no other partition is taken for it.";
       };
       fsType = lib.mkOption {
         type = lib.types.enum [
@@ -256,12 +255,17 @@ in
     systemd.services.chronik-volume-metadata = lib.mkIf cfg.volumes.metadata.enable (
       makeService "var-lib-chronik.mount" cfg.volumes.metadata
     );
-    systemd.services.chronik-volume-data = lib.mkIf cfg.volumes.data.enable (makeService "data.mount" cfg.volumes.data);
+    systemd.services.chronik-volume-data = lib.mkIf cfg.volumes.data.enable (
+      makeService "data.mount" cfg.volumes.data
+    );
 
     # A disk that is missing is said by the start of chronikd, which must not fill the system's disk in its place.
     systemd.services.chronikd.unitConfig = lib.mkIf cfg.volumes.data.enable {
       RequiresMountsFor = [ "/var/lib/chronik/log" ];
-      AssertPathIsMountPoint = [ "/var/lib/chronik" ] ++ lib.optional cfg.volumes.data.enable "/var/lib/chronik/log";
+      AssertPathIsMountPoint = [
+        "/var/lib/chronik"
+      ]
+      ++ lib.optional cfg.volumes.data.enable "/var/lib/chronik/log";
     };
 
     systemd.repart = lib.mkIf cfg.volumes.partition.enable {

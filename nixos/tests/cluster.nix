@@ -2,26 +2,31 @@
 # second one from going.
 { lib, ... }:
 let
-  cluster = import ../cluster {
-    inherit lib;
-    module = ./common.nix;
-  } {
-    name = "trial";
-    controllers = 3;
-    ingestNodes = 0;
-    security = {
-      tls.enabled = false;
-      authentication.enabled = false;
-    };
-    monitoring.prometheus = false;
-    network = {
-      firstController = "192.168.1.1";
-      prefixLength = 24;
-      clients = [ "192.168.1.0/24" ];
-      admin = [ "192.168.1.0/24" ];
-    };
-    sshKeys = [ "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGcF5xPuXHxwvkPjuP6kWU0zDhXJQDqgQrJr7L2hQ0Hk test" ];
-  };
+  cluster =
+    import ../cluster
+      {
+        inherit lib;
+        module = ./common.nix;
+      }
+      {
+        name = "trial";
+        controllers = 3;
+        ingestNodes = 0;
+        security = {
+          tls.enabled = false;
+          authentication.enabled = false;
+        };
+        monitoring.prometheus = false;
+        network = {
+          firstController = "192.168.1.1";
+          prefixLength = 24;
+          clients = [ "192.168.1.0/24" ];
+          admin = [ "192.168.1.0/24" ];
+        };
+        sshKeys = [
+          "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGcF5xPuXHxwvkPjuP6kWU0zDhXJQDqgQrJr7L2hQ0Hk test"
+        ];
+      };
   machine =
     name: n:
     { lib, ... }:
@@ -41,7 +46,9 @@ let
 in
 {
   name = "chronik-cluster";
-  nodes = lib.mapAttrs' (name: n: lib.nameValuePair (lib.replaceStrings [ "-" ] [ "" ] name) (machine name n)) cluster.nodes;
+  nodes = lib.mapAttrs' (
+    name: n: lib.nameValuePair (lib.replaceStrings [ "-" ] [ "" ] name) (machine name n)
+  ) cluster.nodes;
 
   testScript = ''
     names = ["controller1", "controller2", "controller3"]

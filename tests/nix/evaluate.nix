@@ -27,9 +27,18 @@ let
     }).config;
 
   # ---- units as NixOS writes them ----
-  show = v: if v == true then "true" else if v == false then "false" else toString v;
+  show =
+    v:
+    if v == true then
+      "true"
+    else if v == false then
+      "false"
+    else
+      toString v;
   line = name: v: lib.concatMapStrings (x: "${name}=${show x}\n") (if lib.isList v then v else [ v ]);
-  section = name: set: if set == { } then "" else "[${name}]\n${lib.concatStrings (lib.mapAttrsToList line set)}\n";
+  section =
+    name: set:
+    if set == { } then "" else "[${name}]\n${lib.concatStrings (lib.mapAttrsToList line set)}\n";
   joined = name: list: lib.optionalAttrs (list != [ ]) { ${name} = lib.concatStringsSep " " list; };
   unit =
     kind: u: rest:
@@ -51,12 +60,19 @@ let
     lib.mapAttrs' (
       n: u:
       lib.nameValuePair "${n}.service" (
-        unit "Service" u (u.serviceConfig // lib.optionalAttrs (u.environment != { }) { Environment = environment u.environment; })
+        unit "Service" u (
+          u.serviceConfig
+          // lib.optionalAttrs (u.environment != { }) { Environment = environment u.environment; }
+        )
       )
     ) c.systemd.services
-    // lib.mapAttrs' (n: u: lib.nameValuePair "${n}.timer" (unit "Timer" u u.timerConfig)) c.systemd.timers
+    // lib.mapAttrs' (
+      n: u: lib.nameValuePair "${n}.timer" (unit "Timer" u u.timerConfig)
+    ) c.systemd.timers
     // lib.mapAttrs' (n: u: lib.nameValuePair "${n}.path" (unit "Path" u u.pathConfig)) c.systemd.paths
-    // lib.mapAttrs' (n: u: lib.nameValuePair "${n}.slice" (unit "Slice" u u.sliceConfig)) c.systemd.slices;
+    // lib.mapAttrs' (
+      n: u: lib.nameValuePair "${n}.slice" (unit "Slice" u u.sliceConfig)
+    ) c.systemd.slices;
 
   # Units that lie in systemd/: what is here is laid over them.
   overlaid = names: lib.filter files.hasUnit names;
@@ -116,4 +132,8 @@ else if vmTest != null then
     machines = lib.mapAttrs (_: n: seen (machine n)) test.nodes;
   }
 else
-  { machines.it = seen (machine { imports = [ appliance ] ++ modules; }); }
+  {
+    machines.it = seen (machine {
+      imports = [ appliance ] ++ modules;
+    });
+  }

@@ -106,19 +106,26 @@ rec {
   nameValuePair = name: value: { inherit name value; };
   mapAttrsToList = f: set: map (name: f name set.${name}) (attrNames set);
   mapAttrs' = f: set: listToAttrs (mapAttrsToList f set);
-  filterAttrs = pred: set: listToAttrs (filter (x: pred x.name x.value) (mapAttrsToList nameValuePair set));
+  filterAttrs =
+    pred: set: listToAttrs (filter (x: pred x.name x.value) (mapAttrsToList nameValuePair set));
   genAttrs = list: f: listToAttrs (map (name: nameValuePair name (f name)) list);
   concatMapAttrs = f: set: foldl' (all: more: all // more) { } (mapAttrsToList f set);
   recursiveUpdate =
     l: r:
     l
     // mapAttrs (
-      name: v: if isAttrs v && l ? ${name} && isAttrs l.${name} && !(v ? outPath) then recursiveUpdate l.${name} v else v
+      name: v:
+      if isAttrs v && l ? ${name} && isAttrs l.${name} && !(v ? outPath) then
+        recursiveUpdate l.${name} v
+      else
+        v
     ) r;
 
   # ---- text ----
   concatMapStrings = f: list: concatStringsSep "" (map f list);
-  concatMapStringsSep = sep: f: list: concatStringsSep sep (map f list);
+  concatMapStringsSep =
+    sep: f: list:
+    concatStringsSep sep (map f list);
   concatStrings = concatStringsSep "";
   hasPrefix = prefix: s: substring 0 (stringLength prefix) s == prefix;
   hasSuffix =
@@ -128,7 +135,8 @@ rec {
     in
     at >= 0 && substring at (stringLength suffix) s == suffix;
   hasInfix = part: s: length (splitString part s) > 1;
-  removeSuffix = suffix: s: if hasSuffix suffix s then substring 0 (stringLength s - stringLength suffix) s else s;
+  removeSuffix =
+    suffix: s: if hasSuffix suffix s then substring 0 (stringLength s - stringLength suffix) s else s;
   removePrefix = prefix: s: if hasPrefix prefix s then substring (stringLength prefix) (-1) s else s;
   escapeRegex =
     let

@@ -8,8 +8,7 @@ let
   b = builtins;
 
   isType = name: v: b.isAttrs v && (v._type or null) == name;
-  isProperty =
-    v: isType "if" v || isType "merge" v || isType "override" v || isType "order" v;
+  isProperty = v: isType "if" v || isType "merge" v || isType "override" v || isType "order" v;
   show = loc: b.concatStringsSep "." loc;
   text =
     v:
@@ -111,7 +110,9 @@ let
       merge = same;
     }
     // more;
-  between = lo: hi: mkType "integer from ${toString lo} to ${toString hi}" (v: b.isInt v && v >= lo && v <= hi) { };
+  between =
+    lo: hi:
+    mkType "integer from ${toString lo} to ${toString hi}" (v: b.isInt v && v >= lo && v <= hi) { };
   mergeAnything =
     loc: values:
     if b.length values == 1 then
@@ -120,7 +121,9 @@ let
       b.listToAttrs (
         map (name: {
           inherit name;
-          value = mergeAnything (loc ++ [ name ]) (b.concatMap (v: if v ? ${name} then [ v.${name} ] else [ ]) values);
+          value = mergeAnything (loc ++ [ name ]) (
+            b.concatMap (v: if v ? ${name} then [ v.${name} ] else [ ]) values
+          );
         }) (unique (b.concatMap b.attrNames values))
       )
     else if b.all b.isList values then
@@ -146,9 +149,13 @@ let
       unsigned = mkType "unsigned integer" (v: b.isInt v && v >= 0) { };
       positive = mkType "positive integer" (v: b.isInt v && v > 0) { };
     };
-    numbers.between = lo: hi: mkType "number from ${toString lo} to ${toString hi}" (v: number.check v && v >= lo && v <= hi) { };
-    enum = values: mkType "one of ${b.concatStringsSep ", " (map text values)}" (v: b.elem v values) { };
-    strMatching = pattern: mkType "string matching ${pattern}" (v: b.isString v && b.match pattern v != null) { };
+    numbers.between =
+      lo: hi:
+      mkType "number from ${toString lo} to ${toString hi}" (v: number.check v && v >= lo && v <= hi) { };
+    enum =
+      values: mkType "one of ${b.concatStringsSep ", " (map text values)}" (v: b.elem v values) { };
+    strMatching =
+      pattern: mkType "string matching ${pattern}" (v: b.isString v && b.match pattern v != null) { };
     nonEmptyStr = mkType "non-empty string" (v: b.isString v && b.match "[ \t\n]*" v == null) { };
     nullOr =
       type:
@@ -201,7 +208,9 @@ let
         merge =
           loc: values:
           (evalModules {
-            modules = (if b.isList modules then modules else [ modules ]) ++ map (v: if b.isFunction v then v else { config = v; }) values;
+            modules =
+              (if b.isList modules then modules else [ modules ])
+              ++ map (v: if b.isFunction v then v else { config = v; }) values;
             prefix = loc;
             specialArgs.name = b.elemAt loc (b.length loc - 1);
           }).config;
@@ -221,7 +230,16 @@ let
     m:
     if m ? config || m ? options || m ? freeformType then
       let
-        known = [ "_file" "key" "imports" "options" "config" "freeformType" "meta" "disabledModules" ];
+        known = [
+          "_file"
+          "key"
+          "imports"
+          "options"
+          "config"
+          "freeformType"
+          "meta"
+          "disabledModules"
+        ];
         other = b.filter (n: !(b.elem n known)) (b.attrNames m);
       in
       if other != [ ] then
@@ -231,7 +249,12 @@ let
     else
       {
         imports = m.imports or [ ];
-        config = removeAttrs m [ "_file" "key" "imports" "meta" ];
+        config = removeAttrs m [
+          "_file"
+          "key"
+          "imports"
+          "meta"
+        ];
       };
 
   declare =
@@ -297,7 +320,10 @@ let
         in
         b.mapAttrs (
           name: o:
-          if isType "option" o then option (loc ++ [ name ]) o (of name) else value (loc ++ [ name ]) o (of name)
+          if isType "option" o then
+            option (loc ++ [ name ]) o (of name)
+          else
+            value (loc ++ [ name ]) o (of name)
         ) declared
         // (
           if undeclared == [ ] then

@@ -58,11 +58,13 @@ in
     boot = {
       kernelModules = words;
       kernelParams = words;
-      kernel.sysctl = def (t.attrsOf (t.oneOf [
-        t.bool
-        t.int
-        t.str
-      ])) { };
+      kernel.sysctl = def (t.attrsOf (
+        t.oneOf [
+          t.bool
+          t.int
+          t.str
+        ]
+      )) { };
       initrd.availableKernelModules = words;
       loader.systemd-boot.enable = flag;
       loader.efi.canTouchEfiVariables = flag;
@@ -120,12 +122,16 @@ in
       tmpfiles.rules = words;
       tmpfiles.packages = def (t.listOf t.package) [ ];
       repart.enable = flag;
-      repart.partitions = def (t.attrsOf (t.attrsOf (t.oneOf [
-        t.str
-        t.int
-        t.bool
-        (t.listOf t.str)
-      ]))) { };
+      repart.partitions = def (t.attrsOf (
+        t.attrsOf (
+          t.oneOf [
+            t.str
+            t.int
+            t.bool
+            (t.listOf t.str)
+          ]
+        )
+      )) { };
       network.enable = flag;
       network.networks = def (t.attrsOf (sub {
         matchConfig = def section { };

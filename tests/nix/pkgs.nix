@@ -33,5 +33,7 @@ lib.genAttrs [
   };
   writeText = name: text: package name // { inherit text; };
   writeShellApplication = { name, text, ... }: package name // { inherit text; };
-  runCommand = name: _: text: package name // { inherit text; };
+  runCommand =
+    name: _: text:
+    package name // { inherit text; };
 }
