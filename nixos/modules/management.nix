@@ -1,10 +1,23 @@
 # A network for operators beside the one for records: WireGuard, so that management ports are reached by nobody without a key.
-{ config, lib, ... }:
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
 let
   address = import ../lib/address.nix { inherit lib; };
   endpoints = lib.filter (e: e != null) (map (p: p.endpoint) wg.peers);
   cfg = config.services.chronik;
   wg = cfg.management;
+  makeKey = pkgs.writeShellApplication {
+    name = "chronik-management-key";
+    runtimeInputs = [
+      pkgs.coreutils
+      pkgs.wireguard-tools
+    ];
+    text = builtins.readFile ../scripts/wireguard-key.sh;
+  };
   peer = lib.types.submodule {
     options = {
       publicKey = lib.mkOption {
@@ -55,23 +68,50 @@ in
   };
 
   config = lib.mkIf wg.enable {
-    networking.wireguard.enable = true;
-    networking.wireguard.interfaces.management = {
-      ips = wg.addresses;
-      listenPort = wg.port;
-      inherit (wg) privateKeyFile;
-      generatePrivateKeyFile = true;
-      peers = map (
-        p:
-        {
-          inherit (p) publicKey allowedIPs;
-        }
-        // lib.optionalAttrs (p.endpoint != null) {
-          inherit (p) endpoint;
-          persistentKeepalive = 25;
-        }
-      ) wg.peers;
+    # By networkd itself: `networking.wireguard` has two backends, of which one can make keys and the other cannot.
+    systemd.network = {
+      enable = true;
+      netdevs."40-management" = {
+        netdevConfig = {
+          Kind = "wireguard";
+          Name = "management";
+        };
+        wireguardConfig = {
+          PrivateKeyFile = wg.privateKeyFile;
+          ListenPort = wg.port;
+        };
+        wireguardPeers = map (
+          p:
+          {
+            PublicKey = p.publicKey;
+            AllowedIPs = p.allowedIPs;
+          }
+          // lib.optionalAttrs (p.endpoint != null) {
+            Endpoint = p.endpoint;
+            PersistentKeepalive = 25;
+          }
+        ) wg.peers;
+      };
+      networks."40-management" = {
+        matchConfig.Name = "management";
+        address = wg.addresses;
+      };
     };
+    systemd.services.chronik-management-key = {
+      description = "Private key of the network for operators";
+      wantedBy = [ "systemd-networkd.service" ];
+      before = [ "systemd-networkd.service" ];
+      unitConfig = {
+        DefaultDependencies = false;
+        RequiresMountsFor = [ wg.privateKeyFile ];
+      };
+      serviceConfig = {
+        Type = "oneshot";
+        RemainAfterExit = true;
+        ExecStart = "${lib.getExe makeKey} ${wg.privateKeyFile}";
+      };
+    };
+
     # Whoever comes out of the tunnel is an operator, and may what the network admin may.
     services.chronik.firewall = {
       networks.admin = lib.concatMap (p: p.allowedIPs) wg.peers;

@@ -97,7 +97,7 @@ let
         inherit (c.systemd) repart network;
         tmpfiles = c.systemd.tmpfiles.rules;
         etc = lib.mapAttrs (_: e: if e.text != null then e.text else toString e.source) c.environment.etc;
-        inherit (c.networking) hostName hosts wireguard;
+        inherit (c.networking) hostName hosts;
         users = lib.attrNames c.users.users;
         services = {
           inherit (c.services)

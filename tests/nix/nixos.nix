@@ -97,19 +97,6 @@ in
         family = opt (t.enum [ "inet" ]);
         content = opt t.lines;
       })) { };
-      wireguard.enable = flag;
-      wireguard.interfaces = def (t.attrsOf (sub {
-        ips = words;
-        listenPort = maybe t.int;
-        privateKeyFile = maybe t.str;
-        generatePrivateKeyFile = flag;
-        peers = def (t.listOf (sub {
-          publicKey = opt t.str;
-          allowedIPs = words;
-          endpoint = maybe t.str;
-          persistentKeepalive = maybe t.int;
-        })) [ ];
-      })) { };
     };
 
     systemd = {
@@ -133,6 +120,11 @@ in
         )
       )) { };
       network.enable = flag;
+      network.netdevs = def (t.attrsOf (sub {
+        netdevConfig = def section { };
+        wireguardConfig = def section { };
+        wireguardPeers = def (t.listOf section) [ ];
+      })) { };
       network.networks = def (t.attrsOf (sub {
         matchConfig = def section { };
         networkConfig = def section { };

@@ -20,6 +20,7 @@ lib.genAttrs [
   "openssl"
   "systemd"
   "util-linux"
+  "wireguard-tools"
   "xfsprogs"
 ] package
 // {

@@ -2,6 +2,7 @@
 """Goal: a volume is made only where there is nothing, and certificates are replaced as a whole or not at all.
 Method: the scripts of nixos/scripts as the units run them, on files in place of disks."""
 
+import grp
 import os
 import shutil
 import subprocess
@@ -151,6 +152,20 @@ class Renewal(Case):
             self.assertIn(says, done.stderr)
             self.assertEqual(self.current(), good)
             self.assertEqual(len(list(self.run.iterdir())), 2, "nothing is left lying about")
+
+
+@unittest.skipUnless(shutil.which("wg") and os.geteuid() == 0, "wg and root, whose files are given away")
+class Key(Case):
+    @unittest.skipUnless(any(g.gr_name == "systemd-network" for g in grp.getgrall()), "there is no group systemd-network")
+    def test_is_made_once(self):
+        file = self.folder / "wireguard" / "key"
+        first = script("wireguard-key.sh", file)
+        self.assertEqual(first.returncode, 0, first.stderr)
+        made = file.read_text()
+        self.assertEqual((file.stat().st_mode & 0o7777, file.group()), (0o640, "systemd-network"))
+        self.assertRegex(first.stdout, "^public key: [A-Za-z0-9+/]{43}=\n$")
+        self.assertNotIn(made.strip(), first.stdout)
+        self.assertEqual((script("wireguard-key.sh", file).stdout, file.read_text()), (first.stdout, made))
 
 
 if __name__ == "__main__":
