@@ -128,7 +128,8 @@ in
         "chronik.admin_tokens".source = "/etc/credstore.encrypted/chronik.admin_tokens";
       }
       // lib.optionalAttrs (authentication && isController) {
-        "chronik.first_user".source = "/etc/credstore.encrypted/chronik.first_user";
+        # Looked for by its name: it may be taken away when the cluster has begun.
+        "chronik.first_user" = { };
       };
     ctl = lib.mkIf tls {
       server = "${node.hostName}:9644";

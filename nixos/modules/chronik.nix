@@ -31,9 +31,13 @@ let
   credential = lib.types.submodule {
     options = {
       source = lib.mkOption {
-        type = lib.types.str;
-        example = "/etc/credstore.encrypted/chronik.first_user";
-        description = "File on the machine. It is no path of the store: that is readable for everybody.";
+        type = lib.types.nullOr lib.types.str;
+        default = null;
+        example = "/etc/credstore.encrypted/chronik.admin_tokens";
+        description = ''
+          File on the machine, which has to be there. Null: a file of this name in /etc/credstore.encrypted, or where else systemd looks;
+          it may be missing. It is no path of the store: that is readable for everybody.
+        '';
       };
       encrypted = lib.mkOption {
         type = lib.types.bool;
@@ -44,7 +48,7 @@ let
   };
   credentials =
     encrypted:
-    lib.mapAttrsToList (name: c: "${name}:${c.source}") (
+    lib.mapAttrsToList (name: c: if c.source == null then name else "${name}:${c.source}") (
       lib.filterAttrs (_: c: c.encrypted == encrypted) cfg.credentials
     );
 

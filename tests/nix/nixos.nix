@@ -53,6 +53,7 @@ in
     assertions = def (t.listOf t.raw) [ ];
     warnings = words;
     nixpkgs.hostPlatform = def t.raw null;
+    nixpkgs.overlays = def (t.listOf t.raw) [ ];
     system.stateVersion = def t.str "";
 
     boot = {

@@ -24,7 +24,7 @@ lib.genAttrs [
   "xfsprogs"
 ] package
 // {
-  inherit lib;
+  inherit lib package;
   chronik = package "chronik" // {
     meta.mainProgram = "chronikd";
   };

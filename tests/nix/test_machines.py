@@ -120,6 +120,44 @@ class Machines(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
 
 
+class Files(unittest.TestCase):
+    @unittest.skipUnless(shutil.which("systemd-repart") and os.geteuid() == 0, "systemd-repart and root")
+    def test_partitions(self):
+        """systemd-repart reads the definitions; metadata get what they ask for and records the rest, or the disk is too small."""
+        for name, data in (("small", "controller-1"), ("single", "it")):
+            seen = nix.single() if name == "single" else nix.cluster(name)["machines"][data]
+            with self.subTest(name), tempfile.TemporaryDirectory() as folder:
+                for file, partition in seen["other"]["repart"]["partitions"].items():
+                    lines = ["%s=%s" % p for p in partition.items()]
+                    Path(folder, file + ".conf").write_text("[Partition]\n%s\n" % "\n".join(lines))
+                parts = self.repart(folder, 200)
+                self.assertEqual([p["label"] for p in parts], ["chronik-meta", "chronik-data"])
+                if name == "small":
+                    self.assertEqual(parts[0]["raw_size"], 10 << 30)
+                    self.assertGreater(parts[1]["raw_size"], 180 << 30)
+                    with self.assertRaises(AssertionError):
+                        self.repart(folder, 100)
+
+    def repart(self, definitions, size):
+        disk = Path(definitions, "disk")
+        with open(disk, "wb") as f:
+            f.truncate(size << 30)
+        done = subprocess.run(["systemd-repart", "--dry-run=yes", "--empty=force", "--json=short", "--no-pager",
+                               "--definitions=" + definitions, disk], capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return json.loads(done.stdout)
+
+    @unittest.skipUnless(shutil.which("promtool"), "promtool is not here")
+    def test_prometheus_accepts(self):
+        prometheus = nix.cluster("production")["machines"]["monitor"]["other"]["services"]["prometheus"]
+        with tempfile.NamedTemporaryFile("w", suffix=".yml") as file:
+            json.dump({"global": prometheus["globalConfig"], "scrape_configs": prometheus["scrapeConfigs"],
+                       "alerting": {"alertmanagers": prometheus["alertmanagers"]}}, file)
+            file.flush()
+            done = subprocess.run(["promtool", "check", "config", "--syntax-only", file.name], capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+
 @unittest.skipUnless(shutil.which("systemd-analyze"), "systemd-analyze is not here")
 class Units(unittest.TestCase):
     def accepted(self, folder, seen):
