@@ -5,12 +5,19 @@ Method: the scripts of nixos/scripts as the units run them, on files in place of
 import grp
 import os
 import shutil
+import ssl
 import subprocess
+import sys
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
 import nix
+
+sys.path.insert(0, str(nix.ROOT / "tests" / "protocol"))
+
+from node import Node  # noqa: E402
 
 SCRIPTS = nix.ROOT / "nixos" / "scripts"
 MiB = 1 << 20
@@ -152,6 +159,26 @@ class Renewal(Case):
             self.assertIn(says, done.stderr)
             self.assertEqual(self.current(), good)
             self.assertEqual(len(list(self.run.iterdir())), 2, "nothing is left lying about")
+
+
+    def test_a_node_shows_the_new_one(self):
+        """chronikd, with its certificate where the script puts it, shows what was put there, without a restart."""
+        self.issue("first")
+        self.assertEqual(self.renew().returncode, 0)
+        at = self.run / "current" / "node"
+        with Node(["listeners.A.address=127.0.0.1:0", "listeners.A.protocol=SSL", "listeners.A.tls_certificate=%s/certificate" % at,
+                   "listeners.A.tls_key=%s/key" % at], program=nix.CHRONIKD) as node:
+            self.assertEqual(self.shown(node), self.given()["certificate"])
+            self.issue("second")
+            self.assertEqual(self.renew().returncode, 0)
+            deadline = time.monotonic() + 60
+            while self.shown(node) != self.given()["certificate"]:
+                self.assertLess(time.monotonic(), deadline, "the node still shows the old certificate")
+                time.sleep(0.5)
+            self.assertIsNone(node.process.poll())
+
+    def shown(self, node):
+        return ssl.get_server_certificate(node.listeners["A"]).encode()
 
 
 @unittest.skipUnless(shutil.which("wg") and os.geteuid() == 0, "wg and root, whose files are given away")
