@@ -81,7 +81,6 @@ stdenv.mkDerivation {
     (lib.mesonBool "werror" false)
     (lib.mesonBool "tests" (stdenv.buildPlatform.canExecute stdenv.hostPlatform))
   ];
-  hardeningEnable = [ "stackclashprotection" ];
 
   postPatch = ''
     patchShebangs tests tools

@@ -30,7 +30,13 @@ in
   systemd.network = {
     enable = true;
     networks."10-chronik" = {
-      matchConfig = if machine.mac != null then { MACAddress = machine.mac; } else { Type = "ether"; };
+      matchConfig =
+        if machine.mac != null then
+          { MACAddress = machine.mac; }
+        else if net.interface != null then
+          { Name = net.interface; }
+        else
+          { Type = "ether"; };
       address = [
         "${machine.address}/${toString net.prefixLength}"
       ]

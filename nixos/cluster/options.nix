@@ -126,6 +126,7 @@ in
       firstController = option str "10.20.0.11" "IPv4 address of controller-1; the others follow.";
       firstIngest = option str "10.20.1.1" "IPv4 address of ingest-1; the others follow.";
       prefixLength = option (lib.types.ints.between 1 32) 16 "Of the network in which they all are.";
+      interface = maybe str "Network card, such as enp1s0 or en*, where the inventory does not give its address; left out every card.";
       gateway = maybe str "The way out.";
       ipv6Prefix = maybe (lib.types.strMatching "[0-9a-f:]+::") "First half of IPv6 addresses (fd00:20::); left out there is no IPv6.";
       clients = option (lib.types.listOf str) [ ] "Addresses and ranges from which clients come.";

@@ -4,20 +4,21 @@
 let
   cfg = config.services.chronik;
   files = import ../lib/files.nix { inherit lib; };
-  job = name: when: {
+  job = name: {
     enable = lib.mkEnableOption "the timer chronik-${name}";
     when = lib.mkOption {
-      type = lib.types.str;
-      default = when;
-      description = "A time of systemd.time(7).";
+      type = lib.types.nullOr lib.types.str;
+      default = null;
+      example = "Sun 03:00";
+      description = "A time of systemd.time(7); null is what systemd/chronik-${name}.timer says.";
     };
   };
   jobs = lib.filterAttrs (_: j: j.enable) { inherit (cfg) backup scrub; };
 in
 {
   options.services.chronik = {
-    backup = job "backup" "daily";
-    scrub = job "scrub" "weekly";
+    backup = job "backup";
+    scrub = job "scrub";
   };
 
   config = lib.mkIf (cfg.enable && jobs != { }) {
@@ -25,21 +26,18 @@ in
       name: j:
       lib.nameValuePair "chronik-${name}" {
         wantedBy = [ "timers.target" ];
-        timerConfig = {
-          # The empty one takes away what systemd/chronik-NAME.timer says.
+        # The empty one takes away what the file says.
+        timerConfig = lib.mkIf (j.when != null) {
           OnCalendar = [
             ""
             j.when
           ];
-          Persistent = true;
-          # All nodes at once would be felt.
-          RandomizedDelaySec = "1h";
         };
       }
     ) jobs;
     assertions = lib.mapAttrsToList (name: _: {
-      assertion = files.hasUnit "chronik-${name}.service";
-      message = "services.chronik.${name}.enable: this version has no systemd/chronik-${name}.service; leave it off.";
+      assertion = files.hasUnit "chronik-${name}.service" && files.hasUnit "chronik-${name}.timer";
+      message = "services.chronik.${name}.enable: this version has no systemd/chronik-${name}.timer; leave it off.";
     }) jobs;
   };
 }

@@ -33,10 +33,10 @@ in
       default = "/etc/chronik/admin-ca.pem";
       description = "Authorities of their certificates.";
     };
-    tokenFile = lib.mkOption {
+    tokenSource = lib.mkOption {
       type = lib.types.str;
-      default = "/etc/chronik/prometheus.token";
-      description = "Token of a viewer (`chronik-ctl admin-token new prometheus viewer`), readable for prometheus.";
+      default = "/etc/credstore.encrypted/chronik.token";
+      description = "Encrypted credential chronik.token: a viewer's (`chronik-ctl admin-token new prometheus viewer`).";
     };
     ruleFiles = lib.mkOption {
       type = lib.types.listOf lib.types.path;
@@ -90,7 +90,7 @@ in
           }
           // lib.optionalAttrs mon.tls {
             tls_config.ca_file = mon.caFile;
-            authorization.credentials_file = mon.tokenFile;
+            authorization.credentials_file = "/run/credentials/prometheus.service/chronik.token";
           }
         )
         {
@@ -137,6 +137,9 @@ in
         ];
       };
     };
+    systemd.services.prometheus.serviceConfig.LoadCredentialEncrypted = lib.mkIf mon.tls [
+      "chronik.token:${mon.tokenSource}"
+    ];
     systemd.services.grafana.serviceConfig.LoadCredentialEncrypted = [
       "secret-key:${mon.grafanaSecretKeySource}"
     ];

@@ -12,7 +12,7 @@ refuse() {
         exit 1
 }
 
-[ ! -b "$device" ] && [ -e /run/udev/control ] && udevadm wait --timeout=90 "$device"
+if [ ! -b "$device" ] && [ -e /run/udev/control ]; then udevadm wait --timeout=90 "$device" || true; fi
 [ -e "$device" ] || refuse "is not there"
 
 found=$(wipefs --no-act --noheadings --output TYPE,LABEL "$device")
