@@ -93,9 +93,13 @@ let
     environment = lib.mkIf cfg.drainGuard.enable { CHRONIK_SERVER = cfg.ctl.server; };
   };
 
+  # Whether shutdown and reboot are refused meanwhile, too, where the unit for it is there.
+  guards = cfg.drainGuard.enable && files.hasUnit "chronik-guard.service";
+
   # Units that ask the node, and have to say who they are.
   asking = lib.optionals (cfg.ctl.tokenSource != null) (
     lib.optional cfg.drainGuard.enable "chronikd"
+    ++ lib.optional guards "chronik-guard"
     ++ lib.filter (unit: files.hasUnit "${unit}.service") [
       "chronik-backup"
       "chronik-health"
@@ -217,6 +221,7 @@ in
         # boot-complete.target is only waited for when the boot is counted, which is a trial.
         chronik-health.requiredBy = [ "boot-complete.target" ];
       })
+      (lib.mkIf guards { chronik-guard.wantedBy = [ "multi-user.target" ]; })
       (lib.genAttrs asking (_: {
         environment.CHRONIK_TOKEN_FILE = "%d/chronik.token";
         serviceConfig.LoadCredentialEncrypted = [ "chronik.token:${cfg.ctl.tokenSource}" ];
