@@ -36,6 +36,15 @@ class Case(unittest.TestCase):
         self.folder = Path(folder.name)
 
 
+class Shell(unittest.TestCase):
+    @unittest.skipUnless(shutil.which("shellcheck"), "shellcheck is not here; a build of the modules runs it")
+    def test_shellcheck(self):
+        for path in sorted(SCRIPTS.iterdir()):
+            text = "#!/usr/bin/env bash\nset -o errexit\nset -o nounset\nset -o pipefail\n" + path.read_text()
+            done = subprocess.run(["shellcheck", "-"], input=text, capture_output=True, text=True, timeout=60)
+            self.assertEqual(done.returncode, 0, "%s: %s" % (path.name, done.stdout))
+
+
 @unittest.skipUnless(shutil.which("mkfs.ext4") and shutil.which("wipefs"), "mkfs.ext4 and wipefs are not here")
 class Volume(Case):
     def disk(self, size=64 * MiB):
