@@ -26,7 +26,5 @@
       tls = cluster.security.tls.enabled;
     };
     journal.receive.enable = true;
-    # It watches itself, too.
-    firewall.networks.monitoring = [ "127.0.0.1" ];
   };
 }

@@ -95,7 +95,12 @@ in
         )
         {
           job_name = "node";
-          static_configs = [ { targets = map (target 9100) mon.nodes; } ];
+          static_configs = [
+            {
+              # It watches itself, too.
+              targets = map (target 9100) mon.nodes ++ lib.optional cfg.nodeExporter.enable "127.0.0.1:9100";
+            }
+          ];
         }
       ];
       alertmanagers = [ { static_configs = [ { targets = [ "127.0.0.1:9095" ]; } ]; } ];
