@@ -65,6 +65,11 @@ test-fault-all: all ## test-fault with TLS between the nodes, and with 3 control
 	@$(MAKE) test-fault ARGS="$(ARGS) --tls"
 	@$(MAKE) test-fault ARGS="$(ARGS) --tls --layout 3+5"
 
+test-nix: all ## what nixos/ says of machines and clusters, without nixpkgs; packets through its firewall when root
+	@tools/install-deps tools/packages-nix.txt
+	@meson setup --reconfigure $(BUILD) >/dev/null
+	@meson test -C $(BUILD) --suite nix --print-errorlogs
+
 FUZZ_SECONDS ?= 20
 fuzz: | deps ## run every fuzz target for FUZZ_SECONDS (20) under the sanitizers, with clang
 	@tools/install-deps tools/packages-sanitizers.txt
@@ -141,9 +146,10 @@ lint: build-asan/build.ninja ## the format, a build with clang (build-asan), and
 fmt: ## rewrite the C files in the project's format
 	@git ls-files -co --exclude-standard 'src/*.[ch]' 'tests/*.[ch]' | xargs clang-format -i
 
-docs: $(BUILD)/build.ninja ## make docs/PARAMETERS.md from the tables of src/conf
+docs: $(BUILD)/build.ninja ## make docs/PARAMETERS.md and nixos/parameters.json from the tables of src/conf
 	@ninja -C $(BUILD) src/conf/gen-params-doc
+	@$(BUILD)/src/conf/gen-params-doc --json >nixos/parameters.json.new && mv nixos/parameters.json.new nixos/parameters.json
 	@$(BUILD)/src/conf/gen-params-doc >docs/PARAMETERS.md.new && mv docs/PARAMETERS.md.new docs/PARAMETERS.md
 
 .PHONY: aarch64 all bench bench-backfill bench-limits bench-recovery bench-share bench-txn cluster cluster-split cluster-status cluster-stop conformance conformance-doc demo \
-	deps docs fmt fuzz help kill-loop lint run sim sim-cluster test test-asan test-clients test-fault test-fault-all test-tsan
+	deps docs fmt fuzz help kill-loop lint run sim sim-cluster test test-asan test-clients test-fault test-fault-all test-nix test-tsan

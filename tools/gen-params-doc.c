@@ -1,8 +1,8 @@
-/* Prints the tables of src/conf: as docs/PARAMETERS.md, or as JSON from which other options (NixOS) are made.
+/* Prints the tables of src/conf: as docs/PARAMETERS.md, or as nixos/parameters.json, from which the options of NixOS are made.
  *
- *   gen-params-doc                 the document
- *   gen-params-doc --json          the same facts as JSON
- *   gen-params-doc --check FILE    exit 1 when FILE is not the document, saying how to make it so */
+ *   gen-params-doc                        the document
+ *   gen-params-doc --json                 the same facts as JSON
+ *   gen-params-doc [--json] --check FILE  exit 1 when FILE is not that, saying how to make it so */
 #include <stdio.h>
 #include <string.h>
 
@@ -224,9 +224,9 @@ static void add_document(struct strbuf *out)
         strbuf_add_c(
                 out,
                 "# Parameters\n"
-                "<!-- Made from src/conf/params.def, topics.def, groups.def and brokers.def by `make docs`. Change "
-                "<!-- Made from src/conf/params.def, listeners.def, topics.def and brokers.def by `make docs`. Change "
-                "those, not this "
+                "<!-- Made from src/conf/params.def, listeners.def, topics.def, groups.def and brokers.def by `make "
+                "docs`. "
+                "Change those, not this "
                 "file. -->\n"
                 "A node reads one YAML file (`chronikd --config FILE`): sections, and in each `key: value`. `--set "
                 "section.key=value` gives one\nvalue on the command line and counts more than the file. "
@@ -335,22 +335,10 @@ static void add_json(struct strbuf *out)
                 strbuf_add_c(out, "]}");
         }
         strbuf_add_c(out, "]");
+        add_json_rows(out, "listeners", conf_listener_rows, CONF_LISTENER_KEYS);
         add_json_rows(out, "topics", topic_conf_rows, topic_conf_row_count);
         add_json_rows(out, "groups", group_settings_rows, group_settings_row_count);
         strbuf_add_c(out, "\n}\n");
-        strbuf_add_c(out, "],\n  \"listeners\": [");
-        for (int i = 0; i < CONF_LISTENER_KEYS; i++) {
-                strbuf_add_c(out, i ? ",\n    " : "\n    ");
-                add_row(out, &conf_listener_rows[i]);
-                strbuf_add_c(out, "}");
-        }
-        strbuf_add_c(out, "],\n  \"topics\": [");
-        for (size_t i = 0; i < topic_conf_row_count; i++) {
-                strbuf_add_c(out, i ? ",\n    " : "\n    ");
-                add_row(out, &topic_conf_rows[i]);
-                strbuf_add_c(out, "}");
-        }
-        strbuf_add_c(out, "]\n}\n");
 }
 
 /* ---- */
@@ -378,13 +366,14 @@ static int check(const char *path, const struct strbuf *wanted)
 int main(int argc, char **argv)
 {
         CLEANUP(strbuf_finip) struct strbuf out = { 0 };
-        bool json = argc == 2 && !strcmp(argv[1], "--json");
+        int at = argc > 1 && !strcmp(argv[1], "--json") ? 2 : 1;
+        const char *file = argc == at + 2 && !strcmp(argv[at], "--check") ? argv[at + 1] : NULL;
 
-        if (argc > 1 && !json && (argc != 3 || strcmp(argv[1], "--check"))) {
-                fprintf(stderr, "usage: gen-params-doc [--json | --check FILE]\n");
+        if (argc != at && !file) {
+                fprintf(stderr, "usage: gen-params-doc [--json] [--check FILE]\n");
                 return 2;
         }
-        if (json)
+        if (at == 2)
                 add_json(&out);
         else
                 add_document(&out);
@@ -392,7 +381,7 @@ int main(int argc, char **argv)
                 fprintf(stderr, "gen-params-doc: out of memory\n");
                 return 1;
         }
-        if (argc == 3)
-                return check(argv[2], &out);
+        if (file)
+                return check(file, &out);
         return fwrite(out.data, 1, out.len, stdout) == out.len && fflush(stdout) == 0 ? 0 : 1;
 }

@@ -8,7 +8,6 @@
 #include "chronikd/admin.h"
 #include "chronikd/ask.h"
 #include "sys/clock.h"
-#include "sys/file.h"
 
 static const char *duty_name(uint8_t duty)
 {
@@ -114,7 +113,7 @@ static json_t *json_here(struct node *n)
 {
         struct plog_store_stats logs = { 0 };
         struct coord_stats groups = { 0 };
-        uint64_t bytes_free = 0, bytes_total = 0;
+        uint64_t bytes_free, bytes_total;
         json_int_t damaged = 0;
 
         if (n->coord)
@@ -123,7 +122,7 @@ static json_t *json_here(struct node *n)
                 plog_store_stats(n->store, &logs);
                 (void)partition_table_visit(n->table, count_damage, &damaged); /* when memory is out: the next time */
         }
-        file_space(n->conf->server.data_dir, &bytes_free, &bytes_total);
+        node_disk_space(n, &bytes_free, &bytes_total);
         return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "groups", (json_int_t)groups.groups, "group_members",
                          (json_int_t)groups.members, "disk_free_bytes", (json_int_t)bytes_free, "disk_size_bytes",
                          (json_int_t)bytes_total, "partitions_read_only", (json_int_t)logs.logs_failed,

@@ -140,7 +140,6 @@ int ingest_open(struct node *n)
         const char *why = NULL;
         int r;
 
-        snprintf(n->log_dir, sizeof n->log_dir, "%s/log", n->conf->server.data_dir);
         r = plog_store_open(
                 &(struct plog_store_config){ .dir = n->log_dir,
                                              .pool = n->pool,

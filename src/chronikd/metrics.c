@@ -277,13 +277,13 @@ static void write_process(struct strbuf *out)
 
 static void write_disk(struct node *n, struct strbuf *out)
 {
-        uint64_t bytes_free = 0, bytes_total = 0;
+        uint64_t bytes_free, bytes_total;
 
-        file_space(n->conf->server.data_dir, &bytes_free, &bytes_total);
-        metrics_gauge(out, "chronik_disk_free_bytes", "Space left on the file system of server.data_dir.",
+        node_disk_space(n, &bytes_free, &bytes_total);
+        metrics_gauge(out, "chronik_disk_free_bytes",
+                      "Space left on the file system of records, log in server.data_dir; of meta where there are none.",
                       (double)bytes_free);
-        metrics_gauge(out, "chronik_disk_size_bytes", "Size of the file system of server.data_dir.",
-                      (double)bytes_total);
+        metrics_gauge(out, "chronik_disk_size_bytes", "Size of that file system.", (double)bytes_total);
 }
 
 /* What nodes without the role ingest do not have. */

@@ -104,6 +104,7 @@ static int node_open(struct node *n)
                 return 1;
         transactions_init(n);
         snprintf(n->meta_dir, sizeof n->meta_dir, "%s/meta", n->conf->server.data_dir);
+        snprintf(n->log_dir, sizeof n->log_dir, "%s/log", n->conf->server.data_dir);
         if (n->conf->server.roles & CONF_ROLE_INGEST && ingest_open(n))
                 return 1;
         if (n->conf->server.roles & CONF_ROLE_CONTROLLER &&
@@ -166,6 +167,12 @@ void node_format_address(struct conf_addr a, char *text, size_t size)
 const char *node_why_not(int error)
 {
         return error == -ENOENT ? "no such host is known" : strerror(-error);
+}
+
+void node_disk_space(const struct node *n, uint64_t *ret_free, uint64_t *ret_total)
+{
+        *ret_free = *ret_total = 0;
+        (void)file_space(n->conf->server.roles & CONF_ROLE_INGEST ? n->log_dir : n->meta_dir, ret_free, ret_total);
 }
 
 int node_new(struct conf *conf, struct node **ret_node)

@@ -89,6 +89,9 @@ void node_stop(struct node *n);
 /* After the loop has ended. NULL is fine. Returns NULL. */
 struct node *node_free(struct node *n);
 
+/* Room on the file system of records; of metadata where the node keeps no records. Any thread. Both 0 when it cannot be told. */
+void node_disk_space(const struct node *n, uint64_t *ret_free, uint64_t *ret_total);
+
 /* Say @what, and @why; returns 1. */
 int node_fail(const char *what, const char *why);
 /* "HOST:PORT", an IPv6 address in brackets. */

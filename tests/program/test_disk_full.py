@@ -6,6 +6,7 @@ long as there is room for them, and when there is room again so does everybody, 
 Method: a tmpfs of 2 MiB in a private mount namespace (mounts.py); a skip says why when that cannot be had.
 """
 
+import json
 import time
 import unittest
 from pathlib import Path
@@ -221,6 +222,24 @@ class DiskFull(ProgramCase):
         self.node.start()
         self.connect()
         self.everything_is_there()
+
+
+class TwoDisks(ProgramCase):
+    def test_room_is_that_for_records(self):
+        """With records on a disk of their own it is that one's room which is told, everywhere."""
+        node = Node()
+        self.addCleanup(node.close)
+        mount = Mount(node.data / "log", "size=7m")
+        self.addCleanup(mount.close)
+        # Beside the data folder, which has to hold nothing else.
+        node.program = mount.program(node.program).rename(node.folder / "program")
+        node.start()
+        lines = node.get("/metrics")[1].split("\n")
+        told = {name: float(value) for name, value in (x.rsplit(" ", 1) for x in lines if x.startswith("chronik_disk_"))}
+        self.assertEqual(told["chronik_disk_size_bytes"], 7 << 20)
+        self.assertLessEqual(told["chronik_disk_free_bytes"], 7 << 20)
+        one = json.loads(node.get("/v1/nodes/1")[1])
+        self.assertEqual(one["disk_size_bytes"], 7 << 20)
 
 
 if __name__ == "__main__":
