@@ -45,7 +45,10 @@ static void get_ready(struct node *n, struct http_request *rq, const char *name)
         char progress[PROGRESS_TEXT_SIZE];
 
         (void)name;
-        progress_text(n, progress);
+        if (n->store)
+                progress_text(n, progress);
+        else
+                snprintf(progress, sizeof progress, "waiting for a controller: none is active");
         rq->content_type = "text/plain; charset=utf-8";
         rq->status = ready ? 200 : 503;
         strbuf_add_c(&rq->out, ready ? "ready" : stopping ? "stopping" : progress);

@@ -13,8 +13,6 @@
 #define CREDENTIAL "chronik.admin_tokens"
 #define BEARER "Bearer "
 
-enum { LOOK_MS = 10000 };
-
 #define WARN_MS (INT64_C(21) * 24 * 3600 * 1000) /* three weeks before a certificate ends, once a day from then on */
 #define DAY_MS (INT64_C(24) * 3600 * 1000)
 
@@ -211,9 +209,9 @@ static void look_again_at_tokens(struct admin_gate *g)
 }
 
 /* On the pool. */
-static void look_again(struct io_job *job)
+static void look_again(struct lookout *l)
 {
-        struct admin_gate *g = container_of(job, struct admin_gate, job);
+        struct admin_gate *g = container_of(l, struct admin_gate, lookout);
 
         if (g->tls)
                 look_again_at_tls(g);
@@ -233,48 +231,19 @@ static void warn_of_end(struct admin_gate *g)
              g->conf->admin.tls_certificate);
 }
 
-static void looked_again(struct io_job *job)
+static void looked_again(struct lookout *l)
 {
-        struct admin_gate *g = container_of(job, struct admin_gate, job);
-
-        g->busy = false;
-        if (g->stopped) {
-                g->stopped(g->stopped_arg);
-                return;
-        }
-        warn_of_end(g);
-        loop_timer_start(&g->timer, LOOK_MS);
-}
-
-static void on_timer(struct loop_timer *t)
-{
-        struct admin_gate *g = container_of(t, struct admin_gate, timer);
-
-        g->busy = true;
-        g->job = (struct io_job){ .run = look_again, .done = looked_again, .reply_loop = t->loop };
-        iopool_submit(g->pool, &g->job);
+        warn_of_end(container_of(l, struct admin_gate, lookout));
 }
 
 void admin_gate_start(struct admin_gate *g, struct loop *loop)
 {
-        g->watches = g->tls || *g->tokens_path;
-        if (!g->watches)
+        if (!g->tls && !*g->tokens_path)
                 return;
-        loop_timer_init(&g->timer, loop, on_timer);
-        loop_timer_start(&g->timer, LOOK_MS);
+        g->lookout.look = look_again;
+        g->lookout.looked = looked_again;
+        lookout_start(&g->lookout, loop, g->pool);
         warn_of_end(g);
-}
-
-void admin_gate_stop(struct admin_gate *g, void (*stopped)(void *arg), void *arg)
-{
-        if (g->watches)
-                loop_timer_stop(&g->timer);
-        if (!g->busy) {
-                stopped(arg);
-                return;
-        }
-        g->stopped = stopped;
-        g->stopped_arg = arg;
 }
 
 void admin_gate_close(struct admin_gate *g)

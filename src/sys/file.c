@@ -11,13 +11,16 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* Repeat a call that a signal interrupted. */
+#include "sys/iopool.h"
+
+/* Repeat a call that a signal interrupted; when it returns, the thread has made a step. */
 #define RETRY(call) \
         ({ \
                 __typeof__(call) retry_; \
                 do \
                         retry_ = (call); \
                 while (retry_ < 0 && errno == EINTR); \
+                iopool_step(); \
                 retry_; \
         })
 

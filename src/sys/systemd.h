@@ -9,6 +9,8 @@ void systemd_ready(const char *status);
 void systemd_status(const char *fmt, ...) PRINTF_LIKE(1, 2);
 /* EXTEND_TIMEOUT_USEC=: the start goes on and may take @ms longer, from now. */
 void systemd_extend(int64_t ms);
+/* RELOADING=1: files are read again; systemd_ready() ends it. */
+void systemd_reloading(void);
 void systemd_stopping(void);
 /* Milliseconds between watchdog pings that are wanted (half of WatchdogSec), 0 for none. */
 int64_t systemd_watchdog_ms(void);

@@ -220,6 +220,22 @@ class Combined(ClusterCase):
         with urllib.request.urlopen(f"http://{self.admins[node]}{path}", timeout=10) as answer:
             return answer.status, answer.read().decode()
 
+    def test_a_stop_says_what_is_missing(self):
+        """A node that is stopped hands over, and names the partitions that have too few replicas without it."""
+        self.eventually(self.healthy)
+        self.good("topic", "create", "left", "--partitions", 3, "--replication-factor", 3)
+        self.eventually(self.healthy)
+        pid = int((self.dir / "node2.pid").read_text())
+        before = (self.dir / "node2.log").read_text()
+        os.kill(pid, 15)
+        self.eventually(lambda: self.assertFalse(Path(f"/proc/{pid}").exists()))
+        said = (self.dir / "node2.log").read_text()[len(before):]
+        self.assertRegex(said, r"partitions without this node: \d+ with fewer replicas in sync than there should be \(.*left-")
+        self.assertNotIn("without a leader", said)
+        self.assertEqual(self.cluster("start").returncode, 0)
+        self.eventually(self.healthy)
+        self.good("topic", "delete", "left")
+
     def test_drain(self):
         """Drained, it leads nothing; undrained, it takes its part again when asked to."""
         self.good("topic", "create", "drained", "--partitions", 6)
