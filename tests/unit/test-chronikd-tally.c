@@ -148,7 +148,8 @@ static void test_without_a_node(void)
 
         CU_ASSERT_EQUAL_FATAL(tally_take_without(image, conf, 2, &t), 0);
         CU_ASSERT_EQUAL(t.partitions, 7);
-        CU_ASSERT_EQUAL(t.under_replicated.count, 7); /* also 5: one is being added, one is away, three of four are left */
+        CU_ASSERT_EQUAL(t.under_replicated.count,
+                        7); /* also 5: one is being added, one is away, three of four are left */
         CU_ASSERT_STRING_EQUAL(t.below_min_isr.names, "t-1, t-2, t-3, t-4, t-6");
         CU_ASSERT_STRING_EQUAL(t.offline.names, "t-3, t-4, t-6");
         tally_fini(&t);
@@ -256,10 +257,8 @@ static void test_changes(void)
 }
 
 static const struct unit_case cases[] = {
-        { "figures", test_figures },
-        { "what is missing without one node", test_without_a_node },
-        { "many names", test_many_names },
-        { "states", test_states },
+        { "figures", test_figures },       { "what is missing without one node", test_without_a_node },
+        { "many names", test_many_names }, { "states", test_states },
         { "changes", test_changes },
 };
 
