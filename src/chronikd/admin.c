@@ -17,7 +17,7 @@
  *   GET /v1/acls            POST /v1/acls {"add": [{...}]} or {"remove": {...}}
  *   GET /v1/audit, /v1/audit/entries, /v1/audit/verify   of this node only
  *   GET /v1/transactions    GET /v1/transactions/ID   POST /v1/transactions {"op", "id"}
- *   GET /v1/here/node, /v1/here/topics, /v1/here/topics/NAME, /v1/here/groups, /v1/here/groups/NAME,
+ *   GET /v1/here/health, /v1/here/node, /v1/here/topics, /v1/here/topics/NAME, /v1/here/groups, /v1/here/groups/NAME,
  *       /v1/here/transactions, /v1/here/transactions/ID   of this node only: others ask for it
  *   POST /v1/verify {"topic", "partition", "bytes_per_second"}   GET /v1/verify
  *
@@ -113,6 +113,7 @@ static const struct route routes[] = {
         { "GET", "/v1/transactions", false, NEEDS_READY, OPERATOR_VIEWER, admin_get_txns },
         { "POST", "/v1/transactions", false, NEEDS_READY, OPERATOR_OPERATOR, admin_post_txns },
         { "GET", "/v1/transactions/", true, NEEDS_READY, OPERATOR_VIEWER, admin_get_txn },
+        { "GET", "/v1/here/health", false, NEEDS_NOTHING, OPERATOR_VIEWER, admin_here_health },
         { "GET", "/v1/here/node", false, NEEDS_NOTHING, OPERATOR_VIEWER, admin_here_node },
         { "GET", "/v1/here/topics", false, NEEDS_INGEST, OPERATOR_VIEWER, admin_here_topics },
         { "GET", "/v1/here/topics/", true, NEEDS_INGEST, OPERATOR_VIEWER, admin_here_topic },

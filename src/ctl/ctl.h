@@ -176,6 +176,8 @@ int node_drain(struct ctl *c, const char *id);
 int node_undrain(struct ctl *c, const char *id);
 int node_decommission(struct ctl *c, const char *id);
 int node_may_stop(struct ctl *c, const char *id);
+/* health.c */
+int node_health(struct ctl *c, const char *arg);
 /* Rows of nodes, as in the answers of /v1/nodes and /v1/cluster. */
 void node_table(json_t *nodes);
 /* controller.c */

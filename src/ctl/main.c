@@ -33,6 +33,8 @@ static const struct command commands[] = {
           "cluster disruption override --node 3 --reason 'the rack burns'" },
         { "node list", NULL, 0, node_list, "every node with its state and what it has", "node list" },
         { "node get", "ID", 0, node_get, "one node", "node get 3" },
+        { "node health", NULL, WITH_WAIT, node_health, "has the node that is asked come back? status 0 yes, 1 no",
+          "node health --wait --timeout 10m" },
         { "node drain", "ID", WITH_WAIT, node_drain, "let others lead; it gets no new replicas",
           "node drain 3 --wait" },
         { "node undrain", "ID", 0, node_undrain, "the end of that, or of a decommissioning that was begun",

@@ -326,6 +326,33 @@ class Majority(ClusterCase):
         self.eventually(self.healthy)
 
 
+class Gate(ClusterCase):
+    def test_gate(self):
+        """`node health --wait`: passes where nothing is wrong; waits for others as long as it takes, and says so; gives up what does
+        not answer."""
+        self.eventually(self.healthy)
+        self.assertIn("node 1 is ok", self.eventually(self.good, "node", "health"))
+        self.good("topic", "create", "gate", "--partitions", 3, "--replication-factor", 3)
+        for node in (2, 3):
+            self.kill(node)
+        self.eventually(self.bad, 1, "node", "health", ("node 1 is waiting: no active controller answers",))
+        gate = subprocess.Popen([CHRONIK_CTL, "--server", self.admins[1], "node", "health", "--wait", "--timeout", "2s"],
+                                stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(gate.kill)
+        with self.assertRaises(subprocess.TimeoutExpired):
+            gate.wait(6)
+        self.bad(3, "node", "health", "--wait", "--timeout", "1s", node=2)
+        self.assertEqual(self.cluster("start").returncode, 0)
+        said, complained = gate.communicate(timeout=30)
+        self.assertEqual((gate.returncode, said), (0, "node 1 is ok: in sync, and up with the controllers\n"), complained)
+        self.assertLess(complained.count("node 1 is waiting"), 5, complained)
+
+    def bad(self, status, *args, **more):
+        if isinstance(args[-1], tuple):
+            more["says"], args = args[-1], args[:-1]
+        super().bad(status, *args, **more)
+
+
 class Split(ClusterCase):
     SPLIT = True
     asked = 4
