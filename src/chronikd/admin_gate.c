@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "chronikd/admin.h"
+#include "chronikd/credential.h"
 #include "sys/clock.h"
 #include "sys/diag.h"
 #include "sys/file.h"
@@ -18,16 +19,10 @@
 
 /* ---- what is configured ---- */
 
-static void find_tokens(const struct conf *c, char path[1200])
+/* "": there are none. */
+static void find_tokens(const struct conf *c, char path[CREDENTIAL_PATH_SIZE])
 {
-        const char *dir = getenv("CREDENTIALS_DIRECTORY");
-        struct file_info info;
-
-        snprintf(path, 1200, "%s", c->admin.tokens_file);
-        if (*path || !dir || !*dir)
-                return;
-        snprintf(path, 1200, "%s/" CREDENTIAL, dir);
-        if (file_info(path, &info) == -ENOENT)
+        if (!credential_find(c->admin.tokens_file, CREDENTIAL, path))
                 *path = '\0';
 }
 
@@ -55,7 +50,7 @@ int admin_gate_check(const struct conf *c)
 {
         CLEANUP(mapping_freep) struct mapping *m = NULL;
         bool tls = c->admin.tls_certificate[0], roles;
-        char tokens[1200], text[700];
+        char tokens[CREDENTIAL_PATH_SIZE], text[700];
 
         find_tokens(c, tokens);
         roles = *tokens || c->admin.client_auth != CONF_CLIENT_AUTH_NONE;

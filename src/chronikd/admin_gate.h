@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "chronikd/credential.h"
 #include "chronikd/lookout.h"
 #include "conf/conf.h"
 #include "net/tls.h"
@@ -15,8 +16,8 @@
 struct admin_gate {
         const struct conf *conf;
         struct iopool *pool;
-        char tokens_path[1200]; /* "": there are no tokens */
-        bool guarded;           /* otherwise everybody may do everything */
+        char tokens_path[CREDENTIAL_PATH_SIZE]; /* "": there are no tokens */
+        bool guarded;                           /* otherwise everybody may do everything */
         struct mapping *mapping;
         struct tls_slot *tls; /* NULL: without TLS */
         pthread_mutex_t lock; /* of operators */
