@@ -88,13 +88,16 @@ static const struct command commands[] = {
         { "txn describe", "ID", 0, txn_describe, "one transactional id, and what takes part",
           "txn describe billing-1" },
         { "txn abort", "ID", 0, txn_abort, "abort what is open and keep its producer out", "txn abort billing-1" },
-        { "log verify", "[TOPIC [PARTITION]]", WITH_VERIFY, log_verify, "read all records from the disk, find rot",
+        { "log verify", "[TOPIC [PARTITION]]", WITH_VERIFY | WITH_DATA_DIR, log_verify, "read all records from the disk, find rot",
           "log verify orders 3 --rate 50M" },
         { "tls init", "DIR", WITH_TLS, tls_init, "certificates for the nodes of a cluster, and their authority",
           "tls init certificates --nodes 1,2,3" },
         { "admin-token new", "NAME ROLE", 0, admin_token_new,
           "a token for an operator who is viewer, operator or admin, and its line for the nodes",
           "admin-token new prometheus viewer" },
+        { "doctor", NULL, WITH_HOST | WITH_DATA_DIR, doctor,
+          "is this machine as a node wants it? status 0 yes, 1 no, 2 it could not look",
+          "doctor --sysctl /usr/share/chronik/sysctl" },
 };
 
 /* How many of the @count words at @words are those that @cmd begins with. */

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -337,5 +338,16 @@ int file_space(const char *path, uint64_t *ret_free, uint64_t *ret_total)
                 return -errno;
         *ret_free = (uint64_t)st.f_bavail * st.f_frsize;
         *ret_total = (uint64_t)st.f_blocks * st.f_frsize;
+        return 0;
+}
+
+int file_device(const char *path, unsigned *ret_major, unsigned *ret_minor)
+{
+        struct stat st;
+
+        if (stat(path, &st) < 0)
+                return -errno;
+        *ret_major = major(st.st_dev);
+        *ret_minor = minor(st.st_dev);
         return 0;
 }
