@@ -181,6 +181,8 @@ int node_decommission(struct ctl *c, const char *id);
 int node_may_stop(struct ctl *c, const char *id);
 /* doctor.c */
 int doctor(struct ctl *c, const char *arg);
+/* guard.c */
+int node_guard(struct ctl *c, const char *arg);
 /* health.c */
 int node_health(struct ctl *c, const char *arg);
 /* Rows of nodes, as in the answers of /v1/nodes and /v1/cluster. */

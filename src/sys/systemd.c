@@ -1,12 +1,15 @@
 /* Notifications to the service manager. A failure to notify is not ours to mend: systemd has time-outs for it. */
 #include "sys/systemd.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <systemd/sd-bus.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
@@ -83,4 +86,29 @@ int64_t systemd_watchdog_ms(void)
 void systemd_watchdog_ping(void)
 {
         notify_or_not("WATCHDOG=1");
+}
+
+int systemd_inhibit_shutdown(const char *who, const char *why, int *ret_fd, char ret_error[256])
+{
+        sd_bus_error error = SD_BUS_ERROR_NULL;
+        sd_bus_message *answer = NULL;
+        sd_bus *bus = NULL;
+        int r = sd_bus_open_system(&bus), fd;
+
+        if (r >= 0)
+                r = sd_bus_call_method(bus, "org.freedesktop.login1", "/org/freedesktop/login1",
+                                       "org.freedesktop.login1.Manager", "Inhibit", &error, &answer, "ssss", "shutdown",
+                                       who, why, "block");
+        if (r >= 0)
+                r = sd_bus_message_read(answer, "h", &fd);
+        if (r >= 0) {
+                *ret_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3); /* the message's own ends with it */
+                r = *ret_fd < 0 ? -errno : 0;
+        }
+        if (r < 0)
+                snprintf(ret_error, 256, "%s", error.message ? error.message : strerror(-r));
+        sd_bus_error_free(&error);
+        sd_bus_message_unref(answer);
+        sd_bus_flush_close_unref(bus);
+        return MIN2(r, 0);
 }

@@ -24,7 +24,7 @@ from txn import Producer, visible
 
 COMMANDS = ("cluster info", "cluster disruption show", "cluster disruption acquire", "cluster disruption release",
             "cluster disruption override", "node list", "node get", "node drain", "node undrain", "node decommission",
-            "node may-stop", "node health", "controller list", "controller add", "controller remove", "controller transfer",
+            "node may-stop", "node guard", "node health", "controller list", "controller add", "controller remove", "controller transfer",
             "topic list", "topic get", "topic create", "topic delete", "topic reassign list", "topic reassign set",
             "topic reassign cancel", "topic elect", "group list", "group get", "quota list", "quota set", "quota unset",
             "acl list", "acl add", "acl remove", "audit list", "audit verify", "user list", "user add", "user remove", "txn list",

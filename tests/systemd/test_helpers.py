@@ -11,6 +11,7 @@ import time
 import unittest
 
 from case import SYSTEMD, MachineCase
+from machine import version
 
 TRIAL = "/run/chronik/trial-boot"
 NO_REBOOT = "[Unit]\nFailureAction=none\n"
@@ -199,6 +200,31 @@ sed 's/chronikd.service/chronikd-{n}.service/;s/^EnvironmentFile=.*/Environment=
         self.assertRegex(said, r"partitions without this node: \d+ with fewer replicas in sync than there should be \(.*guarded-")
         self.assertNotIn("without a leader", said)
         self.up()
+
+    def test_shutdown(self):
+        """A reboot is refused while the node must not stop, and says why; it would go on when that is over."""
+        self.up()
+        self.m.run("chronik-ctl", "--server", "127.0.0.1:9144", "topic", "create", "lock", "--partitions", "1")
+        self.healthy()
+        self.m.write("/etc/chronik/ctl.env", "CHRONIK_SERVER=127.0.0.1:9144\n")
+        self.m.systemctl("unmask", "systemd-logind.service")
+        self.m.systemctl("start", "dbus.service", "systemd-logind.service")
+        self.m.systemctl("start", "chronik-guard")
+        self.m.wait_until(lambda: self.m.property("chronik-guard", "StatusText") == "nothing speaks against a shutdown")
+        self.assertNotIn("chronikd", self.m.run("systemd-inhibit", "--list").stdout)
+        self.m.systemctl("kill", "--signal=SIGKILL", "chronikd-3")
+        self.m.systemctl("stop", "chronikd-3")
+        self.m.wait_until(lambda: "must not stop now" in self.m.property("chronik-guard", "StatusText"))
+        self.assertRegex(self.m.run("systemd-inhibit", "--list").stdout, r"chronikd +0 +root .* shutdown .*the node must not stop now")
+        refused = self.m.systemctl("reboot", "--check-inhibitors=yes", check=False)
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertIn("the node must not stop now", refused.stderr + refused.stdout)
+        if version() >= 257:                    # then the lock counts for root, too, wherever it asks
+            self.assertNotEqual(self.m.systemctl("reboot", check=False).returncode, 0)
+        self.assertIsNone(self.m.process.poll())
+        self.m.systemctl("start", "chronikd-3")
+        self.m.wait_until(lambda: "chronikd" not in self.m.run("systemd-inhibit", "--list").stdout)
+        self.m.systemctl("stop", "chronik-guard")
 
     def produce_somewhere(self, topic):
         """Of three partitions one is led by node 2, which waits, and serves meanwhile."""
