@@ -371,6 +371,8 @@ class Split(ClusterCase):
         self.assertNotIn("chronik_leaders", metrics)
         self.assertIn('chronik_peer_up{node="2",lane="control"} 1', metrics)
         self.eventually(lambda: self.assertEqual({n.get("metadata", {}).get("lag") for n in self.json("node", "list")["nodes"]}, {0}))
+        for node in (1, 4):
+            self.assertIn(f"node {node} is ok", self.eventually(lambda node=node: self.good("node", "health", node=node)))
         self.groups()
         self.transactions()
         stopped = self.cluster("stop")
