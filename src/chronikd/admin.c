@@ -17,7 +17,7 @@
  *   GET /v1/acls            POST /v1/acls {"add": [{...}]} or {"remove": {...}}
  *   GET /v1/audit, /v1/audit/entries, /v1/audit/verify   of this node only
  *   GET /v1/transactions    GET /v1/transactions/ID   POST /v1/transactions {"op", "id"}
- *   GET /v1/here/node, /v1/here/topics, /v1/here/topics/NAME, /v1/here/groups, /v1/here/groups/NAME,
+ *   GET /v1/here/health, /v1/here/node, /v1/here/topics, /v1/here/topics/NAME, /v1/here/groups, /v1/here/groups/NAME,
  *       /v1/here/transactions, /v1/here/transactions/ID   of this node only: others ask for it
  *   POST /v1/verify {"topic", "partition", "bytes_per_second"}   GET /v1/verify
  *
@@ -45,7 +45,10 @@ static void get_ready(struct node *n, struct http_request *rq, const char *name)
         char progress[PROGRESS_TEXT_SIZE];
 
         (void)name;
-        progress_text(n, progress);
+        if (n->store)
+                progress_text(n, progress);
+        else
+                snprintf(progress, sizeof progress, "waiting for a controller: none is active");
         rq->content_type = "text/plain; charset=utf-8";
         rq->status = ready ? 200 : 503;
         strbuf_add_c(&rq->out, ready ? "ready" : stopping ? "stopping" : progress);
@@ -110,6 +113,7 @@ static const struct route routes[] = {
         { "GET", "/v1/transactions", false, NEEDS_READY, OPERATOR_VIEWER, admin_get_txns },
         { "POST", "/v1/transactions", false, NEEDS_READY, OPERATOR_OPERATOR, admin_post_txns },
         { "GET", "/v1/transactions/", true, NEEDS_READY, OPERATOR_VIEWER, admin_get_txn },
+        { "GET", "/v1/here/health", false, NEEDS_NOTHING, OPERATOR_VIEWER, admin_here_health },
         { "GET", "/v1/here/node", false, NEEDS_NOTHING, OPERATOR_VIEWER, admin_here_node },
         { "GET", "/v1/here/topics", false, NEEDS_INGEST, OPERATOR_VIEWER, admin_here_topics },
         { "GET", "/v1/here/topics/", true, NEEDS_INGEST, OPERATOR_VIEWER, admin_here_topic },

@@ -107,6 +107,7 @@ void admin_get_topic(struct node *n, struct http_request *rq, const char *name);
 void admin_post_topics(struct node *n, struct http_request *rq, const char *name);
 void admin_delete_topic(struct node *n, struct http_request *rq, const char *name);
 /* What this node itself has, for another one that was asked: below /v1/here/. */
+void admin_here_health(struct node *n, struct http_request *rq, const char *name);
 void admin_here_node(struct node *n, struct http_request *rq, const char *name);
 void admin_here_topics(struct node *n, struct http_request *rq, const char *name);
 void admin_here_topic(struct node *n, struct http_request *rq, const char *name);

@@ -7,6 +7,7 @@
 
 #include "chronikd/admin.h"
 #include "chronikd/admin_record.h"
+#include "chronikd/credential.h"
 #include "sys/clock.h"
 #include "sys/diag.h"
 #include "sys/file.h"
@@ -14,23 +15,15 @@
 #define CREDENTIAL "chronik.admin_tokens"
 #define BEARER "Bearer "
 
-enum { LOOK_MS = 10000 };
-
 #define WARN_MS (INT64_C(21) * 24 * 3600 * 1000) /* three weeks before a certificate ends, once a day from then on */
 #define DAY_MS (INT64_C(24) * 3600 * 1000)
 
 /* ---- what is configured ---- */
 
-static void find_tokens(const struct conf *c, char path[1200])
+/* "": there are none. */
+static void find_tokens(const struct conf *c, char path[CREDENTIAL_PATH_SIZE])
 {
-        const char *dir = getenv("CREDENTIALS_DIRECTORY");
-        struct file_info info;
-
-        snprintf(path, 1200, "%s", c->admin.tokens_file);
-        if (*path || !dir || !*dir)
-                return;
-        snprintf(path, 1200, "%s/" CREDENTIAL, dir);
-        if (file_info(path, &info) == -ENOENT)
+        if (!credential_find(c->admin.tokens_file, CREDENTIAL, path))
                 *path = '\0';
 }
 
@@ -58,7 +51,7 @@ int admin_gate_check(const struct conf *c)
 {
         CLEANUP(mapping_freep) struct mapping *m = NULL;
         bool tls = c->admin.tls_certificate[0], roles;
-        char tokens[1200], text[700];
+        char tokens[CREDENTIAL_PATH_SIZE], text[700];
 
         find_tokens(c, tokens);
         roles = *tokens || c->admin.client_auth != CONF_CLIENT_AUTH_NONE;
@@ -212,9 +205,9 @@ static void look_again_at_tokens(struct admin_gate *g)
 }
 
 /* On the pool. */
-static void look_again(struct io_job *job)
+static void look_again(struct lookout *l)
 {
-        struct admin_gate *g = container_of(job, struct admin_gate, job);
+        struct admin_gate *g = container_of(l, struct admin_gate, lookout);
 
         if (g->tls)
                 look_again_at_tls(g);
@@ -234,48 +227,19 @@ static void warn_of_end(struct admin_gate *g)
              g->conf->admin.tls_certificate);
 }
 
-static void looked_again(struct io_job *job)
+static void looked_again(struct lookout *l)
 {
-        struct admin_gate *g = container_of(job, struct admin_gate, job);
-
-        g->busy = false;
-        if (g->stopped) {
-                g->stopped(g->stopped_arg);
-                return;
-        }
-        warn_of_end(g);
-        loop_timer_start(&g->timer, LOOK_MS);
-}
-
-static void on_timer(struct loop_timer *t)
-{
-        struct admin_gate *g = container_of(t, struct admin_gate, timer);
-
-        g->busy = true;
-        g->job = (struct io_job){ .run = look_again, .done = looked_again, .reply_loop = t->loop };
-        iopool_submit(g->pool, &g->job);
+        warn_of_end(container_of(l, struct admin_gate, lookout));
 }
 
 void admin_gate_start(struct admin_gate *g, struct loop *loop)
 {
-        g->watches = g->tls || *g->tokens_path;
-        if (!g->watches)
+        if (!g->tls && !*g->tokens_path)
                 return;
-        loop_timer_init(&g->timer, loop, on_timer);
-        loop_timer_start(&g->timer, LOOK_MS);
+        g->lookout.look = look_again;
+        g->lookout.looked = looked_again;
+        lookout_start(&g->lookout, loop, g->pool);
         warn_of_end(g);
-}
-
-void admin_gate_stop(struct admin_gate *g, void (*stopped)(void *arg), void *arg)
-{
-        if (g->watches)
-                loop_timer_stop(&g->timer);
-        if (!g->busy) {
-                stopped(arg);
-                return;
-        }
-        g->stopped = stopped;
-        g->stopped_arg = arg;
 }
 
 void admin_gate_close(struct admin_gate *g)

@@ -5,13 +5,13 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "chronikd/credential.h"
+#include "chronikd/lookout.h"
 #include "conf/conf.h"
 #include "net/tls.h"
 #include "obs/http.h"
 #include "security/mapping.h"
 #include "security/operators.h"
-#include "sys/iopool.h"
-#include "sys/loop.h"
 
 struct audit;
 
@@ -19,8 +19,8 @@ struct admin_gate {
         const struct conf *conf;
         struct audit *audit; /* the owner's to set before requests come; NULL: nothing is recorded */
         struct iopool *pool;
-        char tokens_path[1200]; /* "": there are no tokens */
-        bool guarded;           /* otherwise everybody may do everything */
+        char tokens_path[CREDENTIAL_PATH_SIZE]; /* "": there are no tokens */
+        bool guarded;                           /* otherwise everybody may do everything */
         struct mapping *mapping;
         struct tls_slot *tls; /* NULL: without TLS */
         pthread_mutex_t lock; /* of operators */
@@ -29,11 +29,7 @@ struct admin_gate {
 
         /* Looking after the files: the main loop's, and the job's while that runs. */
         int64_t tokens_seen, tls_seen, end_ms, warned_ms;
-        struct loop_timer timer;
-        struct io_job job;
-        bool watches, busy;
-        void (*stopped)(void *arg);
-        void *stopped_arg;
+        struct lookout lookout;
 };
 
 /* Judge what conf/ cannot: rules that map certificates, and whether the address may be open as it is. No files are read.
@@ -41,9 +37,8 @@ struct admin_gate {
 int admin_gate_check(const struct conf *conf);
 /* Load certificates, rules and tokens. Blocks. @conf and @pool are borrowed. Return: 0, or 1 after saying why not. */
 int admin_gate_open(struct admin_gate *g, const struct conf *conf, struct iopool *pool);
-/* Look after the files from now on; until admin_gate_stop(), which calls @stopped once, maybe from within. On @loop. */
+/* Look after the files from now on, until g->lookout is stopped. On @loop. */
 void admin_gate_start(struct admin_gate *g, struct loop *loop);
-void admin_gate_stop(struct admin_gate *g, void (*stopped)(void *arg), void *arg);
 /* When nobody asks any more. */
 void admin_gate_close(struct admin_gate *g);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/utf8.h"
+#include "chronikd/credential.h"
 #include "chronikd/node.h"
 #include "sys/clock.h"
 #include "sys/file.h"
@@ -19,21 +20,6 @@ static int wrong(const char *path, const char *why)
 
         snprintf(text, sizeof text, "%.1100s: %s", path, why);
         return node_fail("cannot read the first user", text);
-}
-
-/* Where it is to be read from; false: nowhere. @ret_needed: whether it has to be there. */
-static bool find_path(const struct conf *c, char path[1200], bool *ret_needed)
-{
-        const char *dir = getenv("CREDENTIALS_DIRECTORY");
-
-        *ret_needed = c->cluster.first_user_file[0];
-        if (*ret_needed)
-                snprintf(path, 1200, "%s", c->cluster.first_user_file);
-        else if (dir && *dir)
-                snprintf(path, 1200, "%s/" CREDENTIAL, dir);
-        else
-                return false;
-        return true;
 }
 
 static int derive(struct first_user *u, enum scram_mechanism m, struct span password)
@@ -90,16 +76,15 @@ static int read_text(const char *path, struct str text, struct first_user *u)
 int first_user_read(const struct conf *conf, bool is_new, struct first_user *ret)
 {
         CLEANUP(freep) char *text = NULL;
-        char path[1200];
+        char path[CREDENTIAL_PATH_SIZE];
         size_t len = 0;
-        bool needed;
         int r;
 
         *ret = (struct first_user){ 0 };
-        if (!find_path(conf, path, &needed))
+        if (!credential_find(conf->cluster.first_user_file, CREDENTIAL, path))
                 return 0;
         r = file_read_whole(path, FILE_LEN_MAX, &text, &len);
-        if (r == -ENOENT && !(needed && is_new))
+        if (r == -ENOENT && !is_new) /* who has been made is not needed any more */
                 return 0;
         if (r)
                 return wrong(path, r == -EFBIG ? "it is too long; give NAME:PASSWORD" : strerror(-r));

@@ -130,7 +130,7 @@ void ingest_stop(struct node *n, void (*stopped)(struct node *n))
 {
         n->ingest_stopped = stopped;
         shares_drain(n->shares);
-        listeners_stop(&n->listeners, listeners_are_stopped, n);
+        lookout_stop(&n->listeners.lookout, listeners_are_stopped, n);
 }
 
 /* ---- start ---- */

@@ -8,8 +8,6 @@
 #include "sys/diag.h"
 #include "sys/file.h"
 
-enum { LOOK_MS = 10000 };
-
 #define WARN_MS (INT64_C(21) * 24 * 3600 * 1000) /* three weeks before a certificate ends, once a day from then on */
 #define DAY_MS (INT64_C(24) * 3600 * 1000)
 
@@ -157,9 +155,9 @@ int listeners_open(struct listeners *l, const struct conf *conf, struct iopool *
 }
 
 /* On the pool: files are read. */
-static void look_again(struct io_job *job)
+static void look_again(struct lookout *lookout)
 {
-        struct listeners *l = container_of(job, struct listeners, job);
+        struct listeners *l = container_of(lookout, struct listeners, lookout);
 
         for (unsigned i = 0; i < l->conf->listeners_count; i++) {
                 const struct conf_listener *c = &l->conf->listeners[i];
@@ -199,49 +197,23 @@ static void warn_of_end(struct listeners *l)
         }
 }
 
-static void looked_again(struct io_job *job)
+static void looked_again(struct lookout *lookout)
 {
-        struct listeners *l = container_of(job, struct listeners, job);
-
-        l->busy = false;
-        if (l->stopped) {
-                l->stopped(l->stopped_arg);
-                return;
-        }
-        warn_of_end(l);
-        loop_timer_start(&l->timer, LOOK_MS);
-}
-
-static void on_timer(struct loop_timer *t)
-{
-        struct listeners *l = container_of(t, struct listeners, timer);
-
-        l->busy = true;
-        l->job = (struct io_job){ .run = look_again, .done = looked_again, .reply_loop = t->loop };
-        iopool_submit(l->pool, &l->job);
+        warn_of_end(container_of(lookout, struct listeners, lookout));
 }
 
 void listeners_start(struct listeners *l, struct loop *loop)
 {
-        for (unsigned i = 0; i < l->conf->listeners_count; i++)
-                l->watches |= l->at[i].tls || l->jwks[i];
-        if (!l->watches)
-                return;
-        loop_timer_init(&l->timer, loop, on_timer);
-        loop_timer_start(&l->timer, LOOK_MS);
-        warn_of_end(l);
-}
+        bool watches = false;
 
-void listeners_stop(struct listeners *l, void (*stopped)(void *arg), void *arg)
-{
-        if (l->watches)
-                loop_timer_stop(&l->timer);
-        if (!l->busy) {
-                stopped(arg);
+        for (unsigned i = 0; i < l->conf->listeners_count; i++)
+                watches |= l->at[i].tls || l->jwks[i];
+        if (!watches)
                 return;
-        }
-        l->stopped = stopped;
-        l->stopped_arg = arg;
+        l->lookout.look = look_again;
+        l->lookout.looked = looked_again;
+        lookout_start(&l->lookout, loop, l->pool);
+        warn_of_end(l);
 }
 
 /* ---- listening ---- */

@@ -2,13 +2,12 @@
  * and how subjects of certificates are mapped to names. On the main loop, where nothing else is said. */
 #pragma once
 
+#include "chronikd/lookout.h"
 #include "conf/conf.h"
 #include "net/server.h"
 #include "net/tls.h"
 #include "security/jwt.h"
 #include "security/mapping.h"
-#include "sys/iopool.h"
-#include "sys/loop.h"
 
 struct listeners {
         const struct conf *conf;
@@ -22,11 +21,7 @@ struct listeners {
         struct mapping *mappings[CONF_LISTENERS_MAX];
         struct jwks_slot *jwks[CONF_LISTENERS_MAX]; /* NULL: without OAUTHBEARER */
         int64_t jwks_seen[CONF_LISTENERS_MAX];      /* as @seen, of their files */
-        struct loop_timer timer;
-        struct io_job job;
-        bool watches, busy;
-        void (*stopped)(void *arg);
-        void *stopped_arg;
+        struct lookout lookout;
 };
 
 /* Judge what conf/ cannot: rules that map subjects. No files are read. Return: 0, or 1 after saying what is wrong. */
@@ -35,8 +30,7 @@ int listeners_check(const struct conf *conf);
 int listeners_open(struct listeners *l, const struct conf *conf, struct iopool *pool);
 /* Bind them all. Return: 0, or 1 after saying why not. */
 int listeners_listen(struct listeners *l, struct net_server *net);
-/* Look after certificates and keys from now on; until listeners_stop(), which calls @stopped once, maybe from within. */
+/* Look after certificates and keys from now on, until l->lookout is stopped. */
 void listeners_start(struct listeners *l, struct loop *loop);
-void listeners_stop(struct listeners *l, void (*stopped)(void *arg), void *arg);
 /* When no connection is left. */
 void listeners_close(struct listeners *l);

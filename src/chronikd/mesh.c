@@ -139,15 +139,19 @@ static void hub_stopped(struct loop *l, struct mail *mail)
         m->stopped(m->arg);
 }
 
-static void tls_is_stopped(struct mesh *m)
+static void tls_is_stopped(void *arg)
 {
+        struct mesh *m = arg;
+
         m->stopped_mail.fn = hub_stopped;
         peer_hub_stop(m->hub, STOP_MS, m->subscriber.loop, &m->stopped_mail);
 }
 
 static void unsubscribed(struct meta_subscriber *s)
 {
-        mesh_tls_stop(s->arg, tls_is_stopped);
+        struct mesh *m = s->arg;
+
+        lookout_stop(&m->lookout, tls_is_stopped, m);
 }
 
 void mesh_stop(struct mesh *m, struct loop *loop, void (*stopped)(void *arg), void *arg)

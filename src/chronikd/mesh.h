@@ -2,6 +2,7 @@
  * found where that says until the metadata says otherwise; brokers are where they registered. On the main loop. */
 #pragma once
 
+#include "chronikd/lookout.h"
 #include "conf/address.h"
 #include "conf/conf.h"
 #include "meta/publish.h"
@@ -23,11 +24,8 @@ struct mesh {
         void *arg;
 
         /* mesh_tls.c: the job's while it runs */
-        struct loop_timer tls_timer;
-        struct io_job tls_job;
-        bool tls_busy;
+        struct lookout lookout;
         int64_t tls_seen, tls_end_ms, tls_warned_ms;
-        void (*tls_stopped)(struct mesh *m);
 };
 
 /* Make the hub, unless the configuration leaves this node alone. Blocks (reads certificates).
@@ -53,7 +51,5 @@ void mesh_close(struct mesh *m);
 
 /* Load and check the certificate, unless nodes speak in plaintext. Return: 0, or 1 after saying why not. */
 int mesh_tls_open(struct mesh *m);
-/* From now on changed files are taken up. */
+/* From now on changed files are taken up, until m->lookout is stopped. */
 void mesh_tls_start(struct mesh *m, struct loop *loop);
-/* No more; @stopped when nothing is on the pool. */
-void mesh_tls_stop(struct mesh *m, void (*stopped)(struct mesh *m));

@@ -10,8 +10,6 @@
 #include "sys/diag.h"
 #include "sys/file.h"
 
-enum { LOOK_MS = 10000 };
-
 #define WARN_MS (INT64_C(21) * 24 * 3600 * 1000) /* three weeks before a certificate ends, once a day from then on */
 #define DAY_MS (INT64_C(24) * 3600 * 1000)
 
@@ -70,9 +68,9 @@ int mesh_tls_open(struct mesh *m)
 }
 
 /* On the pool: files are read. */
-static void look_again(struct io_job *job)
+static void look_again(struct lookout *l)
 {
-        struct mesh *m = container_of(job, struct mesh, tls_job);
+        struct mesh *m = container_of(l, struct mesh, lookout);
         int64_t seen = look_at_files(m->conf);
         struct tls_context *x;
         char why[TLS_WHY_SIZE];
@@ -102,43 +100,17 @@ static void warn_of_end(struct mesh *m)
              m->conf->cluster.tls_certificate);
 }
 
-static void looked_again(struct io_job *job)
+static void looked_again(struct lookout *l)
 {
-        struct mesh *m = container_of(job, struct mesh, tls_job);
-
-        m->tls_busy = false;
-        if (m->tls_stopped) {
-                m->tls_stopped(m);
-                return;
-        }
-        warn_of_end(m);
-        loop_timer_start(&m->tls_timer, LOOK_MS);
-}
-
-static void on_timer(struct loop_timer *t)
-{
-        struct mesh *m = container_of(t, struct mesh, tls_timer);
-
-        m->tls_busy = true;
-        m->tls_job = (struct io_job){ .run = look_again, .done = looked_again, .reply_loop = t->loop };
-        iopool_submit(m->pool, &m->tls_job);
+        warn_of_end(container_of(l, struct mesh, lookout));
 }
 
 void mesh_tls_start(struct mesh *m, struct loop *loop)
 {
         if (!m->tls)
                 return;
-        loop_timer_init(&m->tls_timer, loop, on_timer);
-        loop_timer_start(&m->tls_timer, LOOK_MS);
+        m->lookout.look = look_again;
+        m->lookout.looked = looked_again;
+        lookout_start(&m->lookout, loop, m->pool);
         warn_of_end(m);
-}
-
-void mesh_tls_stop(struct mesh *m, void (*stopped)(struct mesh *m))
-{
-        if (m->tls)
-                loop_timer_stop(&m->tls_timer);
-        if (m->tls_busy)
-                m->tls_stopped = stopped;
-        else
-                stopped(m);
 }

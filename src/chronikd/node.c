@@ -8,6 +8,7 @@
 #include "chronikd/datadir.h"
 #include "chronikd/ingest.h"
 #include "chronikd/levels.h"
+#include "sys/clock.h"
 #include "sys/diag.h"
 #include "sys/file.h"
 
@@ -197,6 +198,7 @@ static void look_for_leader(struct loop_timer *t)
 
         controller_status(n->controller, &s);
         if (s.leader_id == META_NO_NODE) {
+                progress_tick(n, clock_mono_ms());
                 loop_timer_start(t, LOOK_MS);
                 return;
         }

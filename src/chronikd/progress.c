@@ -45,7 +45,27 @@ void progress_text(struct node *n, char ret_text[PROGRESS_TEXT_SIZE])
 
 void progress_begin(struct node *n)
 {
-        n->progress = (struct progress){ .begun_ms = clock_mono_ms() };
+        n->progress = (struct progress){ .begun_ms = clock_mono_ms(), .said_ms = n->progress.said_ms };
+}
+
+/* Nothing is known of the logs to open before the node is registered, which takes a controller. Waiting for others is no fault of this
+ * node, so systemd is to wait as well, and no longer than this thread goes on. */
+static void tell_waiting(struct node *n, int64_t now_mono_ms)
+{
+        static const char text[] = "waiting for a controller: none is active";
+        struct progress *p = &n->progress;
+
+        if (!p->waiting_ms)
+                p->waiting_ms = p->said_ms = now_mono_ms;
+        if (now_mono_ms - p->waiting_ms < LONG_MS || now_mono_ms - p->told_ms < TELL_MS)
+                return;
+        p->told_ms = now_mono_ms;
+        systemd_status("%s", text);
+        systemd_extend(EXTEND_MS);
+        if (now_mono_ms - p->said_ms < SAY_MS)
+                return;
+        p->said_ms = now_mono_ms;
+        diag(DIAG_NOTICE, "%s", text);
 }
 
 /* systemd waits longer only while there is progress: a start that hangs is ended. */
@@ -68,7 +88,11 @@ void progress_tick(struct node *n, int64_t now_mono_ms)
         struct progress *p = &n->progress;
         char text[PROGRESS_TEXT_SIZE];
 
-        if (!p->begun_ms || n->ready || n->stopping || !atomic_load(&n->led.opens_wanted))
+        if (n->ready || n->stopping)
+                return;
+        if (!p->begun_ms)
+                tell_waiting(n, now_mono_ms);
+        if (!p->begun_ms || !atomic_load(&n->led.opens_wanted))
                 return;
         progress_text(n, text);
         if (now_mono_ms - p->told_ms >= TELL_MS) {

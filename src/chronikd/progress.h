@@ -1,4 +1,4 @@
-/* How far the start has come: what systemd, /readyz and the operator are told while logs are opened. */
+/* How far the start has come: what systemd, /readyz and the operator are told while a controller is waited for and logs are opened. */
 #pragma once
 
 #include "base/macros.h"
@@ -8,10 +8,11 @@ struct node;
 enum { PROGRESS_TEXT_SIZE = 160 };
 
 struct progress {
-        int64_t begun_ms;  /* monotonic; 0: no log is opened yet */
-        int64_t told_ms;   /* systemd, last */
-        int64_t said_ms;   /* the operator, last */
-        uint64_t told_sum; /* what was done by then */
+        int64_t waiting_ms; /* monotonic: since when a controller is waited for */
+        int64_t begun_ms;   /* 0: no log is opened yet */
+        int64_t told_ms;    /* systemd, last */
+        int64_t said_ms;    /* the operator, last */
+        uint64_t told_sum;  /* what was done by then */
 };
 
 /* Logs are opened from now on. Main loop. */

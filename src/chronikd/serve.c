@@ -6,9 +6,12 @@
 #include <stdio.h>
 
 #include "chronikd/node.h"
+#include "chronikd/status.h"
+#include "chronikd/watch.h"
 #include "net/front.h"
 #include "sys/diag.h"
 #include "sys/file.h"
+#include "sys/process.h"
 #include "sys/systemd.h"
 
 struct program {
@@ -17,14 +20,17 @@ struct program {
         struct http_server *http;
         struct front *front; /* NULL: without TLS */
         char admin[300];
-        struct loop_signal on_term, on_int;
+        struct loop_signal on_term, on_int, on_hup;
+        struct watch watch;
+        struct status status;
+        struct loop_timer reloading;
         struct io_job admin_closing;
         bool stopping;
 };
 
 static void on_ready(void *arg)
 {
-        const struct program *p = arg;
+        struct program *p = arg;
         const struct conf *c = p->node->conf;
 
         printf("READY chronikd %s kafka=%s admin=%s node=%d", CHRONIK_VERSION, p->node->store ? p->node->kafka : "none",
@@ -39,6 +45,40 @@ static void on_ready(void *arg)
         printf("\n");
         fflush(stdout);
         systemd_ready("serving");
+        status_start(&p->status, p->node);
+        lookout_now(&p->status.lookout);
+}
+
+/* ---- reload: files that others replace are read again, which they are by themselves, but later ---- */
+
+enum { RELOAD_LOOK_MS = 10 };
+
+static void look_at_reload(struct loop_timer *t)
+{
+        struct program *p = container_of(t, struct program, reloading);
+        const struct node *n = p->node;
+
+        if (lookout_is_busy(&p->gate.lookout) || lookout_is_busy(&n->listeners.lookout) ||
+            lookout_is_busy(&n->mesh.lookout)) {
+                loop_timer_start(t, RELOAD_LOOK_MS);
+                return;
+        }
+        diag(DIAG_NOTICE, "certificates, keys and tokens were looked at again");
+        if (!p->stopping)
+                systemd_ready(p->status.told[0] ? p->status.told : "serving");
+}
+
+static void reload(struct program *p)
+{
+        struct node *n = p->node;
+
+        if (p->stopping || !n->ready) /* a start reads them anyway */
+                return;
+        systemd_reloading();
+        lookout_now(&p->gate.lookout);
+        lookout_now(&n->listeners.lookout);
+        lookout_now(&n->mesh.lookout);
+        loop_timer_start(&p->reloading, 0);
 }
 
 /* ---- stop: others take over, then the admin listener, then the rest ---- */
@@ -47,6 +87,8 @@ static void admin_close(struct io_job *job)
 {
         struct program *p = container_of(job, struct program, admin_closing);
 
+        if (p->node->mesh.hub && p->node->store)
+                status_tell_losses(p->node);
         p->front = front_free(p->front);
         p->http = http_server_free(p->http);
         look_stop(p->node);
@@ -63,16 +105,24 @@ static void admin_is_closed(struct io_job *job)
 {
         struct program *p = container_of(job, struct program, admin_closing);
 
-        admin_gate_stop(&p->gate, gate_is_stopped, p);
+        lookout_stop(&p->gate.lookout, gate_is_stopped, p);
+}
+
+static void status_is_stopped(void *arg)
+{
+        struct program *p = arg;
+
+        systemd_status("stopping: finishing requests, closing logs");
+        /* Admin requests in work wait for answers that come through the main loop, so another thread waits for them. */
+        p->admin_closing = (struct io_job){ .run = admin_close, .done = admin_is_closed, .reply_loop = p->node->loop };
+        iopool_submit(p->node->pool, &p->admin_closing);
 }
 
 static void has_left(void *arg)
 {
         struct program *p = arg;
 
-        /* Admin requests in work wait for answers that come through the main loop, so another thread waits for them. */
-        p->admin_closing = (struct io_job){ .run = admin_close, .done = admin_is_closed, .reply_loop = p->node->loop };
-        iopool_submit(p->node->pool, &p->admin_closing);
+        lookout_stop(&p->status.lookout, status_is_stopped, p);
 }
 
 static void stop(struct program *p)
@@ -80,7 +130,9 @@ static void stop(struct program *p)
         if (p->stopping)
                 return;
         p->stopping = true;
+        loop_timer_stop(&p->reloading);
         systemd_stopping();
+        systemd_status("stopping: handing over what it leads");
         node_leave(p->node, has_left, p);
 }
 
@@ -94,6 +146,17 @@ static void on_int(struct loop_signal *s, int signo)
 {
         (void)signo;
         stop(container_of(s, struct program, on_int));
+}
+
+static void on_hup(struct loop_signal *s, int signo)
+{
+        struct program *p = container_of(s, struct program, on_hup);
+
+        (void)signo;
+        if (process_has_terminal()) /* which was closed */
+                stop(p);
+        else
+                reload(p);
 }
 
 /* ---- start ---- */
@@ -163,6 +226,9 @@ int serve(struct conf *conf)
         p.node->arg = &p;
         loop_signal_start(&p.on_term, p.node->loop, SIGTERM, on_term);
         loop_signal_start(&p.on_int, p.node->loop, SIGINT, on_int);
+        loop_signal_start(&p.on_hup, p.node->loop, SIGHUP, on_hup);
+        loop_timer_init(&p.reloading, p.node->loop, look_at_reload);
+        watch_start(&p.watch, p.node->loop, p.node->pool, conf->storage.stuck_ms);
         admin_gate_start(&p.gate, p.node->loop);
         node_start(p.node);
         loop_run(p.node->loop);

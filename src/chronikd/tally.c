@@ -46,13 +46,20 @@ static bool is_movable(const struct meta_image *image, const struct meta_partiti
         return false;
 }
 
-static void count_partition(struct tally *t, const struct meta_image *image, const struct meta_topic *topic,
-                            const struct meta_partition *p, int32_t min_isr)
+static bool is_in_isr(const struct meta_partition *p, int32_t id)
 {
-        int32_t leader = meta_image_leader(image, p);
+        return meta_ids_contain(meta_partition_isr(p), p->isr_count, id);
+}
+
+/* @without: a node that is not to count, META_NO_NODE for none. */
+static void count_partition(struct tally *t, const struct meta_image *image, const struct meta_topic *topic,
+                            const struct meta_partition *p, int32_t min_isr, int32_t without)
+{
+        int32_t told = meta_image_leader(image, p), leader = told == without ? META_NO_NODE : told;
         struct tally_node *n = leader == META_NO_NODE ? NULL : tally_find(t, leader);
-        bool under = p->isr_count + p->adding_count < p->replicas_count;
-        bool below = p->isr_count < MIN2(min_isr, (int32_t)p->replicas_count) || leader == META_NO_NODE;
+        uint32_t in_sync = p->isr_count - (without != META_NO_NODE && is_in_isr(p, without));
+        bool under = in_sync + p->adding_count < p->replicas_count;
+        bool below = (int32_t)in_sync < MIN2(min_isr, (int32_t)p->replicas_count) || leader == META_NO_NODE;
 
         t->partitions++;
         t->reassigning += p->adding_count || p->removing_count;
@@ -77,22 +84,31 @@ static void count_partition(struct tally *t, const struct meta_image *image, con
                 if (!n)
                         continue;
                 n->replicas++;
-                n->behind += !meta_ids_contain(meta_partition_isr(p), p->isr_count, id);
+                n->behind += !is_in_isr(p, id);
         }
 }
 
 static int count_topic(struct tally *t, const struct meta_image *image, const struct conf *conf, struct settings *s,
-                       const struct meta_topic *topic)
+                       const struct meta_topic *topic, int32_t without)
 {
         struct topic_settings set;
         int r = settings_of_topic(s, conf, image, topic->name, &set);
 
-        for (uint32_t i = 0; i < topic->partitions_count && !r; i++)
-                count_partition(t, image, topic, meta_topic_partition(topic, (int32_t)i), set.min_isr);
+        for (uint32_t i = 0; i < topic->partitions_count && !r; i++) {
+                const struct meta_partition *p = meta_topic_partition(topic, (int32_t)i);
+
+                if (without == META_NO_NODE || meta_ids_contain(meta_partition_replicas(p), p->replicas_count, without))
+                        count_partition(t, image, topic, p, set.min_isr, without);
+        }
         return r;
 }
 
 int tally_take(const struct meta_image *image, const struct conf *conf, struct tally *ret)
+{
+        return tally_take_without(image, conf, META_NO_NODE, ret);
+}
+
+int tally_take_without(const struct meta_image *image, const struct conf *conf, int32_t without, struct tally *ret)
 {
         struct tally t = { .nodes = calloc(image->brokers.count + 1, sizeof *t.nodes) };
         struct settings settings = { 0 };
@@ -106,7 +122,7 @@ int tally_take(const struct meta_image *image, const struct conf *conf, struct t
                 t.nodes[t.nodes_count++].id = b->id;
         pmap_for_each (it, topic, &image->topics_by_name)
                 if (!r)
-                        r = count_topic(&t, image, conf, &settings, topic);
+                        r = count_topic(&t, image, conf, &settings, topic, without);
         settings_fini(&settings);
         if (r)
                 tally_fini(&t);

@@ -37,6 +37,8 @@ struct tally {
 
 /* @conf: of this node, for topics that set no min.insync.replicas. Return: 0; -ENOMEM, and @ret needs no tally_fini(). */
 int tally_take(const struct meta_image *image, const struct conf *conf, struct tally *ret);
+/* The same of the partitions that @node_id has a replica of, as if it were not there: in no ISR, and leading nothing. */
+int tally_take_without(const struct meta_image *image, const struct conf *conf, int32_t node_id, struct tally *ret);
 void tally_fini(struct tally *t);
 /* NULL: no such broker. */
 struct tally_node *tally_find(const struct tally *t, int32_t id);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "chronikd/credential.h"
 #include "chronikd/node.h"
 #include "sys/file.h"
 
@@ -32,19 +33,16 @@ static int take(const char *path, struct str text, struct token_secret *ret)
 
 int token_secret_read(const struct conf *conf, struct token_secret *ret)
 {
-        const char *file = conf->security.delegation_token_secret_file, *dir = getenv("CREDENTIALS_DIRECTORY");
+        const char *file = conf->security.delegation_token_secret_file;
         CLEANUP(freep) char *text = NULL;
-        char path[1200];
+        char path[CREDENTIAL_PATH_SIZE];
         size_t len = 0;
         int r;
 
         ret->len = 0;
-        if (!*file && (!dir || !*dir))
+        if (!credential_find(file, CREDENTIAL, path))
                 return 0;
-        snprintf(path, sizeof path, "%s%s", *file ? file : dir, *file ? "" : "/" CREDENTIAL);
         r = file_read_whole(path, TOKEN_SECRET_LEN_MAX + 2, &text, &len);
-        if (r == -ENOENT && !*file)
-                return 0;
         if (r)
                 return wrong(path, r == -EFBIG ? "it is too long; give 4096 bytes or fewer" : strerror(-r));
         r = take(path, (struct str){ text, len }, ret);

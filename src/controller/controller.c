@@ -351,6 +351,7 @@ int controller_new(const struct controller_config *cfg, struct controller **ret_
                 .first_user = cfg->first_user,
                 .first_user_count = cfg->first_user_count,
         };
+        c->status.leader_id = META_NO_NODE;
         c->random.state = random_u64();
         c->answer_mail.fn = answer_mail_arrived;
         ilist_init(&c->waiting);

@@ -33,6 +33,8 @@ enum {
         WITH_ENTITY = 1 << 11, /* whose quota */
         WITH_RULE = 1 << 12,   /* who may do what */
         WITH_KEY = 1 << 13,
+        WITH_HOST = 1 << 14, /* which machine, and what it ought to be like */
+        WITH_DATA_DIR = 1 << 15,
 };
 
 struct ctl {
@@ -56,6 +58,7 @@ struct ctl {
         int days;                                                          /* 0: the usual */
         const char *user, *client_id, *ip;                                 /* NULL: not given */
         const char *principal, *host, *operation, *topic, *group, *txn_id; /* NULL: not given */
+        const char *sysctl, *root;                                         /* folders; NULL: the usual ones */
         const char *public_key;                                            /* NULL: not given */
         bool cluster, deny, prefixed;
         unsigned defaults; /* 1 << 0: of users, 1: of client ids, 2: of addresses */
@@ -176,6 +179,12 @@ int node_drain(struct ctl *c, const char *id);
 int node_undrain(struct ctl *c, const char *id);
 int node_decommission(struct ctl *c, const char *id);
 int node_may_stop(struct ctl *c, const char *id);
+/* doctor.c */
+int doctor(struct ctl *c, const char *arg);
+/* guard.c */
+int node_guard(struct ctl *c, const char *arg);
+/* health.c */
+int node_health(struct ctl *c, const char *arg);
 /* Rows of nodes, as in the answers of /v1/nodes and /v1/cluster. */
 void node_table(json_t *nodes);
 /* controller.c */

@@ -205,6 +205,8 @@ TAKE(operation, *(c->operation = text))
 TAKE(topic, *(c->topic = text))
 TAKE(group, *(c->group = text))
 TAKE(txn_id, *(c->txn_id = text))
+TAKE(sysctl, *(c->sysctl = text))
+TAKE(root, *(c->root = text))
 TAKE(public_key, *(c->public_key = text))
 TAKE(cluster, c->cluster = true)
 TAKE(deny, c->deny = true)
@@ -279,12 +281,16 @@ static const struct row rows[] = {
           "the only one whose signatures count, as GET /v1/audit tells it (default: the one of the first checkpoint)" },
         { "rate", "BYTES", WITH_VERIFY, take_rate, "a number of bytes is needed, such as 50M",
           "read at most so much in a second; K, M and G are understood (default: no limit)" },
-        { "data-dir", "DIR", WITH_VERIFY, take_data_dir, NULL,
-          "of a node that does not run: all logs of its server.data_dir" },
+        { "data-dir", "DIR", WITH_DATA_DIR, take_data_dir, NULL,
+          "the folder of a node, its server.data_dir; 'log verify': of one that does not run" },
         { "dir", "DIR", WITH_VERIFY, take_dir, NULL, "likewise: one log, a folder such as DATA_DIR/log/orders-3" },
         { "nodes", "ID,ID,...", WITH_TLS, take_nodes, NULL, "that get certificates; more can be added later" },
         { "days", "N", WITH_TLS, take_days, "a number from 1 to 36500 is needed",
           "how long the nodes' certificates are valid (default: 1825, five years)" },
+        { "sysctl", "DIR", WITH_HOST, take_sysctl, "a folder is needed",
+          "files with the settings of the kernel that ought to be (default: what is installed in /etc/sysctl.d)" },
+        { "root", "DIR", WITH_HOST, take_root, "a folder is needed",
+          "look at /proc, /sys and /etc below DIR, such as a copy of another machine's" },
         { "version", NULL, 0, NULL, NULL, "print the version" },
         { "help", NULL, 0, NULL, NULL, "print this; behind some words, what is known of those" },
 };

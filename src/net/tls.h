@@ -46,6 +46,8 @@ DEFINE_FREEP(struct tls_context, tls_context_unref)
 int tls_context_uri(const struct tls_context *x, const char *prefix, char ret_uri[TLS_URI_SIZE]);
 /* When the first certificate of the own chain ends, in milliseconds since 1970. */
 int64_t tls_context_end_ms(const struct tls_context *x);
+/* When the first certificate in the PEM file @path ends, likewise. Return: 0; or negative errno with @why: it has none. */
+int tls_file_end_ms(const char *path, int64_t *ret_end_ms, char why[TLS_WHY_SIZE]);
 
 /* Where connections look for the context that is in use. */
 

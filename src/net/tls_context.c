@@ -356,6 +356,21 @@ int64_t tls_context_end_ms(const struct tls_context *x)
         return x->end_ms;
 }
 
+int tls_file_end_ms(const char *path, int64_t *ret_end_ms, char why[TLS_WHY_SIZE])
+{
+        struct load l = { .why = why };
+        int r = read_certificates(&l, path, CA_LEN_MAX, &l.chain);
+        int64_t end_ms = INT64_MAX;
+
+        if (r)
+                return r;
+        for (int i = 0; i < sk_X509_num(l.chain); i++)
+                end_ms = MIN2(end_ms, time_ms(X509_get0_notAfter(sk_X509_value(l.chain, i))));
+        sk_X509_pop_free(l.chain, X509_free);
+        *ret_end_ms = end_ms;
+        return 0;
+}
+
 /* ---- who a certificate names ---- */
 
 int tls_certificate_uri(const X509 *cert, const char *prefix, char ret_uri[TLS_URI_SIZE])

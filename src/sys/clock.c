@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/timex.h>
 #include <time.h>
 
 #include "base/macros.h"
@@ -25,6 +26,13 @@ int64_t clock_mono_ns(void)
 int64_t clock_wall_ms(void)
 {
         return clock_read_ns(CLOCK_REALTIME) / 1000000;
+}
+
+bool clock_is_synchronised(void)
+{
+        struct timex t = { 0 };
+
+        return adjtimex(&t) != TIME_ERROR && !(t.status & STA_UNSYNC);
 }
 
 void clock_sleep_ms(int64_t ms)

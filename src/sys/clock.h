@@ -17,6 +17,9 @@ static inline int64_t clock_mono_ms(void)
 /* Milliseconds since 1970-01-01 UTC; may jump. */
 int64_t clock_wall_ms(void);
 
+/* Does something keep the wall clock in step with others (NTP), as the kernel was told? */
+bool clock_is_synchronised(void);
+
 /* Wait. For commands that have nothing else to do; a thread of a server never does (sys/loop.h). */
 void clock_sleep_ms(int64_t ms);
 

@@ -8,16 +8,20 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* Repeat a call that a signal interrupted. */
+#include "sys/iopool.h"
+
+/* Repeat a call that a signal interrupted; when it returns, the thread has made a step. */
 #define RETRY(call) \
         ({ \
                 __typeof__(call) retry_; \
                 do \
                         retry_ = (call); \
                 while (retry_ < 0 && errno == EINTR); \
+                iopool_step(); \
                 retry_; \
         })
 
@@ -334,5 +338,16 @@ int file_space(const char *path, uint64_t *ret_free, uint64_t *ret_total)
                 return -errno;
         *ret_free = (uint64_t)st.f_bavail * st.f_frsize;
         *ret_total = (uint64_t)st.f_blocks * st.f_frsize;
+        return 0;
+}
+
+int file_device(const char *path, unsigned *ret_major, unsigned *ret_minor)
+{
+        struct stat st;
+
+        if (stat(path, &st) < 0)
+                return -errno;
+        *ret_major = major(st.st_dev);
+        *ret_minor = minor(st.st_dev);
         return 0;
 }

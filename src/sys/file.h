@@ -96,5 +96,7 @@ int file_lock(const char *path);
  * process holds it, -ENOENT when there is none. Return: descriptor or negative errno. */
 int file_lock_shared(const char *path);
 
+/* The device of the file system that holds @path, as in /sys/dev/block/MAJOR:MINOR. */
+int file_device(const char *path, unsigned *ret_major, unsigned *ret_minor);
 /* Bytes free for us and in all on the file system that holds @path. */
 int file_space(const char *path, uint64_t *ret_free, uint64_t *ret_total);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "sys/file.h"
+#include "sys/iopool.h"
 
 /* Deepest tree that file_remove_tree() follows: ours are three deep, and each level holds a descriptor. */
 enum { TREE_DEPTH_MAX = 64 };
@@ -94,6 +95,7 @@ static int tree_empty(int dir_fd, int depth)
 
                 if (name_is_dots(e->d_name))
                         continue;
+                iopool_step();
                 if (!unlinkat(dirfd(d), e->d_name, 0) || errno == ENOENT)
                         continue;
                 if (errno != EISDIR && errno != EPERM) {

@@ -4,7 +4,10 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
+
+#include "sys/clock.h"
 
 enum { IOPOOL_MAGIC = 0x706f6f6c, IOPOOL_THREADS_MAX = 1024 };
 
@@ -15,8 +18,37 @@ struct iopool {
         struct ilist jobs; /* guarded by lock, as is stopping */
         bool stopping;
         unsigned threads_count;
-        pthread_t threads[];
+        struct worker {
+                struct iopool *pool;
+                pthread_t thread;
+                atomic_int_fast64_t step_ms; /* when its job began, or made its last step; 0: it has none */
+        } workers[];
 };
+
+static _Thread_local struct worker *worker_here;
+
+void iopool_step(void)
+{
+        if (worker_here)
+                atomic_store_explicit(&worker_here->step_ms, clock_mono_ms(), memory_order_relaxed);
+}
+
+int64_t iopool_silent_ms(struct iopool *p, char ret_name[16])
+{
+        int64_t now_ms = clock_mono_ms(), worst_ms = 0;
+
+        assert(p->magic == IOPOOL_MAGIC);
+        ret_name[0] = '\0';
+        for (unsigned i = 0; i < p->threads_count; i++) {
+                int64_t step_ms = atomic_load_explicit(&p->workers[i].step_ms, memory_order_relaxed);
+
+                if (!step_ms || now_ms - step_ms <= worst_ms)
+                        continue;
+                worst_ms = now_ms - step_ms;
+                snprintf(ret_name, 16, "io-%u", i);
+        }
+        return worst_ms;
+}
 
 static void iopool_on_reply(struct loop *l, struct mail *m)
 {
@@ -37,10 +69,12 @@ static void iopool_answer(struct io_job *job)
 
 static void *iopool_thread(void *arg)
 {
-        struct iopool *p = arg;
+        struct worker *w = arg;
+        struct iopool *p = w->pool;
         struct ilist *link;
 
         assert(p->magic == IOPOOL_MAGIC);
+        worker_here = w;
         pthread_mutex_lock(&p->lock);
         for (;;) {
                 link = ilist_pop_front(&p->jobs);
@@ -48,8 +82,10 @@ static void *iopool_thread(void *arg)
                         struct io_job *job = ilist_entry(link, struct io_job, link);
 
                         pthread_mutex_unlock(&p->lock);
+                        iopool_step();
                         job->run(job);
                         iopool_answer(job);
+                        atomic_store_explicit(&w->step_ms, 0, memory_order_relaxed);
                         pthread_mutex_lock(&p->lock);
                 } else if (p->stopping) {
                         /* A job that still runs may submit another: its own thread comes back here and takes it. */
@@ -64,13 +100,16 @@ static void *iopool_thread(void *arg)
 
 static int iopool_start_thread(struct iopool *p)
 {
+        struct worker *w = &p->workers[p->threads_count];
         char name[16];
-        int r = pthread_create(&p->threads[p->threads_count], NULL, iopool_thread, p);
+        int r;
 
+        w->pool = p;
+        r = pthread_create(&w->thread, NULL, iopool_thread, w);
         if (r)
                 return -r;
         snprintf(name, sizeof name, "io-%u", p->threads_count);
-        pthread_setname_np(p->threads[p->threads_count], name);
+        pthread_setname_np(w->thread, name);
         p->threads_count++;
         return 0;
 }
@@ -82,7 +121,7 @@ int iopool_new(unsigned threads_count, struct iopool **ret_pool)
         int r = 0;
 
         assert(threads_count >= 1 && threads_count <= IOPOOL_THREADS_MAX);
-        p = calloc(1, sizeof *p + threads_count * sizeof p->threads[0]);
+        p = calloc(1, sizeof *p + threads_count * sizeof p->workers[0]);
         if (!p)
                 return -ENOMEM;
         p->magic = IOPOOL_MAGIC;
@@ -116,7 +155,7 @@ struct iopool *iopool_free(struct iopool *p)
         pthread_cond_broadcast(&p->work);
         pthread_mutex_unlock(&p->lock);
         for (unsigned i = 0; i < p->threads_count; i++)
-                pthread_join(p->threads[i], NULL);
+                pthread_join(p->workers[i].thread, NULL);
         assert(ilist_is_empty(&p->jobs));
         pthread_cond_destroy(&p->work);
         pthread_mutex_destroy(&p->lock);

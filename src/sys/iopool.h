@@ -26,3 +26,9 @@ DEFINE_FREEP(struct iopool, iopool_free)
 /* Queue @job (owned by the pool until done()). Any thread. Jobs may submit jobs. Cannot fail: it allocates nothing. The job
  * may be done before this returns, and the pool is freed only after that. */
 void iopool_submit(struct iopool *p, struct io_job *job);
+
+/* How long the thread that hangs for longest has been in one job without a step: milliseconds, 0 when all are idle. @ret_name: which,
+ * "io-3". Any thread. */
+int64_t iopool_silent_ms(struct iopool *p, char ret_name[16]);
+/* The calling thread has made a step: a call to the kernel has returned, say. Costs nothing on threads of no pool. */
+void iopool_step(void);

@@ -1,4 +1,4 @@
-/* Loops and their mail. Watchers are in loop_watch.c.
+/* Loops and their mail. Watchers are in loop_watch.c, signs of life in loop_pulse.c.
  *
  * Mail from other threads goes into a box under a short lock; only the post that finds the box empty wakes the loop.
  * Mail from the loop's own thread goes straight to the list of what is to be delivered. Both are delivered by the
@@ -198,7 +198,9 @@ void loop_run(struct loop *l)
         loop_here = l;
         ev_now_update(l->ev);
         l->turn_ns = clock_mono_ns();
+        loop_pulse_begin(l);
         ev_run(l->ev, 0);
+        loop_pulse_end(l);
         loop_here = NULL;
         pthread_mutex_lock(&l->lock);
         ilist_splice_back(&l->mail, &l->later);

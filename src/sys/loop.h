@@ -32,6 +32,10 @@ static inline void loop_assert_here(const struct loop *l)
         assert(loop_current() == l);
 }
 const char *loop_name(const struct loop *l);
+enum { LOOP_NAME_SIZE = 32 };
+/* Ask every loop that runs in this process for a sign of life, which it gives when it takes its mail, and say for how long the worst of
+ * them has owed one: milliseconds, 0 when all have answered; @ret_name: which. Called now and then, from one thread. */
+int64_t loops_silent_ms(char ret_name[LOOP_NAME_SIZE]);
 /* Monotonic milliseconds at the start of this turn (cheap). On the loop's thread. */
 int64_t loop_now_ms(struct loop *l);
 

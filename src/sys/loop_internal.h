@@ -6,7 +6,7 @@
 
 #include "sys/loop.h"
 
-enum { LOOP_MAGIC = 0x6c6f6f70, LOOP_NAME_SIZE = 32 };
+enum { LOOP_MAGIC = 0x6c6f6f70 };
 
 struct loop {
         unsigned magic;
@@ -26,6 +26,10 @@ struct loop {
         struct ilist box; /* from other threads; guarded by lock */
         atomic_uint
                 wakers; /* threads that have put mail in the box and are about to wake the loop; counted up under lock */
+
+        struct ilist running_link;   /* loop_pulse.c's, while it runs */
+        struct mail pulse;           /* likewise */
+        atomic_int_fast64_t owed_ms; /* since when @pulse is on its way; 0: it is not */
 
         atomic_bool stop;
         atomic_bool running;
@@ -47,3 +51,9 @@ static inline void loop_assert_owned(struct loop *l)
         assert(l->magic == LOOP_MAGIC);
         assert(loop_current() == l || !atomic_load_explicit(&l->running, memory_order_relaxed));
 }
+
+/* ---- loop_pulse.c ---- */
+
+/* The loop runs from now on, and no longer. On its thread. */
+void loop_pulse_begin(struct loop *l);
+void loop_pulse_end(struct loop *l);

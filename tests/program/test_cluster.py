@@ -220,6 +220,22 @@ class Combined(ClusterCase):
         with urllib.request.urlopen(f"http://{self.admins[node]}{path}", timeout=10) as answer:
             return answer.status, answer.read().decode()
 
+    def test_a_stop_says_what_is_missing(self):
+        """A node that is stopped hands over, and names the partitions that have too few replicas without it."""
+        self.eventually(self.healthy)
+        self.good("topic", "create", "left", "--partitions", 3, "--replication-factor", 3)
+        self.eventually(self.healthy)
+        pid = int((self.dir / "node2.pid").read_text())
+        before = (self.dir / "node2.log").read_text()
+        os.kill(pid, 15)
+        self.eventually(lambda: self.assertFalse(Path(f"/proc/{pid}").exists()))
+        said = (self.dir / "node2.log").read_text()[len(before):]
+        self.assertRegex(said, r"partitions without this node: \d+ with fewer replicas in sync than there should be \(.*left-")
+        self.assertNotIn("without a leader", said)
+        self.assertEqual(self.cluster("start").returncode, 0)
+        self.eventually(self.healthy)
+        self.good("topic", "delete", "left")
+
     def test_drain(self):
         """Drained, it leads nothing; undrained, it takes its part again when asked to."""
         self.good("topic", "create", "drained", "--partitions", 6)
@@ -310,6 +326,33 @@ class Majority(ClusterCase):
         self.eventually(self.healthy)
 
 
+class Gate(ClusterCase):
+    def test_gate(self):
+        """`node health --wait`: passes where nothing is wrong; waits for others as long as it takes, and says so; gives up what does
+        not answer."""
+        self.eventually(self.healthy)
+        self.assertIn("node 1 is ok", self.eventually(self.good, "node", "health"))
+        self.good("topic", "create", "gate", "--partitions", 3, "--replication-factor", 3)
+        for node in (2, 3):
+            self.kill(node)
+        self.eventually(self.bad, 1, "node", "health", ("node 1 is waiting: no active controller answers",))
+        gate = subprocess.Popen([CHRONIK_CTL, "--server", self.admins[1], "node", "health", "--wait", "--timeout", "2s"],
+                                stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(gate.kill)
+        with self.assertRaises(subprocess.TimeoutExpired):
+            gate.wait(6)
+        self.bad(3, "node", "health", "--wait", "--timeout", "1s", node=2)
+        self.assertEqual(self.cluster("start").returncode, 0)
+        said, complained = gate.communicate(timeout=30)
+        self.assertEqual((gate.returncode, said), (0, "node 1 is ok: in sync, and up with the controllers\n"), complained)
+        self.assertLess(complained.count("node 1 is waiting"), 5, complained)
+
+    def bad(self, status, *args, **more):
+        if isinstance(args[-1], tuple):
+            more["says"], args = args[-1], args[:-1]
+        super().bad(status, *args, **more)
+
+
 class Split(ClusterCase):
     SPLIT = True
     asked = 4
@@ -328,6 +371,8 @@ class Split(ClusterCase):
         self.assertNotIn("chronik_leaders", metrics)
         self.assertIn('chronik_peer_up{node="2",lane="control"} 1', metrics)
         self.eventually(lambda: self.assertEqual({n.get("metadata", {}).get("lag") for n in self.json("node", "list")["nodes"]}, {0}))
+        for node in (1, 4):
+            self.assertIn(f"node {node} is ok", self.eventually(lambda node=node: self.good("node", "health", node=node)))
         self.groups()
         self.transactions()
         stopped = self.cluster("stop")

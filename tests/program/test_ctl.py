@@ -24,15 +24,15 @@ from txn import Producer, visible
 
 COMMANDS = ("cluster info", "cluster disruption show", "cluster disruption acquire", "cluster disruption release",
             "cluster disruption override", "node list", "node get", "node drain", "node undrain", "node decommission",
-            "node may-stop", "controller list", "controller add", "controller remove", "controller transfer",
+            "node may-stop", "node guard", "node health", "controller list", "controller add", "controller remove", "controller transfer",
             "topic list", "topic get", "topic create", "topic delete", "topic reassign list", "topic reassign set",
             "topic reassign cancel", "topic elect", "group list", "group get", "quota list", "quota set", "quota unset",
             "acl list", "acl add", "acl remove", "audit list", "audit verify", "user list", "user add", "user remove", "txn list",
-            "txn describe", "txn abort", "log verify", "tls init", "admin-token new")
+            "txn describe", "txn abort", "log verify", "tls init", "admin-token new", "doctor")
 OPTIONS = ("--server", "--token-file", "--ca", "--cert", "--key", "--json", "--detailed", "--partitions", "--replication-factor", "--config", "--replicas", "--file",
            "--unclean", "--wait", "--timeout", "--node", "--reason", "--ttl", "--as", "--directory", "--rate", "--data-dir",
            "--dir", "--nodes", "--days", "--user", "--client-id", "--ip", "--default", "--principal", "--operation", "--topic", "--group",
-           "--txn-id", "--cluster", "--public-key", "--prefixed", "--host", "--deny", "--version", "--help")
+           "--txn-id", "--cluster", "--public-key", "--sysctl", "--root", "--prefixed", "--host", "--deny", "--version", "--help")
 
 
 class CtlCase(ProgramCase):
@@ -87,7 +87,7 @@ class Usage(CtlCase):
             self.assertEqual(text.count("  chronik-ctl "), 1)
             self.assertIn(f"  chronik-ctl {command}", text)
             self.assertEqual("--partitions" in text, command == "topic create")
-            self.assertEqual("--wait" in text, command in ("node drain", "node decommission", "node may-stop"))
+            self.assertEqual("--wait" in text, command in ("node drain", "node decommission", "node may-stop", "node health"))
             self.assertRegex(text, rf"Usage: chronik-ctl \[OPTION\]... {command}")
 
     def test_the_document(self):
@@ -98,7 +98,7 @@ class Usage(CtlCase):
 
     def test_wrong_usage(self):
         """Status 2, and what would be right."""
-        for args, words in (([], "cluster info"), (["tropic", "list"], "there are cluster, node, controller, topic, group, quota, acl, audit, user, txn, log, tls and admin-token"),
+        for args, words in (([], "cluster info"), (["tropic", "list"], "there are cluster, node, controller, topic, group, quota, acl, audit, user, txn, log, tls, admin-token and doctor"),
                             (["topic"], "topic create NAME"), (["topic", "show"], "topic get NAME"),
                             (["topic", "get"], "needs a NAME"), (["topic", "get", ""], "needs a NAME"),
                             (["group", "get", ""], "needs a NAME"), (["topic", "get", "a", "b"], "'b' is one word too many"),

@@ -104,6 +104,9 @@ class DiskFailure(ProgramCase):
         self.assertRegex(self.ctl("topic", "get", "bad", "--detailed"), r"read-only")
         self.assertNotRegex(self.ctl("topic", "get", "good", "--detailed"), r"read-only")
         self.assertRegex(self.ctl("cluster", "info"), r"health +degraded\n +1 partition of node 1 read-only since a write failed")
+        gate = self.run_program(CHRONIK_CTL, "--server", self.node.admin, "node", "health", "--wait")
+        self.assertEqual(gate.returncode, 1, "no waiting mends it")
+        self.assertIn("node 1 is broken: 1 partition is read-only since a write failed", gate.stderr)
 
     def whole_again(self):
         self.connect()

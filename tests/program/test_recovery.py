@@ -102,7 +102,8 @@ class Recovery(ProgramCase):
         self.assertEqual((int(count), int(cut)), (PARTITIONS, 0))
         self.assertGreater(float(seconds), 2.5)
         self.assertGreaterEqual(int(read), PARTITIONS * LARGE)
-        self.manager.settimeout(1.5)
+        self.assertTrue(self.told()[0].startswith("STATUS=serving: leads 12 of 12 partitions"))
+        self.manager.settimeout(3)
         with self.assertRaises(TimeoutError):
             self.fail(self.told())              # a node that serves has no more to tell
         self.node.stop()

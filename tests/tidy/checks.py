@@ -266,7 +266,7 @@ def check_threats(tree):
         named = re.findall(r"`(test_\w+): (\w+\.test_\w+)`", line)
         units = re.findall(r"\btest-[\w-]+\.c\b", line)
         for name, test in named:
-            paths = ["tests/%s/%s.py" % (folder, name) for folder in ("protocol", "program", "nix")]
+            paths = ["tests/%s/%s.py" % (folder, name) for folder in ("protocol", "program", "nix", "systemd")]
             if not any(test in tests_of(tree[path]) for path in paths if path in tree):
                 found.append(Finding(THREATS, number, "there is no test %s: %s" % (name, test)))
         found += [Finding(THREATS, number, "there is no " + name) for name in units if "tests/unit/" + name not in tree]

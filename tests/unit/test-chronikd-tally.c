@@ -141,6 +141,25 @@ static void test_figures(void)
         meta_image_unref(image);
 }
 
+static void test_without_a_node(void)
+{
+        struct meta_image *image = image_new();
+        struct tally t;
+
+        CU_ASSERT_EQUAL_FATAL(tally_take_without(image, conf, 2, &t), 0);
+        CU_ASSERT_EQUAL(t.partitions, 7);
+        CU_ASSERT_EQUAL(t.under_replicated.count,
+                        7); /* also 5: one is being added, one is away, three of four are left */
+        CU_ASSERT_STRING_EQUAL(t.below_min_isr.names, "t-1, t-2, t-3, t-4, t-6");
+        CU_ASSERT_STRING_EQUAL(t.offline.names, "t-3, t-4, t-6");
+        tally_fini(&t);
+        CU_ASSERT_EQUAL_FATAL(tally_take_without(image, conf, 4, &t), 0);
+        CU_ASSERT_EQUAL(t.partitions, 1); /* the others are none of its business */
+        CU_ASSERT_EQUAL(t.under_replicated.count + t.below_min_isr.count + t.offline.count, 0);
+        tally_fini(&t);
+        meta_image_unref(image);
+}
+
 static void test_many_names(void)
 {
         static int32_t one[] = { 1 };
@@ -238,9 +257,8 @@ static void test_changes(void)
 }
 
 static const struct unit_case cases[] = {
-        { "figures", test_figures },
-        { "many names", test_many_names },
-        { "states", test_states },
+        { "figures", test_figures },       { "what is missing without one node", test_without_a_node },
+        { "many names", test_many_names }, { "states", test_states },
         { "changes", test_changes },
 };
 

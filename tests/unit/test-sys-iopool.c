@@ -113,9 +113,65 @@ static void test_chain(void)
         CU_ASSERT_EQUAL(c.left, 0);
 }
 
+/* ---- threads that hang ---- */
+
+struct long_job {
+        struct io_job job;
+        atomic_bool runs, go;
+        bool steps;
+};
+
+static void long_run(struct io_job *job)
+{
+        struct long_job *l = container_of(job, struct long_job, job);
+
+        atomic_store(&l->runs, true);
+        while (!atomic_load(&l->go)) {
+                usleep(1000);
+                if (l->steps)
+                        iopool_step();
+        }
+}
+
+static void long_done(struct io_job *job)
+{
+        struct long_job *l = container_of(job, struct long_job, job);
+
+        atomic_store(&l->runs, false);
+}
+
+static int64_t silence_of(bool steps, char name[16])
+{
+        struct long_job l = { .job = { .run = long_run, .done = long_done }, .steps = steps };
+        struct iopool *pool;
+        int64_t ms;
+
+        CU_ASSERT_EQUAL_FATAL(iopool_new(2, &pool), 0);
+        CU_ASSERT_EQUAL(iopool_silent_ms(pool, name), 0); /* idle is not silent */
+        iopool_submit(pool, &l.job);
+        while (!atomic_load(&l.runs))
+                usleep(100);
+        usleep(300000);
+        ms = iopool_silent_ms(pool, name);
+        atomic_store(&l.go, true);
+        iopool_free(pool);
+        return ms;
+}
+
+static void test_silence(void)
+{
+        char name[16];
+
+        iopool_step(); /* on a thread of no pool: nothing */
+        CU_ASSERT(silence_of(false, name) >= 290);
+        CU_ASSERT(!strncmp(name, "io-", 3));
+        CU_ASSERT(silence_of(true, name) < 200);
+}
+
 static const struct unit_case cases[] = {
         { "one thread starts jobs in order and answers by mail", test_order },
         { "ending the pool runs what was submitted", test_drain },
         { "jobs may submit jobs while the pool ends", test_chain },
+        { "a thread that hangs is known, one that works for long is not blamed", test_silence },
 };
 UNIT_MAIN("sys/iopool", cases)

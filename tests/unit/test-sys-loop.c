@@ -1,6 +1,7 @@
 /* Goal: mail is delivered once and in order whatever thread it comes from, and starves nothing; timers and descriptors
  * fire when they should. Method: real loops, several posting threads, a pipe. */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -533,6 +534,69 @@ static void test_signal_reaches_main_loop(void)
         CU_ASSERT_PTR_NULL(loop_free(NULL));
 }
 
+/* ---- signs of life ---- */
+
+struct hanging {
+        struct mail mail;
+        atomic_bool hangs, go;
+};
+
+static void hang(struct loop *l, struct mail *m)
+{
+        struct hanging *h = container_of(m, struct hanging, mail);
+
+        (void)l;
+        atomic_store(&h->hangs, true);
+        while (!atomic_load(&h->go))
+                usleep(100);
+        atomic_store(&h->hangs, false);
+}
+
+/* Until every loop has answered; 0 when none does in ten seconds. */
+static bool all_answer(void)
+{
+        char name[LOOP_NAME_SIZE];
+
+        (void)loops_silent_ms(name); /* asks */
+        for (int i = 0; i < 100000; i++) {
+                usleep(100);
+                if (!loops_silent_ms(name) && !name[0])
+                        return true;
+        }
+        return false;
+}
+
+static void test_signs_of_life(void)
+{
+        struct hanging h = { .mail.fn = hang };
+        struct loop *idle, *busy, *gone;
+        char name[LOOP_NAME_SIZE];
+
+        CU_ASSERT_EQUAL_FATAL(loop_new("idle", &idle), 0);
+        CU_ASSERT_EQUAL_FATAL(loop_new("busy", &busy), 0);
+        CU_ASSERT_EQUAL_FATAL(loop_new("gone", &gone), 0); /* never runs, so it owes nothing */
+        CU_ASSERT_EQUAL_FATAL(loop_start_thread(idle), 0);
+        CU_ASSERT_EQUAL_FATAL(loop_start_thread(busy), 0);
+        CU_ASSERT(all_answer());
+        loop_post(busy, &h.mail);
+        while (!atomic_load(&h.hangs))
+                usleep(100);
+        (void)loops_silent_ms(name);
+        usleep(60000);
+        CU_ASSERT(loops_silent_ms(name) >= 50);
+        CU_ASSERT_STRING_EQUAL(name, "busy");
+        atomic_store(&h.go, true);
+        CU_ASSERT(all_answer());
+        loop_stop(busy);
+        loop_join(busy);
+        loop_stop(idle);
+        loop_join(idle);
+        CU_ASSERT_EQUAL(loops_silent_ms(name), 0);
+        loop_free(busy);
+        loop_free(idle);
+        loop_free(gone);
+}
+
 static const struct unit_case cases[] = {
         { "a storm of mail arrives once and in order", test_storm },
         { "mail that posts mail starves nothing", test_mail_starves_nothing },
@@ -544,5 +608,6 @@ static const struct unit_case cases[] = {
         { "patient descriptors that leave", test_patients_leave },
         { "patience that the kernel refuses", test_patience_refused },
         { "signals reach the main loop", test_signal_reaches_main_loop },
+        { "a loop that hangs is known, and the others are not blamed", test_signs_of_life },
 };
 UNIT_MAIN("sys/loop", cases)
