@@ -1,0 +1,181 @@
+"""Object stores of other people, as processes on loopback with their data in a temporary folder.
+
+They are installed from registries into the cache ($CHRONIK_OBJECT_CACHE, default build/object) and reused as long as the manifests in
+this folder stay as they are. What cannot be had raises Missing."""
+
+import base64
+import hashlib
+import http.client
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+INSTALL_LIMIT_S = 1800
+START_LIMIT_S = 60
+
+
+class Missing(Exception):
+    """This machine lacks what the server needs; the text says what."""
+
+
+def cache():
+    folder = Path(os.environ.get("CHRONIK_OBJECT_CACHE", ROOT / "build/object")).absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _run(command, cwd, env=None):
+    try:
+        got = subprocess.run(command, cwd=cwd, env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                             stderr=subprocess.STDOUT, text=True, timeout=INSTALL_LIMIT_S, check=False)
+    except subprocess.TimeoutExpired:
+        raise Missing(f"'{' '.join(command[:3])}' did not end in {INSTALL_LIMIT_S} s") from None
+    except FileNotFoundError:
+        raise Missing(f"{command[0]} is not installed") from None
+    if got.returncode:
+        raise Missing(f"'{' '.join(command[:3])}' failed: {' '.join(got.stdout.split())[-300:]}")
+
+
+def _made_from(folder, manifests):
+    """True if @folder was made from these files; else it is emptied."""
+    digest = hashlib.sha256(b"".join(m.read_bytes() for m in manifests)).hexdigest()
+    stamp = folder / "made-from"
+    if stamp.exists() and stamp.read_text() == digest:
+        return None
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return lambda: stamp.write_text(digest)
+
+
+def _go_program(name, package):
+    """Build a program that the module in servers/NAME names, with versions pinned there."""
+    source, folder = HERE / "servers" / name, cache() / name
+    done = _made_from(folder, [source / "go.mod", source / "go.sum"])
+    if done:
+        shutil.copy(source / "go.mod", folder)
+        shutil.copy(source / "go.sum", folder)
+        _run(["go", "build", "-mod=mod", "-p", "2", "-o", name, package], folder, {"GOFLAGS": "-buildvcs=false"})
+        done()
+    return folder / name
+
+
+def _npm_program(name, program):
+    source, folder = HERE / "servers" / name, cache() / name
+    done = _made_from(folder, [source / "package.json"])
+    if done:
+        shutil.copy(source / "package.json", folder)
+        _run(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts"], folder)
+        done()
+    return folder / "node_modules/.bin" / program
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Server:
+    """Use with 'with'. @port is where it serves; config() is what a store needs to know."""
+
+    name = ""
+
+    def __init__(self):
+        self.folder = Path(tempfile.mkdtemp(prefix=f"chronik-{self.name}-"))
+        self.port, self.process = free_port(), None
+
+    def __enter__(self):
+        try:
+            return self.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def __exit__(self, *_exc):
+        self.close()
+
+    def start(self):
+        command, env = self.command()
+        with open(self.folder / "log", "ab") as log:
+            self.process = subprocess.Popen([str(c) for c in command], stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.folder,
+                                            env={**os.environ, **env})
+        deadline = time.monotonic() + START_LIMIT_S
+        while not self.serves():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{self.name} does not serve: {(self.folder / 'log').read_text()[-2000:]}")
+            time.sleep(0.1)
+        return self
+
+    def serves(self):
+        try:
+            c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
+            c.request("GET", "/")
+            c.getresponse().read()
+            return True
+        except OSError:
+            return False
+
+    def close(self):
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class S3Server(Server):
+    access_key, secret_key = "chronik-test", "chronik-test-secret"
+
+    def config(self, port=None, **more):
+        return {"kind": "s3", "endpoint": f"http://127.0.0.1:{port or self.port}", "bucket": "bucket", "region": "us-east-1",
+                "path_style": True, "access_key": self.access_key, "secret_key": self.secret_key, "part_len": 5 << 20, "backoff_ms": 20,
+                "backoff_max_ms": 200, "stall_timeout_ms": 20000, "attempts_max": 5, **more}
+
+
+class Minio(S3Server):
+    name = "minio"
+
+    def command(self):
+        (self.folder / "data/bucket").mkdir(parents=True)
+        return ([_go_program("minio", "github.com/minio/minio"), "server", "--quiet", "--address", f"127.0.0.1:{self.port}",
+                 self.folder / "data"],
+                {"MINIO_ROOT_USER": self.access_key, "MINIO_ROOT_PASSWORD": self.secret_key, "MINIO_DOMAIN": "localhost",
+                 "MINIO_BROWSER": "off", "MINIO_UPDATE": "off", "HOME": str(self.folder)})
+
+
+class Versity(S3Server):
+    """The gateway of Versity: buckets are folders."""
+
+    name = "versitygw"
+
+    def command(self):
+        (self.folder / "data/bucket").mkdir(parents=True)
+        (self.folder / "side").mkdir()      # metadata, where the file system has no extended attributes
+        return ([_go_program("versitygw", "github.com/versity/versitygw/cmd/versitygw"), "--port", f"127.0.0.1:{self.port}", "--access",
+                 self.access_key, "--secret", self.secret_key, "--region", "us-east-1", "posix", "--sidecar", self.folder / "side",
+                 self.folder / "data"], {"HOME": str(self.folder)})
+
+
+class Azurite(Server):
+    name = "azurite"
+    account = "chronik"
+    key = base64.b64encode(b"a key of thirty-two bytes, at lea").decode()
+
+    def command(self):
+        return ([_npm_program("azurite", "azurite-blob"), "--blobHost", "127.0.0.1", "--blobPort", str(self.port), "--location",
+                 self.folder / "data", "--silent", "--skipApiVersionCheck", "--disableTelemetry"],
+                {"AZURITE_ACCOUNTS": f"{self.account}:{self.key}", "HOME": str(self.folder)})
+
+    def config(self, port=None, **more):
+        return {"kind": "azure", "endpoint": f"http://127.0.0.1:{port or self.port}/{self.account}", "bucket": "bucket",
+                "access_key": self.account, "secret_key": self.key, "part_len": 5 << 20, "backoff_ms": 20, "backoff_max_ms": 200,
+                "stall_timeout_ms": 20000, "attempts_max": 5, **more}
