@@ -90,7 +90,7 @@ struct object_work {
         unsigned parts_count, parts_done;
         struct object_piece *pieces;
         unsigned pieces_count;
-        bool aborting;
+        bool aborting, parts_cut;
 };
 
 struct object_store {

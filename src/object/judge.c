@@ -48,7 +48,9 @@ static const struct meaning meanings[] = {
         { "XAmzContentSHA256Mismatch", OBJECT_DAMAGED, true, "the content was damaged on its way to the store" },
         { "Md5Mismatch", OBJECT_DAMAGED, true, "the content was damaged on its way to the store" },
         { "IncompleteBody", OBJECT_DAMAGED, true, "the content was cut on its way to the store" },
-        { "InvalidPart", OBJECT_DAMAGED, false, "the store has lost a part" },
+        { "InvalidPart", OBJECT_LOST, false, "the store has lost a part" },
+        { "NoSuchUpload", OBJECT_LOST, false, "the parts that were sent are gone; does a rule remove them too early?" },
+        { "InvalidBlockList", OBJECT_LOST, false, "the parts that were sent are gone" },
         { "SlowDown", OBJECT_BUSY, true, "it asks for fewer requests" },
         { "ServerBusy", OBJECT_BUSY, true, "it asks for fewer requests" },
         { "RequestTimeout", OBJECT_BUSY, true, NULL },
@@ -217,8 +219,10 @@ void object_judge(const struct object_place *place, const struct object_call *ca
                 m = (struct meaning){ "", OBJECT_BUSY, true, NULL };
         if (call->step == STEP_GET && a->status == 412)
                 m = (struct meaning){ "", OBJECT_DAMAGED, false, "the object was replaced while it was read" };
-        if (*a->region && a->status >= 400 && a->status < 500 && strcmp(a->region, place->region) != 0)
-                m.result = OBJECT_WRONG_PLACE; /* the answer to HEAD has no document that says so */
+        /* The answer to HEAD has no document that says so. Who is told that something is missing was in the right region. */
+        if (*a->region && strcmp(a->region, place->region) != 0 &&
+            (a->status == 301 || a->status == 400 || a->status == 403))
+                m.result = OBJECT_WRONG_PLACE;
         ret_verdict->result = m.result;
         ret_verdict->retry = m.retry;
         if (m.result < 0)

@@ -44,6 +44,7 @@ enum {
         OBJECT_BUSY = -EBUSY,                   /* the store asks to slow down, or fails (5xx), also after retries */
         OBJECT_DAMAGED = -EBADMSG,              /* bytes do not match their digest or length, also after retries */
         OBJECT_UNSUPPORTED = -EOPNOTSUPP,       /* the store does not do what it needs to do here */
+        OBJECT_LOST = -ESTALE,                  /* the parts of a put that were sent are not there any more */
         OBJECT_TOO_LARGE = -EFBIG,
         OBJECT_CANCELLED = -ECANCELED,
 };

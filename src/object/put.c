@@ -14,7 +14,7 @@
 #include "sys/clock.h"
 #include "sys/file.h"
 
-enum { PART_LEN_LIMIT = 1 << 30, MIB = 1 << 20 };
+enum { PART_LEN_LIMIT = 1 << 30, MIB = 1 << 20, ABORT_AGAIN_MS = 1000 };
 
 static void feed(struct object_work *w);
 static void on_finished(struct object_try *t);
@@ -57,7 +57,17 @@ void object_put_feed_hungry(struct object_store *s)
 
 static void on_aborted(struct object_try *t)
 {
-        object_work_end(t->w, 0, NULL);
+        struct object_work *w = t->w;
+
+        if (!w->parts_cut) {
+                object_work_end(w, 0, NULL);
+                return;
+        }
+        /* A part that was cut off on its way may still have arrived after this: once more, a little later. */
+        w->parts_cut = false;
+        object_try_start(t, w, on_aborted);
+        t->attempts_max = 2;
+        loop_timer_start(&t->timer, ABORT_AGAIN_MS);
 }
 
 /* The parts that were sent cost money until somebody removes them; nobody waits for that. */
@@ -72,8 +82,10 @@ static void abort_upload(struct object_work *w)
 
 void object_put_stop(struct object_work *w)
 {
-        for (unsigned i = 0; i < w->pieces_count; i++)
+        for (unsigned i = 0; i < w->pieces_count; i++) {
+                w->parts_cut |= w->pieces[i].try.active;
                 object_try_stop(&w->pieces[i].try);
+        }
         ilist_unlink(&w->hungry);
         if (w->running) /* jobs */
                 return;
@@ -152,8 +164,8 @@ static void on_finished(struct object_try *t)
                 look(w);
         } else if (t->verdict.result == OBJECT_E_EXISTS) {
                 look(w);
-        } else if (t->verdict.gone && t->attempts > 1) {
-                /* An attempt that was not heard of may have done it. */
+        } else if (t->verdict.gone) {
+                /* An attempt that was not heard of may have done it; libcurl, too, sends again when a kept connection breaks. */
                 w->ending = t->verdict.result;
                 snprintf(w->ending_text, sizeof w->ending_text, "%s", t->verdict.text);
                 look(w);

@@ -155,7 +155,10 @@ static void check_got(struct object_try *t, struct object_transfer *tr, struct o
                         spoiled(v, tr, "the object ends before the range");
                 return;
         }
-        if (a->status == 206 && a->range_first != t->call.offset) {
+        /* Azure's emulator says "bytes 10-9/10" for what begins at the end. */
+        if (a->status == 206 && a->range_first < 0 && !a->content_len)
+                total = t->call.offset;
+        else if (a->status == 206 && a->range_first != t->call.offset) {
                 spoiled(v, tr, "the store sent another range than was asked for");
                 return;
         }
