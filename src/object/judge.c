@@ -23,6 +23,7 @@ static const struct meaning meanings[] = {
         { "SignatureDoesNotMatch", OBJECT_BAD_CREDENTIALS, false, "the secret key is not that of the access key" },
         { "ExpiredToken", OBJECT_BAD_CREDENTIALS, false, "the session has expired; new credentials are needed" },
         { "InvalidToken", OBJECT_BAD_CREDENTIALS, false, "the session token is not that of the access key" },
+        { "InvalidTokenId", OBJECT_BAD_CREDENTIALS, false, "the session token is not that of the access key" },
         { "TokenRefreshRequired", OBJECT_BAD_CREDENTIALS, false,
           "the session has expired; new credentials are needed" },
         { "AuthenticationFailed", OBJECT_BAD_CREDENTIALS, false,
@@ -35,7 +36,9 @@ static const struct meaning meanings[] = {
         { "RequestExpired", OBJECT_CLOCK_SKEW, false, "set the clocks" },
         { "AccessDenied", OBJECT_NO_PERMISSION, false, NULL },
         { "AllAccessDisabled", OBJECT_NO_PERMISSION, false, NULL },
-        { "AuthorizationFailure", OBJECT_NO_PERMISSION, false, NULL },
+        /* Said for many reasons. */
+        { "AuthorizationFailure", OBJECT_NO_PERMISSION, false,
+          "or the key is wrong, the SAS has expired, or the account's firewall refuses this machine" },
         { "AuthorizationPermissionMismatch", OBJECT_NO_PERMISSION, false, NULL },
         { "AuthorizationServiceMismatch", OBJECT_NO_PERMISSION, false, NULL },
         { "AuthorizationResourceTypeMismatch", OBJECT_NO_PERMISSION, false, NULL },
@@ -63,7 +66,7 @@ static const struct meaning meanings[] = {
         { "NotImplemented", OBJECT_UNSUPPORTED, false, "the store does not know this request or a header of it" },
         { "QuotaExceeded", -EDQUOT, false, "there is no room" },
         { "XMinioStorageFull", -ENOSPC, false, "there is no room" },
-        { "AccountIsDisabled", OBJECT_NO_PERMISSION, false, "the account is disabled" },
+        { "AccountIsDisabled", OBJECT_NO_PERMISSION, false, "and an account that is not disabled" },
 };
 
 static const char *const step_words[] = {
@@ -175,8 +178,8 @@ static void say(const struct object_place *place, const struct object_call *call
         size_t len = MIN2((size_t)MAX2(n, 0), (size_t)OBJECT_TEXT_SIZE - 1);
 
         if (m->result == OBJECT_NO_PERMISSION)
-                snprintf(text + len, OBJECT_TEXT_SIZE - len, ": these credentials are not allowed to; needed is %s",
-                         p->permissions[call->step]);
+                snprintf(text + len, OBJECT_TEXT_SIZE - len, ": these credentials are not allowed to; needed is %s%s%s",
+                         p->permissions[call->step], m->advice ? "; " : "", m->advice ? m->advice : "");
         else if (m->result == OBJECT_NO_BUCKET)
                 snprintf(text + len, OBJECT_TEXT_SIZE - len, ": the %s is not there; %s", p->bucket_word, m->advice);
         else if (m->result == OBJECT_CLOCK_SKEW && a->date_ms >= 0)

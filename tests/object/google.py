@@ -54,7 +54,8 @@ class Front(Proxy):
                 headers[name] = value
         if request.method == "PUT" and request.body and not request.headers.get("content-md5"):
             return 400, {}, b"<Error><Code>MissingDigest</Code></Error>"
-        behind = self.server_behind
+        behind, query = self.server_behind, "&".join(sorted(query.split("&")))
+        request.path = path + ("?" + query if query else "")
         request.headers = awssign.sign(behind.port, request.method, path, query, headers, request.body, behind.access_key,
                                        behind.secret_key)
         if request.body or request.method in ("PUT", "POST"):

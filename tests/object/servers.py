@@ -140,6 +140,12 @@ class Server:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+    @classmethod
+    def prepare(cls):
+        """Install it. Return: the program."""
+        raise NotImplementedError
+
+
 class S3Server(Server):
     access_key, secret_key = "chronik-test", "chronik-test-secret"
 
@@ -152,9 +158,13 @@ class S3Server(Server):
 class Minio(S3Server):
     name, region = "minio", "us-east-1"
 
+    @classmethod
+    def prepare(cls):
+        return _go_program("minio", "github.com/minio/minio")
+
     def command(self):
         (self.folder / "data/bucket").mkdir(parents=True)
-        return ([_go_program("minio", "github.com/minio/minio"), "server", "--quiet", "--address", f"127.0.0.1:{self.port}",
+        return ([self.prepare(), "server", "--quiet", "--address", f"127.0.0.1:{self.port}",
                  self.folder / "data"],
                 {"MINIO_SITE_REGION": self.region, "MINIO_ROOT_USER": self.access_key, "MINIO_ROOT_PASSWORD": self.secret_key, "MINIO_DOMAIN": "localhost",
                  "MINIO_BROWSER": "off", "MINIO_UPDATE": "off", "HOME": str(self.folder)})
@@ -165,10 +175,14 @@ class Versity(S3Server):
 
     name = "versitygw"
 
+    @classmethod
+    def prepare(cls):
+        return _go_program("versitygw", "github.com/versity/versitygw/cmd/versitygw")
+
     def command(self):
         (self.folder / "data/bucket").mkdir(parents=True)
         (self.folder / "side").mkdir()      # metadata, where the file system has no extended attributes
-        return ([_go_program("versitygw", "github.com/versity/versitygw/cmd/versitygw"), "--port", f"127.0.0.1:{self.port}", "--access",
+        return ([self.prepare(), "--port", f"127.0.0.1:{self.port}", "--access",
                  self.access_key, "--secret", self.secret_key, "--region", "us-east-1", "posix", "--sidecar", self.folder / "side",
                  self.folder / "data"], {"HOME": str(self.folder)})
 
@@ -178,8 +192,12 @@ class Azurite(Server):
     account = "chronik"
     key = base64.b64encode(b"a key of thirty-two bytes, at lea").decode()
 
+    @classmethod
+    def prepare(cls):
+        return _npm_program("azurite", "azurite-blob")
+
     def command(self):
-        return ([_npm_program("azurite", "azurite-blob"), "--blobHost", "127.0.0.1", "--blobPort", str(self.port), "--location",
+        return ([self.prepare(), "--blobHost", "127.0.0.1", "--blobPort", str(self.port), "--location",
                  self.folder / "data", "--silent", "--skipApiVersionCheck", "--disableTelemetry"],
                 {"AZURITE_ACCOUNTS": f"{self.account}:{self.key}", "HOME": str(self.folder)})
 
