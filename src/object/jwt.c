@@ -70,14 +70,15 @@ int object_remote_assertion(struct str json, int64_t now_ms, const char *audienc
         const char *email = json_string_value(json_object_get(root, "client_email"));
         const char *pem = json_string_value(json_object_get(root, "private_key"));
         const char *uri = audience ? audience : json_string_value(json_object_get(root, "token_uri"));
+        json_int_t now_s = now_ms / 1000;
         char *text = NULL;
         int r = OBJECT_BAD_CREDENTIALS;
 
         if (email && pem && uri && strlen(uri) < size &&
             (!strncmp(uri, "https://", 8) || !strncmp(uri, "http://127.0.0.1", 16))) {
                 claims = json_pack("{s:s, s:s, s:s, s:I, s:I}", "iss", email, "scope",
-                                   "https://www.googleapis.com/auth/devstorage.read_write", "aud", uri, "iat",
-                                   (json_int_t)(now_ms / 1000), "exp", (json_int_t)(now_ms / 1000 + CLAIM_SECONDS));
+                                   "https://www.googleapis.com/auth/devstorage.read_write", "aud", uri, "iat", now_s,
+                                   "exp", now_s + CLAIM_SECONDS);
                 text = claims ? json_dumps(claims, JSON_COMPACT) : NULL;
                 r = text ? object_jwt_sign(pem, text, ret_assertion) : -ENOMEM;
                 if (!r)

@@ -56,6 +56,8 @@ void object_request_query(struct object_request *rq, const char *name, struct st
 
 void object_request_header(struct object_request *rq, const char *name, struct str value)
 {
+        if (!value.p)
+                value = (struct str){ "", 0 };
         while (value.len && value.p[0] == ' ') {
                 value.p++;
                 value.len--;

@@ -428,9 +428,8 @@ static void on_close(struct loop *l, struct mail *m)
 
         s->closing = true;
         object_keys_stop(&s->keys);
-        while (!ilist_is_empty(&s->waiting))
-                object_work_stop(ilist_first(&s->waiting, struct object_work, link), OBJECT_CANCELLED,
-                                 "the store is being closed");
+        while ((w = ilist_first(&s->waiting, struct object_work, link)))
+                object_work_stop(w, OBJECT_CANCELLED, "the store is being closed");
         while ((w = first_going_on(s))) /* stopping one may end it, and others with it */
                 object_work_stop(w, OBJECT_CANCELLED, "the store is being closed");
         stop_when_idle(s);

@@ -85,6 +85,11 @@ static void XMLCALL on_doctype(void *arg, const XML_Char *name, const XML_Char *
         walk_stop(arg, -EBADMSG);
 }
 
+static bool is_space(uint8_t c)
+{
+        return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 int object_xml_walk(struct span document, int (*fn)(void *arg, const char *path, struct str text), void *arg)
 {
         CLEANUP(freep) struct walk *w = calloc(1, sizeof *w);
@@ -94,7 +99,7 @@ int object_xml_walk(struct span document, int (*fn)(void *arg, const char *path,
         if (!w)
                 return -ENOMEM;
         /* White space that a store sends while it has no answer yet; before a declaration it would be an error. */
-        while (document.len && memchr(" \t\r\n", document.data[0], 4)) {
+        while (document.len && is_space(document.data[0])) {
                 document.data++;
                 document.len--;
         }

@@ -63,10 +63,11 @@ class Store:
         if status:
             raise StoreError(f"the driver ended with {status}")
 
-    def ask(self, verb, wait=True, **arguments):
+    def ask(self, verb, wait=True, flush=True, **arguments):
         self.last += 1
         self.process.stdin.write(json.dumps({"id": self.last, "verb": verb, **arguments}) + "\n")
-        self.process.stdin.flush()
+        if flush:
+            self.process.stdin.flush()
         return self.wait(self.last) if wait else self.last
 
     def wait(self, number):

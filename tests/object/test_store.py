@@ -184,22 +184,28 @@ class Checks:
         for n in numbers:
             self.assertIn(s.wait(n)["result"], (OK, CANCELLED))
 
+    def queue(self, store, **more):
+        """A put that takes a while, and five that wait for it; nothing is sent to the driver yet."""
+        first = store.ask("put", wait=False, flush=False, key=self.prefix + "first", len=6 << 20, seed=1)
+        return first, [store.ask("put", wait=False, flush=False, key=f"{self.prefix}{i}", len=0, seed=i, **more) for i in range(5)]
+
     def test_cancel(self):
         s = self.store(requests_max=1)
-        numbers = [s.ask("put", wait=False, key=f"{self.prefix}{i}", len=6 << 20, seed=i) for i in range(6)]
-        for n in numbers[1:]:
-            s.ask("cancel", wait=False, of=n)
-        results = [s.wait(n)["result"] for n in numbers]
-        self.assertEqual(results[0], OK)
-        self.assertIn(CANCELLED, results)
-        self.assertTrue(all(r in (OK, CANCELLED) for r in results))
+        first, others = self.queue(s)
+        for n in others[1:]:
+            s.ask("cancel", wait=False, flush=False, of=n)
         self.ok(s.put(self.prefix + "after", 10))
+        self.ok(s.wait(first))
+        self.ok(s.wait(others[0]))
+        self.assertEqual([s.wait(n)["result"] for n in others[1:]], [CANCELLED] * 4)
+        self.assertEqual(s.keys(self.prefix), sorted([self.prefix + k for k in ("0", "after", "first")]))
 
     def test_deadline_in_the_queue(self):
         s = self.store(requests_max=1)
-        numbers = [s.ask("put", wait=False, key=f"{self.prefix}{i}", len=4 << 20, seed=i, deadline_ms=1 if i else 0) for i in range(6)]
-        self.ok(s.wait(numbers[0]))
-        late = [s.wait(n) for n in numbers[1:]]
+        first, others = self.queue(s, deadline_ms=1)
+        self.ok(s.put(self.prefix + "after", 10))
+        self.ok(s.wait(first))
+        late = [s.wait(n) for n in others]
         self.assertTrue(any("waited for others" in a["text"] for a in late), late)
 
 
