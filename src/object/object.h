@@ -69,7 +69,8 @@ struct object_op {
         /* 1..OBJECT_KEY_LEN_MAX bytes of UTF-8 without control characters; its parts between '/' are not empty, "." or "..". For a
          * list: a prefix of keys, which may be empty, and is not checked for parts. */
         struct str key;
-        /* Most milliseconds that all of it may take, retries and the time in the queue included; 0: as configured. */
+        /* Most milliseconds that all of it may take, retries and the time in the queue included; 0: as configured. What a pool thread
+         * is at is waited for: a folder's file operation that has begun, the reading of a part. */
         int deadline_ms;
         struct loop *reply_loop;            /* where done() runs */
         void (*done)(struct object_op *op); /* may free the op, or submit it again */

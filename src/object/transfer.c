@@ -220,6 +220,7 @@ static void set_limits(struct object_transfer *t, int64_t timeout_ms)
         curl_easy_setopt(t->easy, CURLOPT_BUFFERSIZE, (long)BUFFER_LEN);
         curl_easy_setopt(t->easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)BUFFER_LEN);
         curl_easy_setopt(t->easy, CURLOPT_NOSIGNAL, 1L);
+        curl_easy_setopt(t->easy, CURLOPT_QUICK_EXIT, 1L); /* who is cancelled does not wait for the resolver */
         curl_easy_setopt(t->easy, CURLOPT_PROTOCOLS_STR, "http,https");
         curl_easy_setopt(t->easy, CURLOPT_FOLLOWLOCATION, 0L);
         curl_easy_setopt(t->easy, CURLOPT_PROXY, "");

@@ -1,5 +1,5 @@
-"""What Google's XML API does where it differs from Amazon's S3: signatures (GOOG4-HMAC-SHA256), bearer tokens, headers, and that an upload in
-parts is finished whatever is there."""
+"""What Google's XML API does where it differs from Amazon's S3: signatures (GOOG4-HMAC-SHA256), bearer tokens, headers, and
+that an upload in parts is finished whatever is there."""
 
 import base64
 import hashlib

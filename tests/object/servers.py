@@ -166,8 +166,8 @@ class Minio(S3Server):
         (self.folder / "data/bucket").mkdir(parents=True)
         return ([self.prepare(), "server", "--quiet", "--address", f"127.0.0.1:{self.port}",
                  self.folder / "data"],
-                {"MINIO_SITE_REGION": self.region, "MINIO_ROOT_USER": self.access_key, "MINIO_ROOT_PASSWORD": self.secret_key, "MINIO_DOMAIN": "localhost",
-                 "MINIO_BROWSER": "off", "MINIO_UPDATE": "off", "HOME": str(self.folder)})
+                {"MINIO_ROOT_USER": self.access_key, "MINIO_ROOT_PASSWORD": self.secret_key, "MINIO_SITE_REGION": self.region,
+                 "MINIO_DOMAIN": "localhost", "MINIO_BROWSER": "off", "MINIO_UPDATE": "off", "HOME": str(self.folder)})
 
 
 class Versity(S3Server):
@@ -257,5 +257,5 @@ class Google(Minio):
         super().close()
 
     def config(self, port=None, **more):
-        return {"kind": "google", "endpoint": f"http://127.0.0.1:{port or self.front.port}", "bucket": "bucket", "access_key": self.hmac_key,
-                "secret_key": self.hmac_secret, "part_len": 5 << 20, "backoff_ms": 20, "backoff_max_ms": 200, "attempts_max": 5, **more}
+        return {"kind": "google", "endpoint": f"http://127.0.0.1:{port or self.front.port}", "bucket": "bucket",
+                "access_key": self.hmac_key, "secret_key": self.hmac_secret, "part_len": 5 << 20, "backoff_ms": 20, "backoff_max_ms": 200, "attempts_max": 5, **more}

@@ -293,7 +293,8 @@ class Faults:
         self.there(9, 16 * MIB)
 
     def test_a_part_fails_for_good(self):
-        s = self.through(always(proxy.error(403, "AccessDenied"), lambda r: part(r) and ("partNumber=2" in r.path or "comp=block" in r.path)))
+        s = self.through(always(proxy.error(403, "AccessDenied"),
+                                lambda r: part(r) and ("partNumber=2" in r.path or "comp=block" in r.path)))
         self.assertLess(s.put(self.key, 16 * MIB, file=f"{self.folder.name}/f")["result"], 0)
         self.assertEqual(self.direct.head(self.key)["result"], MISSING)
         self.check_nothing_left()
@@ -338,9 +339,9 @@ class MinioFaults(S3Faults, unittest.TestCase):
 
     def certificate(self, name):
         files = f"{self.folder.name}/{name}.pem", f"{self.folder.name}/{name}.key"
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj",
-                        f"/CN={name}", "-addext", f"subjectAltName={name}", "-out", files[0], "-keyout", files[1]], check=True,
-                       capture_output=True)
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+                        "-subj", f"/CN={name}", "-addext", f"subjectAltName={name}", "-out", files[0], "-keyout", files[1]],
+                       check=True, capture_output=True)
         return files
 
     def tls(self, certificate, **more):

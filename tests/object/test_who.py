@@ -23,7 +23,8 @@ import awssign  # noqa: E402
 from clock import Clock  # noqa: E402
 from proxy import Proxy, error, first  # noqa: E402
 from servers import Azurite, Google, Minio, Missing  # noqa: E402
-from store import BAD_CONFIG, BAD_CREDENTIALS, CLOCK_SKEW, MISSING, NO_BUCKET, NO_PERMISSION, OK, WRONG_PLACE, Store  # noqa: E402
+from store import (BAD_CONFIG, BAD_CREDENTIALS, CANCELLED, CLOCK_SKEW, MISSING, NO_BUCKET, NO_PERMISSION, OK,  # noqa: E402
+                   TIMED_OUT, WRONG_PLACE, Store)
 
 
 class Giver:
@@ -41,7 +42,10 @@ class Giver:
                 self.send_response(status)
                 self.send_header("content-length", str(len(text)))
                 self.end_headers()
-                self.wfile.write(text.encode())
+                try:
+                    self.wfile.write(text.encode())
+                except OSError:
+                    pass                # who asked has gone
 
             do_GET = do_PUT = do_POST = handle_any  # noqa: N815
 
@@ -105,7 +109,8 @@ class OnMinio(Who):
         return awssign.assume_role(self.server.port, self.server.access_key, self.server.secret_key, policy)
 
     def test_wrong_credentials(self):
-        self.refused(self.store(access_key="nobody").put(self.key, 10), BAD_CREDENTIALS, "InvalidAccessKeyId", "does not know this access key")
+        self.refused(self.store(access_key="nobody").put(self.key, 10), BAD_CREDENTIALS, "InvalidAccessKeyId",
+                     "does not know this access key")
         for answer in (self.store(secret_key="wrong").put(self.key, 10), self.store(secret_key="wrong").list("")):
             self.refused(answer, BAD_CREDENTIALS, "SignatureDoesNotMatch", "the secret key is not that of the access key")
 
@@ -197,12 +202,16 @@ class OnMinio(Who):
             if headers.get("x-aws-ec2-metadata-token") != "imds-token":
                 return 401, ""
             access_key, secret_key, token = self.session()
-            return 200, json.dumps({"Code": "Success", "AccessKeyId": access_key, "SecretAccessKey": secret_key, "Token": token, "Expiration":
-                                    time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))})
+            expiration = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
+            return 200, json.dumps({"Code": "Success", "AccessKeyId": access_key, "SecretAccessKey": secret_key, "Token": token,
+                                    "Expiration": expiration})
+
+        def imds_token(headers, _body):
+            return (200, "imds-token") if headers.get("x-aws-ec2-metadata-token-ttl-seconds") else (400, "")
+
         path = "/latest/meta-data/iam/security-credentials/"
-        return self.giver({("PUT", "/latest/api/token"): lambda h, b: (200, "imds-token") if h.get("x-aws-ec2-metadata-token-ttl-seconds") else
-                           (400, ""),
-                           ("GET", path): lambda h, b: (200, "my-role\n"), ("GET", path + "my-role"): role})
+        return self.giver({("PUT", "/latest/api/token"): imds_token, ("GET", path): lambda h, b: (200, "my-role\n"),
+                           ("GET", path + "my-role"): role})
 
     def test_instance(self):
         g = self.instance()
@@ -229,6 +238,17 @@ class OnMinio(Who):
         s = self.store(source="instance", instance_endpoint=g.url, access_key=None, secret_key=None)
         self.refused(s.put(self.key, 10), BAD_CREDENTIALS, "has this machine a role?")
         g.close()
+
+    def test_nobody_gives_credentials(self):
+        """Who waits for credentials keeps his deadline, and is answered when the store is closed."""
+        stop = threading.Event()
+        self.addCleanup(stop.set)
+        g = self.giver({("PUT", "/latest/api/token"): lambda h, b: (stop.wait(30), (500, ""))[1]})
+        s = self.store(source="instance", instance_endpoint=g.url, access_key=None, secret_key=None)
+        self.assertEqual(s.put(self.key, 10, deadline_ms=300)["result"], TIMED_OUT)
+        numbers = [s.ask("put", wait=False, key=self.key, len=10, seed=1) for _ in range(5)]
+        s.close()
+        self.assertEqual([s.wait(n)["result"] for n in numbers], [CANCELLED] * 5)
 
     def test_web_identity(self):
         asked = []
