@@ -181,6 +181,9 @@ struct listing {
         struct object_row *rows;
         unsigned count, room;
         bool more;
+        /* Of the walk, which may be some hundred folders deep: not on the stack of each. */
+        char key[OBJECT_KEY_LEN_MAX + 2];
+        char path[PATH_SIZE_MAX];
 };
 
 struct names {
@@ -255,34 +258,41 @@ static int add_row(struct listing *l, const char *key, const char *path)
         return l->rows[l->count].key ? (l->count++, 0) : -ENOMEM;
 }
 
-/* The keys in the folder of @key, which is empty or ends in '/'. A key has 1024 bytes, and so this is not deep. */
-static int walk(struct listing *l, const char *key)
+static int walk(struct listing *l, size_t len);
+
+/* One name in the folder of the first @len bytes of l->key. */
+static int visit(struct listing *l, size_t len, const char *name)
 {
-        char dir[PATH_SIZE_MAX];
-        CLEANUP(names_fini) struct names n = { .dir = dir };
+        int n = snprintf(l->key + len, sizeof l->key - len, "%s", name);
+        struct str key = { l->key, len + (size_t)MAX2(n, 0) };
+
+        if (n <= 0 || key.len >= sizeof l->key)
+                return 0; /* no key is so long */
+        if (name[n - 1] != '/') {
+                snprintf(l->path, sizeof l->path, "%.2500s/objects/%.1300s%s", l->s->c.folder, l->key, suffix);
+                return add_row(l, l->key, l->path);
+        }
+        if ((starts_with(key, l->prefix) || starts_with(l->prefix, key)) &&
+            (str_compare(key, l->after) >= 0 || starts_with(l->after, key)))
+                return walk(l, key.len);
+        return 0;
+}
+
+/* The keys in the folder of the first @len bytes of l->key, which are none or end in '/'. */
+static int walk(struct listing *l, size_t len)
+{
+        CLEANUP(names_fini) struct names n = { .dir = l->path };
         int r;
 
-        snprintf(dir, sizeof dir, "%.2500s/objects/%.1300s", l->s->c.folder, key);
-        r = file_list(dir, on_name, &n);
+        l->key[len] = '\0';
+        snprintf(l->path, sizeof l->path, "%.2500s/objects/%.1300s", l->s->c.folder, l->key);
+        r = file_list(l->path, on_name, &n);
         if (r)
                 return r == -ENOENT || r == -ENOTDIR ? 0 : r;
         if (n.count)
                 qsort(n.name, n.count, sizeof *n.name, name_compare);
-        for (size_t i = 0; i < n.count && !r && !l->more; i++) {
-                char inner[OBJECT_KEY_LEN_MAX + 2], path[PATH_SIZE_MAX];
-                int len = snprintf(inner, sizeof inner, "%s%s", key, n.name[i]);
-                struct str in = str_of(inner);
-
-                if (len < 0 || (size_t)len >= sizeof inner)
-                        continue; /* no key is so long */
-                if (inner[len - 1] != '/') {
-                        snprintf(path, sizeof path, "%.2500s/objects/%.1300s%s", l->s->c.folder, inner, suffix);
-                        r = add_row(l, inner, path);
-                } else if ((starts_with(in, l->prefix) || starts_with(l->prefix, in)) &&
-                           (str_compare(in, l->after) >= 0 || starts_with(l->after, in))) {
-                        r = walk(l, inner);
-                }
-        }
+        for (size_t i = 0; i < n.count && !r && !l->more; i++)
+                r = visit(l, len, n.name[i]);
         return r;
 }
 
@@ -294,7 +304,7 @@ static int list(struct object_store *s, struct object_op *op)
 
         l.after = op->list_next ? str_of(op->list_next) : (struct str){ "", 0 };
         l.rows = calloc(l.room, sizeof *l.rows);
-        r = l.rows ? walk(&l, "") : -ENOMEM;
+        r = l.rows ? walk(&l, 0) : -ENOMEM;
         if (!r && l.more && !(next = strdup(l.rows[l.count - 1].key)))
                 r = -ENOMEM;
         if (r) {

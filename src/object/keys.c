@@ -96,7 +96,8 @@ bool object_keys_refused(struct object_keys *k)
         if (!is_file(k) && !is_remote(k))
                 return false;
         k->have = false;
-        k->result = 0;
+        if (!k->fetching) /* else the job says */
+                k->result = 0;
         return true;
 }
 

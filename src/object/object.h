@@ -120,7 +120,7 @@ enum object_kind { OBJECT_FOLDER, OBJECT_S3, OBJECT_GOOGLE, OBJECT_AZURE };
 /* Where the credentials come from. A file is read again when it has changed, so that credentials can be renewed under a running node. */
 enum object_source {
         OBJECT_FROM_TEXT, /* the fields access_key and so on below */
-        OBJECT_FROM_ENV,  /* AWS_ACCESS_KEY_ID...; AZURE_STORAGE_ACCOUNT, AZURE_STORAGE_KEY, AZURE_STORAGE_SAS_TOKEN */
+        OBJECT_FROM_ENV, /* AWS_ACCESS_KEY_ID..., GS_ACCESS_KEY_ID..., AZURE_STORAGE_ACCOUNT...; see docs/OBJECT-STORE.md */
         OBJECT_FROM_FILE, /* credentials_file: as of the AWS command line, with a profile; see docs/OBJECT-STORE.md */
         OBJECT_FROM_SYSTEMD,      /* the same, as the systemd credential of the name credentials_file */
         OBJECT_FROM_INSTANCE,     /* S3: the metadata service of the machine (IMDSv2) */

@@ -243,6 +243,14 @@ class Folder(Checks, unittest.TestCase):
         self.assertEqual(s.put("c.object/d", 1)["result"], BAD_CONFIG)
         self.assertEqual(s.keys(""), ["a", "a/b"])
 
+    def test_deep(self):
+        s = self.store()
+        keys = ["/".join("a" * 512), "/".join("a" * 400 + "b"), "z"]
+        for key in keys:
+            self.ok(s.put(key, 10, if_absent=True))
+        self.assertEqual(s.keys("", 1), sorted(keys))
+        self.assertEqual(s.keys(keys[0][:900]), keys[:1])
+
     def test_nothing_left(self):
         s = self.store()
         self.ok(s.put("a", 10, if_absent=True))
