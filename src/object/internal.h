@@ -15,7 +15,8 @@ enum {
         LIST_BODY_MAX = 16 << 20,
         ERROR_BODY_MAX = 64 << 10,
         CREDENTIALS_CHECK_MS = 10000,
-        ABORT_MS = 30000
+        ABORT_MS = 30000,
+        CLOSING_MS = 3000
 };
 
 struct object_work;
@@ -120,7 +121,8 @@ struct object_store {
 
 /* ---- store.c ---- */
 
-/* Answer the op before @w ends, which has something to clean up; it has ABORT_MS for that, and object_work_end() then answers nothing.
+/* Answer the op before @w ends, which has something to clean up; it has ABORT_MS for that (CLOSING_MS when the
+ * store is being closed), and object_work_end() then answers nothing.
  * @text: of a failure; may be NULL if @result is none. */
 void object_work_answer(struct object_work *w, int result, const char *text);
 /* Nothing of @w runs any more: answer its op and free it. */

@@ -170,7 +170,8 @@ void object_config_init(struct object_config *c);
  * Blocks for reading files of credentials and certificates. Return: 0; OBJECT_BAD_CONFIG; other negative errno. */
 int object_store_open(const struct object_config *c, struct iopool *pool, struct object_store **ret_store,
                       char *ret_why);
-/* Cancel what is in work, wait until nothing of it runs, end the thread, free. Each op has been posted to its loop by then. Blocks; not on
+/* Cancel what is in work, wait until nothing of it runs, end the thread, free. Uploads in parts are given up at the store, for which there
+ * are three seconds. Each op has been posted to its loop by then. Blocks; not on
  * a loop that an op's files wait for. NULL is fine. Returns NULL. */
 struct object_store *object_store_close(struct object_store *s);
 DEFINE_FREEP(struct object_store, object_store_close)

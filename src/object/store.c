@@ -43,7 +43,7 @@ static void answer_work(struct object_work *w, int result, const char *text)
 void object_work_answer(struct object_work *w, int result, const char *text)
 {
         answer_work(w, result, text);
-        loop_timer_start(&w->deadline, ABORT_MS);
+        loop_timer_start(&w->deadline, w->s->closing ? CLOSING_MS : ABORT_MS);
 }
 
 static void publish(struct object_store *s)
@@ -430,6 +430,10 @@ static void on_close(struct loop *l, struct mail *m)
         object_keys_stop(&s->keys);
         while ((w = ilist_first(&s->waiting, struct object_work, link)))
                 object_work_stop(w, OBJECT_CANCELLED, "the store is being closed");
+        /* Those that only clean up are not waited for long. */
+        ilist_for_each (cleaning, &s->working, struct object_work, link)
+                if (!cleaning->op)
+                        loop_timer_start(&cleaning->deadline, CLOSING_MS);
         while ((w = first_going_on(s))) /* stopping one may end it, and others with it */
                 object_work_stop(w, OBJECT_CANCELLED, "the store is being closed");
         stop_when_idle(s);

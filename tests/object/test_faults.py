@@ -318,6 +318,27 @@ class S3Faults(Faults):
         self.assertEqual(self.uploads(), 0)
         self.assertIn("DELETE", [method for method, path in self.proxy.seen if "uploadId=" in path])
 
+    def pending(self, s):
+        """A put in parts, of which one does not get through."""
+        number = s.ask("put", wait=False, key=self.key, len=16 * MIB, seed=1)
+        while not any("partNumber=2" in path for _, path in self.proxy.seen):
+            time.sleep(0.01)
+        return number
+
+    def test_close_gives_uploads_up(self):
+        s = self.through(always(proxy.hang(30), lambda r: "partNumber=2" in r.path))
+        number = self.pending(s)
+        s.close()
+        self.assertEqual(s.wait(number)["result"], CANCELLED)
+        self.check_nothing_left()
+
+    def test_close_when_nobody_answers(self):
+        s = self.through(always(proxy.hang(60), lambda r: "partNumber=2" in r.path or r.method == "DELETE"))
+        number, began = self.pending(s), time.monotonic()
+        s.close()
+        self.assertEqual(s.wait(number)["result"], CANCELLED)
+        self.assertLess(time.monotonic() - began, 20)
+
     def test_error_in_a_200(self):
         """S3 says 200 before it knows, and the document says that it failed."""
         s = self.through(first(2, proxy.error(200, "InternalError"), finish))
