@@ -83,6 +83,10 @@ test-clients: all ## real Kafka clients against build/chronikd; QUICK=1 for the 
 	@tools/install-deps tools/packages-clients.txt
 	@tests/client/run $(if $(QUICK),--quick) --chronikd $(BUILD)/chronikd
 
+test-object: all ## the object store client against real servers that check signatures, and under faults; TESTS="OnMinio ..." for some
+	@tools/install-deps tools/packages-object.txt
+	@OBJECT_DRIVER=$(abspath $(BUILD)/tests/object/object-driver) /usr/bin/python3 tests/object/run $(TESTS)
+
 conformance: all ## the same requests to Apache Kafka and to chronikd, their answers compared; API="Fetch ..." for some
 	@tools/install-deps tools/packages-clients.txt
 	@tests/client/run --prepare kafka-tools
@@ -152,4 +156,4 @@ docs: $(BUILD)/build.ninja ## make docs/PARAMETERS.md and nixos/parameters.json 
 	@$(BUILD)/src/conf/gen-params-doc >docs/PARAMETERS.md.new && mv docs/PARAMETERS.md.new docs/PARAMETERS.md
 
 .PHONY: aarch64 all bench bench-backfill bench-limits bench-recovery bench-share bench-txn cluster cluster-split cluster-status cluster-stop conformance conformance-doc demo \
-	deps docs fmt fuzz help kill-loop lint run sim sim-cluster test test-asan test-clients test-fault test-fault-all test-nix test-tsan
+	deps docs fmt fuzz help kill-loop lint run sim sim-cluster test test-asan test-clients test-fault test-fault-all test-nix test-object test-tsan

@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "chronikd/admin.h"
 #include "chronikd/ask.h"
-#include "security/base64.h"
 #include "security/scram.h"
 #include "sys/clock.h"
 

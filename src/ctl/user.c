@@ -5,8 +5,8 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "base/base64.h"
 #include "ctl/ctl.h"
-#include "security/base64.h"
 #include "security/scram.h"
 #include "sys/clock.h"
 

@@ -8,11 +8,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/base64.h"
 #include "handler/ask.h"
 #include "handler/audit.h"
 #include "handler/client_conn.h"
 #include "handler/slow.h"
-#include "security/base64.h"
 #include "security/scram.h"
 #include "security/token.h"
 #include "wire/messages.h"

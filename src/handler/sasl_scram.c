@@ -1,9 +1,9 @@
 /* SCRAM over the tokens of a connection: credentials come from the metadata, of users and of delegation tokens (KIP-48). */
 #include <errno.h>
 
+#include "base/base64.h"
 #include "handler/delegation_tokens.h"
 #include "handler/sasl_internal.h"
-#include "security/base64.h"
 
 enum { NONCE_LEN = 24, NEIGHBOURS_MAX = 16 };
 

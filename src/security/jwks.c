@@ -6,7 +6,7 @@
 #include <openssl/core_names.h>
 #include <openssl/param_build.h>
 
-#include "security/base64.h"
+#include "base/base64.h"
 #include "security/jwt_internal.h"
 
 enum { RSA_BITS_MIN = 2048, RSA_BITS_MAX = 8192, NUMBER_LEN_MAX = RSA_BITS_MAX / 8 + 8 };

@@ -5,8 +5,8 @@
 #include <openssl/ecdsa.h>
 #include <openssl/rsa.h>
 
+#include "base/base64.h"
 #include "base/utf8.h"
-#include "security/base64.h"
 #include "security/jwt_internal.h"
 
 enum {

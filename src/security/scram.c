@@ -11,8 +11,8 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
+#include "base/base64.h"
 #include "base/utf8.h"
-#include "security/base64.h"
 #include "security/principal.h"
 
 enum scram_state { SCRAM_FIRST, SCRAM_CHALLENGE, SCRAM_FINAL, SCRAM_DONE };

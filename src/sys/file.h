@@ -73,6 +73,9 @@ int file_is_unshared(int fd);
 /* Reserve blocks without changing the size (FALLOC_FL_KEEP_SIZE); -EOPNOTSUPP where it cannot be done. */
 int file_reserve(int fd, int64_t pos, int64_t len);
 int file_rename(const char *from, const char *to);
+/* Rename unless there is something called @to; at once, so that of several that try one succeeds. Return: 0; -EEXIST; other negative
+ * errno. */
+int file_rename_new(const char *from, const char *to);
 /* -ENOENT is success. */
 int file_unlink(const char *path);
 /* Create with parents, mode 0750; existing is fine. */

@@ -31,6 +31,18 @@ int file_rename(const char *from, const char *to)
         return rename(from, to) < 0 ? -errno : 0;
 }
 
+int file_rename_new(const char *from, const char *to)
+{
+        if (!renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE))
+                return 0;
+        if (errno != EINVAL && errno != ENOSYS)
+                return -errno;
+        /* A file system that cannot (NFS). A name that a crash leaves twice is of the same file. */
+        if (link(from, to) < 0)
+                return -errno;
+        return unlink(from) < 0 ? -errno : 0;
+}
+
 int file_unlink(const char *path)
 {
         return unlink(path) < 0 && errno != ENOENT ? -errno : 0;

@@ -7,7 +7,7 @@
 #include <openssl/evp.h>
 #include <openssl/rsa.h>
 
-#include "security/base64.h"
+#include "base/base64.h"
 #include "security/jwt.h"
 #include "security/oauth.h"
 #include "unit.h"

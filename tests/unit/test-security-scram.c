@@ -1,6 +1,6 @@
 /* Goal: who knows the password gets in and who does not stays out, and nothing tells an unknown user from a known one. Method: the
  * exchange of RFC 7677, a client of our own for the rest, messages that are wrong in one place. */
-#include "security/base64.h"
+#include "base/base64.h"
 #include "security/plain.h"
 #include "security/scram.h"
 #include "unit.h"

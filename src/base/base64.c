@@ -1,4 +1,4 @@
-#include "security/base64.h"
+#include "base/base64.h"
 
 #include <errno.h>
 #include <stdlib.h>
