@@ -69,7 +69,7 @@ class Recovery(ProgramCase):
 
     def test_told(self):
         """A recovery that takes seconds: the state at most once in a second, the same from /readyz, a line for the
-        operator; systemd is asked for more time once, because nothing moves afterwards; then READY=1 and the sum."""
+        operator; systemd is asked for more time whenever something has moved, and not otherwise; then READY=1 and the sum."""
         self.node.kill()
         self.disk.hold("t", 7)
         self.begin()
@@ -86,7 +86,10 @@ class Recovery(ProgramCase):
         self.assertLess(int(done), PARTITIONS)
         self.assertEqual(int(wanted), PARTITIONS)
         self.assertTrue(0 < float(read) <= float(least), states[3])
-        self.assertEqual(extended, 1)
+        moved = len({text for _, text in states})       # once, unless this machine is slow
+        self.assertLess(moved, 4)
+        self.assertIn(extended, (moved - 1, moved))     # that of the last state may be on its way
+        self.assertGreaterEqual(extended, 1)
         status, text = self.node.get("/readyz")
         self.assertEqual(status, 503)
         self.assertTrue(STATE.fullmatch(text.rstrip("\n")), text)
