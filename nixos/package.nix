@@ -4,6 +4,7 @@
   stdenv,
   cunit,
   curl,
+  expat,
   jansson,
   libev,
   libmicrohttpd,
@@ -59,6 +60,7 @@ stdenv.mkDerivation {
   ];
   buildInputs = [
     curl
+    expat
     jansson
     libev
     libmicrohttpd
