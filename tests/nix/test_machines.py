@@ -32,7 +32,8 @@ def document(seen):
     parts.append("# nftables: table inet chronik\n" + seen["rules"])
     parts.append("# the rest\n" + json.dumps(seen["other"], indent=1, sort_keys=True))
     parts.append("# warnings\n" + "\n".join(seen["warnings"]))
-    return "\n\n".join(p.strip("\n") for p in parts) + "\n"
+    text = "\n\n".join(p.strip("\n") for p in parts) + "\n"
+    return text.replace("%s/" % nix.ROOT, "")     # the same wherever the tree lies
 
 
 def goldens():
