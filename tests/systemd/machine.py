@@ -12,6 +12,7 @@ import ctypes
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -23,6 +24,7 @@ CHRONIK_CTL = Path(os.environ.get("CHRONIK_CTL", ROOT / "build/src/ctl/chronik-c
 BASE = os.environ.get("SYSTEMD_ROOT", "/")
 CGROUPS = Path("/sys/fs/cgroup")
 BOOT_S = 60
+PR_SET_PDEATHSIG = 1
 
 # Runs in the new namespaces, as their first process. $1: the folder, $2: the tree below.
 SETUP = r"""
@@ -141,7 +143,9 @@ class Machine:
         return [CGROUPS / h / self.name for h in names] if names else [CGROUPS / self.name]
 
     def enter_groups(self):
-        """In the child: a group of its own in each hierarchy, which a cgroup namespace makes its root."""
+        """In the child: a group of its own in each hierarchy, which a cgroup namespace makes its root. It does not outlive the test,
+        however that ends."""
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         for group in self.groups():
             group.mkdir(exist_ok=True)
             if (group / "cpuset.cpus").exists() and not (group / "cpuset.cpus").read_text().strip():
