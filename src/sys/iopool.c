@@ -27,10 +27,15 @@ struct iopool {
 
 static _Thread_local struct worker *worker_here;
 
+static void step(struct worker *w)
+{
+        atomic_store_explicit(&w->step_ms, clock_mono_ms(), memory_order_relaxed);
+}
+
 void iopool_step(void)
 {
         if (worker_here)
-                atomic_store_explicit(&worker_here->step_ms, clock_mono_ms(), memory_order_relaxed);
+                step(worker_here);
 }
 
 int64_t iopool_silent_ms(struct iopool *p, char ret_name[16])
@@ -82,7 +87,7 @@ static void *iopool_thread(void *arg)
                         struct io_job *job = ilist_entry(link, struct io_job, link);
 
                         pthread_mutex_unlock(&p->lock);
-                        iopool_step();
+                        step(w); /* its own: where threads are simulated, worker_here may be another's */
                         job->run(job);
                         iopool_answer(job);
                         atomic_store_explicit(&w->step_ms, 0, memory_order_relaxed);
