@@ -105,6 +105,8 @@ static void be_sure(void *arg)
 
 void node_host_lost(struct node_host *h)
 {
+        if (!h->is_ingest) /* it has no records; one that is no voter yet is not ready for a long time */
+                return;
         if (!h->is_unsure)
                 history_unsure(true);
         else
