@@ -8,28 +8,36 @@
 #include "network.h"
 #include "watch.h"
 
-enum { GROUPS_MAX = 3, DELIVERIES_MAX = 10, GROUP_RESOURCE = 32, MANY = 1000000 };
+enum { GROUPS_MAX = 3, DELIVERIES_MAX = 10, GROUP_RESOURCE = 32 };
 
 static struct share_group groups[GROUPS_MAX];
 static unsigned groups_count, members_count;
 
-/* All that may take a record from who holds it: leaders and coordinators that change, processes and connections that end, states that
- * are read again because they could not be written. */
+static uint64_t mixed(uint64_t sum, const uint64_t *counts, size_t count)
+{
+        for (size_t i = 0; i < count; i++)
+                sum = chance_seed(sum, counts[i]);
+        return sum;
+}
+
+/* Another one after all that may take a record from who holds it: leaders and coordinators that change, processes and connections that
+ * end, states that are read again because they could not be written. */
 static uint64_t disturbances(void)
 {
-        const struct nemesis_counts *n = &nemesis_counts;
         const struct watch_counts *w = &watch_counts;
         uint64_t sum;
 
         watch_look();
-        sum = n->kills + n->power_cuts + n->crashes_in_write + n->stops + n->pauses + n->cuts + n->one_way_cuts +
-              n->isolations + n->blackouts + n->resets + n->slow_disks + n->slow_networks + n->sync_fails +
-              n->write_fails + n->full_disks + n->jumps + n->drifts + w->leader_epochs + client_counts.moves +
-              w->restarts + w->coordinators_dropped + w->coordinator_moves + w->controller_elections + w->fenced +
-              client_counts.failed + watch_leading();
-
+        sum = mixed(watch_leading(), (const uint64_t *)&nemesis_counts, sizeof nemesis_counts / sizeof(uint64_t));
+        sum = mixed(sum,
+                    (const uint64_t[]){ w->leader_epochs, w->restarts, w->coordinators_dropped, w->coordinator_moves,
+                                        w->controller_elections, w->fenced, client_counts.moves, client_counts.failed },
+                    8);
         for (unsigned i = 0; i < nodes_count; i++)
-                sum += MANY * nodes[i].machine->lives + nodes[i].ready_count + (nodes[i].machine->is_up ? 0 : 1);
+                sum = mixed(
+                        sum,
+                        (const uint64_t[]){ nodes[i].machine->lives, nodes[i].ready_count, nodes[i].machine->is_up },
+                        3);
         return sum;
 }
 
