@@ -323,7 +323,8 @@ struct coord_share_run {
 enum { COORD_SHARE_START_UNKNOWN = -1 }; /* nobody has decided where the group begins */
 
 /* The state of one group in one partition. Whoever reads it fences the leaders before: what is lower than @leader_epoch neither reads
- * nor writes any more, and what was read before, by the same leader, is not good for writing. There need not be any yet; then @ret_start is COORD_SHARE_START_UNKNOWN.
+ * nor writes any more, and what was read before, by the same leader, is not good for writing. There need not be any yet; then @ret_start is
+ * COORD_SHARE_START_UNKNOWN.
  * COORD_E_GROUP_NOT_FOUND: no share group has that name; COORD_E_UNKNOWN_PARTITION: there is no such topic; COORD_E_FENCED_LEADER. */
 struct coord_share_read {
         struct coord_request rq;

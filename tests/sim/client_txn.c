@@ -5,6 +5,7 @@
 
 #include "client.h"
 #include "ledger.h"
+#include "share_book.h"
 #include "sys/clock.h"
 #include "wire/batch_records.h"
 
@@ -605,9 +606,15 @@ void client_start_ledger(struct history_topic *t, unsigned writers)
 
 /* ---- at the end ---- */
 
+static void found(struct history_part *p, int64_t offset, struct span value)
+{
+        ledger_found(p, offset, value);
+        share_books_found(p, offset);
+}
+
 static bool read_all(struct client *c, struct history_part *p, int64_t until_ns)
 {
-        struct reader r = { .client = c, .part = p, .see = ledger_found };
+        struct reader r = { .client = c, .part = p, .see = found };
         bool open = true;
 
         while (open && sim_now() < until_ns) {

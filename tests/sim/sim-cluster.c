@@ -81,6 +81,8 @@ static void start_clients(const struct plan *plan, struct chance *c)
                 client_start_share("sharers", &history_topics[0], 1 + chance_below(c, 3));
                 client_start_share("takers", &history_topics[STRICT], 1 + chance_below(c, 2));
         }
+        if (plan->share && plan->ledger)
+                client_start_share("clerks", &history_topics[LEDGER], 1 + chance_below(c, 2));
         if (plan->ledger)
                 client_start_ledger(&history_topics[LEDGER], 1 + chance_below(c, 3));
 }
@@ -241,14 +243,20 @@ static const struct counter {
         LEDGER_COUNT(concurrent),
         SHARE(acquired),
         SHARE(redelivered),
+        SHARE(committed),
         SHARE(accepted),
         SHARE(released),
         SHARE(rejected),
+        SHARE(gaps),
         SHARE(renewed),
+        SHARE(mixed),
+        SHARE(with_fetch),
         SHARE(refused),
         SHARE(unsure),
         SHARE(held),
         SHARE(deaths),
+        SHARE(closes),
+        SHARE(misused),
         HISTORY(sent),
         HISTORY(acked),
         HISTORY(seen),

@@ -6,6 +6,7 @@
 #include "base/bytes.h"
 #include "base/macros.h"
 #include "history.h"
+#include "share_book.h"
 
 static char said[512];
 static unsigned said_count, failed;
@@ -219,6 +220,166 @@ static void commits(void)
         expect("made up", "nobody went beyond 12");
 }
 
+/* ---- share groups ---- */
+
+enum { ONE = 1, TWO = 2, DELIVERIES_MAX = 3 };
+#define SECOND INT64_C(1000000000)
+
+static struct share_now at_s(int64_t s)
+{
+        return (struct share_now){ s * SECOND, 7 };
+}
+
+/* Member @member asked for it a second ago, and is given it with this count. */
+static void given(struct share_book *b, unsigned member, int deliveries, struct share_now now)
+{
+        struct share_hold hold = { member, now.ns - SECOND, now.ns + 4 * SECOND, now.disturbed };
+
+        share_book_acquired(b, 0, 0, deliveries, &hold, now);
+}
+
+/* A group and a partition of one record, which was seen. */
+static struct share_book *share_begin(void)
+{
+        struct history_part *p = begin(PROMISE_SAFE);
+        struct history_stream *s = history_stream_new(p, true);
+
+        share_books_reset();
+        history_ack(s, history_send(s, 1), 1, 0);
+        see(p, 0, s, 0);
+        return share_book_new("g", p, DELIVERIES_MAX);
+}
+
+static void share_once(void)
+{
+        struct share_book *b = share_begin();
+
+        given(b, ONE, 1, at_s(10));
+        share_book_let_go(b, ONE, 0, 0);
+        share_book_asks(b, 0);
+        share_book_confirmed(b, ONE, 0, 11 * SECOND, at_s(12));
+        share_book_ended(b, 0, at_s(12));
+        share_book_finish(b, 1);
+        expect("accepted", NULL);
+        given(b, TWO, 2, at_s(14));
+        expect("accepted and given again", "comes again");
+        said_count = 0;
+        share_book_confirmed(b, TWO, 0, 13 * SECOND, at_s(14));
+        expect("spoken of after its end", "its end had been confirmed");
+        said_count = 0;
+        share_book_ended(b, 0, at_s(14));
+        expect("accepted twice", "ended twice");
+
+        b = share_begin();
+        share_book_confirmed(b, ONE, 0, 11 * SECOND, at_s(12));
+        expect("spoken of by who was not given it", "nobody was given it");
+        b = share_begin();
+        share_book_acquired(b, 1, 1, 1, &(struct share_hold){ .member = ONE }, at_s(12));
+        expect("no record", "not among the records that came");
+}
+
+static void share_held(void)
+{
+        struct share_book *b = share_begin();
+
+        given(b, ONE, 1, at_s(10));
+        given(b, TWO, 2, at_s(15));
+        expect("given again in time", NULL);
+        given(b, ONE, 3, at_s(17));
+        expect("held by two", "given to a second member");
+        b = share_begin();
+        given(b, ONE, 1, at_s(10));
+        share_book_confirmed(b, TWO, 0, 11 * SECOND, at_s(12));
+        expect("spoken of by who does not hold it", "another member holds it");
+        b = share_begin();
+        given(b, ONE, 1, at_s(10));
+        share_book_renewed(b, ONE, 0, 18 * SECOND);
+        given(b, TWO, 2, at_s(16));
+        expect("renewed, and given away", "given to a second member");
+        b = share_begin();
+        given(b, ONE, 1, at_s(10));
+        given(b, TWO, 1, (struct share_now){ 12 * SECOND, 8 });
+        expect("given again after a crash", NULL);
+}
+
+static void share_deliveries(void)
+{
+        struct share_book *b = share_begin();
+
+        given(b, ONE, 1, at_s(10));
+        given(b, TWO, 1, at_s(20));
+        expect("delivered again, not counted", "that is not counted");
+        b = share_begin();
+        given(b, ONE, 2, at_s(10));
+        expect("counted too often", "not delivered as often as is counted");
+        b = share_begin();
+        share_book_asked(b, 5);
+        given(b, ONE, 2, at_s(10));
+        share_book_unheard(b, at_s(12));
+        given(b, ONE, 3, at_s(20));
+        expect("counted with what nobody heard", NULL);
+        given(b, ONE, 4, at_s(30));
+        expect("too often", "more often than it may be");
+        b = share_begin();
+        share_book_asked(b, 5);
+        share_book_unheard(b, at_s(10));
+        given(b, ONE, 1, at_s(100));
+        given(b, TWO, 3, at_s(110));
+        expect("counted with what was long ago", "not delivered as often as is counted");
+        b = share_begin();
+        given(b, ONE, 1, at_s(10));
+        share_book_let_go(b, ONE, 0, 0);
+        share_book_released(b, 0, 1);
+        given(b, TWO, 1, (struct share_now){ 20 * SECOND, 8 });
+        expect("counted, confirmed and forgotten", "is forgotten");
+}
+
+static void share_ends(void)
+{
+        struct share_book *b = share_begin();
+
+        share_book_start(b, 0, 5);
+        share_book_start(b, 3, 4);
+        expect("starts that overtake each other", NULL);
+        share_book_start(b, 5, 4);
+        expect("a start that goes back", "it had been further");
+        b = share_begin();
+        share_book_finish(b, 1);
+        expect("left out", "neither accepted nor rejected");
+        b = share_begin();
+        given(b, ONE, 3, at_s(10));
+        said_count = 0;
+        share_book_finish(b, 1);
+        expect("given up", NULL);
+        b = share_begin();
+        for (int i = 0; i < DELIVERIES_MAX; i++) {
+                share_book_asked(b, 1);
+                share_book_unheard(b, at_s(10));
+        }
+        share_book_finish(b, 1);
+        expect("given up, and nobody heard of it", NULL);
+}
+
+static void share_committed(void)
+{
+        struct history_part *p = begin(PROMISE_LEDGER);
+        struct share_book *b;
+
+        share_books_reset();
+        b = share_book_new("g", p, DELIVERIES_MAX);
+        given(b, ONE, 1, at_s(10));
+        expect("no committed record", "not among the records that came");
+        said_count = 0;
+        share_book_finish(b, 2);
+        share_book_came(b, 0);
+        share_book_ended(b, 0, at_s(12));
+        share_books_found(p, 0);
+        share_books_found(p, 2); /* came later */
+        expect("committed, and accepted", NULL);
+        share_books_found(p, 1);
+        expect("committed, and left out", "neither accepted nor rejected");
+}
+
 int main(void)
 {
         history_violated = on_violation;
@@ -231,6 +392,11 @@ int main(void)
         compacted();
         losses();
         commits();
+        share_once();
+        share_held();
+        share_deliveries();
+        share_ends();
+        share_committed();
         if (failed)
                 return 1;
         puts("the checker finds what is wrong");

@@ -192,7 +192,7 @@ static int add_epoch(void *arg, struct partition *p)
 
         partition_view(p, &v); /* the node may take up an epoch long after it has heard of it: its disk is slow */
         if (v.role == PARTITION_LEADER)
-                *sum += (uint64_t)v.leader_epoch;
+                *sum = chance_seed(*sum, (uint64_t)v.leader_epoch);
         return 0;
 }
 
@@ -208,7 +208,7 @@ uint64_t watch_leading(void)
                         continue;
                 if (n->shares)
                         shares_stats(n->shares, &stats);
-                sum += stats.writes_failed;
+                sum = chance_seed(sum + i, stats.writes_failed);
                 partition_table_visit(n->table, add_epoch, &sum);
         }
         return sum;

@@ -6,8 +6,8 @@
 
 struct watch_counts {
         /* partitions */
-        uint64_t leader_epochs, elections, elections_elr, elections_unclean, elections_moving, left_without, isr_shrinks, isr_expands,
-                elr_joins, moves_done, moves_cancelled;
+        uint64_t leader_epochs, elections, elections_elr, elections_unclean, elections_moving, left_without,
+                isr_shrinks, isr_expands, elr_joins, moves_done, moves_cancelled;
         /* replicas */
         uint64_t truncations, restarts, logs_failed, coordinators_dropped, coordinator_moves;
         /* the quorum and registration */

@@ -468,12 +468,18 @@ static void test_topic_gone(void)
 }
 
 static const struct unit_case cases[] = {
-        { "join and leave", test_join },       { "more members than partitions", test_many },
-        { "refused", test_refused },           { "epochs", test_epochs },
-        { "sessions", test_session },          { "other requests", test_other_requests },
-        { "other groups", test_other_groups }, { "leaders read and write", test_read_write },
-        { "a write that comes late", test_late_write },     { "a write that comes late", test_alter },
-        { "bad writes", test_bad_writes },     { "starts are set", test_alter },
-        { "and forgotten", test_remove },      { "topics that are gone", test_topic_gone },
+        { "join and leave", test_join },
+        { "more members than partitions", test_many },
+        { "refused", test_refused },
+        { "epochs", test_epochs },
+        { "sessions", test_session },
+        { "other requests", test_other_requests },
+        { "other groups", test_other_groups },
+        { "leaders read and write", test_read_write },
+        { "bad writes", test_bad_writes },
+        { "a write that comes late", test_late_write },
+        { "starts are set", test_alter },
+        { "and forgotten", test_remove },
+        { "topics that are gone", test_topic_gone },
 };
 UNIT_MAIN("share groups", cases)
