@@ -120,6 +120,8 @@ void admin_get_acls(struct node *n, struct http_request *rq, const char *name);
 void admin_post_acls(struct node *n, struct http_request *rq, const char *name);
 void admin_get_users(struct node *n, struct http_request *rq, const char *name);
 void admin_post_users(struct node *n, struct http_request *rq, const char *name);
+void admin_get_user(struct node *n, struct http_request *rq, const char *name);
+void admin_post_rotations(struct node *n, struct http_request *rq, const char *arg);
 void admin_delete_user(struct node *n, struct http_request *rq, const char *name);
 void admin_get_txns(struct node *n, struct http_request *rq, const char *name);
 void admin_get_txn(struct node *n, struct http_request *rq, const char *id);

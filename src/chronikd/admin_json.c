@@ -164,6 +164,7 @@ static unsigned status_of(enum controller_outcome outcome)
         case CONTROLLER_E_TOO_FEW_BROKERS:
         case CONTROLLER_E_VOTER_KNOWN:
         case CONTROLLER_E_VOTER_CHANGE:
+        case CONTROLLER_E_ROTATION:
                 return 409;
         default:
                 return 400;

@@ -33,6 +33,8 @@ enum {
         WITH_ENTITY = 1 << 11, /* whose quota */
         WITH_RULE = 1 << 12,   /* who may do what */
         WITH_KEY = 1 << 13,
+        WITH_ROTATION = 1 << 14,
+        WITH_FINISH = 1 << 15,
 };
 
 struct ctl {
@@ -58,7 +60,9 @@ struct ctl {
         const char *principal, *host, *operation, *topic, *group, *txn_id; /* NULL: not given */
         const char *public_key;                                            /* NULL: not given */
         bool cluster, deny, prefixed;
-        unsigned defaults; /* 1 << 0: of users, 1: of client ids, 2: of addresses */
+        bool finish, generate;
+        long long overlap_ms; /* 0: not given */
+        unsigned defaults;    /* 1 << 0: of users, 1: of client ids, 2: of addresses */
 };
 
 /* ---- options.c ---- */
@@ -152,6 +156,7 @@ int audit_verify(struct ctl *c, const char *path);
 /* user.c */
 int user_list(struct ctl *c, const char *arg);
 int user_add(struct ctl *c, const char *name);
+int user_rotate(struct ctl *c, const char *name);
 int user_remove(struct ctl *c, const char *name);
 /* txn.c */
 int txn_list(struct ctl *c, const char *arg);

@@ -208,6 +208,9 @@ TAKE(txn_id, *(c->txn_id = text))
 TAKE(public_key, *(c->public_key = text))
 TAKE(cluster, c->cluster = true)
 TAKE(deny, c->deny = true)
+TAKE(finish, c->finish = true)
+TAKE(generate, c->generate = true)
+TAKE(overlap, time_read(text, &c->overlap_ms))
 TAKE(prefixed, c->prefixed = true)
 #undef TAKE
 
@@ -277,6 +280,10 @@ static const struct row rows[] = {
         { "deny", NULL, WITH_RULE, take_deny, NULL, "the rule denies" },
         { "public-key", "KEY", WITH_KEY, take_public_key, "a key is needed, 64 digits",
           "the only one whose signatures count, as GET /v1/audit tells it (default: the one of the first checkpoint)" },
+        { "overlap", "TIME", WITH_ROTATION, take_overlap, "a time is needed, such as 90s, 10m, 2h or 7d",
+          "how long the earlier password counts as well (default 24h, at most 31d)" },
+        { "generate", NULL, WITH_ROTATION, take_generate, NULL, "make the password and print it, once" },
+        { "finish", NULL, WITH_FINISH, take_finish, NULL, "the end of what was begun: the earlier one goes now" },
         { "rate", "BYTES", WITH_VERIFY, take_rate, "a number of bytes is needed, such as 50M",
           "read at most so much in a second; K, M and G are understood (default: no limit)" },
         { "data-dir", "DIR", WITH_VERIFY, take_data_dir, NULL,

@@ -45,6 +45,8 @@ ROUTES = (
     ("DELETE", "/v1/topics/none", None, "admin"),
     ("POST", "/v1/acls", "{}", "admin"),
     ("POST", "/v1/users", "{}", "admin"),
+    ("GET", "/v1/users/none", None, "admin"),
+    ("POST", "/v1/rotations", "{}", "admin"),
     ("DELETE", "/v1/users/none", None, "admin"),
     ("POST", "/v1/controllers", "{}", "admin"),
     ("DELETE", "/v1/controllers/77", None, "admin"),

@@ -27,12 +27,12 @@ COMMANDS = ("cluster info", "cluster disruption show", "cluster disruption acqui
             "node may-stop", "controller list", "controller add", "controller remove", "controller transfer",
             "topic list", "topic get", "topic create", "topic delete", "topic reassign list", "topic reassign set",
             "topic reassign cancel", "topic elect", "group list", "group get", "quota list", "quota set", "quota unset",
-            "acl list", "acl add", "acl remove", "audit list", "audit verify", "user list", "user add", "user remove", "txn list",
-            "txn describe", "txn abort", "log verify", "tls init", "admin-token new")
+            "acl list", "acl add", "acl remove", "audit list", "audit verify", "user list", "user add", "user rotate", "user remove",
+            "txn list", "txn describe", "txn abort", "log verify", "tls init", "admin-token new")
 OPTIONS = ("--server", "--token-file", "--ca", "--cert", "--key", "--json", "--detailed", "--partitions", "--replication-factor", "--config", "--replicas", "--file",
            "--unclean", "--wait", "--timeout", "--node", "--reason", "--ttl", "--as", "--directory", "--rate", "--data-dir",
            "--dir", "--nodes", "--days", "--user", "--client-id", "--ip", "--default", "--principal", "--operation", "--topic", "--group",
-           "--txn-id", "--cluster", "--public-key", "--prefixed", "--host", "--deny", "--version", "--help")
+           "--txn-id", "--cluster", "--public-key", "--prefixed", "--host", "--deny", "--overlap", "--generate", "--finish", "--version", "--help")
 
 
 class CtlCase(ProgramCase):
@@ -530,11 +530,12 @@ class Against(CtlCase, NodeCase):
 
     def test_users(self):
         """add, list, remove: a user gets a credential for each mechanism, and the password that was read lets in; a new one replaces it."""
-        self.assertEqual(self.table(self.good("user", "list")), [["USER", "MECHANISM", "ITERATIONS"]])
+        self.assertEqual(self.table(self.good("user", "list")), [["USER", "MECHANISM", "ITERATIONS", "PASSWORD SET", "EARLIER ONE UNTIL"]])
         for password in ("se cret", "other"):
             done = self.ctl("user", "add", "al/ice", stdin=password + "\nnot this\n")
             self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "set the password of user al/ice\n", ""))
-            self.assertEqual(self.users(), [["al/ice", "SCRAM-SHA-256", "8192"], ["al/ice", "SCRAM-SHA-512", "8192"]])
+            self.assertEqual([row[:3] + row[4:] for row in self.users()],
+                             [["al/ice", "SCRAM-SHA-256", "8192", "-"], ["al/ice", "SCRAM-SHA-512", "8192", "-"]])
             for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512"):
                 with Client(*self.node.listeners["LOGIN"]) as client:
                     client.call("SaslHandshake", 1, mechanism=mechanism)
@@ -542,7 +543,10 @@ class Against(CtlCase, NodeCase):
                     answer = client.call("SaslAuthenticate", 2, auth_bytes=exchange.first())
                     answer = client.call("SaslAuthenticate", 2, auth_bytes=exchange.final(answer["auth_bytes"]))
                     self.assertError(answer["error_code"], ERR.NONE, answer["error_message"])
-        self.assertEqual(self.json("user", "list"), {"users": [{"name": "al/ice", "credentials": [
+        told = self.json("user", "list")
+        for credential in told["users"][0]["credentials"]:
+            self.assertAlmostEqual(credential.pop("set_ms") / 1000, time.time(), delta=60)
+        self.assertEqual(told, {"users": [{"name": "al/ice", "credentials": [
             {"mechanism": "SCRAM-SHA-256", "iterations": 8192}, {"mechanism": "SCRAM-SHA-512", "iterations": 8192}]}]})
         self.assertEqual(self.good("user", "remove", "al/ice"), "removed user al/ice\n")
         self.assertEqual(self.users(), [])
