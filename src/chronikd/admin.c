@@ -104,6 +104,7 @@ static const struct route routes[] = {
         { "GET", "/v1/audit", false, NEEDS_NOTHING, OPERATOR_VIEWER, admin_get_audit },
         { "GET", "/v1/audit/entries", false, NEEDS_NOTHING, OPERATOR_VIEWER, admin_get_audit_entries },
         { "GET", "/v1/audit/verify", false, NEEDS_NOTHING, OPERATOR_VIEWER, admin_get_audit_verify },
+        { "POST", "/v1/audit/key", false, NEEDS_NOTHING, OPERATOR_ADMIN, admin_post_audit_key },
         { "GET", "/v1/users", false, NEEDS_NOTHING, OPERATOR_VIEWER, admin_get_users },
         { "POST", "/v1/users", false, NEEDS_NOTHING, OPERATOR_ADMIN, admin_post_users },
         { "GET", "/v1/users/", true, NEEDS_NOTHING, OPERATOR_ADMIN, admin_get_user },

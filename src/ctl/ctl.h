@@ -152,6 +152,7 @@ int acl_add(struct ctl *c, const char *arg);
 int acl_remove(struct ctl *c, const char *arg);
 /* audit.c; @path may be NULL: ask a node */
 int audit_list(struct ctl *c, const char *path);
+int audit_rotate_key(struct ctl *c, const char *arg);
 int audit_verify(struct ctl *c, const char *path);
 /* user.c */
 int user_list(struct ctl *c, const char *arg);

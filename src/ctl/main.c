@@ -78,6 +78,8 @@ static const struct command commands[] = {
           "who did what: the newest entries of a node, or all in a folder or file", "audit list" },
         { "audit verify", "[PATH]", WITH_KEY, audit_verify, "is the audit log whole and unchanged? status 0 yes, 4 no",
           "audit verify /var/lib/chronik/audit --public-key 9f2c..." },
+        { "audit rotate-key", NULL, 0, audit_rotate_key, "let another key sign the audit log of the node that is asked",
+          "audit rotate-key" },
         { "user list", NULL, 0, user_list, "who may log in", "user list" },
         { "user add", "NAME", 0, user_add, "a user, or a new password; it is read from standard input",
           "user add alice" },

@@ -279,7 +279,9 @@ static const struct row rows[] = {
         { "host", "ADDRESS", WITH_RULE, take_host, "an address is needed", "only from there (default: anywhere)" },
         { "deny", NULL, WITH_RULE, take_deny, NULL, "the rule denies" },
         { "public-key", "KEY", WITH_KEY, take_public_key, "a key is needed, 64 digits",
-          "the only one whose signatures count, as GET /v1/audit tells it (default: the one of the first checkpoint)" },
+          "the only one whose signatures count, as GET /v1/audit tells it; after a change of keys all of them, with "
+          "commas, oldest "
+          "first (default: the one of the first checkpoint, and whom it hands over to)" },
         { "overlap", "TIME", WITH_ROTATION, take_overlap, "a time is needed, such as 90s, 10m, 2h or 7d",
           "how long the earlier password counts as well (default 24h, at most 31d)" },
         { "generate", NULL, WITH_ROTATION, take_generate, NULL, "make the password and print it, once" },

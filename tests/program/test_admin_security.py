@@ -45,6 +45,7 @@ ROUTES = (
     ("DELETE", "/v1/topics/none", None, "admin"),
     ("POST", "/v1/acls", "{}", "admin"),
     ("POST", "/v1/users", "{}", "admin"),
+    ("POST", "/v1/audit/key", None, "admin"),
     ("GET", "/v1/users/none", None, "admin"),
     ("POST", "/v1/rotations", "{}", "admin"),
     ("DELETE", "/v1/users/none", None, "admin"),

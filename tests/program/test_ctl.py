@@ -27,7 +27,7 @@ COMMANDS = ("cluster info", "cluster disruption show", "cluster disruption acqui
             "node may-stop", "controller list", "controller add", "controller remove", "controller transfer",
             "topic list", "topic get", "topic create", "topic delete", "topic reassign list", "topic reassign set",
             "topic reassign cancel", "topic elect", "group list", "group get", "quota list", "quota set", "quota unset",
-            "acl list", "acl add", "acl remove", "audit list", "audit verify", "user list", "user add", "user rotate", "user remove",
+            "acl list", "acl add", "acl remove", "audit list", "audit verify", "audit rotate-key", "user list", "user add", "user rotate", "user remove",
             "txn list", "txn describe", "txn abort", "log verify", "tls init", "admin-token new")
 OPTIONS = ("--server", "--token-file", "--ca", "--cert", "--key", "--json", "--detailed", "--partitions", "--replication-factor", "--config", "--replicas", "--file",
            "--unclean", "--wait", "--timeout", "--node", "--reason", "--ttl", "--as", "--directory", "--rate", "--data-dir",
