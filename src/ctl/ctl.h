@@ -35,6 +35,7 @@ enum {
         WITH_KEY = 1 << 13,
         WITH_ROTATION = 1 << 14,
         WITH_FINISH = 1 << 15,
+        WITH_DAYS = 1 << 16,
 };
 
 struct ctl {
@@ -61,6 +62,7 @@ struct ctl {
         const char *public_key;                                            /* NULL: not given */
         bool cluster, deny, prefixed;
         bool finish, generate;
+        const char *admin;    /* names of an admin listener; NULL */
         long long overlap_ms; /* 0: not given */
         unsigned defaults;    /* 1 << 0: of users, 1: of client ids, 2: of addresses */
 };
@@ -166,6 +168,8 @@ int txn_abort(struct ctl *c, const char *id);
 /* verify.c; @topic may be NULL */
 int log_verify(struct ctl *c, const char *topic);
 /* tls.c */
+int tls_renew(struct ctl *c, const char *dir);
+int tls_rotate_ca(struct ctl *c, const char *dir);
 int tls_init(struct ctl *c, const char *dir);
 /* token.c */
 int admin_token_new(struct ctl *c, const char *name);

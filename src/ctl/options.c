@@ -208,6 +208,7 @@ TAKE(txn_id, *(c->txn_id = text))
 TAKE(public_key, *(c->public_key = text))
 TAKE(cluster, c->cluster = true)
 TAKE(deny, c->deny = true)
+TAKE(admin, *(c->admin = text))
 TAKE(finish, c->finish = true)
 TAKE(generate, c->generate = true)
 TAKE(overlap, time_read(text, &c->overlap_ms))
@@ -292,8 +293,10 @@ static const struct row rows[] = {
           "of a node that does not run: all logs of its server.data_dir" },
         { "dir", "DIR", WITH_VERIFY, take_dir, NULL, "likewise: one log, a folder such as DATA_DIR/log/orders-3" },
         { "nodes", "ID,ID,...", WITH_TLS, take_nodes, NULL, "that get certificates; more can be added later" },
-        { "days", "N", WITH_TLS, take_days, "a number from 1 to 36500 is needed",
-          "how long the nodes' certificates are valid (default: 1825, five years)" },
+        { "admin", "NAME,...", WITH_TLS, take_admin, "names or addresses are needed",
+          "by which operators reach admin listeners: a certificate for those as well" },
+        { "days", "N", WITH_DAYS, take_days, "a number from 1 to 36500 is needed",
+          "how long they are valid (default: 1825, five years; an authority: ten more years)" },
         { "version", NULL, 0, NULL, NULL, "print the version" },
         { "help", NULL, 0, NULL, NULL, "print this; behind some words, what is known of those" },
 };

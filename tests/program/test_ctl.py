@@ -9,7 +9,9 @@ Method: the real programs against each other.
 import json
 import os
 import re
+import shutil
 import ssl
+import subprocess
 import time
 import unicodedata
 import unittest
@@ -28,11 +30,12 @@ COMMANDS = ("cluster info", "cluster disruption show", "cluster disruption acqui
             "topic list", "topic get", "topic create", "topic delete", "topic reassign list", "topic reassign set",
             "topic reassign cancel", "topic elect", "group list", "group get", "quota list", "quota set", "quota unset",
             "acl list", "acl add", "acl remove", "audit list", "audit verify", "audit rotate-key", "user list", "user add", "user rotate", "user remove",
-            "txn list", "txn describe", "txn abort", "log verify", "tls init", "admin-token new")
+            "txn list", "txn describe", "txn abort", "log verify", "tls init", "tls renew", "tls rotate-ca", "admin-token new")
 OPTIONS = ("--server", "--token-file", "--ca", "--cert", "--key", "--json", "--detailed", "--partitions", "--replication-factor", "--config", "--replicas", "--file",
            "--unclean", "--wait", "--timeout", "--node", "--reason", "--ttl", "--as", "--directory", "--rate", "--data-dir",
            "--dir", "--nodes", "--days", "--user", "--client-id", "--ip", "--default", "--principal", "--operation", "--topic", "--group",
-           "--txn-id", "--cluster", "--public-key", "--prefixed", "--host", "--deny", "--overlap", "--generate", "--finish", "--version", "--help")
+           "--txn-id", "--cluster", "--public-key", "--prefixed", "--host", "--deny", "--overlap", "--generate", "--finish", "--admin",
+           "--version", "--help")
 
 
 class CtlCase(ProgramCase):
@@ -247,6 +250,88 @@ class TlsInit(CtlCase):
         self.assertAlmostEqual(self.days_left(new), 30, delta=0.1)
         self.assertAlmostEqual(self.days_left(old), 1825, delta=0.1)
         self.assertEqual(answer["valid_until"], time.strftime("%Y-%m-%d", time.gmtime(time.time() + 30 * 86400)))
+
+    def test_admin_listener(self):
+        """--admin: a certificate by which an operator's TLS finds the names and addresses, for servers only, of the same authority."""
+        text = self.good("tls", "init", "c", "--nodes", "1", "--admin", "node1.example.org,127.0.0.1,::1")
+        self.assertIn("admin.tls_certificate", text)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.folder / "c/admin.pem", self.folder / "c/admin.key")
+        for host, good in (("node1.example.org", True), ("127.0.0.1", True), ("::1", True), ("node2.example.org", False)):
+            client, up, down = ssl.create_default_context(cafile=self.folder / "c/ca.pem"), ssl.MemoryBIO(), ssl.MemoryBIO()
+            sides = [client.wrap_bio(down, up, server_hostname=host), context.wrap_bio(up, down, server_side=True)]
+            failed = None
+            for _ in range(4):
+                for side in sides:
+                    try:
+                        side.do_handshake()
+                    except ssl.SSLWantReadError:
+                        pass
+                    except ssl.SSLError as error:
+                        failed = failed or error
+            self.assertEqual(failed is None, good, f"{host}: {failed}")
+        shown = subprocess.run(["openssl", "x509", "-in", "c/admin.pem", "-noout", "-ext", "extendedKeyUsage"], cwd=self.folder,
+                               capture_output=True, text=True, check=True).stdout
+        self.assertNotIn("Client", shown)
+        self.bad(1, "tls", "init", "d", "--admin", "a,,b", says=("a name is impossible",))
+
+    def test_renewed(self):
+        """tls renew: another key and certificate of the same node and authority, at once and only where there was one."""
+        self.good("tls", "init", "c", "--nodes", "1,2", "--admin", "localhost")
+        before = self.content()
+        self.good("tls", "renew", "c", "--nodes", "2", "--admin", "localhost", "--days", "30")
+        after = self.content()
+        self.assertEqual({name for name in before if before[name] != after[name]}, {"node-2.pem", "node-2.key", "admin.pem", "admin.key"})
+        self.assertEqual(set(after), set(before))
+        self.assertEqual((self.folder / "c/node-2.key").stat().st_mode & 0o777, 0o600)
+        _, new = self.handshake(self.context(ssl.PROTOCOL_TLS_CLIENT, 2), self.context(ssl.PROTOCOL_TLS_SERVER, 1))
+        self.assertEqual(new["subjectAltName"], (("URI", "chronik://node/2"),))
+        self.assertAlmostEqual(self.days_left(new), 30, delta=0.1)
+        self.bad(1, "tls", "renew", "c", "--nodes", "3", says=("no certificate there that could be renewed", "tls init"))
+        self.bad(1, "tls", "renew", "d", "--nodes", "1", says=("d/ca.pem",))
+        self.assertEqual(self.content(), after)
+
+    def test_another_authority(self):
+        """tls rotate-ca: at no time are there two nodes that do not accept each other, whichever of them has which files already."""
+        self.good("tls", "init", "c", "--nodes", "1,2")
+        self.bad(1, "tls", "rotate-ca", "c", "--finish", says=("nothing to finish",))
+        stages = []
+
+        def stage(*command):
+            self.good(*command)
+            stages.append(f"stage{len(stages)}")
+            shutil.copytree(self.folder / "c", self.folder / stages[-1])
+
+        stage("tls", "renew", "c", "--nodes", "1,2")
+        stage("tls", "rotate-ca", "c")
+        self.assertEqual((self.folder / "c/ca-next.key").stat().st_mode & 0o777, 0o600)
+        self.bad(1, "tls", "rotate-ca", "c", says=("going on", "--finish"))
+        self.bad(1, "tls", "rotate-ca", "c", "--finish", says=("c/node-", "tls renew"))
+        stage("tls", "renew", "c", "--nodes", "1")
+        self.bad(1, "tls", "rotate-ca", "c", "--finish", says=("c/node-2.pem", "tls renew"))
+        stage("tls", "renew", "c", "--nodes", "2")
+        stage("tls", "rotate-ca", "c", "--finish")
+        for one, other in zip(stages, stages[1:]):      # the nodes are at most a stage apart
+            for a, b in ((one, other), (other, one)):
+                self.handshake(self.context(ssl.PROTOCOL_TLS_CLIENT, 1, a), self.context(ssl.PROTOCOL_TLS_SERVER, 2, b))
+        with self.assertRaises(ssl.SSLError):           # the authority from before is not accepted any more
+            self.handshake(self.context(ssl.PROTOCOL_TLS_CLIENT, 1, stages[0]), self.context(ssl.PROTOCOL_TLS_SERVER, 2, stages[-1]))
+        self.assertFalse((self.folder / "c/ca-next.key").exists())
+        self.good("tls", "init", "c", "--nodes", "3")
+        self.handshake(self.context(ssl.PROTOCOL_TLS_CLIENT, 3), self.context(ssl.PROTOCOL_TLS_SERVER, 1))
+
+    def test_stopped_in_between(self):
+        """Each step of rotate-ca that was cut off half way is gone on with by the same command."""
+        self.good("tls", "init", "c", "--nodes", "1")
+        old = (self.folder / "c/ca.pem").read_bytes()
+        self.good("tls", "rotate-ca", "c")
+        (self.folder / "c/ca.pem").write_bytes(old)     # the next key was written, the certificates not
+        self.good("tls", "rotate-ca", "c")
+        self.good("tls", "renew", "c", "--nodes", "1")
+        (self.folder / "c/ca-next.key").rename(self.folder / "c/ca.key")
+        self.good("tls", "rotate-ca", "c", "--finish")
+        self.handshake(self.context(ssl.PROTOCOL_TLS_CLIENT, 1), self.context(ssl.PROTOCOL_TLS_SERVER, 1))
+        self.assertEqual((self.folder / "c/ca.pem").read_text().count("BEGIN CERTIFICATE"), 1)
 
     def test_nothing_is_overwritten(self):
         """What is there already, or half there, is refused before anything is written."""
