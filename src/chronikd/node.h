@@ -48,7 +48,7 @@ struct node {
         struct listeners listeners;
         struct audit audit;
         struct first_user first_user;
-        struct token_secret token_secret; /* with the role ingest */
+        struct token_secrets token_secrets; /* with the role ingest */
         struct led led;
         struct changes changes;
         struct retain retain;

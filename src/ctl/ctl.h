@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "base/macros.h"
+#include "base/span.h"
 
 /* Exit statuses. */
 enum {
@@ -36,6 +37,7 @@ enum {
         WITH_ROTATION = 1 << 14,
         WITH_FINISH = 1 << 15,
         WITH_DAYS = 1 << 16,
+        WITH_TOKENS = 1 << 17,
 };
 
 struct ctl {
@@ -62,9 +64,10 @@ struct ctl {
         const char *public_key;                                            /* NULL: not given */
         bool cluster, deny, prefixed;
         bool finish, generate;
-        const char *admin;    /* names of an admin listener; NULL */
-        long long overlap_ms; /* 0: not given */
-        unsigned defaults;    /* 1 << 0: of users, 1: of client ids, 2: of addresses */
+        const char *admin;       /* names of an admin listener; NULL */
+        const char *tokens_file; /* of nodes; NULL */
+        long long overlap_ms;    /* 0: not given */
+        unsigned defaults;       /* 1 << 0: of users, 1: of client ids, 2: of addresses */
 };
 
 /* ---- options.c ---- */
@@ -84,6 +87,11 @@ int ctl_usage(const char *fmt, ...) PRINTF_LIKE(1, 2);
 bool number_read(const char *text, long long min, long long max, long long *ret);
 /* "1,2,3": a new array of node numbers; NULL: it is none. */
 json_t *ids_read(const char *text);
+
+/* ---- file_put.c ---- */
+
+/* A file in the place of another one, or new; a crash leaves the one or the other. Return: 0 or negative errno. */
+int ctl_file_put(const char *path, struct span content, unsigned mode);
 
 /* ---- client.c ---- */
 
@@ -172,7 +180,13 @@ int tls_renew(struct ctl *c, const char *dir);
 int tls_rotate_ca(struct ctl *c, const char *dir);
 int tls_init(struct ctl *c, const char *dir);
 /* token.c */
+int admin_token_rotate(struct ctl *c, const char *name);
 int admin_token_new(struct ctl *c, const char *name);
+
+/* token_secret.c */
+int token_secret_add(struct ctl *c, const char *file);
+int token_secret_switch(struct ctl *c, const char *file);
+int token_secret_finish(struct ctl *c, const char *file);
 /* cluster.c */
 int cluster_info(struct ctl *c, const char *arg);
 int disruption_show(struct ctl *c, const char *arg);

@@ -102,6 +102,16 @@ static const struct command commands[] = {
         { "admin-token new", "NAME ROLE", 0, admin_token_new,
           "a token for an operator who is viewer, operator or admin, and its line for the nodes",
           "admin-token new prometheus viewer" },
+        { "admin-token rotate", "NAME", WITH_TOKENS | WITH_FINISH, admin_token_rotate,
+          "another token, and its line in the nodes' file beside that of the one from before",
+          "admin-token rotate prometheus --tokens-file admin.tokens" },
+        { "token-secret add", "FILE", 0, token_secret_add,
+          "the next secret of delegation tokens, beside the one in use", "token-secret add /etc/chronik/token.secret" },
+        { "token-secret switch", "FILE", 0, token_secret_switch,
+          "the next one is used, and the one from before still counts",
+          "token-secret switch /etc/chronik/token.secret" },
+        { "token-secret finish", "FILE", 0, token_secret_finish, "the one from before does not count any more",
+          "token-secret finish /etc/chronik/token.secret" },
 };
 
 /* How many of the @count words at @words are those that @cmd begins with. */

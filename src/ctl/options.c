@@ -209,6 +209,7 @@ TAKE(public_key, *(c->public_key = text))
 TAKE(cluster, c->cluster = true)
 TAKE(deny, c->deny = true)
 TAKE(admin, *(c->admin = text))
+TAKE(tokens_file, *(c->tokens_file = text))
 TAKE(finish, c->finish = true)
 TAKE(generate, c->generate = true)
 TAKE(overlap, time_read(text, &c->overlap_ms))
@@ -295,6 +296,8 @@ static const struct row rows[] = {
         { "nodes", "ID,ID,...", WITH_TLS, take_nodes, NULL, "that get certificates; more can be added later" },
         { "admin", "NAME,...", WITH_TLS, take_admin, "names or addresses are needed",
           "by which operators reach admin listeners: a certificate for those as well" },
+        { "tokens-file", "FILE", WITH_TOKENS, take_tokens_file, "a file is needed",
+          "with the lines that nodes have as admin.tokens_file" },
         { "days", "N", WITH_DAYS, take_days, "a number from 1 to 36500 is needed",
           "how long they are valid (default: 1825, five years; an authority: ten more years)" },
         { "version", NULL, 0, NULL, NULL, "print the version" },

@@ -38,7 +38,7 @@ bool tls_is_there(const char *path);
 void tls_file_add(struct tls_job *job, char *path, const char *content, bool key);
 /* All files or none; with @replace each by itself in the place of the one that is there. Return: CTL_OK; otherwise why not has been told. */
 int tls_write_all(struct tls_job *job);
-/* One file in the place of another, or new. A secret has mode 0600 from its beginning. Return: 0 or negative errno. */
+/* ctl_file_put() with the mode of a secret, or of what is none. */
 int tls_file_put(const char *path, const char *content, bool key);
 
 /* ---- tls_authority.c ---- */

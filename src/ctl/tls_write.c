@@ -45,17 +45,7 @@ void tls_file_add(struct tls_job *job, char *path, const char *content, bool key
 
 int tls_file_put(const char *path, const char *content, bool key)
 {
-        CLEANUP(freep) char *new = NULL;
-        int r;
-
-        if (asprintf(&new, "%s.new", path) < 0)
-                abort();
-        r = file_unlink(new); /* of one that was stopped in between */
-        if (!r || r == -ENOENT)
-                r = file_create_new(new, key ? 0600 : 0644, span_of(content, strlen(content)));
-        if (!r)
-                r = file_rename(new, path);
-        return r ? r : file_sync_parents(path);
+        return ctl_file_put(path, span_of(content, strlen(content)), key ? 0600 : 0644);
 }
 
 static int replace_all(struct tls_job *job)

@@ -30,12 +30,13 @@ COMMANDS = ("cluster info", "cluster disruption show", "cluster disruption acqui
             "topic list", "topic get", "topic create", "topic delete", "topic reassign list", "topic reassign set",
             "topic reassign cancel", "topic elect", "group list", "group get", "quota list", "quota set", "quota unset",
             "acl list", "acl add", "acl remove", "audit list", "audit verify", "audit rotate-key", "user list", "user add", "user rotate", "user remove",
-            "txn list", "txn describe", "txn abort", "log verify", "tls init", "tls renew", "tls rotate-ca", "admin-token new")
+            "txn list", "txn describe", "txn abort", "log verify", "tls init", "tls renew", "tls rotate-ca", "admin-token new",
+            "admin-token rotate", "token-secret add", "token-secret switch", "token-secret finish")
 OPTIONS = ("--server", "--token-file", "--ca", "--cert", "--key", "--json", "--detailed", "--partitions", "--replication-factor", "--config", "--replicas", "--file",
            "--unclean", "--wait", "--timeout", "--node", "--reason", "--ttl", "--as", "--directory", "--rate", "--data-dir",
            "--dir", "--nodes", "--days", "--user", "--client-id", "--ip", "--default", "--principal", "--operation", "--topic", "--group",
            "--txn-id", "--cluster", "--public-key", "--prefixed", "--host", "--deny", "--overlap", "--generate", "--finish", "--admin",
-           "--version", "--help")
+           "--tokens-file", "--version", "--help")
 
 
 class CtlCase(ProgramCase):
@@ -101,7 +102,7 @@ class Usage(CtlCase):
 
     def test_wrong_usage(self):
         """Status 2, and what would be right."""
-        for args, words in (([], "cluster info"), (["tropic", "list"], "there are cluster, node, controller, topic, group, quota, acl, audit, user, txn, log, tls and admin-token"),
+        for args, words in (([], "cluster info"), (["tropic", "list"], "there are cluster, node, controller, topic, group, quota, acl, audit, user, txn, log, tls, admin-token and token-secret"),
                             (["topic"], "topic create NAME"), (["topic", "show"], "topic get NAME"),
                             (["topic", "get"], "needs a NAME"), (["topic", "get", ""], "needs a NAME"),
                             (["group", "get", ""], "needs a NAME"), (["topic", "get", "a", "b"], "'b' is one word too many"),
