@@ -44,6 +44,10 @@ void admin_gate_stop(struct admin_gate *g, void (*stopped)(void *arg), void *arg
 /* When nobody asks any more. */
 void admin_gate_close(struct admin_gate *g);
 
+/* Call @fn for each token, of which there is the hash; not to be long. Any thread. */
+void admin_gate_each_token(struct admin_gate *g, void (*fn)(void *arg, const char *name, const uint8_t *hash),
+                           void *arg);
+
 enum { ADMIN_GATE_WHO_SIZE = 256 };
 
 /* Find out who asks. Sets rq->rights to the role; @ret_who: the name of a token or the subject of a certificate, for people, "" for nobody.

@@ -102,6 +102,7 @@ static int node_open(struct node *n)
                 return node_fail("cannot start", strerror(-r));
         if (audit_open(&n->audit, n))
                 return 1;
+        secret_ages_init(&n->secret_ages, n->conf->server.data_dir);
         transactions_init(n);
         snprintf(n->meta_dir, sizeof n->meta_dir, "%s/meta", n->conf->server.data_dir);
         if (n->conf->server.roles & CONF_ROLE_INGEST && ingest_open(n))
@@ -222,6 +223,7 @@ struct node *node_free(struct node *n)
                 ingest_close(n);
         iopool_free(n->pool);
         audit_close(&n->audit);
+        secret_ages_fini(&n->secret_ages);
         partition_table_free(n->table);
         loop_free(n->loop);
         free(n);

@@ -8,9 +8,12 @@ own, a wall clock that is moved forward.
 
 import json
 import os
+import re
 import subprocess
+import tempfile
 import time
 import unittest
+from pathlib import Path
 
 from clock import DAY_S, Clock
 from cluster import ClusterCase
@@ -221,6 +224,74 @@ class Time(RotationCase):
             time.sleep(0.1)
         self.clock.set(0)       # even a clock that goes back does not bring it back then
         self.assertEqual(self.passwords(name), {"new"})
+
+
+class Ages(RotationCase):
+    """How old each secret is, with a wall clock that is moved forward."""
+
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory(prefix="chronik-secrets-")
+        cls.addClassCleanup(folder.cleanup)
+        cls.secret, cls.tokens = Path(folder.name) / "secret", Path(folder.name) / "tokens"
+        cls.secret.write_text("the secret of all nodes\n")
+        made = json.loads(subprocess.run([CTL, "admin-token", "new", "ops", "admin", "--json"], check=True, capture_output=True).stdout)
+        cls.tokens.write_text(f"ops admin {made['sha256']}\n")
+        cls.token = Path(folder.name) / "ops.token"
+        cls.token.write_text(made["token"])
+        cls.clock = Clock()
+        cls.addClassCleanup(cls.clock.close)
+        cls.node = Node(cls.SETTINGS + ["audit.enabled=true", f"security.delegation_token_secret_file={cls.secret}",
+                                        f"admin.tokens_file={cls.tokens}", "admin.open=health,metrics"], env=cls.clock.env())
+        cls.addClassCleanup(cls.node.close)
+        cls.node.start()
+
+    def ctl(self, *args, **options):
+        return super().ctl("--token-file", str(self.token), *args, **options)
+
+    def days(self):
+        """Of each secret, its age in whole days."""
+        text = self.node.get("/metrics")[1]
+        return {secret: int(float(age)) // DAY_S
+                for secret, age in re.findall(r'^chronik_secret_age_seconds{secret="([a-z_]+)"} (\S+)$', text, re.M)}
+
+    def wait(self, **days):
+        """Files are looked at every ten seconds."""
+        deadline = time.monotonic() + 30
+        while self.days() != days:
+            self.assertLess(time.monotonic(), deadline, self.days())
+            time.sleep(0.2)
+
+    def test_ages(self):
+        """They grow, also while the node is stopped; each rotation makes one new again, and of several passwords and tokens the oldest counts."""
+        names = ("user_passwords", "delegation_token_secret", "audit_key", "operator_tokens")
+        name, other = self.user(), self.user()
+        self.assertEqual(self.days(), dict.fromkeys(names, 0))
+        self.clock.set(100 * DAY_S + 60)
+        self.assertEqual(self.days(), dict.fromkeys(names, 100))
+        self.node.stop()
+        self.clock.set(200 * DAY_S + 60)
+        os.utime(self.secret)           # a copy with another time is the same secret
+        self.node.start()
+        self.assertEqual(self.days(), dict.fromkeys(names, 200))
+        self.assertEqual(self.node.metric("chronik_passwords_of_unknown_age"), 0)
+        self.rotate(name)
+        self.assertEqual(self.days()["user_passwords"], 200)
+        self.rotate(other)
+        self.ctl("audit", "rotate-key")
+        self.wait(user_passwords=0, delegation_token_secret=200, audit_key=0, operator_tokens=200)
+        for verb in ("add", "switch"):
+            subprocess.run([CTL, "token-secret", verb, str(self.secret)], check=True, capture_output=True)
+        args = [CTL, "admin-token", "rotate", "ops", "--tokens-file", str(self.tokens)]
+        made = json.loads(subprocess.run([*args, "--json"], check=True, capture_output=True).stdout)
+        self.wait(user_passwords=0, delegation_token_secret=0, audit_key=0, operator_tokens=200)     # while it still counts
+        subprocess.run([*args, "--finish"], check=True, capture_output=True)
+        self.wait(**dict.fromkeys(names, 0))
+        self.node.restart()
+        self.assertEqual(self.days(), dict.fromkeys(names, 0))
+        ages = (self.node.data / ".secret-ages").read_text()
+        for secret in (self.secret.read_text().strip(), made["token"]):
+            self.assertNotIn(secret, ages)
 
 
 class Nodes(ClusterCase):
