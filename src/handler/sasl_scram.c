@@ -163,6 +163,7 @@ void sasl_scram_token(struct rq *rq, struct span token)
                 return;
         }
         r = scram_take_final(x, token, &out);
+        explicit_bzero((void *)(uintptr_t)token.data, token.len); /* the proof, in the frame (scram.c) */
         if (r) {
                 failed(rq, x, r);
                 return;
