@@ -107,9 +107,12 @@ static const struct route routes[] = {
         { "GET", "/v1/audit", false, NEEDS_NOTHING, OPERATOR_VIEWER, admin_get_audit },
         { "GET", "/v1/audit/entries", false, NEEDS_NOTHING, OPERATOR_VIEWER, admin_get_audit_entries },
         { "GET", "/v1/audit/verify", false, NEEDS_NOTHING, OPERATOR_VIEWER, admin_get_audit_verify },
+        { "POST", "/v1/audit/key", false, NEEDS_NOTHING, OPERATOR_ADMIN, admin_post_audit_key },
         { "GET", "/v1/users", false, NEEDS_NOTHING, OPERATOR_VIEWER, admin_get_users },
         { "POST", "/v1/users", false, NEEDS_NOTHING, OPERATOR_ADMIN, admin_post_users },
+        { "GET", "/v1/users/", true, NEEDS_NOTHING, OPERATOR_ADMIN, admin_get_user },
         { "DELETE", "/v1/users/", true, NEEDS_NOTHING, OPERATOR_ADMIN, admin_delete_user },
+        { "POST", "/v1/rotations", false, NEEDS_NOTHING, OPERATOR_ADMIN, admin_post_rotations },
         { "GET", "/v1/transactions", false, NEEDS_READY, OPERATOR_VIEWER, admin_get_txns },
         { "POST", "/v1/transactions", false, NEEDS_READY, OPERATOR_OPERATOR, admin_post_txns },
         { "GET", "/v1/transactions/", true, NEEDS_READY, OPERATOR_VIEWER, admin_get_txn },
@@ -146,13 +149,13 @@ static void answer_no_route(struct http_request *rq)
         if (len)
                 admin_answer_error(rq, 405, "%s has no %s; it has %s.", rq->path, rq->method, rq->allow);
         else
-                admin_answer_error(
-                        rq, 404,
-                        "There is no %s. There are /livez, /readyz, /metrics, /v1/cluster, /v1/nodes, "
-                        "/v1/controllers, /v1/transfer, /v1/disruption, /v1/topics, /v1/reassignments, "
-                        "/v1/elections, /v1/groups, /v1/quotas, /v1/acls, /v1/audit, /v1/users, /v1/transactions and "
-                        "/v1/verify.",
-                        rq->path);
+                admin_answer_error(rq, 404,
+                                   "There is no %s. There are /livez, /readyz, /metrics, /v1/cluster, /v1/nodes, "
+                                   "/v1/controllers, /v1/transfer, /v1/disruption, /v1/topics, /v1/reassignments, "
+                                   "/v1/elections, /v1/groups, /v1/quotas, /v1/acls, /v1/audit, /v1/users, "
+                                   "/v1/rotations, /v1/transactions and "
+                                   "/v1/verify.",
+                                   rq->path);
 }
 
 /* False has been answered. */

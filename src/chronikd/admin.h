@@ -88,6 +88,7 @@ json_t *admin_json_nodes(struct node *n, const struct meta_image *image, const s
 
 void admin_get_audit(struct node *n, struct http_request *rq, const char *name);
 void admin_get_audit_entries(struct node *n, struct http_request *rq, const char *name);
+void admin_post_audit_key(struct node *n, struct http_request *rq, const char *arg);
 void admin_get_audit_verify(struct node *n, struct http_request *rq, const char *name);
 void admin_get_cluster(struct node *n, struct http_request *rq, const char *name);
 void admin_get_disruption(struct node *n, struct http_request *rq, const char *name);
@@ -121,6 +122,8 @@ void admin_get_acls(struct node *n, struct http_request *rq, const char *name);
 void admin_post_acls(struct node *n, struct http_request *rq, const char *name);
 void admin_get_users(struct node *n, struct http_request *rq, const char *name);
 void admin_post_users(struct node *n, struct http_request *rq, const char *name);
+void admin_get_user(struct node *n, struct http_request *rq, const char *name);
+void admin_post_rotations(struct node *n, struct http_request *rq, const char *arg);
 void admin_delete_user(struct node *n, struct http_request *rq, const char *name);
 void admin_get_txns(struct node *n, struct http_request *rq, const char *name);
 void admin_get_txn(struct node *n, struct http_request *rq, const char *id);

@@ -16,19 +16,61 @@ static bool has_log(struct node *n, struct http_request *rq)
         return false;
 }
 
+static json_t *key_json(const uint8_t key[AUDIT_KEY_LEN])
+{
+        char text[AUDIT_KEY_HEX_SIZE];
+
+        audit_hex(key, AUDIT_KEY_LEN, text);
+        return json_string(text);
+}
+
 void admin_get_audit(struct node *n, struct http_request *rq, const char *arg)
 {
+        uint8_t keys[AUDIT_KEYS_MAX][AUDIT_KEY_LEN];
         struct audit *a = &n->audit;
+        json_t *list;
+        size_t count;
 
         (void)arg;
-        if (has_log(n, rq))
-                admin_answer_json(rq, json_pack("{s:i, s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "node", n->led.node_id,
-                                                "directory", a->dir, "public_key", a->public_key, "last",
-                                                (json_int_t)atomic_load(&a->last), "written",
-                                                (json_int_t)atomic_load(&a->written), "dropped",
-                                                (json_int_t)atomic_load(&a->dropped), "waiting",
-                                                (json_int_t)atomic_load(&a->waiting), "write_failures",
-                                                (json_int_t)atomic_load(&a->failures)));
+        if (!has_log(n, rq))
+                return;
+        count = audit_public_keys(a, keys);
+        list = json_array();
+        for (size_t i = 0; i < count; i++)
+                json_array_append_new(list, key_json(keys[i]));
+        admin_answer_json(rq, json_pack("{s:i, s:s, s:o, s:o, s:I, s:I, s:I, s:I, s:I}", "node", n->led.node_id,
+                                        "directory", a->dir, "public_key", key_json(keys[count - 1]), "public_keys",
+                                        list, "last", (json_int_t)atomic_load(&a->last), "written",
+                                        (json_int_t)atomic_load(&a->written), "dropped",
+                                        (json_int_t)atomic_load(&a->dropped), "waiting",
+                                        (json_int_t)atomic_load(&a->waiting), "write_failures",
+                                        (json_int_t)atomic_load(&a->failures)));
+}
+
+void admin_post_audit_key(struct node *n, struct http_request *rq, const char *arg)
+{
+        uint8_t keys[AUDIT_KEYS_MAX][AUDIT_KEY_LEN];
+        size_t count;
+        int r;
+
+        (void)arg;
+        if (!has_log(n, rq))
+                return;
+        r = audit_rotate_key(&n->audit);
+        count = audit_public_keys(&n->audit, keys);
+        if (!r)
+                admin_answer_json(rq, json_pack("{s:o, s:o}", "public_key", key_json(keys[count - 1]),
+                                                "earlier_public_key", key_json(keys[count - 2])));
+        else if (r == -EBUSY)
+                admin_answer_error(rq, 409, "Somebody else replaces the key just now.");
+        else if (r == -ETIMEDOUT)
+                admin_answer_error(rq, 503, "The audit log cannot be written just now; its key stays as it is.");
+        else
+                admin_answer_error(
+                        rq, 503,
+                        "The key cannot be replaced: %s. The new one is written beside the one in use, in the folder "
+                        "of audit.signing_key_file, where the node has to be able to write.",
+                        strerror(-r));
 }
 
 /* ---- the newest entries ---- */
@@ -98,15 +140,16 @@ void admin_get_audit_entries(struct node *n, struct http_request *rq, const char
 
 void admin_get_audit_verify(struct node *n, struct http_request *rq, const char *arg)
 {
-        uint8_t key[1][AUDIT_KEY_LEN];
+        uint8_t keys[AUDIT_KEYS_MAX][AUDIT_KEY_LEN];
         struct audit_report report;
+        size_t count;
         int r;
 
         (void)arg;
         if (!has_log(n, rq))
                 return;
-        (void)audit_unhex(str_of(n->audit.public_key), key[0], AUDIT_KEY_LEN); /* it was made by audit_hex() */
-        r = audit_folder_check(n->audit.dir, (const uint8_t(*)[AUDIT_KEY_LEN])key, 1, &report);
+        count = audit_public_keys(&n->audit, keys);
+        r = audit_folder_check(n->audit.dir, (const uint8_t(*)[AUDIT_KEY_LEN])keys, count, &report);
         if (r)
                 admin_answer_error(rq, 503, "The audit log in %s cannot be read: %s.", n->audit.dir, strerror(-r));
         else

@@ -250,6 +250,15 @@ void admin_gate_close(struct admin_gate *g)
         pthread_mutex_destroy(&g->lock);
 }
 
+void admin_gate_each_token(struct admin_gate *g, void (*fn)(void *arg, const char *name, const uint8_t *hash),
+                           void *arg)
+{
+        pthread_mutex_lock(&g->lock);
+        if (g->operators)
+                operators_each(g->operators, fn, arg);
+        pthread_mutex_unlock(&g->lock);
+}
+
 /* ---- who asks ---- */
 
 /* What strangers choose must not move the cursor of who reads the journal. */

@@ -42,6 +42,10 @@ void admin_gate_start(struct admin_gate *g, struct loop *loop);
 /* When nobody asks any more. */
 void admin_gate_close(struct admin_gate *g);
 
+/* Call @fn for each token, of which there is the hash; not to be long. Any thread. */
+void admin_gate_each_token(struct admin_gate *g, void (*fn)(void *arg, const char *name, const uint8_t *hash),
+                           void *arg);
+
 /* Find out who asks. Sets rq->rights to the role, and rq->who to the name of a token or the subject of a certificate, "" for nobody.
  * False has been answered: a token is shown that is not known, or nothing that gives @needed. With @needed OPERATOR_NOBODY
  * everybody passes. Any thread. */

@@ -165,6 +165,7 @@ static unsigned status_of(enum controller_outcome outcome)
         case CONTROLLER_E_VOTER_KNOWN:
         case CONTROLLER_E_VOTER_CHANGE:
         case CONTROLLER_E_LEVEL:
+        case CONTROLLER_E_ROTATION:
                 return 409;
         default:
                 return 400;

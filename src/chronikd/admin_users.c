@@ -16,7 +16,29 @@ static const char shape[] =
         "{\"name\": text, \"credentials\": [{\"mechanism\": text, \"iterations\": number, \"salt\": base64, "
         "\"stored_key\": base64, \"server_key\": base64}, ...]}";
 
+static const char rotation_shape[] =
+        "{\"name\": text, \"finish\": true} or {\"name\": text, \"overlap_ms\": number, \"credentials\": [...]}, these "
+        "as in /v1/users";
+
 /* ---- told ---- */
+
+static void answer_unknown(struct http_request *rq, const char *name)
+{
+        admin_answer_error(rq, 404, "There is no user '%s'. `chronik-ctl user list` shows all.", name);
+}
+
+/* Without what is secret. */
+static json_t *credential_json(const struct meta_credential *c)
+{
+        json_t *o = json_pack("{s:s, s:i}", "mechanism", scram_name((enum scram_mechanism)c->key.mechanism),
+                              "iterations", c->iterations);
+
+        if (c->set_ms)
+                json_object_set_new(o, "set_ms", json_integer(c->set_ms));
+        if (meta_credential_has_earlier(c, clock_wall_ms()))
+                json_object_set_new(o, "earlier_until_ms", json_integer(c->earlier_until_ms));
+        return o;
+}
 
 void admin_get_users(struct node *n, struct http_request *rq, const char *arg)
 {
@@ -33,12 +55,39 @@ void admin_get_users(struct node *n, struct http_request *rq, const char *arg)
                                                               "credentials", credentials));
                         before = c->key.user;
                 }
-                json_array_append_new(credentials, json_pack("{s:s, s:i}", "mechanism",
-                                                             scram_name((enum scram_mechanism)c->key.mechanism),
-                                                             "iterations", c->iterations));
+                json_array_append_new(credentials, credential_json(c));
         }
         meta_image_unref(image);
         admin_answer_json(rq, json_pack("{s:o}", "users", list));
+}
+
+/* With salts, for who makes the keys of another password that is to count beside the one that there is. A salt is no secret: whoever begins to
+ * log in as the user is told it. */
+void admin_get_user(struct node *n, struct http_request *rq, const char *name)
+{
+        struct meta_image *image = controller_image(n->controller);
+        json_t *credentials = json_array();
+
+        for (enum scram_mechanism m = SCRAM_UNKNOWN + 1; m < SCRAM_MECHANISM_END; m++) {
+                const struct meta_credential *c = meta_image_credential(image, str_of(name), (int8_t)m);
+                CLEANUP(strbuf_finip) struct strbuf salt = { 0 };
+                json_t *o;
+
+                if (!c)
+                        continue;
+                base64_add(&salt, c->salt);
+                o = credential_json(c);
+                json_object_set_new(o, "salt", json_string(salt.failed ? "" : salt.data));
+                json_array_append_new(credentials, o);
+        }
+        meta_image_unref(image);
+        if (json_array_size(credentials)) {
+                admin_answer_json(
+                        rq, json_pack("{s:o, s:o}", "name", admin_json_str(str_of(name)), "credentials", credentials));
+                return;
+        }
+        json_decref(credentials);
+        answer_unknown(rq, name);
 }
 
 /* ---- changed ---- */
@@ -161,6 +210,71 @@ void admin_delete_user(struct node *n, struct http_request *rq, const char *name
         if (in.count)
                 change(n, rq, &in);
         else
-                admin_answer_error(rq, 404, "There is no user '%s'. `chronik-ctl user list` shows all.", name);
+                answer_unknown(rq, name);
         arena_fini(&in.mem);
+}
+
+/* ---- rotated ---- */
+
+struct rotation {
+        struct user_body in;
+        struct controller_rotated credentials[SCRAM_MECHANISM_END - 1];
+        struct controller_rotate_user user;
+};
+
+/* Return: NULL, or what is wrong. */
+static const char *read_rotation(const json_t *body, struct rotation *x)
+{
+        const json_t *name = json_object_get(body, "name"), *finish = json_object_get(body, "finish"),
+                     *overlap = json_object_get(body, "overlap_ms");
+        const char *wrong;
+
+        if (!json_is_string(name))
+                return "\"name\" must be there, and a text.";
+        x->user.user = (struct str){ json_string_value(name), json_string_length(name) };
+        x->user.finish = json_is_true(finish);
+        if (x->user.finish)
+                return overlap || json_object_get(body, "credentials") ? "\"finish\" stands alone." : NULL;
+        if (finish || !json_is_integer(overlap))
+                return "\"overlap_ms\" must be there, and a number.";
+        x->user.overlap_ms = json_integer_value(overlap);
+        wrong = read_body(body, &x->in);
+        for (uint32_t i = 0; i < x->in.count; i++)
+                x->credentials[i] = (struct controller_rotated){ .mechanism = x->in.items[i].mechanism,
+                                                                 .iterations = x->in.items[i].iterations,
+                                                                 .salt = x->in.items[i].salt,
+                                                                 .stored_key = x->in.items[i].stored_key,
+                                                                 .server_key = x->in.items[i].server_key };
+        x->user.credentials = x->credentials;
+        x->user.credentials_count = (int32_t)x->in.count;
+        return wrong;
+}
+
+void admin_post_rotations(struct node *n, struct http_request *rq, const char *arg)
+{
+        static const char *const known[] = { "name", "finish", "overlap_ms", "credentials" };
+        json_t *body = admin_body(rq, known, ARRAY_LEN(known), rotation_shape);
+        struct rotation x = { 0 };
+        struct controller_request ask = { .op = CONTROLLER_ROTATE_USERS,
+                                          .wait_applied = true,
+                                          .items = &x.user,
+                                          .items_count = 1,
+                                          .timeout_ms = CHANGE_MS,
+                                          .mem = &x.in.mem };
+        const char *wrong;
+
+        (void)arg;
+        if (!body)
+                return;
+        arena_init(&x.in.mem, 0);
+        wrong = read_rotation(body, &x);
+        if (wrong) {
+                admin_answer_error(rq, 400, "The body must be %s. %s", rotation_shape, wrong);
+        } else {
+                ask_controller(n, rq, &ask);
+                admin_answer_result(rq, &ask, &x.user.result,
+                                    json_pack("{s:I}", "until_ms", (json_int_t)x.user.until_ms));
+        }
+        arena_fini(&x.in.mem);
+        json_decref(body);
 }

@@ -5,13 +5,14 @@
  * A batch that cannot be written stays until it can. Meanwhile the queue fills, and then audit.on_full says what happens. */
 #include "chronikd/audit.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 #include "chronikd/node.h"
 #include "obs/expo.h"
 #include "sys/diag.h"
 
-enum { TICK_MS = 1000, BATCH_MAX = 1024, ROOM_MS = 10, ROOM_TRIES = 200 };
+enum { TICK_MS = 1000, BATCH_MAX = 1024, ROOM_MS = 10, ROOM_TRIES = 200, ROTATION_TRIES = 500 };
 
 struct audit_item {
         struct ilist link;
@@ -36,6 +37,65 @@ bool audit_wait_for_room(const struct audit *a)
         for (int i = 0; i < ROOM_TRIES && is_full((void *)(uintptr_t)a); i++)
                 clock_sleep_ms(ROOM_MS);
         return !is_full((void *)(uintptr_t)a);
+}
+
+/* Ask the main loop to look. @a's lock is held. Return: whether mail is to be posted. */
+static bool wake(struct audit *a)
+{
+        bool post = !a->is_posted;
+
+        a->is_posted = true;
+        return post;
+}
+
+static int rotation_ask(struct audit *a)
+{
+        bool is_busy, post;
+
+        pthread_mutex_lock(&a->lock);
+        is_busy = a->rotation != AUDIT_ROTATION_NONE;
+        if (!is_busy)
+                a->rotation = AUDIT_ROTATION_WANTED;
+        post = !is_busy && wake(a);
+        pthread_mutex_unlock(&a->lock);
+        if (post)
+                loop_post(a->loop, &a->mail);
+        return is_busy ? -EBUSY : 0;
+}
+
+/* Is it over? One that nobody has begun @late is over, too. */
+static bool rotation_is_over(struct audit *a, bool late, int *ret_result)
+{
+        bool is_over;
+
+        pthread_mutex_lock(&a->lock);
+        is_over = a->rotation == AUDIT_ROTATION_DONE || (late && a->rotation == AUDIT_ROTATION_WANTED);
+        if (is_over) {
+                *ret_result = a->rotation == AUDIT_ROTATION_DONE ? a->rotation_result : -ETIMEDOUT;
+                a->rotation = AUDIT_ROTATION_NONE;
+        }
+        pthread_mutex_unlock(&a->lock);
+        return is_over;
+}
+
+int audit_rotate_key(struct audit *a)
+{
+        int r = rotation_ask(a);
+
+        for (int i = 0; !r && !rotation_is_over(a, i >= ROTATION_TRIES, &r); i++)
+                clock_sleep_ms(ROOM_MS);
+        return r;
+}
+
+size_t audit_public_keys(struct audit *a, uint8_t ret_keys[AUDIT_KEYS_MAX][AUDIT_KEY_LEN])
+{
+        size_t count;
+
+        pthread_mutex_lock(&a->lock);
+        count = a->keys_count;
+        memcpy(ret_keys, a->keys, count * sizeof a->keys[0]);
+        pthread_mutex_unlock(&a->lock);
+        return count;
 }
 
 static struct audit_item *item_of(const struct audit_entry *e)
@@ -68,8 +128,7 @@ static void put(void *arg, const struct audit_entry *e)
                 a->dropped_unsaid++;
                 atomic_fetch_add(&a->dropped, 1);
         }
-        post = !a->is_posted;
-        a->is_posted = true;
+        post = wake(a);
         pthread_mutex_unlock(&a->lock);
         if (post)
                 loop_post(a->loop, &a->mail);
@@ -92,14 +151,19 @@ static void job_run(struct io_job *job)
         struct str members[BATCH_MAX];
         size_t count = 0;
 
+        a->rotate_result = a->batch_rotate ? audit_log_prepare_key(a->log) : 0;
+
         ilist_for_each (item, &a->batch, struct audit_item, link)
                 members[count++] = (struct str){ item->members, item->len };
         a->batch_result = audit_log_write(a->log, &(struct audit_batch){ .members = members,
                                                                          .count = count,
                                                                          .dropped = a->batch_dropped,
                                                                          .checkpoint = a->batch_checkpoint,
+                                                                         .rotate = a->batch_rotate && !a->rotate_result,
                                                                          .written = written,
                                                                          .arg = a });
+        if (a->batch_rotate && !a->rotate_result)
+                a->rotate_result = a->batch_result;
         if (a->batch_result)
                 return;
         atomic_store(&a->last, audit_log_last(a->log));
@@ -133,6 +197,9 @@ static void batch_take(struct audit *a)
                 ilist_push_back(&a->batch, node);
                 count++;
         }
+        a->batch_rotate = a->rotation == AUDIT_ROTATION_WANTED;
+        if (a->batch_rotate)
+                a->rotation = AUDIT_ROTATION_RUNS;
         if (ilist_is_empty(&a->queue)) { /* dropped ones are told behind those that came before them */
                 a->batch_dropped += a->dropped_unsaid;
                 a->dropped_unsaid = 0;
@@ -149,7 +216,7 @@ static void kick(struct audit *a)
         if (a->is_writing || a->is_failing)
                 return;
         batch_take(a);
-        if (ilist_is_empty(&a->batch) && !a->batch_dropped && !a->batch_checkpoint) {
+        if (ilist_is_empty(&a->batch) && !a->batch_dropped && !a->batch_checkpoint && !a->batch_rotate) {
                 if (a->stopped)
                         a->stopped(a->stopped_arg);
                 return;
@@ -173,11 +240,23 @@ static void batch_written(struct audit *a)
         a->batch_checkpoint = false;
 }
 
+static void rotated(struct audit *a)
+{
+        pthread_mutex_lock(&a->lock);
+        a->keys_count = audit_log_public_keys(a->log, a->keys);
+        a->rotation = AUDIT_ROTATION_DONE;
+        a->rotation_result = a->rotate_result;
+        pthread_mutex_unlock(&a->lock);
+        a->batch_rotate = false;
+}
+
 static void job_done(struct io_job *job)
 {
         struct audit *a = container_of(job, struct audit, job);
 
         a->is_writing = false;
+        if (a->batch_rotate)
+                rotated(a);
         if (!a->batch_result) {
                 batch_written(a);
                 kick(a);
@@ -226,7 +305,7 @@ static void on_tick(struct loop_timer *t)
 static int open_log(struct audit *a, const struct conf *c)
 {
         char why[1400], key_file[1300];
-        uint8_t key[AUDIT_KEY_LEN];
+        char key[AUDIT_KEY_HEX_SIZE];
 
         snprintf(a->dir, sizeof a->dir, "%s/audit", c->server.data_dir);
         snprintf(key_file, sizeof key_file, "%s/key.pem", a->dir);
@@ -239,11 +318,11 @@ static int open_log(struct audit *a, const struct conf *c)
                                                        .files_max = (size_t)c->audit.files_max },
                            &a->log, why, sizeof why))
                 return node_fail("cannot open the audit log", why);
-        audit_log_public_key(a->log, key);
-        audit_hex(key, sizeof key, a->public_key);
+        a->keys_count = audit_log_public_keys(a->log, a->keys);
+        audit_hex(a->keys[a->keys_count - 1], AUDIT_KEY_LEN, key);
         atomic_store(&a->last, audit_log_last(a->log));
         diag(DIAG_INFO, "the audit log in %s goes on behind entry %llu; its checkpoints are signed by %s", a->dir,
-             (unsigned long long)atomic_load(&a->last), a->public_key);
+             (unsigned long long)atomic_load(&a->last), key);
         return 0;
 }
 

@@ -264,7 +264,7 @@ int ingest_serve(struct node *n)
         struct net_config net = net_config_of(n);
         int r;
 
-        if (listeners_open(&n->listeners, c, n->pool) || token_secret_read(c, &n->token_secret))
+        if (token_secrets_open(&n->token_secrets, c) || listeners_open(&n->listeners, c, &n->token_secrets, n->pool))
                 return 1;
         n->led = (struct led){ .conf = c,
                                .store = n->store,
@@ -305,8 +305,7 @@ int ingest_serve(struct node *n)
                                                 .audit = audit_sink_of(&n->audit),
                                                 .mappings = n->listeners.mappings,
                                                 .jwks = n->listeners.jwks,
-                                                .token_secret = { n->token_secret.len ? n->token_secret.bytes : NULL,
-                                                                  n->token_secret.len },
+                                                .token_secrets = n->token_secrets.ring,
                                                 .node_id = n->led.node_id,
                                                 .reactors_count = net.reactors_count },
                         &n->handler);
@@ -343,6 +342,7 @@ void ingest_free_serving(struct node *n)
         n->shares = shares_free(n->shares);
         n->handler = handler_free(n->handler);
         listeners_close(&n->listeners);
+        token_secrets_close(&n->token_secrets);
 }
 
 void ingest_close(struct node *n)

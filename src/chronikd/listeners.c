@@ -143,9 +143,9 @@ static void look_at_keys_again(struct listeners *l, unsigned i)
         diag(DIAG_NOTICE, "the keys for tokens of listener %s were replaced", c->name);
 }
 
-int listeners_open(struct listeners *l, const struct conf *conf, struct iopool *pool)
+int listeners_open(struct listeners *l, const struct conf *conf, struct token_secrets *secrets, struct iopool *pool)
 {
-        *l = (struct listeners){ .conf = conf, .pool = pool };
+        *l = (struct listeners){ .conf = conf, .token_secrets = secrets, .pool = pool };
         for (unsigned i = 0; i < conf->listeners_count; i++)
                 if (make_mapping(&conf->listeners[i], &l->mappings[i]) ||
                     (conf_listener_has_tls(&conf->listeners[i]) && open_tls(l, i)) ||
@@ -159,6 +159,7 @@ static void look_again(struct lookout *lookout)
 {
         struct listeners *l = container_of(lookout, struct listeners, lookout);
 
+        token_secrets_look(l->token_secrets);
         for (unsigned i = 0; i < l->conf->listeners_count; i++) {
                 const struct conf_listener *c = &l->conf->listeners[i];
                 int64_t seen = l->at[i].tls ? look_at_files(c) : l->at[i].seen;
@@ -208,6 +209,7 @@ void listeners_start(struct listeners *l, struct loop *loop)
 
         for (unsigned i = 0; i < l->conf->listeners_count; i++)
                 watches |= l->at[i].tls || l->jwks[i];
+        watches |= l->token_secrets->is_watched;
         if (!watches)
                 return;
         l->lookout.look = look_again;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "chronikd/lookout.h"
+#include "chronikd/token_secret.h"
 #include "conf/conf.h"
 #include "net/server.h"
 #include "net/tls.h"
@@ -12,6 +13,7 @@
 struct listeners {
         const struct conf *conf;
         struct iopool *pool;
+        struct token_secrets *token_secrets; /* of delegation tokens, by which clients come in as well */
         struct {
                 struct tls_slot *tls; /* NULL: without TLS */
                 uint16_t port;        /* that is bound */
@@ -26,8 +28,9 @@ struct listeners {
 
 /* Judge what conf/ cannot: rules that map subjects. No files are read. Return: 0, or 1 after saying what is wrong. */
 int listeners_check(const struct conf *conf);
-/* Load certificates, keys and rules. Blocks. @conf and @pool are borrowed. Return: 0, or 1 after saying why not. */
-int listeners_open(struct listeners *l, const struct conf *conf, struct iopool *pool);
+/* Load certificates, keys and rules. Blocks. What is given is borrowed; @secrets are looked after from listeners_start() on. Return: 0, or 1
+ * after saying why not. */
+int listeners_open(struct listeners *l, const struct conf *conf, struct token_secrets *secrets, struct iopool *pool);
 /* Bind them all. Return: 0, or 1 after saying why not. */
 int listeners_listen(struct listeners *l, struct net_server *net);
 /* Look after certificates and keys from now on, until l->lookout is stopped. */

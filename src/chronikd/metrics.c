@@ -318,6 +318,7 @@ void metrics_write(struct node *n, struct strbuf *out)
         }
         metrics_cluster(n, out);
         audit_expose(&n->audit, out);
+        secret_ages_expose(&n->secret_ages, n, out);
         if (n->store)
                 write_ingest(n, out);
         write_disk(n, out);

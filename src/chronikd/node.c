@@ -103,6 +103,7 @@ static int node_open(struct node *n)
                 return node_fail("cannot start", strerror(-r));
         if (audit_open(&n->audit, n))
                 return 1;
+        secret_ages_init(&n->secret_ages, n->conf->server.data_dir);
         transactions_init(n);
         snprintf(n->meta_dir, sizeof n->meta_dir, "%s/meta", n->conf->server.data_dir);
         snprintf(n->log_dir, sizeof n->log_dir, "%s/log", n->conf->server.data_dir);
@@ -231,6 +232,7 @@ struct node *node_free(struct node *n)
                 ingest_close(n);
         iopool_free(n->pool);
         audit_close(&n->audit);
+        secret_ages_fini(&n->secret_ages);
         partition_table_free(n->table);
         loop_free(n->loop);
         free(n);

@@ -18,6 +18,7 @@
 #include "chronikd/replication.h"
 #include "chronikd/retain.h"
 #include "chronikd/scrub.h"
+#include "chronikd/secret_ages.h"
 #include "chronikd/token_secret.h"
 #include "chronikd/transactions.h"
 #include "controller/controller.h"
@@ -48,7 +49,8 @@ struct node {
         struct listeners listeners;
         struct audit audit;
         struct first_user first_user;
-        struct token_secret token_secret; /* with the role ingest */
+        struct token_secrets token_secrets; /* with the role ingest */
+        struct secret_ages secret_ages;
         struct led led;
         struct changes changes;
         struct retain retain;

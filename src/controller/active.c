@@ -248,12 +248,15 @@ static bool balance_is_due(const struct controller *c)
         return c->rules.conf->replication.auto_leader_rebalance && loop_now_ms(c->loop) >= c->balance_ms;
 }
 
-static void sweep_tokens(struct controller *c)
+/* What has ended by itself, and lets nobody in any more: delegation tokens, passwords from before a rotation. */
+static void sweep(struct controller *c)
 {
         int64_t interval_ms = c->rules.conf->security.delegation_token_expiry_check_interval_ms;
 
         if (c->decided->tokens.count && decide_own(c, decision_sweep_tokens))
                 return; /* the rest in the next round */
+        if (c->decided->credentials.count && decide_own(c, decision_sweep_users))
+                return;
         c->sweep_ms = loop_now_ms(c->loop) + MIN2(interval_ms, INT64_MAX / 2);
 }
 
@@ -274,7 +277,7 @@ static void round_timer_fired(struct loop_timer *t)
                         (more ? BALANCE_SOON_MS : c->rules.conf->replication.leader_imbalance_check_interval_ms);
         }
         if (loop_now_ms(c->loop) >= c->sweep_ms)
-                sweep_tokens(c);
+                sweep(c);
         /* When that fails the hints stay as they are: too many, but not wrong. */
         if (places_are_stale(&c->memory.places))
                 (void)places_rebuild(&c->memory.places, c->decided);

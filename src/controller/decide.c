@@ -201,6 +201,9 @@ static void run_item(struct decision *d, struct controller_request *rq, uint32_t
         case CONTROLLER_EXPIRE_TOKENS:
                 decide_alter_token(d, &rq->alter_tokens[i], rq->op == CONTROLLER_EXPIRE_TOKENS);
                 return;
+        case CONTROLLER_ROTATE_USERS:
+                decide_rotate_user(d, &rq->rotate_users[i]);
+                return;
         case CONTROLLER_DESCRIBE_QUORUM:
         case CONTROLLER_ADD_VOTER:
         case CONTROLLER_REMOVE_VOTER:
@@ -215,7 +218,7 @@ static bool may_split(enum controller_op op)
 {
         return op != CONTROLLER_CREATE_TOPICS && op != CONTROLLER_DELETE_TOPICS && op != CONTROLLER_CREATE_PARTITIONS &&
                op != CONTROLLER_ALTER_CONFIGS && op != CONTROLLER_UPDATE_FEATURES && op != CONTROLLER_CREATE_ACLS &&
-               op != CONTROLLER_DELETE_ACLS && op != CONTROLLER_ALTER_CREDENTIALS;
+               op != CONTROLLER_DELETE_ACLS && op != CONTROLLER_ALTER_CREDENTIALS && op != CONTROLLER_ROTATE_USERS;
 }
 
 static bool features_are_all_fine(struct decision *d, struct controller_request *rq)

@@ -155,6 +155,7 @@ void decide_create_acl(struct decision *d, struct controller_create_acl *a);
 void decide_delete_acls(struct decision *d, struct controller_delete_acls *a);
 void decide_disruption(struct decision *d, struct controller_disruption *x);
 void decide_alter_credential(struct decision *d, struct controller_alter_credential *a);
+void decide_rotate_user(struct decision *d, struct controller_rotate_user *u);
 void decide_create_token(struct decision *d, struct controller_create_token *t);
 void decide_alter_token(struct decision *d, struct controller_alter_token *t, bool expires);
 
@@ -193,6 +194,8 @@ int decision_duties(struct decision *d);
 
 /* Remove delegation tokens whose time is over, a thousand at a time. @ret_more: there are more of them. */
 int decision_sweep_tokens(struct decision *d, bool *ret_more);
+/* The same of passwords from before a rotation whose overlap is over. */
+int decision_sweep_users(struct decision *d, bool *ret_more);
 
 /* May @node_id stop? Fills in the answers of @g, but for its result. See guard.c. */
 void guard_judge(struct decision *d, struct controller_guard *g);

@@ -504,6 +504,29 @@ static void answer_alter_credential(struct marshal *m, struct controller_alter_c
         m_result(m, &a->result);
 }
 
+static void m_rotated(struct marshal *m, struct controller_rotated *c)
+{
+        m_i8(m, &c->mechanism);
+        m_i32(m, &c->iterations);
+        m_span(m, &c->salt);
+        m_span(m, &c->stored_key);
+        m_span(m, &c->server_key);
+}
+
+static void ask_rotate_user(struct marshal *m, struct controller_rotate_user *u)
+{
+        m_str(m, &u->user);
+        m_bool(m, &u->finish);
+        m_i64(m, &u->overlap_ms);
+        ARRAY(m, u, credentials, 17, m_rotated);
+}
+
+static void answer_rotate_user(struct marshal *m, struct controller_rotate_user *u)
+{
+        m_result(m, &u->result);
+        m_i64(m, &u->until_ms);
+}
+
 /* ---- delegation tokens ---- */
 
 static void ask_create_token(struct marshal *m, struct controller_create_token *t)
@@ -635,7 +658,8 @@ struct marshal_op {
         OP(ALTER_CREDENTIALS, alter_credential, alter_credential, 26) \
         OP(CREATE_TOKENS, create_token, create_token, 52) \
         OP(RENEW_TOKENS, alter_token, alter_token, 16) \
-        OP(EXPIRE_TOKENS, alter_token, alter_token, 16)
+        OP(EXPIRE_TOKENS, alter_token, alter_token, 16) \
+        OP(ROTATE_USERS, rotate_user, rotate_user, 17)
 OPS(OP)
 #undef OP
 #define OP(id, name, type, len_min) \

@@ -57,6 +57,7 @@ enum controller_outcome {
         CONTROLLER_E_TOKEN_STRANGER,          /* the asker neither owns it nor may renew it */
         CONTROLLER_E_TOKENS_FULL,             /* there are as many as there may be, of all or of this asker */
         CONTROLLER_E_LEVEL,                   /* chronik.version is not raised to the level that this belongs to */
+        CONTROLLER_E_ROTATION,                /* this password cannot be rotated so, or not now */
         CONTROLLER_OUTCOMES_END
 };
 
@@ -333,6 +334,28 @@ struct controller_alter_credential {
         struct controller_result result;
 };
 
+/* A password set in place of another one, which counts as well until the overlap is over. */
+struct controller_rotated {
+        int8_t mechanism;
+        int32_t iterations;
+        struct span salt; /* with @iterations: those that the user has */
+        struct span stored_key, server_key;
+};
+
+/* A user's new password, for every mechanism that the user has, or for none of them; with @finish the end of an overlap. */
+struct controller_rotate_user {
+        struct str user;
+        bool finish;
+        int64_t overlap_ms; /* up to CONTROLLER_OVERLAP_MS_MAX; this and what follows: unless @finish */
+        const struct controller_rotated *credentials;
+        int32_t credentials_count;
+        int64_t until_ms; /* out: wall clock, when the earlier password ends */
+        struct controller_result result;
+};
+
+/* Two passwords with one salt are for the time in which clients are told the new one: a month. */
+#define CONTROLLER_OVERLAP_MS_MAX (INT64_C(31) * 24 * 3600 * 1000)
+
 /* ---- delegation tokens ---- */
 
 /* A new one (KIP-48). Who asks made it, with the secret of the cluster; here it gets its times. Principals: "User:alice". */
@@ -432,8 +455,9 @@ enum controller_op {
         CONTROLLER_CREATE_TOKENS,
         CONTROLLER_RENEW_TOKENS,
         CONTROLLER_EXPIRE_TOKENS,
+        CONTROLLER_ROTATE_USERS,
 };
-#define CONTROLLER_OPS_COUNT (CONTROLLER_EXPIRE_TOKENS + 1)
+#define CONTROLLER_OPS_COUNT (CONTROLLER_ROTATE_USERS + 1)
 
 struct controller_request {
         /* By the asker. Items, text and arrays are borrowed until done(). */
@@ -470,6 +494,7 @@ struct controller_request {
                 struct controller_alter_credential *alter_credentials;
                 struct controller_create_token *create_tokens;
                 struct controller_alter_token *alter_tokens; /* renew, expire */
+                struct controller_rotate_user *rotate_users;
                 void *items;
         };
         uint32_t items_count;

@@ -117,6 +117,21 @@ static void print_fault(const json_t *r)
                number_of(r, "entries"), number_of(r, "signed_to"));
 }
 
+static void print_key_changes(const json_t *r)
+{
+        json_t *change;
+        size_t i;
+
+        json_array_foreach (json_object_get(r, "key_changes"), i, change) {
+                char time[32];
+
+                printf("the key changed with entry %" JSON_INTEGER_FORMAT
+                       " of %s, which the one before has signed, to %s\n",
+                       number_of(change, "entry"), table_time(number_of(change, "time_ms"), time),
+                       text_of(change, "public_key"));
+        }
+}
+
 static void print_report(const struct ctl *c, const json_t *r)
 {
         if (!is_true(r, "whole")) {
@@ -127,6 +142,7 @@ static void print_report(const struct ctl *c, const json_t *r)
                ", signed up to %" JSON_INTEGER_FORMAT " by %s\n",
                number_of(r, "first"), number_of(r, "last"), number_of(r, "node"), number_of(r, "signed_to"),
                text_of(r, "public_key"));
+        print_key_changes(r);
         if (number_of(r, "dropped"))
                 printf("%" JSON_INTEGER_FORMAT " entries were dropped, as it says itself\n", number_of(r, "dropped"));
         if (number_of(r, "unfinished_bytes"))
@@ -138,11 +154,27 @@ static void print_report(const struct ctl *c, const json_t *r)
                 fputs("chronik-ctl: the key was believed; --public-key says which one to believe\n", stderr);
 }
 
-static int verify_path(const char *path, const uint8_t (*keys)[AUDIT_KEY_LEN], json_t **ret)
+/* "KEY,KEY": oldest first. Return: how many; 0: they are none, or too many. */
+static size_t keys_read(const char *text, uint8_t keys[AUDIT_KEYS_MAX][AUDIT_KEY_LEN])
+{
+        size_t count = 0;
+
+        for (;;) {
+                size_t len = strcspn(text, ",");
+
+                if (count == AUDIT_KEYS_MAX || !audit_unhex((struct str){ text, len }, keys[count++], AUDIT_KEY_LEN))
+                        return 0;
+                if (!text[len])
+                        return count;
+                text += len + 1;
+        }
+}
+
+static int verify_path(const char *path, const uint8_t (*keys)[AUDIT_KEY_LEN], size_t count, json_t **ret)
 {
         struct strbuf text = { 0 };
         struct audit_report report;
-        int r = audit_folder_check(path, keys, keys ? 1 : 0, &report);
+        int r = audit_folder_check(path, count ? keys : NULL, count, &report);
 
         if (r)
                 return unreadable(path, r);
@@ -152,15 +184,28 @@ static int verify_path(const char *path, const uint8_t (*keys)[AUDIT_KEY_LEN], j
         return *ret ? CTL_OK : unreadable(path, -ENOMEM);
 }
 
+/* What a node says of its own log is believed, but for the key: it has to be the last of those that were given. */
+static bool is_signed_by(const json_t *report, const uint8_t key[AUDIT_KEY_LEN])
+{
+        char text[AUDIT_KEY_HEX_SIZE];
+
+        audit_hex(key, AUDIT_KEY_LEN, text);
+        return !strcmp(text_of(report, "public_key"), text);
+}
+
 int audit_verify(struct ctl *c, const char *path)
 {
-        uint8_t key[1][AUDIT_KEY_LEN];
+        uint8_t keys[AUDIT_KEYS_MAX][AUDIT_KEY_LEN];
+        size_t count = c->public_key ? keys_read(c->public_key, keys) : 0;
         json_t *report;
         int status;
 
-        if (c->public_key && !audit_unhex(str_of(c->public_key), key[0], AUDIT_KEY_LEN))
-                return ctl_usage("--public-key %s: 64 digits are needed, as GET /v1/audit tells them", c->public_key);
-        status = path ? verify_path(path, c->public_key ? (const uint8_t(*)[AUDIT_KEY_LEN])key : NULL, &report)
+        if (c->public_key && !count)
+                return ctl_usage(
+                        "--public-key %s: 64 digits are needed, as GET /v1/audit tells them, or several such with "
+                        "commas between them, oldest first",
+                        c->public_key);
+        status = path ? verify_path(path, (const uint8_t(*)[AUDIT_KEY_LEN])keys, count, &report)
                       : ctl_ask(c, "GET", "/v1/audit/verify", NULL, &report);
         if (status)
                 return status;
@@ -169,10 +214,28 @@ int audit_verify(struct ctl *c, const char *path)
         else
                 print_report(c, report);
         status = is_true(report, "whole") ? CTL_OK : CTL_DAMAGED;
-        if (!status && c->public_key && strcmp(text_of(report, "public_key"), c->public_key) != 0) {
+        if (!status && count && !is_signed_by(report, keys[count - 1])) {
                 fputs("chronik-ctl: it is signed by another key than --public-key\n", stderr);
                 status = CTL_DAMAGED;
         }
         json_decref(report);
         return status;
+}
+
+/* ---- another key ---- */
+
+int audit_rotate_key(struct ctl *c, const char *arg)
+{
+        json_t *answer;
+        int status;
+
+        (void)arg;
+        if (!ask(c, "POST", "/v1/audit/key", NULL, NULL, &answer, &status))
+                return status;
+        printf("the audit log of this node is signed by another key from now on. Keep both public keys, in this order, "
+               "elsewhere than "
+               "the log:\n\n%s,%s\n",
+               text_of(answer, "earlier_public_key"), text_of(answer, "public_key"));
+        json_decref(answer);
+        return CTL_OK;
 }

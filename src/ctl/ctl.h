@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "base/macros.h"
+#include "base/span.h"
 
 /* Exit statuses. */
 enum {
@@ -35,6 +36,10 @@ enum {
         WITH_KEY = 1 << 13,
         WITH_HOST = 1 << 14, /* which machine, and what it ought to be like */
         WITH_DATA_DIR = 1 << 15,
+        WITH_ROTATION = 1 << 16,
+        WITH_FINISH = 1 << 17,
+        WITH_DAYS = 1 << 18,
+        WITH_TOKENS = 1 << 19,
 };
 
 struct ctl {
@@ -61,7 +66,11 @@ struct ctl {
         const char *sysctl, *root;                                         /* folders; NULL: the usual ones */
         const char *public_key;                                            /* NULL: not given */
         bool cluster, deny, prefixed;
-        unsigned defaults; /* 1 << 0: of users, 1: of client ids, 2: of addresses */
+        bool finish, generate;
+        const char *admin;       /* names of an admin listener; NULL */
+        const char *tokens_file; /* of nodes; NULL */
+        long long overlap_ms;    /* 0: not given */
+        unsigned defaults;       /* 1 << 0: of users, 1: of client ids, 2: of addresses */
 };
 
 /* ---- options.c ---- */
@@ -81,6 +90,11 @@ int ctl_usage(const char *fmt, ...) PRINTF_LIKE(1, 2);
 bool number_read(const char *text, long long min, long long max, long long *ret);
 /* "1,2,3": a new array of node numbers; NULL: it is none. */
 json_t *ids_read(const char *text);
+
+/* ---- file_put.c ---- */
+
+/* A file in the place of another one, or new; a crash leaves the one or the other. Return: 0 or negative errno. */
+int ctl_file_put(const char *path, struct span content, unsigned mode);
 
 /* ---- client.c ---- */
 
@@ -151,10 +165,12 @@ int acl_add(struct ctl *c, const char *arg);
 int acl_remove(struct ctl *c, const char *arg);
 /* audit.c; @path may be NULL: ask a node */
 int audit_list(struct ctl *c, const char *path);
+int audit_rotate_key(struct ctl *c, const char *arg);
 int audit_verify(struct ctl *c, const char *path);
 /* user.c */
 int user_list(struct ctl *c, const char *arg);
 int user_add(struct ctl *c, const char *name);
+int user_rotate(struct ctl *c, const char *name);
 int user_remove(struct ctl *c, const char *name);
 /* txn.c */
 int txn_list(struct ctl *c, const char *arg);
@@ -163,9 +179,17 @@ int txn_abort(struct ctl *c, const char *id);
 /* verify.c; @topic may be NULL */
 int log_verify(struct ctl *c, const char *topic);
 /* tls.c */
+int tls_renew(struct ctl *c, const char *dir);
+int tls_rotate_ca(struct ctl *c, const char *dir);
 int tls_init(struct ctl *c, const char *dir);
 /* token.c */
+int admin_token_rotate(struct ctl *c, const char *name);
 int admin_token_new(struct ctl *c, const char *name);
+
+/* token_secret.c */
+int token_secret_add(struct ctl *c, const char *file);
+int token_secret_switch(struct ctl *c, const char *file);
+int token_secret_finish(struct ctl *c, const char *file);
 /* cluster.c */
 int cluster_info(struct ctl *c, const char *arg);
 int disruption_show(struct ctl *c, const char *arg);

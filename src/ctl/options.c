@@ -210,6 +210,11 @@ TAKE(root, *(c->root = text))
 TAKE(public_key, *(c->public_key = text))
 TAKE(cluster, c->cluster = true)
 TAKE(deny, c->deny = true)
+TAKE(admin, *(c->admin = text))
+TAKE(tokens_file, *(c->tokens_file = text))
+TAKE(finish, c->finish = true)
+TAKE(generate, c->generate = true)
+TAKE(overlap, time_read(text, &c->overlap_ms))
 TAKE(prefixed, c->prefixed = true)
 #undef TAKE
 
@@ -278,19 +283,29 @@ static const struct row rows[] = {
         { "host", "ADDRESS", WITH_RULE, take_host, "an address is needed", "only from there (default: anywhere)" },
         { "deny", NULL, WITH_RULE, take_deny, NULL, "the rule denies" },
         { "public-key", "KEY", WITH_KEY, take_public_key, "a key is needed, 64 digits",
-          "the only one whose signatures count, as GET /v1/audit tells it (default: the one of the first checkpoint)" },
+          "the only one whose signatures count, as GET /v1/audit tells it; after a change of keys all of them, with "
+          "commas, oldest "
+          "first (default: the one of the first checkpoint, and whom it hands over to)" },
+        { "overlap", "TIME", WITH_ROTATION, take_overlap, "a time is needed, such as 90s, 10m, 2h or 7d",
+          "how long the earlier password counts as well (default 24h, at most 31d)" },
+        { "generate", NULL, WITH_ROTATION, take_generate, NULL, "make the password and print it, once" },
+        { "finish", NULL, WITH_FINISH, take_finish, NULL, "the end of what was begun: the earlier one goes now" },
         { "rate", "BYTES", WITH_VERIFY, take_rate, "a number of bytes is needed, such as 50M",
           "read at most so much in a second; K, M and G are understood (default: no limit)" },
         { "data-dir", "DIR", WITH_DATA_DIR, take_data_dir, NULL,
           "the folder of a node, its server.data_dir; 'log verify': of one that does not run" },
         { "dir", "DIR", WITH_VERIFY, take_dir, NULL, "likewise: one log, a folder such as DATA_DIR/log/orders-3" },
         { "nodes", "ID,ID,...", WITH_TLS, take_nodes, NULL, "that get certificates; more can be added later" },
-        { "days", "N", WITH_TLS, take_days, "a number from 1 to 36500 is needed",
-          "how long the nodes' certificates are valid (default: 1825, five years)" },
         { "sysctl", "DIR", WITH_HOST, take_sysctl, "a folder is needed",
           "files with the settings of the kernel that ought to be (default: what is installed in /etc/sysctl.d)" },
         { "root", "DIR", WITH_HOST, take_root, "a folder is needed",
           "look at /proc, /sys and /etc below DIR, such as a copy of another machine's" },
+        { "admin", "NAME,...", WITH_TLS, take_admin, "names or addresses are needed",
+          "by which operators reach admin listeners: a certificate for those as well" },
+        { "tokens-file", "FILE", WITH_TOKENS, take_tokens_file, "a file is needed",
+          "with the lines that nodes have as admin.tokens_file" },
+        { "days", "N", WITH_DAYS, take_days, "a number from 1 to 36500 is needed",
+          "how long they are valid (default: 1825, five years; an authority: ten more years)" },
         { "version", NULL, 0, NULL, NULL, "print the version" },
         { "help", NULL, 0, NULL, NULL, "print this; behind some words, what is known of those" },
 };

@@ -160,6 +160,24 @@ static const struct meta_token *altered_token(const struct meta_image *image, co
         return a->digest.len == META_TOKEN_DIGEST_LEN ? meta_image_token_by_digest(image, a->digest.data) : NULL;
 }
 
+/* Of a user whose password is rotated. */
+static void rotation_value(struct strbuf *out, const struct meta_image *image, struct str user)
+{
+        int64_t until_ms = 0;
+        bool is_there = false;
+
+        for (int m = SCRAM_UNKNOWN + 1; m < SCRAM_MECHANISM_END; m++) {
+                const struct meta_credential *c = meta_image_credential(image, user, (int8_t)m);
+
+                is_there |= c != NULL;
+                until_ms = c && c->earlier_stored_key.len ? MAX2(until_ms, c->earlier_until_ms) : until_ms;
+        }
+        if (is_there)
+                strbuf_printf(out, "{\"earlier_until_ms\":%lld}", (long long)until_ms);
+        else
+                strbuf_add_c(out, "null");
+}
+
 /* ---- items ---- */
 
 struct change_op {
@@ -191,6 +209,7 @@ static const struct change_op *change_op_of(const struct controller_request *rq)
                 [CONTROLLER_CREATE_TOKENS] = { "CREATE_TOKEN", "DELEGATION_TOKEN" },
                 [CONTROLLER_RENEW_TOKENS] = { "RENEW_TOKEN", "DELEGATION_TOKEN" },
                 [CONTROLLER_EXPIRE_TOKENS] = { "EXPIRE_TOKEN", "DELEGATION_TOKEN" },
+                [CONTROLLER_ROTATE_USERS] = { "ROTATE_PASSWORD", "USER" },
         };
 
         return !rq->validate_only && ops[rq->op].operation ? &ops[rq->op] : NULL;
@@ -266,6 +285,9 @@ static void item_value(struct strbuf *out, const struct meta_image *image, const
         case CONTROLLER_RENEW_TOKENS:
         case CONTROLLER_EXPIRE_TOKENS:
                 token_value(out, altered_token(image, &rq->alter_tokens[i]));
+                break;
+        case CONTROLLER_ROTATE_USERS:
+                rotation_value(out, image, rq->rotate_users[i].user);
                 break;
         default: /* voters are the quorum's, not the image's; rules that were deleted are told by the answer */
                 strbuf_add_c(out, "null");
@@ -347,6 +369,9 @@ static struct str item_name(const struct controller_request *rq, uint32_t i, cha
         case CONTROLLER_EXPIRE_TOKENS:
                 *ret_result = &rq->alter_tokens[i].result;
                 return rq->alter_tokens[i].id;
+        case CONTROLLER_ROTATE_USERS:
+                *ret_result = &rq->rotate_users[i].result;
+                return rq->rotate_users[i].user;
         default:
                 assert(!"an operation that is recorded");
                 *ret_result = &rq->result;

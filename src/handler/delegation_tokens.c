@@ -23,19 +23,23 @@ static const struct str user_type = { "User", 4 };
 
 /* ---- what a token is ---- */
 
-/* Of its HMAC, by this node's secret. */
+/* Of its HMAC, by one of this node's secrets. */
 static bool is_ours(const struct rq *rq, const struct meta_token *t, uint8_t ret_hmac[TOKEN_HMAC_LEN])
 {
         uint8_t digest[TOKEN_DIGEST_LEN];
 
-        return !token_hmac(rq->h->deps.token_secret, t->id, ret_hmac) &&
-               !token_digest(span_of(ret_hmac, TOKEN_HMAC_LEN), digest) && !memcmp(digest, t->digest, sizeof digest);
+        for (int i = 0; i < TOKEN_SECRETS; i++)
+                if (!token_ring_hmac(rq->h->deps.token_secrets, (enum token_secret)i, t->id, ret_hmac) &&
+                    !token_digest(span_of(ret_hmac, TOKEN_HMAC_LEN), digest) &&
+                    !memcmp(digest, t->digest, sizeof digest))
+                        return true;
+        return false;
 }
 static_assert((int)TOKEN_DIGEST_LEN == (int)META_TOKEN_DIGEST_LEN, "one digest");
 
 const struct meta_token *delegation_token_alive(const struct rq *rq, struct str id)
 {
-        const struct meta_token *t = rq->h->deps.token_secret.data ? meta_image_token(rq->image, id) : NULL;
+        const struct meta_token *t = token_ring_has(rq->h->deps.token_secrets) ? meta_image_token(rq->image, id) : NULL;
         uint8_t hmac[TOKEN_HMAC_LEN];
         bool alive = t && MIN2(t->expiry_ms, t->max_ms) >= clock_wall_ms() && is_ours(rq, t, hmac);
 
@@ -146,7 +150,7 @@ static void make(struct slow *s)
 {
         struct create_op *op = container_of(s, struct create_op, slow);
         CLEANUP(strbuf_finip) struct strbuf password = { 0 };
-        int r = token_hmac(op->rq->h->deps.token_secret, op->item.id, op->hmac);
+        int r = token_ring_hmac(op->rq->h->deps.token_secrets, TOKEN_SECRET, op->item.id, op->hmac);
 
         if (!r)
                 r = token_digest(span_of(op->hmac, sizeof op->hmac), op->digest);
@@ -193,7 +197,7 @@ static int16_t create_refusal(struct create_op *op, struct str owner_type)
                         return KERR_INVALID_PRINCIPAL_TYPE;
         if (!str_equal(owner_type, user_type))
                 return KERR_INVALID_PRINCIPAL_TYPE;
-        return rq->h->deps.token_secret.data ? 0 : KERR_DELEGATION_TOKEN_AUTH_DISABLED;
+        return token_ring_has(rq->h->deps.token_secrets) ? 0 : KERR_DELEGATION_TOKEN_AUTH_DISABLED;
 }
 
 /* Who asks, for whom, and who may renew it, as texts. False: out of memory. */
@@ -337,7 +341,7 @@ static void alter(struct rq *rq, enum controller_op what, struct span hmac, int6
                 rq_close_nomem(rq);
         else if (!may_ask(rq))
                 alter_refuse(op, KERR_DELEGATION_TOKEN_REQUEST_NOT_ALLOWED);
-        else if (!rq->h->deps.token_secret.data)
+        else if (!token_ring_has(rq->h->deps.token_secrets))
                 alter_refuse(op, KERR_DELEGATION_TOKEN_AUTH_DISABLED);
         else
                 ask_submit(rq, &op->ask, what, &op->item, 1, false, alter_done);
@@ -469,7 +473,7 @@ void handler_describe_delegation_token(struct rq *rq)
         describe_delegation_token_response_init(&rsp);
         if (!may_ask(rq))
                 rsp.error_code = KERR_DELEGATION_TOKEN_REQUEST_NOT_ALLOWED;
-        else if (!rq->h->deps.token_secret.data)
+        else if (!token_ring_has(rq->h->deps.token_secrets))
                 rsp.error_code = KERR_DELEGATION_TOKEN_AUTH_DISABLED;
         if (rsp.error_code) {
                 handler_count_error(rq, rsp.error_code);

@@ -27,10 +27,10 @@ struct handler_deps {
         struct partition_table *partitions;
         struct plog_store *store;
         struct iopool *pool;
-        const struct audit_sink *audit;  /* NULL: nothing is recorded */
-        struct mapping *const *mappings; /* of subjects of certificates, one for each of conf->listeners */
-        struct jwks_slot *const *jwks;   /* of OAUTHBEARER, likewise; NULL where that is not used */
-        struct span token_secret;        /* of delegation tokens; null: there are none */
+        const struct audit_sink *audit;   /* NULL: nothing is recorded */
+        struct mapping *const *mappings;  /* of subjects of certificates, one for each of conf->listeners */
+        struct jwks_slot *const *jwks;    /* of OAUTHBEARER, likewise; NULL where that is not used */
+        struct token_ring *token_secrets; /* of delegation tokens */
         int32_t node_id;
         unsigned reactors_count; /* of the net server that will carry the requests */
 };

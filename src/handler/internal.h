@@ -22,6 +22,7 @@ struct handler {
         struct telemetry *telemetry;
         struct authorization *authorization; /* NULL: everybody may do everything */
         struct audit_door *audit_doors;      /* of each reactor; NULL without an audit log */
+        _Atomic uint64_t earlier_logins;     /* by a password from before its rotation */
         atomic_uint slow_jobs;               /* on the pool (slow.c) */
         struct budget decode_budget;         /* decoded requests and their answers, but for a little of each */
         atomic_bool stopping;                /* nothing is parked any more */

@@ -56,6 +56,11 @@ void sasl_fail(struct rq *rq, struct str user, struct str text, const char *why)
 int sasl_credential(struct rq *rq, enum scram_mechanism m, struct str user, uint8_t salt_mem[SCRAM_SALT_LEN_MAX],
                     struct scram_credential *ret, bool *ret_known);
 
+/* @user has shown the password from before a rotation. False: it does not count any more; otherwise the session lasts as long as it does.
+ * Asked at the end of an exchange, which may have begun before the overlap ended. */
+bool sasl_earlier_password(struct rq *rq, enum scram_mechanism m, struct sasl_user *user);
+#define SASL_EARLIER_IS_OVER "the password is the one from before a rotation, and does not count any more"
+
 /* ---- a token of a mechanism; @rq is gone, now or later ---- */
 
 void sasl_scram_token(struct rq *rq, struct span token);

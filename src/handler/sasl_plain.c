@@ -12,14 +12,18 @@ struct plain_op {
         enum scram_mechanism mechanism;
         struct scram_credential credential; /* its salt in @salt */
         uint8_t salt[SCRAM_SALT_LEN_MAX];
-        bool known, equal;
+        bool known;
+        enum scram_match match;
         int error;
         struct slow slow;
 };
 
-static void forget_password(struct plain_op *op)
+/* The password, and what it is compared with. */
+static void forget(struct plain_op *op)
 {
         explicit_bzero((void *)(uintptr_t)op->plain.password.data, op->plain.password.len);
+        explicit_bzero(&op->credential.keys, sizeof op->credential.keys);
+        explicit_bzero(&op->credential.earlier, sizeof op->credential.earlier);
 }
 
 /* On the pool. */
@@ -27,14 +31,14 @@ static void check(struct slow *s)
 {
         struct plain_op *op = container_of(s, struct plain_op, slow);
         uint8_t salted[SCRAM_KEY_LEN_MAX];
-        struct scram_keys keys;
+        struct scram_keys keys = { 0 };
 
         op->error = scram_salt_password(op->mechanism, op->plain.password, op->credential.salt,
                                         op->credential.iterations, salted);
         if (!op->error)
                 op->error = scram_derive(op->mechanism, salted, &keys);
         if (!op->error)
-                op->equal = scram_keys_equal(op->mechanism, &keys, &op->credential.keys);
+                op->match = scram_match(op->mechanism, &keys, &op->credential);
         explicit_bzero(salted, sizeof salted);
         explicit_bzero(&keys, sizeof keys);
 }
@@ -42,18 +46,22 @@ static void check(struct slow *s)
 static void checked(struct slow *s)
 {
         struct plain_op *op = container_of(s, struct plain_op, slow);
+        struct sasl_user user = { .name = op->plain.user };
         struct rq *rq = op->rq;
+        bool proven = (int)(op->match != SCRAM_NO_MATCH) & (int)op->known;
 
-        forget_password(op);
+        forget(op);
         if (op->error)
                 rq_close_nomem(rq);
         else if (!client_conn_of(rq->net.conn)) /* it has gone meanwhile */
                 rq_reply_none(rq);
-        else if ((int)op->equal & (int)op->known)
-                sasl_succeed(rq, &(struct sasl_user){ .name = op->plain.user }, SPAN_NULL);
+        else if (proven && op->match == SCRAM_MATCH)
+                sasl_succeed(rq, &user, SPAN_NULL);
+        else if (proven && sasl_earlier_password(rq, op->mechanism, &user))
+                sasl_succeed(rq, &user, SPAN_NULL);
         else
                 sasl_fail(rq, op->plain.user, STR_LIT("Authentication failed: Invalid username or password"),
-                          "invalid user or password");
+                          proven ? SASL_EARLIER_IS_OVER : "invalid user or password");
 }
 
 /* A user may have a credential for either mechanism; the password is the same or ought to be. */
@@ -69,6 +77,8 @@ static int find_credential(struct plain_op *op)
         if (r)
                 return r;
         op->credential = c;
+        explicit_bzero(&c.keys, sizeof c.keys);
+        explicit_bzero(&c.earlier, sizeof c.earlier);
         if (c.salt.data != op->salt) /* the image's, which may go while the pool works */
                 memcpy(op->salt, c.salt.data, c.salt.len);
         op->credential.salt.data = op->salt;

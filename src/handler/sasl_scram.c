@@ -4,15 +4,22 @@
 #include "base/base64.h"
 #include "handler/delegation_tokens.h"
 #include "handler/sasl_internal.h"
+#include "sys/diag.h"
 
 enum { NONCE_LEN = 24, NEIGHBOURS_MAX = 16 };
 
 static struct scram_credential credential_of(const struct meta_credential *c)
 {
-        struct scram_credential ret = { .iterations = c->iterations, .salt = c->salt };
+        struct scram_credential ret = { .iterations = c->iterations,
+                                        .salt = c->salt,
+                                        .has_earlier = meta_credential_has_earlier(c, clock_wall_ms()) };
 
         memcpy(ret.keys.stored, c->stored_key.data, c->stored_key.len);
         memcpy(ret.keys.server, c->server_key.data, c->server_key.len);
+        if (ret.has_earlier) {
+                memcpy(ret.earlier.stored, c->earlier_stored_key.data, c->earlier_stored_key.len);
+                memcpy(ret.earlier.server, c->earlier_server_key.data, c->earlier_server_key.len);
+        }
         return ret;
 }
 
@@ -71,7 +78,7 @@ static void challenge(struct rq *rq, struct scram *x, enum scram_mechanism m)
 {
         CLEANUP(strbuf_finip) struct strbuf nonce = { 0 }, out = { 0 };
         uint8_t random[NONCE_LEN], salt[SCRAM_SALT_LEN_MAX];
-        struct scram_credential c;
+        struct scram_credential c = { 0 };
         bool known;
         int r = scram_by_token(x) ? token_credential(rq, m, scram_user(x), salt, &c, &known)
                                   : sasl_credential(rq, m, scram_user(x), salt, &c, &known);
@@ -82,6 +89,7 @@ static void challenge(struct rq *rq, struct scram *x, enum scram_mechanism m)
                 rq_close_nomem(rq);
         else
                 sasl_answer(rq, span_of(out.data, out.len));
+        explicit_bzero(&c, sizeof c);
 }
 
 static void failed(struct rq *rq, struct scram *x, int outcome)
@@ -98,11 +106,32 @@ static void failed(struct rq *rq, struct scram *x, int outcome)
         sasl_fail(rq, scram_user(x), text, scram_error_text(outcome));
 }
 
+bool sasl_earlier_password(struct rq *rq, enum scram_mechanism m, struct sasl_user *user)
+{
+        const struct meta_credential *c = meta_image_credential(rq->image, user->name, (int8_t)m);
+        int64_t now_ms = clock_wall_ms();
+
+        if (!c || !meta_credential_has_earlier(c, now_ms))
+                return false;
+        user->until_ms = c->earlier_until_ms;
+        atomic_fetch_add_explicit(&rq->h->earlier_logins, 1, memory_order_relaxed);
+        diag_limited(
+                DIAG_NOTICE,
+                "client %s: user %.*s logged in with the password from before its rotation, which ends in %lld minutes",
+                net_conn_peer(rq->net.conn), STR_FMT(user->name), (long long)(c->earlier_until_ms - now_ms) / 60000);
+        return true;
+}
+
 /* Names are the exchange's, which ends here, or the image's. */
-static void succeed(struct rq *rq, const struct scram *x, struct span data)
+static void succeed(struct rq *rq, const struct scram *x, enum scram_mechanism m, struct span data)
 {
         struct sasl_user user = { .name = scram_user(x) };
         const struct meta_token *t;
+
+        if (scram_by_earlier(x) && !sasl_earlier_password(rq, m, &user)) {
+                sasl_fail(rq, user.name, STR_NULL, SASL_EARLIER_IS_OVER);
+                return;
+        }
 
         if (scram_by_token(x)) {
                 t = delegation_token_alive(rq, user.name);
@@ -121,6 +150,7 @@ void sasl_scram_token(struct rq *rq, struct span token)
 {
         CLEANUP(strbuf_finip) struct strbuf out = { 0 };
         struct sasl *s = client_conn_of(rq->net.conn)->sasl;
+        enum scram_mechanism m = s->mechanism == SASL_SCRAM_SHA_256 ? SCRAM_SHA_256 : SCRAM_SHA_512;
         struct scram *x = s->scram;
         int r;
 
@@ -129,13 +159,14 @@ void sasl_scram_token(struct rq *rq, struct span token)
                 if (r)
                         failed(rq, x, r);
                 else
-                        challenge(rq, x, s->mechanism == SASL_SCRAM_SHA_256 ? SCRAM_SHA_256 : SCRAM_SHA_512);
+                        challenge(rq, x, m);
                 return;
         }
         r = scram_take_final(x, token, &out);
+        explicit_bzero((void *)(uintptr_t)token.data, token.len); /* the proof, in the frame (scram.c) */
         if (r) {
                 failed(rq, x, r);
                 return;
         }
-        succeed(rq, x, span_of(out.data, out.len));
+        succeed(rq, x, m, span_of(out.data, out.len));
 }

@@ -153,6 +153,7 @@ static void alter_done(struct controller_request *crq)
                              RQ_TEXT(op->rq, "%.*s", STR_FMT(result->message)));
         }
         ask_fini(&op->ask);
+        explicit_bzero(op->keys, (size_t)op->req.upsertions_count * sizeof *op->keys);
         RQ_REPLY(op->rq, alter_user_scram_credentials_response, &op->rsp);
 }
 
@@ -194,6 +195,8 @@ static bool read_items(struct alter_op *op)
                                                               .decoy_seed = span_of(op->seed, sizeof op->seed) };
                 if (keys_of(u, &op->keys[i], item))
                         return false;
+                /* In the frame: as good as the password. */
+                explicit_bzero((void *)(uintptr_t)u->salted_password.data, u->salted_password.len);
         }
         return true;
 }

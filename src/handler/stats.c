@@ -155,6 +155,11 @@ void handler_expose(struct handler *h, struct strbuf *out)
         expo_family(out, "chronik_requests_in_work", "gauge", "Requests that were read and not answered yet.");
         expo_value(out, "chronik_requests_in_work", "", NULL, (double)(started - MIN2(done, started)));
         expose_errors(h, out);
+        expo_family(
+                out, "chronik_earlier_password_logins_total", "counter",
+                "Logins with the password from before a rotation: while it grows, a client was not told the new one.");
+        expo_value(out, "chronik_earlier_password_logins_total", "", NULL,
+                   (double)atomic_load_explicit(&h->earlier_logins, memory_order_relaxed));
         expose_latency(h, out, "chronik_produce_latency_seconds",
                        "Time from a whole Produce request to its answer; quantiles of the last minute.",
                        offsetof(struct stats_shard, produce));

@@ -366,9 +366,10 @@ static int apply_acl_remove(struct meta_builder *b, const struct rec_acl_remove 
 static int apply_scram_credential(struct meta_builder *b, const struct rec_scram_credential *r)
 {
         CLEANUP(meta_credential_unrefp) struct meta_credential *c = NULL;
-        size_t key_len = r->mechanism == 1 ? 32 : 64;
+        size_t key_len = r->mechanism == 1 ? 32 : 64, earlier_len = r->earlier_stored_key.len;
 
-        if (!r->name.len || r->mechanism < 1 || r->mechanism > 2 || r->iterations < 1 || !r->salt.len ||
+        if ((earlier_len && earlier_len != key_len) || r->earlier_server_key.len != earlier_len || !r->name.len ||
+            r->mechanism < 1 || r->mechanism > 2 || r->iterations < 1 || !r->salt.len ||
             r->salt.len > META_SALT_LEN_MAX || r->stored_key.len != key_len || r->server_key.len != key_len)
                 return conflict(b, "an impossible SCRAM credential of user %.*s", STR_FMT(r->name));
         c = meta_credential_new(r);

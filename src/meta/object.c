@@ -500,19 +500,26 @@ static struct span put_bytes(char **at, struct span s)
 
 struct meta_credential *meta_credential_new(const struct rec_scram_credential *r)
 {
-        struct meta_credential *c =
-                malloc(sizeof *c + r->name.len + 1 + r->salt.len + r->stored_key.len + r->server_key.len);
+        size_t text_len = r->name.len + 1 + r->salt.len + r->stored_key.len + r->server_key.len +
+                          r->earlier_stored_key.len + r->earlier_server_key.len;
+        struct meta_credential *c = malloc(sizeof *c + text_len);
         char *at;
 
         if (!c)
                 return NULL;
         at = c->text;
-        *c = (struct meta_credential){ .iterations = r->iterations, .key.mechanism = r->mechanism };
+        *c = (struct meta_credential){ .iterations = r->iterations,
+                                       .key.mechanism = r->mechanism,
+                                       .set_ms = r->set_ms,
+                                       .earlier_until_ms = r->earlier_until_ms,
+                                       .text_len = text_len };
         atomic_init(&c->refs, 1);
         c->key.user = put_text(&at, r->name);
         c->salt = put_bytes(&at, r->salt);
         c->stored_key = put_bytes(&at, r->stored_key);
         c->server_key = put_bytes(&at, r->server_key);
+        c->earlier_stored_key = put_bytes(&at, r->earlier_stored_key);
+        c->earlier_server_key = put_bytes(&at, r->earlier_server_key);
         return c;
 }
 
@@ -525,12 +532,16 @@ void meta_credential_to_record(const struct meta_credential *c, struct rec_scram
         ret->salt = c->salt;
         ret->stored_key = c->stored_key;
         ret->server_key = c->server_key;
+        ret->set_ms = c->set_ms;
+        ret->earlier_stored_key = c->earlier_stored_key;
+        ret->earlier_server_key = c->earlier_server_key;
+        ret->earlier_until_ms = c->earlier_until_ms;
 }
 
 struct meta_credential *meta_credential_unref(struct meta_credential *c)
 {
         if (c && unref(&c->refs)) {
-                explicit_bzero(c->text, c->key.user.len + 1 + c->salt.len + c->stored_key.len + c->server_key.len);
+                explicit_bzero(c->text, c->text_len);
                 free(c);
         }
         return NULL;

@@ -200,8 +200,19 @@ struct meta_credential {
         int32_t iterations;
         struct meta_credential_key key;
         struct span salt, stored_key, server_key;
+        int64_t set_ms; /* wall clock; 0: not known */
+        struct span earlier_stored_key,
+                earlier_server_key; /* of the password before, while both count; empty: it does not */
+        int64_t earlier_until_ms;   /* wall clock */
+        size_t text_len;
         char text[]; /* what these point into; wiped at the end */
 };
+
+/* Does the password from before still count? */
+static inline bool meta_credential_has_earlier(const struct meta_credential *c, int64_t wall_ms)
+{
+        return c->earlier_stored_key.len && wall_ms < c->earlier_until_ms;
+}
 
 /* ---- making them; each gives one reference, or NULL when memory is out ---- */
 

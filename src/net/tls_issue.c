@@ -54,6 +54,43 @@ static bool add_uri(struct issue *i)
         return ok;
 }
 
+/* A name, or an address in its usual form. */
+static GENERAL_NAME *host_name(const char *host)
+{
+        ASN1_OCTET_STRING *address = a2i_IPADDRESS(host);
+        ASN1_IA5STRING *text = address ? NULL : ASN1_IA5STRING_new();
+        GENERAL_NAME *n = GENERAL_NAME_new();
+        bool ok = n && (address || (text && *host && ASN1_STRING_set(text, host, -1)));
+
+        if (ok)
+                GENERAL_NAME_set0_value(n, address ? GEN_IPADD : GEN_DNS, address ? (void *)address : text);
+        if (ok)
+                return n;
+        ASN1_OCTET_STRING_free(address);
+        ASN1_IA5STRING_free(text);
+        GENERAL_NAME_free(n);
+        return NULL;
+}
+
+static bool add_hosts(struct issue *i)
+{
+        GENERAL_NAMES *names = GENERAL_NAMES_new();
+        char *copy = strdup(i->subject->hosts), *rest = copy, *one;
+        bool ok = names && copy;
+
+        while (ok && (one = strsep(&rest, ","))) {
+                GENERAL_NAME *n = host_name(one);
+
+                ok = n && sk_GENERAL_NAME_push(names, n);
+                if (!ok)
+                        GENERAL_NAME_free(n);
+        }
+        ok = ok && X509_add1_ext_i2d(i->cert, NID_subject_alt_name, names, 0, 0) == 1;
+        GENERAL_NAMES_free(names);
+        free(copy);
+        return ok;
+}
+
 static bool add_extensions(struct issue *i)
 {
         bool ok = add_extension(i, NID_subject_key_identifier, "hash");
@@ -63,9 +100,9 @@ static bool add_extensions(struct issue *i)
                        add_extension(i, NID_key_usage, "critical,keyCertSign,cRLSign");
         ok = ok && add_extension(i, NID_basic_constraints, "critical,CA:FALSE") &&
              add_extension(i, NID_key_usage, "critical,digitalSignature") &&
-             add_extension(i, NID_ext_key_usage, "serverAuth,clientAuth") &&
+             add_extension(i, NID_ext_key_usage, i->subject->hosts ? "serverAuth" : "serverAuth,clientAuth") &&
              add_extension(i, NID_authority_key_identifier, "keyid");
-        return ok && (!i->subject->uri || add_uri(i));
+        return ok && (!i->subject->uri || add_uri(i)) && (!i->subject->hosts || add_hosts(i));
 }
 
 static bool set_serial(X509 *x)
@@ -129,17 +166,85 @@ static int write_pair(const struct issue *i, struct tls_pair *ret)
         return 0;
 }
 
+/* Of the certificates in @pem the one that belongs to @key; NULL: none. */
+static X509 *certificate_of(BIO *pem, EVP_PKEY *key)
+{
+        X509 *x;
+
+        while ((x = PEM_read_bio_X509(pem, NULL, NULL, NULL))) {
+                if (X509_check_private_key(x, key))
+                        return x;
+                X509_free(x);
+        }
+        return NULL;
+}
+
 static bool read_issuer(struct issue *i, const struct tls_pair *p)
 {
         BIO *cert = BIO_new_mem_buf(p->certificate, -1), *key = BIO_new_mem_buf(p->key, -1);
 
-        if (cert && key) {
-                i->issuer_cert = PEM_read_bio_X509(cert, NULL, NULL, NULL);
+        if (cert && key)
                 i->issuer_key = PEM_read_bio_PrivateKey(key, NULL, NULL, (void *)"");
-        }
+        if (i->issuer_key)
+                i->issuer_cert = certificate_of(cert, i->issuer_key);
         BIO_free(cert);
         BIO_free(key);
-        return i->issuer_cert && i->issuer_key && X509_check_private_key(i->issuer_cert, i->issuer_key);
+        return i->issuer_cert;
+}
+
+int tls_pair_certificate(const struct tls_pair *p, char **ret_certificate)
+{
+        struct issue i = { 0 };
+        BIO *out = BIO_new(BIO_s_mem());
+        int r = read_issuer(&i, p) ? 0 : -EINVAL;
+        char *text = NULL;
+
+        if (!r && out && PEM_write_bio_X509(out, i.issuer_cert))
+                text = text_of(out);
+        if (!r && !text)
+                r = -ENOMEM;
+        if (!r)
+                *ret_certificate = text;
+        BIO_free(out);
+        X509_free(i.issuer_cert);
+        EVP_PKEY_free(i.issuer_key);
+        ERR_clear_error();
+        return r;
+}
+
+static X509 *first_certificate(const char *pem)
+{
+        BIO *bio = BIO_new_mem_buf(pem, -1);
+        X509 *x = bio ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
+
+        BIO_free(bio);
+        return x;
+}
+
+size_t tls_certificates_count(const char *pem)
+{
+        BIO *bio = BIO_new_mem_buf(pem, -1);
+        size_t count = 0;
+        X509 *x;
+
+        while (bio && (x = PEM_read_bio_X509(bio, NULL, NULL, NULL))) {
+                X509_free(x);
+                count++;
+        }
+        BIO_free(bio);
+        ERR_clear_error();
+        return count;
+}
+
+bool tls_is_issued_by(const char *certificate, const char *authority)
+{
+        X509 *x = first_certificate(certificate), *ca = first_certificate(authority);
+        bool is = x && ca && X509_verify(x, X509_get0_pubkey(ca)) == 1;
+
+        X509_free(x);
+        X509_free(ca);
+        ERR_clear_error();
+        return is;
 }
 
 int tls_issue(const struct tls_subject *s, const struct tls_pair *issuer, struct tls_pair *ret_pair)

@@ -165,6 +165,8 @@ static void on_completed(void *arg, struct MHD_Connection *c, void **state, enum
         (void)arg;
         (void)c;
         (void)how;
+        if (in && in->body.data)
+                explicit_bzero(in->body.data, in->body.len); /* some have keys in them */
         if (in)
                 strbuf_fini(&in->body);
         free(in);

@@ -19,6 +19,7 @@ const char *audit_fault_text(enum audit_fault fault)
                 [AUDIT_E_NODE] = "this entry is of another node",
                 [AUDIT_E_START] = "the beginning is missing",
                 [AUDIT_E_TAIL] = "the end is missing",
+                [AUDIT_E_LAST_KEY] = "the last of the keys that are to be believed has signed nothing",
                 [AUDIT_E_NO_MEMORY] = "out of memory",
         };
 
@@ -88,8 +89,12 @@ static bool take_signature(struct str *in, const char *from, uint8_t *ret_key, u
 
 static bool checkpoint_read(struct str in, struct audit_line *l)
 {
-        return take(&in, ",\"previous\":\"") && take_hex(&in, l->previous, AUDIT_HASH_LEN) && take(&in, "\"") &&
-               take_signature(&in, l->members.p, l->public_key, l->signature, &l->of_signature) && !in.len;
+        if (!take(&in, ",\"previous\":\"") || !take_hex(&in, l->previous, AUDIT_HASH_LEN) || !take(&in, "\""))
+                return false;
+        if (l->is_handover &&
+            (!take(&in, ",\"next_key\":\"") || !take_hex(&in, l->next_key, AUDIT_KEY_LEN) || !take(&in, "\"")))
+                return false;
+        return take_signature(&in, l->members.p, l->public_key, l->signature, &l->of_signature) && !in.len;
 }
 
 bool audit_line_read(struct str text, struct audit_line *ret)
@@ -113,7 +118,8 @@ bool audit_line_read(struct str text, struct audit_line *ret)
         l.time_ms = (int64_t)time_ms;
         l.node = (int32_t)node;
         l.what = in;
-        l.is_checkpoint = str_equal_c(l.kind, audit_kind_name(AUDIT_CHECKPOINT));
+        l.is_handover = str_equal_c(l.kind, audit_kind_name(AUDIT_HANDOVER));
+        l.is_checkpoint = l.is_handover || str_equal_c(l.kind, audit_kind_name(AUDIT_CHECKPOINT));
         if (l.is_checkpoint && !checkpoint_read(in, &l))
                 return false;
         *ret = l;
@@ -145,12 +151,41 @@ enum audit_fault audit_head_read(struct str text, struct audit_head *ret)
 
 /* ---- checking ---- */
 
-static bool is_trusted(const struct audit_check *c, const uint8_t key[AUDIT_KEY_LEN])
+/* May @key be the first? */
+static bool is_believed(const struct audit_check *c, const uint8_t key[AUDIT_KEY_LEN], size_t *ret_index)
 {
         for (size_t i = 0; i < c->keys_count; i++)
-                if (!memcmp(c->keys[i], key, AUDIT_KEY_LEN))
+                if (!memcmp(c->keys[i], key, AUDIT_KEY_LEN)) {
+                        *ret_index = i;
                         return true;
-        return !c->keys && (!c->has_key || !memcmp(c->key, key, AUDIT_KEY_LEN));
+                }
+        return !c->keys;
+}
+
+static bool is_trusted(struct audit_check *c, const uint8_t key[AUDIT_KEY_LEN])
+{
+        return c->has_key ? !memcmp(c->key, key, AUDIT_KEY_LEN) : is_believed(c, key, &c->key_index);
+}
+
+/* Its signature is right: from now on another key has to sign. */
+static enum audit_fault hand_over(struct audit_check *c, const struct audit_line *l)
+{
+        if (c->keys) {
+                if (c->key_index + 1 >= c->keys_count ||
+                    memcmp(c->keys[c->key_index + 1], l->next_key, AUDIT_KEY_LEN) != 0)
+                        return AUDIT_E_KEY;
+                c->key_index++;
+        }
+        memcpy(c->key, l->next_key, AUDIT_KEY_LEN);
+        if (c->changes_count < AUDIT_KEYS_MAX) {
+                struct audit_key_change *change = &c->changes[c->changes_count];
+
+                change->seq = l->seq;
+                change->time_ms = l->time_ms;
+                memcpy(change->to, l->next_key, AUDIT_KEY_LEN);
+        }
+        c->changes_count++;
+        return AUDIT_WHOLE;
 }
 
 /* What was before the first entry is known by its checkpoint, or there was nothing. */
@@ -181,7 +216,7 @@ static enum audit_fault check_signature(struct audit_check *c, const struct audi
         memcpy(c->key, l->public_key, AUDIT_KEY_LEN);
         c->has_key = true;
         c->signed_to = l->seq;
-        return AUDIT_WHOLE;
+        return l->is_handover ? hand_over(c, l) : AUDIT_WHOLE;
 }
 
 static void count_dropped(struct audit_check *c, const struct audit_line *l)
@@ -236,5 +271,7 @@ enum audit_fault audit_check_end(struct audit_check *c)
                 return AUDIT_WHOLE;
         if (!is_trusted(c, c->head.public_key))
                 return AUDIT_E_KEY;
-        return c->chain.seq < c->head.last ? AUDIT_E_TAIL : AUDIT_WHOLE;
+        if (c->chain.seq < c->head.last)
+                return AUDIT_E_TAIL;
+        return c->keys && c->key_index + 1 < c->keys_count ? AUDIT_E_LAST_KEY : AUDIT_WHOLE;
 }

@@ -14,6 +14,7 @@ enum audit_fault {
         AUDIT_E_NODE,      /* of another node than the entry before */
         AUDIT_E_START,     /* it begins later than it must, or with what is no checkpoint */
         AUDIT_E_TAIL,      /* it ends before it must */
+        AUDIT_E_LAST_KEY,  /* it ends before the last of the keys that are trusted has signed */
         AUDIT_E_NO_MEMORY, /* nothing was found out */
 };
 
@@ -29,11 +30,13 @@ struct audit_line {
         struct str members;               /* all but the hash, and what hashes and signatures are over */
         struct str what;                  /* what follows the kind, as JSON members: "," and so on; may be empty */
         uint8_t hash[AUDIT_HASH_LEN];     /* as it says */
-        bool is_checkpoint;               /* then: */
+        bool is_checkpoint;               /* or hands over; then: */
         uint8_t previous[AUDIT_HASH_LEN]; /* hash of the entry before */
         uint8_t public_key[AUDIT_KEY_LEN];
         uint8_t signature[AUDIT_SIGNATURE_LEN];
         struct str of_signature; /* what it is over */
+        bool is_handover;        /* then: */
+        uint8_t next_key[AUDIT_KEY_LEN];
 };
 /* @text: without the newline. False: it is no entry. */
 bool audit_line_read(struct str text, struct audit_line *ret);
@@ -48,15 +51,29 @@ struct audit_head {
 /* @text: with or without the newline. Return: AUDIT_WHOLE; AUDIT_E_MALFORMED; AUDIT_E_SIGNATURE. */
 enum audit_fault audit_head_read(struct str text, struct audit_head *ret);
 
+/* Where a key handed over to another one. */
+struct audit_key_change {
+        uint64_t seq;
+        int64_t time_ms;
+        uint8_t to[AUDIT_KEY_LEN];
+};
+
+/* A log is signed by one key after the other, each named by a hand-over that the one before has signed. Where keys are trusted, each must be the
+ * next of them in their order, and the last of them must be reached: who has stolen an earlier key can neither go on with it nor end the log
+ * before it was replaced. Otherwise the first is believed, and whom it and its heirs hand over to. */
 struct audit_check {
-        const uint8_t (*keys)[AUDIT_KEY_LEN]; /* trusted; borrowed. NULL: the key of the first checkpoint is */
+        const uint8_t (
+                *keys)[AUDIT_KEY_LEN]; /* trusted, oldest first; borrowed. NULL: the key of the first checkpoint is */
         size_t keys_count;
         bool has_head;
         struct audit_head head; /* what must be there */
 
-        struct audit_chain chain; /* as far as it was read; its seq is 0 before the first entry */
-        uint8_t key[AUDIT_KEY_LEN];
-        bool has_key; /* @key signed a checkpoint */
+        struct audit_chain chain;   /* as far as it was read; its seq is 0 before the first entry */
+        uint8_t key[AUDIT_KEY_LEN]; /* that has to sign */
+        bool has_key;               /* there was a checkpoint */
+        size_t key_index;           /* of @key among those that are trusted */
+        struct audit_key_change changes[AUDIT_KEYS_MAX];
+        size_t changes_count; /* all; those that are kept are the first */
         int32_t node;
         uint64_t first;     /* entry that was read */
         uint64_t entries;   /* and how many */

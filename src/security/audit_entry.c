@@ -15,7 +15,7 @@ const char *audit_kind_name(enum audit_kind kind)
         static const char *const names[] = {
                 [AUDIT_START] = "start",   [AUDIT_CHECKPOINT] = "checkpoint", [AUDIT_DROPPED] = "dropped",
                 [AUDIT_LOGIN] = "login",   [AUDIT_DENIED] = "denied",         [AUDIT_LOGIN_FAILED] = "login_failed",
-                [AUDIT_CHANGE] = "change", [AUDIT_GRANTED] = "granted",
+                [AUDIT_CHANGE] = "change", [AUDIT_GRANTED] = "granted",       [AUDIT_HANDOVER] = "handover",
         };
 
         assert((size_t)kind < ARRAY_LEN(names));
@@ -294,19 +294,38 @@ static int add_signature(const struct audit_key *key, size_t from, struct strbuf
         return out->failed ? -ENOMEM : 0;
 }
 
-int audit_chain_checkpoint(struct audit_chain *c, const struct audit_key *key, int64_t time_ms, int32_t node,
-                           struct strbuf *out)
+/* @next: NULL for a checkpoint. */
+static int add_signed(struct audit_chain *c, const struct audit_key *key, const struct audit_key *next, int64_t time_ms,
+                      int32_t node, struct strbuf *out)
 {
-        char previous[2 * AUDIT_HASH_LEN + 1];
+        char text[2 * AUDIT_HASH_LEN + 1];
+        uint8_t public[AUDIT_KEY_LEN];
         size_t from = out->len;
         int r;
 
-        audit_hex(c->hash, sizeof c->hash, previous);
+        audit_hex(c->hash, sizeof c->hash, text);
         strbuf_printf(out, "{\"seq\":%" PRIu64 ",", c->seq + 1);
-        common_members(out, time_ms, node, AUDIT_CHECKPOINT);
-        strbuf_printf(out, ",\"previous\":\"%s\"", previous);
+        common_members(out, time_ms, node, next ? AUDIT_HANDOVER : AUDIT_CHECKPOINT);
+        strbuf_printf(out, ",\"previous\":\"%s\"", text);
+        if (next) {
+                audit_key_public(next, public);
+                audit_hex(public, sizeof public, text);
+                strbuf_printf(out, ",\"next_key\":\"%s\"", text);
+        }
         r = add_signature(key, from, out);
         return r ? r : seal(c, from, out);
+}
+
+int audit_chain_checkpoint(struct audit_chain *c, const struct audit_key *key, int64_t time_ms, int32_t node,
+                           struct strbuf *out)
+{
+        return add_signed(c, key, NULL, time_ms, node, out);
+}
+
+int audit_chain_handover(struct audit_chain *c, const struct audit_key *key, const struct audit_key *next,
+                         int64_t time_ms, int32_t node, struct strbuf *out)
+{
+        return add_signed(c, key, next, time_ms, node, out);
 }
 
 int audit_head_write(const struct audit_chain *c, uint64_t first, const struct audit_key *key, int32_t node,

@@ -12,6 +12,7 @@ enum {
         AUDIT_HASH_LEN = 32,
         AUDIT_KEY_LEN = 32, /* public */
         AUDIT_SIGNATURE_LEN = 64,
+        AUDIT_KEYS_MAX = 64, /* that one log is signed by, one after the other */
         AUDIT_KEY_HEX_SIZE = 2 * AUDIT_KEY_LEN + 1,
         AUDIT_TEXT_LEN_MAX = 1024, /* of a name or reason; more is cut off */
         AUDIT_VALUE_LEN_MAX =
@@ -22,6 +23,7 @@ enum {
 enum audit_kind {
         AUDIT_START,      /* the node began to write; how much of an unfinished entry it removed */
         AUDIT_CHECKPOINT, /* signed */
+        AUDIT_HANDOVER,   /* signed likewise: another key signs from now on */
         AUDIT_DROPPED,    /* entries that there was no room for */
         AUDIT_LOGIN,      /* a client proved who it is */
         AUDIT_LOGIN_FAILED,
@@ -100,6 +102,9 @@ int audit_chain_add(struct audit_chain *c, struct str members, struct strbuf *ou
 /* The same of a checkpoint. */
 int audit_chain_checkpoint(struct audit_chain *c, const struct audit_key *key, int64_t time_ms, int32_t node,
                            struct strbuf *out);
+/* The same of an entry in which @key, which signs it, hands over to @next: from here on the chain is signed by that. */
+int audit_chain_handover(struct audit_chain *c, const struct audit_key *key, const struct audit_key *next,
+                         int64_t time_ms, int32_t node, struct strbuf *out);
 /* What must be there, in a file of its own: from entry @first on up to where the chain is now. Appends a line. Return: likewise. */
 int audit_head_write(const struct audit_chain *c, uint64_t first, const struct audit_key *key, int32_t node,
                      struct strbuf *out);

@@ -212,8 +212,8 @@ int audit_folder_check(const char *path, const uint8_t (*keys)[AUDIT_KEY_LEN], s
                         return r;
                 }
                 r = check_folder_once(path, ret);
-                /* The node may have removed its oldest file meanwhile. */
-                if (r != -ENOENT && ret->fault != AUDIT_E_START)
+                /* The node may have removed its oldest file meanwhile, or have got another key behind the head that was read. */
+                if (r != -ENOENT && ret->fault != AUDIT_E_START && ret->fault != AUDIT_E_KEY)
                         break;
         }
         return r;
@@ -234,7 +234,13 @@ void audit_report_write(const struct audit_report *r, struct strbuf *out)
                 audit_hex(c->key, sizeof c->key, key);
                 strbuf_printf(out, ",\"public_key\":\"%s\"", key);
         }
-        strbuf_add_c(out, ",\"file\":");
+        strbuf_add_c(out, ",\"key_changes\":[");
+        for (size_t i = 0; i < MIN2(c->changes_count, (size_t)AUDIT_KEYS_MAX); i++) {
+                audit_hex(c->changes[i].to, sizeof c->changes[i].to, key);
+                strbuf_printf(out, "%s{\"entry\":%" PRIu64 ",\"time_ms\":%" PRId64 ",\"public_key\":\"%s\"}",
+                              i ? "," : "", c->changes[i].seq, c->changes[i].time_ms, key);
+        }
+        strbuf_add_c(out, "],\"file\":");
         audit_text_write(str_of(r->path), out);
         if (r->fault) {
                 strbuf_printf(out, ",\"line\":%" PRIu64 ",\"expected\":%" PRIu64, r->line, c->chain.seq + 1);

@@ -14,62 +14,17 @@
 struct audit_log {
         char dir[AUDIT_PATH_SIZE - 64];
         struct audit_log_config cfg; /* without its texts */
-        struct audit_key *key;
+        struct audit_keys keys;
         struct audit_chain chain;
         int fd; /* of the newest file */
         int64_t pos;
         uint64_t *files; /* by their first entries */
         size_t files_count;
-        int64_t torn_bytes; /* removed at the start */
-        bool broken;        /* the newest file cannot be gone on with */
+        int64_t torn_bytes;   /* removed at the start */
+        bool broken;          /* the newest file cannot be gone on with */
+        bool has_handed_over; /* the newest file has a hand-over: */
+        uint8_t handed_to[AUDIT_KEY_LEN];
 };
-
-enum { KEY_LEN_MAX = 16 * 1024, KEY_MODE = 0600 };
-
-/* ---- key ---- */
-
-static int key_make(const char *path, struct audit_key **ret)
-{
-        CLEANUP(strbuf_finip) struct strbuf pem = { 0 };
-        CLEANUP(audit_key_freep) struct audit_key *k = NULL;
-        int r = audit_key_generate(&k);
-
-        if (!r)
-                r = audit_key_write(k, &pem);
-        if (!r)
-                r = file_create_new(path, KEY_MODE, span_of(pem.data, pem.len));
-        if (pem.data)
-                explicit_bzero(pem.data, pem.len);
-        if (!r)
-                r = file_sync_parents(path);
-        if (!r)
-                *ret = TAKE_PTR(k);
-        return r;
-}
-
-static int key_open(const char *path, struct audit_key **ret, char *why, size_t why_size)
-{
-        char *pem = NULL;
-        size_t len = 0;
-        int r = file_read_whole(path, KEY_LEN_MAX, &pem, &len);
-
-        if (r == -ENOENT)
-                r = key_make(path, ret);
-        else if (!r)
-                r = audit_key_read(span_of(pem, len), ret);
-        if (pem)
-                explicit_bzero(pem, len);
-        free(pem);
-        if (r == -EINVAL)
-                snprintf(
-                        why, why_size,
-                        "%s is no Ed25519 key in PEM. `openssl genpkey -algorithm ed25519` makes one; when the file is "
-                        "absent the node does",
-                        path);
-        else if (r)
-                snprintf(why, why_size, "%s: %s", path, strerror(-r));
-        return r;
-}
 
 /* ---- start ---- */
 
@@ -85,6 +40,10 @@ static int take_line(void *arg, struct str text)
         l->chain.seq = line.seq;
         memcpy(l->chain.hash, line.hash, AUDIT_HASH_LEN);
         l->pos += (int64_t)text.len + 1;
+        if (line.is_handover) {
+                l->has_handed_over = true;
+                memcpy(l->handed_to, line.next_key, AUDIT_KEY_LEN);
+        }
         return 0;
 }
 
@@ -182,7 +141,7 @@ int audit_log_open(const struct audit_log_config *cfg, struct audit_log **ret_lo
         if (r)
                 snprintf(why, why_size, "%s: %s", cfg->dir, strerror(-r));
         else
-                r = key_open(cfg->key_file, &l->key, why, why_size);
+                r = audit_keys_open(&l->keys, cfg->key_file, l->has_handed_over ? l->handed_to : NULL, why, why_size);
         if (!r) {
                 r = say_start(l);
                 if (r)
@@ -201,7 +160,7 @@ struct audit_log *audit_log_close(struct audit_log *l)
         if (!l)
                 return NULL;
         file_close(l->fd);
-        audit_key_free(l->key);
+        audit_keys_fini(&l->keys);
         free(l->files);
         free(l);
         return NULL;
@@ -221,8 +180,11 @@ static int seal(const struct audit_log *l, const struct audit_batch *b, struct a
         }
         for (size_t i = 0; i < b->count && !r; i++)
                 r = audit_chain_add(chain, b->members[i], out);
-        if (!r && b->checkpoint)
-                r = audit_chain_checkpoint(chain, l->key, clock_wall_ms(), l->cfg.node, out);
+        if (!r && b->rotate)
+                r = audit_chain_handover(chain, l->keys.key, l->keys.next, clock_wall_ms(), l->cfg.node, out);
+        if (!r && (b->checkpoint || b->rotate))
+                r = audit_chain_checkpoint(chain, b->rotate ? l->keys.next : l->keys.key, clock_wall_ms(), l->cfg.node,
+                                           out);
         return r;
 }
 
@@ -230,7 +192,7 @@ static int write_head(const struct audit_log *l)
 {
         CLEANUP(strbuf_finip) struct strbuf head = { 0 };
         char path[AUDIT_PATH_SIZE];
-        int r = audit_head_write(&l->chain, l->files[0], l->key, l->cfg.node, &head);
+        int r = audit_head_write(&l->chain, l->files[0], l->keys.key, l->cfg.node, &head);
 
         snprintf(path, sizeof path, "%s/head", l->dir);
         return r ? r : file_replace(path, span_of(head.data, head.len));
@@ -314,7 +276,7 @@ static void tell(const struct audit_batch *b, const struct strbuf *out)
         }
 }
 
-int audit_log_write(struct audit_log *l, const struct audit_batch *b)
+static int write_batch(struct audit_log *l, const struct audit_batch *b, bool *ret_fresh)
 {
         CLEANUP(strbuf_finip) struct strbuf out = { 0 };
         struct audit_chain chain = l->chain;
@@ -325,7 +287,7 @@ int audit_log_write(struct audit_log *l, const struct audit_batch *b)
                 strbuf_fini(&out);
                 fresh = true;
                 chain = l->chain;
-                r = audit_chain_checkpoint(&chain, l->key, clock_wall_ms(), l->cfg.node, &out);
+                r = audit_chain_checkpoint(&chain, l->keys.key, clock_wall_ms(), l->cfg.node, &out);
                 if (!r)
                         r = seal(l, b, &chain, &out);
         }
@@ -339,8 +301,23 @@ int audit_log_write(struct audit_log *l, const struct audit_batch *b)
         }
         l->pos += (int64_t)out.len;
         l->chain = chain;
+        *ret_fresh = fresh;
         tell(b, &out);
-        if (b->checkpoint || fresh) {
+        return 0;
+}
+
+int audit_log_write(struct audit_log *l, const struct audit_batch *b)
+{
+        bool fresh;
+        int r = write_batch(l, b, &fresh);
+
+        if (r && b->rotate)
+                audit_keys_abandon(&l->keys);
+        if (r)
+                return r;
+        if (b->rotate)
+                audit_keys_commit(&l->keys);
+        if (b->checkpoint || b->rotate || fresh) {
                 if (write_head(l))
                         diag_limited(
                                 DIAG_ERROR,
@@ -351,9 +328,18 @@ int audit_log_write(struct audit_log *l, const struct audit_batch *b)
         return 0;
 }
 
-void audit_log_public_key(const struct audit_log *l, uint8_t ret_key[AUDIT_KEY_LEN])
+int audit_log_prepare_key(struct audit_log *l)
 {
-        audit_key_public(l->key, ret_key);
+        return audit_keys_prepare(&l->keys);
+}
+
+size_t audit_log_public_keys(const struct audit_log *l, uint8_t ret_keys[AUDIT_KEYS_MAX][AUDIT_KEY_LEN])
+{
+        const struct audit_keys *k = &l->keys;
+
+        memcpy(ret_keys, k->earlier, k->earlier_count * sizeof k->earlier[0]);
+        audit_key_public(k->key, ret_keys[k->earlier_count]);
+        return k->earlier_count + 1;
 }
 
 uint64_t audit_log_last(const struct audit_log *l)

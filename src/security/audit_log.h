@@ -3,6 +3,7 @@
 #pragma once
 
 #include "security/audit_folder.h"
+#include "security/audit_keys.h"
 
 struct audit_log;
 
@@ -24,15 +25,19 @@ struct audit_log *audit_log_close(struct audit_log *l);
 struct audit_batch {
         const struct str *members; /* of audit_entry_write(), in order */
         size_t count;
-        uint64_t dropped;                            /* there was no room for so many before them */
-        bool checkpoint;                             /* behind them */
+        uint64_t dropped; /* there was no room for so many before them */
+        bool checkpoint;  /* behind them */
+        bool rotate; /* and then another key signs: audit_log_prepare_key() has made it. When nothing is written it is gone */
         void (*written)(void *arg, struct str line); /* of each entry that was, without its newline; may be NULL */
         void *arg;
 };
 /* Return: 0; negative errno: nothing was written, the same may be tried again. */
 int audit_log_write(struct audit_log *l, const struct audit_batch *b);
 
-/* Constant while it is open. */
-void audit_log_public_key(const struct audit_log *l, uint8_t ret_key[AUDIT_KEY_LEN]);
+/* Make the key that the next batch hands over to. Return: 0; negative errno: it cannot be written beside the one in use, which stays. */
+int audit_log_prepare_key(struct audit_log *l);
+
+/* The public keys that have signed this log, oldest first, the one in use last; by who writes. Return: how many. */
+size_t audit_log_public_keys(const struct audit_log *l, uint8_t ret_keys[AUDIT_KEYS_MAX][AUDIT_KEY_LEN]);
 /* Where the chain is; by who writes. */
 uint64_t audit_log_last(const struct audit_log *l);

@@ -197,3 +197,9 @@ enum operator_role operators_find(const struct operators *o, struct str token, c
         *ret_name = found->name;
         return found->role;
 }
+
+void operators_each(const struct operators *o, void (*fn)(void *arg, const char *name, const uint8_t *hash), void *arg)
+{
+        for (unsigned i = 0; i < o->count; i++)
+                fn(arg, o->at[i].name, o->at[i].hash);
+}

@@ -45,6 +45,9 @@ DEFINE_FREEP(struct operators, operators_free)
  * @o; untouched for nobody. Any thread. */
 enum operator_role operators_find(const struct operators *o, struct str token, const char **ret_name);
 
+/* Call @fn for each. */
+void operators_each(const struct operators *o, void (*fn)(void *arg, const char *name, const uint8_t *hash), void *arg);
+
 /* The token that @seed makes, and the hash of a token as the file has it. */
 void operator_token_make(const uint8_t seed[OPERATOR_SEED_LEN], char ret_token[OPERATOR_TOKEN_SIZE]);
 void operator_token_hash(struct str token, char ret_hash[OPERATOR_HASH_SIZE]);

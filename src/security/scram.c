@@ -20,8 +20,8 @@ enum scram_state { SCRAM_FIRST, SCRAM_CHALLENGE, SCRAM_FINAL, SCRAM_DONE };
 struct scram {
         enum scram_mechanism mechanism;
         enum scram_state state;
-        bool known, by_token;
-        struct scram_keys keys;
+        bool known, by_token, by_earlier;
+        struct scram_credential credential; /* without its salt */
         struct strbuf user;
         struct strbuf header; /* gs2-header of the client, which its final message repeats */
         struct strbuf nonce;  /* the client's, then both */
@@ -121,6 +121,15 @@ bool scram_keys_equal(enum scram_mechanism m, const struct scram_keys *a, const 
         return !CRYPTO_memcmp(a->stored, b->stored, scram_key_len(m));
 }
 
+enum scram_match scram_match(enum scram_mechanism m, const struct scram_keys *shown, const struct scram_credential *c)
+{
+        /* Both are compared always, an earlier one that is not there as well: its time tells nothing. */
+        int now = scram_keys_equal(m, shown, &c->keys),
+            earlier = (int)scram_keys_equal(m, shown, &c->earlier) & (int)c->has_earlier;
+
+        return (enum scram_match)(now * SCRAM_MATCH + (1 - now) * earlier * SCRAM_MATCH_EARLIER);
+}
+
 /* Salts of Java's clients are text, those of others are bytes: a made-up one looks like its neighbours. */
 static bool salt_is_text(struct span salt)
 {
@@ -157,6 +166,7 @@ int scram_decoy(enum scram_mechanism m, struct span seed, struct str user, const
         memcpy(c.keys.server, key, sizeof key);
         OPENSSL_cleanse(key, sizeof key);
         *ret_credential = c;
+        OPENSSL_cleanse(&c, sizeof c);
         return 0;
 }
 
@@ -193,6 +203,11 @@ struct str scram_user(const struct scram *s)
 bool scram_is_begun(const struct scram *s)
 {
         return s->state != SCRAM_FIRST;
+}
+
+bool scram_by_earlier(const struct scram *s)
+{
+        return s->by_earlier;
 }
 
 bool scram_by_token(const struct scram *s)
@@ -347,7 +362,8 @@ int scram_challenge(struct scram *s, const struct scram_credential *c, bool know
         assert(nonce.len && text_is_printable(nonce) && !memchr(nonce.p, ',', nonce.len));
         s->state = SCRAM_DONE;
         s->known = known;
-        s->keys = c->keys;
+        s->credential = *c;
+        s->credential.salt = SPAN_NULL;
         s->client_nonce_len = s->nonce.len;
         strbuf_add(&s->nonce, nonce.p, nonce.len);
         if (s->nonce.failed)
@@ -387,32 +403,47 @@ static bool nonce_is_ours(const struct scram *s, struct str nonce)
         return str_equal(nonce, both);
 }
 
-/* ClientKey is the proof without its signature, and StoredKey the digest of it. */
-static int check_proof(struct scram *s, const uint8_t *proof)
+/* ClientKey is the proof without its signature, and StoredKey the digest of it: what the proof shows, if @stored is what it was made with. */
+static int proof_shows(const struct scram *s, const uint8_t *stored, const uint8_t *proof, struct scram_keys *ret_shown)
 {
-        size_t len = scram_key_len(s->mechanism);
-        struct scram_keys shown = { 0 };
         uint8_t key[SCRAM_KEY_LEN_MAX];
-        int r = hmac(s->mechanism, s->keys.stored, s->auth.data, s->auth.len, key);
-        bool equal;
+        int r = hmac(s->mechanism, stored, s->auth.data, s->auth.len, key);
 
-        if (r)
-                return r;
-        for (size_t i = 0; i < len; i++)
+        for (size_t i = 0; i < scram_key_len(s->mechanism) && !r; i++)
                 key[i] ^= proof[i];
-        r = digest(s->mechanism, key, shown.stored);
-        equal = !r && scram_keys_equal(s->mechanism, &shown, &s->keys);
+        if (!r)
+                r = digest(s->mechanism, key, ret_shown->stored);
         OPENSSL_cleanse(key, sizeof key);
-        OPENSSL_cleanse(&shown, sizeof shown);
-        if (r)
-                return r;
-        return (int)equal & (int)s->known ? SCRAM_OK : SCRAM_E_PROOF;
+        return r;
 }
 
-static int take_final(struct scram *s, struct str all, struct strbuf *out)
+/* The proof is tried with either password's key, always, so that the time does not tell whether there are two. @ret_server: the key that signs
+ * the answer. */
+static int check_proof(struct scram *s, const uint8_t *proof, const uint8_t **ret_server)
 {
-        uint8_t proof[SCRAM_MESSAGE_LEN_MAX], signature[SCRAM_KEY_LEN_MAX];
+        const struct scram_credential *c = &s->credential;
+        struct scram_keys now = { 0 }, earlier = { 0 };
+        bool is_now, is_earlier;
+        int r = proof_shows(s, c->keys.stored, proof, &now);
+
+        if (!r)
+                r = proof_shows(s, c->earlier.stored, proof, &earlier);
+        is_now = !r && scram_match(s->mechanism, &now, c) == SCRAM_MATCH;
+        is_earlier = !r && scram_match(s->mechanism, &earlier, c) == SCRAM_MATCH_EARLIER;
+        OPENSSL_cleanse(&now, sizeof now);
+        OPENSSL_cleanse(&earlier, sizeof earlier);
+        if (r)
+                return r;
+        s->by_earlier = !is_now && is_earlier;
+        *ret_server = is_now ? c->keys.server : c->earlier.server;
+        return ((int)is_now | (int)is_earlier) & (int)s->known ? SCRAM_OK : SCRAM_E_PROOF;
+}
+
+static int take_final(struct scram *s, struct str all, uint8_t proof[SCRAM_MESSAGE_LEN_MAX], struct strbuf *out)
+{
+        uint8_t signature[SCRAM_KEY_LEN_MAX];
         struct str rest = all, part = STR_NULL, binding = STR_NULL, nonce = STR_NULL, text = STR_NULL;
+        const uint8_t *server = NULL;
         size_t len = 0;
         int r;
 
@@ -433,9 +464,9 @@ static int take_final(struct scram *s, struct str all, struct strbuf *out)
         strbuf_add(&s->auth, all.p, all.len - part.len - 1);
         if (s->auth.failed)
                 return -ENOMEM;
-        r = check_proof(s, proof);
+        r = check_proof(s, proof, &server);
         if (!r)
-                r = hmac(s->mechanism, s->keys.server, s->auth.data, s->auth.len, signature);
+                r = hmac(s->mechanism, server, s->auth.data, s->auth.len, signature);
         if (r)
                 return r;
         strbuf_add_c(out, "v=");
@@ -445,9 +476,14 @@ static int take_final(struct scram *s, struct str all, struct strbuf *out)
 
 int scram_take_final(struct scram *s, struct span message, struct strbuf *out)
 {
+        uint8_t proof[SCRAM_MESSAGE_LEN_MAX]; /* who has it and the stored key has the client's key */
+        int r;
+
         assert(s->state == SCRAM_FINAL);
         s->state = SCRAM_DONE;
         if (!message.len || message.len > SCRAM_MESSAGE_LEN_MAX)
                 return SCRAM_E_MALFORMED;
-        return take_final(s, (struct str){ (const char *)message.data, message.len }, out);
+        r = take_final(s, (struct str){ (const char *)message.data, message.len }, proof, out);
+        OPENSSL_cleanse(proof, sizeof proof);
+        return r;
 }

@@ -23,10 +23,17 @@ struct scram_keys {
         uint8_t stored[SCRAM_KEY_LEN_MAX], server[SCRAM_KEY_LEN_MAX]; /* scram_key_len() bytes of each */
 };
 
+/* While a password is rotated, two count. The first message of the server has one salt and one number of iterations in it, and at that moment
+ * nobody can know which password the client has: so the new one has salt and iterations of the earlier one for as long as both count. The
+ * client's proof is compared with the keys of either, and whichever fits signs the answer. What that costs: who has read the keys tries each
+ * guess against both passwords with one derivation, and sees whether they are the same; and what was computed beforehand for this salt, which
+ * every client is told, is good for the new password, too. A password that is set anew without an overlap has a salt of its own again. */
 struct scram_credential {
         int32_t iterations;
         struct span salt; /* borrowed */
         struct scram_keys keys;
+        bool has_earlier; /* @earlier counts as well */
+        struct scram_keys earlier;
 };
 
 enum {
@@ -55,6 +62,11 @@ int scram_salt_password(enum scram_mechanism m, struct span password, struct spa
 int scram_derive(enum scram_mechanism m, const uint8_t *salted, struct scram_keys *ret_keys);
 /* In the time that it takes whatever they are: do the stored keys agree? */
 bool scram_keys_equal(enum scram_mechanism m, const struct scram_keys *a, const struct scram_keys *b);
+
+/* Which password of a credential is shown. */
+enum scram_match { SCRAM_NO_MATCH, SCRAM_MATCH, SCRAM_MATCH_EARLIER };
+/* In the time that it takes whatever they are, and whether there is an earlier password or not: whose stored keys does @shown have? */
+enum scram_match scram_match(enum scram_mechanism m, const struct scram_keys *shown, const struct scram_credential *c);
 
 /* One to stand in for a user who is not there: the same for the same name and seed, of the shape of @like (NULL: of no user's).
  * @seed: secret. @salt_mem: what the salt of the result lies in. Nobody knows its password. Return: 0; -ENOMEM. */
@@ -86,3 +98,5 @@ int scram_challenge(struct scram *s, const struct scram_credential *c, bool know
                     struct strbuf *out);
 /* The client's final message. Return: SCRAM_OK: it is the user, and @out has the server's last message appended; SCRAM_E_*; -ENOMEM. */
 int scram_take_final(struct scram *s, struct span message, struct strbuf *out);
+/* It was the password from before the rotation that has shown it. */
+bool scram_by_earlier(const struct scram *s);

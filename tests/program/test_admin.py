@@ -16,7 +16,7 @@ import threading
 import time
 import unittest
 
-from program import CHRONIKD  # noqa: F401  (puts tests/protocol on the path)
+from program import CHRONIKD, ROOT  # noqa: F401  (puts tests/protocol on the path)
 
 import records
 from case import NodeCase
@@ -320,6 +320,21 @@ class Metrics(AdminCase):
         done = subprocess.run([promtool, "check", "metrics"], input=self.ask("GET", "/metrics")[2], text=True,
                               capture_output=True, timeout=30)
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
+
+    def test_alert_rules(self):
+        """Rules that are shipped ask for metrics that a node has, and Prometheus makes of example series what the rules are meant for."""
+        folder = ROOT / "monitoring/rules"
+        there = self.ask("GET", "/metrics")[2]
+        for file in sorted(folder.glob("*.yml")):
+            for name in set(re.findall(r"\bchronik_[a-z_]+", file.read_text())):
+                self.assertIn(f"# TYPE {name} ", there, file.name)
+        promtool = shutil.which("promtool")
+        if not promtool:
+            self.skipTest("promtool is not installed (tools/packages-ci.txt, package prometheus)")
+        for file in sorted(folder.glob("*.yml")):
+            what = ["test", "rules"] if file.name.endswith(".test.yml") else ["check", "rules"]
+            done = subprocess.run([promtool, *what, file.name], cwd=folder, text=True, capture_output=True, timeout=60)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
     def test_counters_of_produce(self):
         """N records in M requests move the counters by exactly that."""

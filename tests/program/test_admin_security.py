@@ -45,6 +45,9 @@ ROUTES = (
     ("DELETE", "/v1/topics/none", None, "admin"),
     ("POST", "/v1/acls", "{}", "admin"),
     ("POST", "/v1/users", "{}", "admin"),
+    ("POST", "/v1/audit/key", None, "admin"),
+    ("GET", "/v1/users/none", None, "admin"),
+    ("POST", "/v1/rotations", "{}", "admin"),
     ("DELETE", "/v1/users/none", None, "admin"),
     ("POST", "/v1/controllers", "{}", "admin"),
     ("DELETE", "/v1/controllers/77", None, "admin"),
@@ -209,6 +212,40 @@ class Tokens(SecurityCase):
         self.assertEqual(self.status(node, "GET", "/v1/nodes", token=self.of["admin"]), 401)
         _, said = node.end(15)
         self.assertIn("tokens: line 2: the role is none of", said)
+
+    def test_another_token(self):
+        """admin-token rotate: one command makes the new token and edits the nodes' file, in which the one from before stays until --finish."""
+        tokens = self.tokens()
+        node = self.start("--set", f"admin.tokens_file={tokens}")
+        before = tokens.read_text()
+
+        def ctl(*args, status=0):
+            done = self.run_program(CHRONIK_CTL, "admin-token", "rotate", *args)
+            self.assertEqual(done.returncode, status, done.stderr)
+            return done.stdout if not status else done.stderr
+
+        def wait(token, status):
+            limit = time.monotonic() + REPLACED_S
+            while self.status(node, "GET", "/v1/users/none", token=token) != status and time.monotonic() < limit:
+                time.sleep(0.3)
+            self.assertEqual(self.status(node, "GET", "/v1/users/none", token=token), status)
+
+        file = ("--tokens-file", str(tokens))
+        self.assertIn("--tokens-file is needed", ctl("admin", status=2))
+        self.assertIn("no token of that name", ctl("nobody", *file, status=1))
+        self.assertIn("nothing to finish", ctl("admin", *file, "--finish", status=1))
+        self.assertEqual(tokens.read_text(), before)
+        made = json.loads(ctl("admin", *file, "--json"))["token"]
+        wait(made, 404)
+        self.assertEqual(self.status(node, "GET", "/v1/users/none", token=self.of["admin"]), 404)
+        self.assertIn("--finish first", ctl("admin", *file, status=1))
+        self.assertTrue(set(before.splitlines()) - set(tokens.read_text().splitlines()))
+        ctl("admin", *file, "--finish")
+        wait(self.of["admin"], 401)
+        self.assertEqual(self.status(node, "GET", "/v1/users/none", token=made), 404)
+        self.assertEqual(self.status(node, "GET", "/v1/nodes", token=self.of["viewer"]), 200)
+        self.assertEqual([line.split()[:2] for line in tokens.read_text().splitlines()],
+                         [line.split()[:2] for line in before.splitlines()])     # comments too
 
     def test_bad_files(self):
         """What is wrong with the file is said with its line, and the node does not start."""

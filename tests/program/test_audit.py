@@ -309,6 +309,88 @@ class Restarts(AuditCase):
         self.assertIn("entries are missing", done.stdout)
 
 
+class Keys(AuditCase):
+    def keys(self):
+        return json.loads(self.node.get("/v1/audit")[1])["public_keys"]
+
+    def rotate(self):
+        out = self.good("audit", "rotate-key")
+        self.assertIn(",".join(self.keys()[-2:]), out)
+
+    def assertWhole(self, changes):
+        """As the node says itself, as who knows all keys says, and as who knows none and believes the first."""
+        keys = self.keys()
+        self.assertIn("whole", self.good("audit", "verify"))
+        folder = self.copy()
+        for known in (["--public-key", ",".join(keys)], []):
+            report = json.loads(self.good("audit", "verify", folder, "--json", *known))
+            self.assertEqual([c["public_key"] for c in report["key_changes"]], keys[1:])
+            self.assertEqual(report["public_key"], keys[-1])
+        self.assertEqual(len(keys), changes + 1)
+
+    def test_another_key(self):
+        """One command: the chain goes on, the first key signs for the second; all keys are needed, in their order, and where they changed is
+        shown. After a restart and a crash it is as before."""
+        first = self.keys()
+        self.assertEqual(len(first), 1)
+        pem = (self.folder / "key.pem").read_text()
+        self.topic()
+        self.wait_for(operation="CREATE_TOPIC")
+        self.rotate()
+        self.assertNotEqual((self.folder / "key.pem").read_text(), pem)
+        self.assertEqual((self.folder / "key.pem").stat().st_mode & 0o777, 0o600)
+        self.assertFalse((self.folder / "key.pem.next").exists())
+        self.assertWhole(1)
+        self.topic()
+        self.node.restart(kill=True)
+        self.rotate()
+        self.assertWhole(2)
+        self.node.restart()
+        self.assertWhole(2)
+        keys, folder = self.keys(), self.copy()
+        out = self.good("audit", "verify", folder, "--public-key", ",".join(keys))
+        self.assertEqual(out.count("the key changed with entry"), 2)
+        for wrong in (keys[:1], keys[1:], keys[:2], [keys[0], keys[2]], [keys[2], keys[1], keys[0]], [*keys, "ab" * 32]):
+            done = self.ctl("audit", "verify", folder, "--public-key", ",".join(wrong))
+            self.assertEqual(done.returncode, 4, (wrong, done.stdout))
+
+    def test_stopped_in_between(self):
+        """What a crash leaves: a next key that the log does not know goes, one that it has handed over to takes its place."""
+        count = len(self.keys())
+        key, nxt, earlier = (self.folder / name for name in ("key.pem", "key.pem.next", "key.pem.earlier"))
+        before = key.read_bytes()
+        self.node.stop()
+        nxt.write_bytes(subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519"], check=True, capture_output=True).stdout)
+        self.node.start()
+        self.assertFalse(nxt.exists())
+        self.assertEqual(key.read_bytes(), before)
+        known = earlier.read_bytes() if earlier.exists() else None
+        self.rotate()
+        self.node.kill()
+        after = key.read_bytes()
+        nxt.write_bytes(after)
+        key.write_bytes(before)
+        earlier.write_bytes(known) if known else earlier.unlink()
+        self.node.start()
+        self.assertFalse(nxt.exists())
+        self.assertEqual(key.read_bytes(), after)
+        self.assertWhole(count)
+
+    def test_where_it_cannot_be_written(self):
+        """The new key has no room beside the one in use: that is said, and the one in use stays."""
+        if os.geteuid() == 0:
+            (self.folder / "key.pem.next").mkdir()          # root may write anywhere
+            self.addCleanup(lambda: (self.folder / "key.pem.next").rmdir())
+        else:
+            self.folder.chmod(0o500)
+            self.addCleanup(self.folder.chmod, 0o700)
+        before = self.keys()
+        done = self.ctl("audit", "rotate-key")
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertIn("cannot be replaced", done.stderr)
+        self.assertEqual(self.keys(), before)
+
+
 class Topic(AuditCase):
     SETTINGS = AuditCase.SETTINGS + ["audit.topic_partitions=3"]
 

@@ -9,7 +9,9 @@ Method: the real programs against each other.
 import json
 import os
 import re
+import shutil
 import ssl
+import subprocess
 import time
 import unicodedata
 import unittest
@@ -27,12 +29,14 @@ COMMANDS = ("cluster info", "cluster disruption show", "cluster disruption acqui
             "node may-stop", "node guard", "node health", "controller list", "controller add", "controller remove", "controller transfer",
             "topic list", "topic get", "topic create", "topic delete", "topic reassign list", "topic reassign set",
             "topic reassign cancel", "topic elect", "group list", "group get", "quota list", "quota set", "quota unset",
-            "acl list", "acl add", "acl remove", "audit list", "audit verify", "user list", "user add", "user remove", "txn list",
-            "txn describe", "txn abort", "log verify", "tls init", "admin-token new", "doctor")
+            "acl list", "acl add", "acl remove", "audit list", "audit verify", "audit rotate-key", "user list", "user add", "user rotate", "user remove",
+            "txn list", "txn describe", "txn abort", "log verify", "tls init", "tls renew", "tls rotate-ca", "admin-token new",
+            "admin-token rotate", "token-secret add", "token-secret switch", "token-secret finish", "doctor")
 OPTIONS = ("--server", "--token-file", "--ca", "--cert", "--key", "--json", "--detailed", "--partitions", "--replication-factor", "--config", "--replicas", "--file",
            "--unclean", "--wait", "--timeout", "--node", "--reason", "--ttl", "--as", "--directory", "--rate", "--data-dir",
            "--dir", "--nodes", "--days", "--user", "--client-id", "--ip", "--default", "--principal", "--operation", "--topic", "--group",
-           "--txn-id", "--cluster", "--public-key", "--sysctl", "--root", "--prefixed", "--host", "--deny", "--version", "--help")
+           "--txn-id", "--cluster", "--public-key", "--sysctl", "--root", "--prefixed", "--host", "--deny", "--overlap", "--generate", "--finish", "--admin",
+           "--tokens-file", "--version", "--help")
 
 
 class CtlCase(ProgramCase):
@@ -98,7 +102,7 @@ class Usage(CtlCase):
 
     def test_wrong_usage(self):
         """Status 2, and what would be right."""
-        for args, words in (([], "cluster info"), (["tropic", "list"], "there are cluster, node, controller, topic, group, quota, acl, audit, user, txn, log, tls, admin-token and doctor"),
+        for args, words in (([], "cluster info"), (["tropic", "list"], "there are cluster, node, controller, topic, group, quota, acl, audit, user, txn, log, tls, admin-token, token-secret and doctor"),
                             (["topic"], "topic create NAME"), (["topic", "show"], "topic get NAME"),
                             (["topic", "get"], "needs a NAME"), (["topic", "get", ""], "needs a NAME"),
                             (["group", "get", ""], "needs a NAME"), (["topic", "get", "a", "b"], "'b' is one word too many"),
@@ -247,6 +251,88 @@ class TlsInit(CtlCase):
         self.assertAlmostEqual(self.days_left(new), 30, delta=0.1)
         self.assertAlmostEqual(self.days_left(old), 1825, delta=0.1)
         self.assertEqual(answer["valid_until"], time.strftime("%Y-%m-%d", time.gmtime(time.time() + 30 * 86400)))
+
+    def test_admin_listener(self):
+        """--admin: a certificate by which an operator's TLS finds the names and addresses, for servers only, of the same authority."""
+        text = self.good("tls", "init", "c", "--nodes", "1", "--admin", "node1.example.org,127.0.0.1,::1")
+        self.assertIn("admin.tls_certificate", text)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.folder / "c/admin.pem", self.folder / "c/admin.key")
+        for host, good in (("node1.example.org", True), ("127.0.0.1", True), ("::1", True), ("node2.example.org", False)):
+            client, up, down = ssl.create_default_context(cafile=self.folder / "c/ca.pem"), ssl.MemoryBIO(), ssl.MemoryBIO()
+            sides = [client.wrap_bio(down, up, server_hostname=host), context.wrap_bio(up, down, server_side=True)]
+            failed = None
+            for _ in range(4):
+                for side in sides:
+                    try:
+                        side.do_handshake()
+                    except ssl.SSLWantReadError:
+                        pass
+                    except ssl.SSLError as error:
+                        failed = failed or error
+            self.assertEqual(failed is None, good, f"{host}: {failed}")
+        shown = subprocess.run(["openssl", "x509", "-in", "c/admin.pem", "-noout", "-ext", "extendedKeyUsage"], cwd=self.folder,
+                               capture_output=True, text=True, check=True).stdout
+        self.assertNotIn("Client", shown)
+        self.bad(1, "tls", "init", "d", "--admin", "a,,b", says=("a name is impossible",))
+
+    def test_renewed(self):
+        """tls renew: another key and certificate of the same node and authority, at once and only where there was one."""
+        self.good("tls", "init", "c", "--nodes", "1,2", "--admin", "localhost")
+        before = self.content()
+        self.good("tls", "renew", "c", "--nodes", "2", "--admin", "localhost", "--days", "30")
+        after = self.content()
+        self.assertEqual({name for name in before if before[name] != after[name]}, {"node-2.pem", "node-2.key", "admin.pem", "admin.key"})
+        self.assertEqual(set(after), set(before))
+        self.assertEqual((self.folder / "c/node-2.key").stat().st_mode & 0o777, 0o600)
+        _, new = self.handshake(self.context(ssl.PROTOCOL_TLS_CLIENT, 2), self.context(ssl.PROTOCOL_TLS_SERVER, 1))
+        self.assertEqual(new["subjectAltName"], (("URI", "chronik://node/2"),))
+        self.assertAlmostEqual(self.days_left(new), 30, delta=0.1)
+        self.bad(1, "tls", "renew", "c", "--nodes", "3", says=("no certificate there that could be renewed", "tls init"))
+        self.bad(1, "tls", "renew", "d", "--nodes", "1", says=("d/ca.pem",))
+        self.assertEqual(self.content(), after)
+
+    def test_another_authority(self):
+        """tls rotate-ca: at no time are there two nodes that do not accept each other, whichever of them has which files already."""
+        self.good("tls", "init", "c", "--nodes", "1,2")
+        self.bad(1, "tls", "rotate-ca", "c", "--finish", says=("nothing to finish",))
+        stages = []
+
+        def stage(*command):
+            self.good(*command)
+            stages.append(f"stage{len(stages)}")
+            shutil.copytree(self.folder / "c", self.folder / stages[-1])
+
+        stage("tls", "renew", "c", "--nodes", "1,2")
+        stage("tls", "rotate-ca", "c")
+        self.assertEqual((self.folder / "c/ca-next.key").stat().st_mode & 0o777, 0o600)
+        self.bad(1, "tls", "rotate-ca", "c", says=("going on", "--finish"))
+        self.bad(1, "tls", "rotate-ca", "c", "--finish", says=("c/node-", "tls renew"))
+        stage("tls", "renew", "c", "--nodes", "1")
+        self.bad(1, "tls", "rotate-ca", "c", "--finish", says=("c/node-2.pem", "tls renew"))
+        stage("tls", "renew", "c", "--nodes", "2")
+        stage("tls", "rotate-ca", "c", "--finish")
+        for one, other in zip(stages, stages[1:]):      # the nodes are at most a stage apart
+            for a, b in ((one, other), (other, one)):
+                self.handshake(self.context(ssl.PROTOCOL_TLS_CLIENT, 1, a), self.context(ssl.PROTOCOL_TLS_SERVER, 2, b))
+        with self.assertRaises(ssl.SSLError):           # the authority from before is not accepted any more
+            self.handshake(self.context(ssl.PROTOCOL_TLS_CLIENT, 1, stages[0]), self.context(ssl.PROTOCOL_TLS_SERVER, 2, stages[-1]))
+        self.assertFalse((self.folder / "c/ca-next.key").exists())
+        self.good("tls", "init", "c", "--nodes", "3")
+        self.handshake(self.context(ssl.PROTOCOL_TLS_CLIENT, 3), self.context(ssl.PROTOCOL_TLS_SERVER, 1))
+
+    def test_stopped_in_between(self):
+        """Each step of rotate-ca that was cut off half way is gone on with by the same command."""
+        self.good("tls", "init", "c", "--nodes", "1")
+        old = (self.folder / "c/ca.pem").read_bytes()
+        self.good("tls", "rotate-ca", "c")
+        (self.folder / "c/ca.pem").write_bytes(old)     # the next key was written, the certificates not
+        self.good("tls", "rotate-ca", "c")
+        self.good("tls", "renew", "c", "--nodes", "1")
+        (self.folder / "c/ca-next.key").rename(self.folder / "c/ca.key")
+        self.good("tls", "rotate-ca", "c", "--finish")
+        self.handshake(self.context(ssl.PROTOCOL_TLS_CLIENT, 1), self.context(ssl.PROTOCOL_TLS_SERVER, 1))
+        self.assertEqual((self.folder / "c/ca.pem").read_text().count("BEGIN CERTIFICATE"), 1)
 
     def test_nothing_is_overwritten(self):
         """What is there already, or half there, is refused before anything is written."""
@@ -530,11 +616,12 @@ class Against(CtlCase, NodeCase):
 
     def test_users(self):
         """add, list, remove: a user gets a credential for each mechanism, and the password that was read lets in; a new one replaces it."""
-        self.assertEqual(self.table(self.good("user", "list")), [["USER", "MECHANISM", "ITERATIONS"]])
+        self.assertEqual(self.table(self.good("user", "list")), [["USER", "MECHANISM", "ITERATIONS", "PASSWORD SET", "EARLIER ONE UNTIL"]])
         for password in ("se cret", "other"):
             done = self.ctl("user", "add", "al/ice", stdin=password + "\nnot this\n")
             self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "set the password of user al/ice\n", ""))
-            self.assertEqual(self.users(), [["al/ice", "SCRAM-SHA-256", "8192"], ["al/ice", "SCRAM-SHA-512", "8192"]])
+            self.assertEqual([row[:3] + row[4:] for row in self.users()],
+                             [["al/ice", "SCRAM-SHA-256", "8192", "-"], ["al/ice", "SCRAM-SHA-512", "8192", "-"]])
             for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512"):
                 with Client(*self.node.listeners["LOGIN"]) as client:
                     client.call("SaslHandshake", 1, mechanism=mechanism)
@@ -542,7 +629,10 @@ class Against(CtlCase, NodeCase):
                     answer = client.call("SaslAuthenticate", 2, auth_bytes=exchange.first())
                     answer = client.call("SaslAuthenticate", 2, auth_bytes=exchange.final(answer["auth_bytes"]))
                     self.assertError(answer["error_code"], ERR.NONE, answer["error_message"])
-        self.assertEqual(self.json("user", "list"), {"users": [{"name": "al/ice", "credentials": [
+        told = self.json("user", "list")
+        for credential in told["users"][0]["credentials"]:
+            self.assertAlmostEqual(credential.pop("set_ms") / 1000, time.time(), delta=60)
+        self.assertEqual(told, {"users": [{"name": "al/ice", "credentials": [
             {"mechanism": "SCRAM-SHA-256", "iterations": 8192}, {"mechanism": "SCRAM-SHA-512", "iterations": 8192}]}]})
         self.assertEqual(self.good("user", "remove", "al/ice"), "removed user al/ice\n")
         self.assertEqual(self.users(), [])

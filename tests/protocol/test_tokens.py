@@ -8,6 +8,8 @@ rights and errors are Kafka's (KIP-48, KIP-373). Method: messages on the wire, w
 import base64
 import hashlib
 import hmac
+import os
+import subprocess
 import tempfile
 import time
 import unittest
@@ -16,10 +18,11 @@ from pathlib import Path
 from acls import CREATE_TOKENS, DELEGATION_TOKEN, DESCRIBE, DESCRIBE_TOKENS, USER, rule
 from cluster import ClusterCase
 from kafka import ERR, Client
-from node import Node, NodeError
+from node import ROOT, Node, NodeError
 from scram import Exchange, upsertion
 from test_sasl import SaslCase
 
+CTL = os.environ.get("CHRONIK_CTL", str(ROOT / "build/chronik-ctl"))
 SECRET = "the secret of all nodes"
 DAY_MS = 86400000
 LISTENER = ["listeners.CLIENTS.address=127.0.0.1:0", "listeners.CLIENTS.protocol=SASL_PLAINTEXT"]
@@ -332,6 +335,77 @@ class Secrets(TokenCase):
             self.assertServed(self.by_token(self.create(client))[0])
         finally:
             type(self).node = before
+
+
+class Rotation(TokenCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.secret = secret_file(cls)
+        cls.SETTINGS = SaslCase.SETTINGS + [f"security.delegation_token_secret_file={cls.secret}"]
+        super(TokenCase, cls).setUpClass()
+
+    def step(self, verb):
+        """token-secret VERB, and until the node has read what it did."""
+        read = self.node.text().count("secrets of delegation tokens were read again")
+        done = subprocess.run([CTL, "token-secret", verb, str(self.secret)], capture_output=True, text=True, timeout=30)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        deadline = time.monotonic() + 30
+        while self.node.text().count("secrets of delegation tokens were read again") == read:
+            self.assertLess(time.monotonic(), deadline, self.node.tail())
+            time.sleep(0.1)
+
+    def refused(self, verb):
+        done = subprocess.run([CTL, "token-secret", verb, str(self.secret)], capture_output=True, text=True, timeout=30)
+        self.assertEqual(done.returncode, 1, done.stdout)
+        return done.stderr
+
+    def test_another_secret(self):
+        """add, switch, finish: at each step the tokens that were made before are good, and so are those that a node which is a step ahead or
+        behind has made; after the last those of the first secret are good no more."""
+        first = self.secret.read_text()
+        alice, client = self.member()
+        self.assertIn("no next secret", self.refused("switch"))
+        self.assertIn("nothing to finish", self.refused("finish"))
+        old = self.create(client)
+        self.step("add")
+        self.assertIn("is there already", self.refused("add"))
+        following = Path(f"{self.secret}.next").read_text()
+        self.assertEqual(Path(f"{self.secret}.next").stat().st_mode & 0o777, 0o600)
+        self.assertEqual(self.secret.read_text(), first)
+        self.assertServed(self.by_token(old)[0])
+        self.step("switch")
+        self.assertEqual((self.secret.read_text(), Path(f"{self.secret}.before").read_text()), (following, first))
+        self.assertIn("finish", self.refused("add"))
+        new = self.create(client)
+        self.assertServed(self.by_token(old)[0])
+        self.assertServed(self.by_token(new)[0])
+        self.assertEqual(set(self.tokens(client)), {old["token_id"], new["token_id"]})
+        self.assertNotIn(following.strip(), self.node.text())
+        self.node.stop()                # a node that is a step behind: it makes tokens with the first, and takes those of the next
+        Path(f"{self.secret}.before").rename(self.secret)
+        Path(f"{self.secret}.next").write_text(following)
+        self.node.start()
+        self.assertServed(self.by_token(new)[0])
+        self.assertServed(self.by_token(self.create(self.login(alice, "secret")))[0])
+        self.step("switch")
+        self.step("finish")
+        self.assertServed(self.by_token(new)[0])
+        self.assertNobody(old)
+        self.assertEqual(set(self.tokens(self.login(alice, "secret"))), {new["token_id"]})
+
+    def test_what_is_not_in_order(self):
+        """A changed secret that cannot be one is said, and the one from before stays in use."""
+        _, client = self.member()
+        token = self.create(client)
+        text = self.secret.read_text()
+        self.addCleanup(self.secret.write_text, text)
+        self.secret.write_text("short")
+        deadline = time.monotonic() + 30
+        while "the changed secrets of delegation tokens are not used" not in self.node.text():
+            self.assertLess(time.monotonic(), deadline, self.node.tail())
+            time.sleep(0.1)
+        self.assertIn("too short", self.node.text())
+        self.assertServed(self.by_token(token)[0])
 
 
 class Cluster(ClusterCase):

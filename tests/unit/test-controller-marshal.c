@@ -108,6 +108,27 @@ static struct controller_alter_credential credentials[] = { { .user = S("alice")
                                                               .decoy_seed = { bytes, 2 } },
                                                             { .user = S("bob"), .mechanism = 1, .remove = true } };
 
+static const struct controller_rotated rotated[] = {
+        { .mechanism = 1,
+          .iterations = 5000,
+          .salt = { bytes, 3 },
+          .stored_key = { bytes, 2 },
+          .server_key = { bytes, 1 } },
+        { .mechanism = 2,
+          .iterations = 6000,
+          .salt = { bytes, 1 },
+          .stored_key = { bytes, 3 },
+          .server_key = { bytes, 2 } },
+};
+static struct controller_rotate_user rotate_users[] = {
+        { .user = S("alice"),
+          .overlap_ms = 1LL << 31,
+          .credentials = rotated,
+          .credentials_count = 2,
+          .until_ms = 1LL << 41 },
+        { .user = S("bob"), .finish = true },
+};
+
 static const struct str renewers[] = { S("User:r1"), S("User:r2") };
 static struct controller_create_token create_tokens[] = { { .id = S("id"),
                                                             .owner = S("User:alice"),
@@ -196,6 +217,7 @@ static const struct {
         ASK(CREATE_TOKENS, create_tokens),
         ASK(RENEW_TOKENS, alter_tokens),
         ASK(EXPIRE_TOKENS, alter_tokens),
+        ASK(ROTATE_USERS, rotate_users),
 #undef ASK
 };
 

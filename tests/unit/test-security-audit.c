@@ -255,6 +255,122 @@ static void test_chain_made_anew(void)
         log_end(&l);
 }
 
+/* ---- another key ---- */
+
+/* A log that is signed by three keys, one after the other; the head by the last. */
+struct relay {
+        struct log log;
+        struct audit_key *key[3];
+        uint8_t public[3][AUDIT_KEY_LEN];
+        size_t first_len; /* up to the checkpoint before the first hand-over */
+};
+
+static void relay_make(struct relay *r)
+{
+        *r = (struct relay){ 0 };
+        for (int i = 0; i < 3; i++) {
+                CU_ASSERT_EQUAL_FATAL(audit_key_generate(&r->key[i]), 0);
+                audit_key_public(r->key[i], r->public[i]);
+        }
+        for (int i = 0; i < 3; i++) {
+                checkpoint(&r->log, r->key[i]);
+                add(&r->log, AUDIT_DENIED, STR_LIT("orders"));
+                checkpoint(&r->log, r->key[i]);
+                if (!i)
+                        r->first_len = r->log.text.len;
+                if (i < 2)
+                        CU_ASSERT_EQUAL_FATAL(audit_chain_handover(&r->log.chain, r->key[i], r->key[i + 1], TIME_MS,
+                                                                   NODE, &r->log.text),
+                                              0);
+        }
+        CU_ASSERT_EQUAL_FATAL(audit_head_write(&r->log.chain, 1, r->key[2], NODE, &r->log.head), 0);
+}
+
+static void relay_end(struct relay *r)
+{
+        for (int i = 0; i < 3; i++)
+                audit_key_free(r->key[i]);
+        strbuf_fini(&r->log.text);
+        strbuf_fini(&r->log.head);
+}
+
+static enum audit_fault relay_check(const struct relay *r, const uint8_t (*keys)[AUDIT_KEY_LEN], size_t count,
+                                    struct audit_check *ret)
+{
+        *ret = (struct audit_check){ .keys = keys, .keys_count = count, .has_head = true };
+        CU_ASSERT_EQUAL_FATAL(audit_head_read(text_of(&(struct log){ .text = r->log.head }), &ret->head), AUDIT_WHOLE);
+        return check_text(ret, text_of(&r->log));
+}
+
+/* The keys in their order, or none: whole, and where each began is told. In another order, or with one missing, not. */
+static void test_hand_over(void)
+{
+        const uint8_t(*keys)[AUDIT_KEY_LEN];
+        uint8_t turned[3][AUDIT_KEY_LEN];
+        struct audit_check c;
+        struct relay r;
+
+        relay_make(&r);
+        keys = (const uint8_t(*)[AUDIT_KEY_LEN])r.public;
+        CU_ASSERT_EQUAL(relay_check(&r, keys, 3, &c), AUDIT_WHOLE);
+        CU_ASSERT_EQUAL(c.changes_count, 2);
+        CU_ASSERT_EQUAL(c.changes[0].seq, 4);
+        CU_ASSERT_EQUAL(c.changes[1].seq, 8);
+        CU_ASSERT(!memcmp(c.changes[1].to, r.public[2], AUDIT_KEY_LEN));
+        CU_ASSERT_EQUAL(relay_check(&r, NULL, 0, &c), AUDIT_WHOLE);
+        CU_ASSERT(!memcmp(c.key, r.public[2], AUDIT_KEY_LEN));
+        CU_ASSERT_EQUAL(relay_check(&r, keys, 1, &c), AUDIT_E_KEY);
+        CU_ASSERT_EQUAL(c.seen, 4); /* where the key changed to one that is not known */
+        CU_ASSERT_EQUAL(relay_check(&r, keys, 2, &c), AUDIT_E_KEY);
+        CU_ASSERT_EQUAL(relay_check(&r, keys + 1, 2, &c), AUDIT_E_KEY);
+        CU_ASSERT_EQUAL(c.seen, 1);
+        memcpy(turned[0], r.public[0], AUDIT_KEY_LEN);
+        memcpy(turned[1], r.public[2], AUDIT_KEY_LEN);
+        memcpy(turned[2], r.public[1], AUDIT_KEY_LEN);
+        CU_ASSERT_EQUAL(relay_check(&r, (const uint8_t(*)[AUDIT_KEY_LEN])turned, 3, &c), AUDIT_E_KEY);
+        relay_end(&r);
+}
+
+/* Who has stolen the first key cannot end the log before it was replaced, nor go on with it, nor hand over to a key of its own. */
+static void test_an_earlier_key_is_worth_nothing(void)
+{
+        struct audit_key *own;
+        struct audit_check c;
+        struct log cut = { 0 };
+        struct relay r;
+
+        relay_make(&r);
+        CU_ASSERT_EQUAL_FATAL(audit_key_generate(&own), 0);
+        r.log.text.len = r.first_len;
+        r.log.chain.seq = 3;
+        CU_ASSERT_TRUE_FATAL(
+                audit_unhex((struct str){ r.log.text.data + r.first_len - 67, 64 }, r.log.chain.hash, AUDIT_HASH_LEN));
+        r.log.head.len = 0;
+        CU_ASSERT_EQUAL_FATAL(audit_head_write(&r.log.chain, 1, r.key[0], NODE, &r.log.head), 0);
+        CU_ASSERT_EQUAL(relay_check(&r, (const uint8_t(*)[AUDIT_KEY_LEN])r.public, 1, &c),
+                        AUDIT_WHOLE); /* who knows the first only */
+        CU_ASSERT_EQUAL(relay_check(&r, (const uint8_t(*)[AUDIT_KEY_LEN])r.public, 3, &c), AUDIT_E_LAST_KEY);
+
+        cut.chain = r.log.chain;
+        strbuf_add(&cut.text, r.log.text.data, r.first_len);
+        CU_ASSERT_EQUAL_FATAL(audit_chain_handover(&cut.chain, r.key[0], own, TIME_MS, NODE, &cut.text), 0);
+        checkpoint(&cut, own);
+        c = (struct audit_check){ .keys = (const uint8_t(*)[AUDIT_KEY_LEN])r.public, .keys_count = 3 };
+        CU_ASSERT_EQUAL(check_text(&c, text_of(&cut)), AUDIT_E_KEY);
+        strbuf_fini(&cut.text);
+
+        /* And after the hand-over the first key signs nothing any more. */
+        cut = (struct log){ .chain = r.log.chain };
+        strbuf_add(&cut.text, r.log.text.data, r.first_len);
+        CU_ASSERT_EQUAL_FATAL(audit_chain_handover(&cut.chain, r.key[0], r.key[1], TIME_MS, NODE, &cut.text), 0);
+        checkpoint(&cut, r.key[0]);
+        c = (struct audit_check){ 0 };
+        CU_ASSERT_EQUAL(check_text(&c, text_of(&cut)), AUDIT_E_KEY);
+        strbuf_fini(&cut.text);
+        audit_key_free(own);
+        relay_end(&r);
+}
+
 static void test_keys(void)
 {
         CLEANUP(strbuf_finip) struct strbuf pem = { 0 };
@@ -297,6 +413,8 @@ static const struct unit_case cases[] = {
         { "gaps", test_gaps },
         { "another's signature", test_forged },
         { "a chain made anew", test_chain_made_anew },
+        { "keys that hand over", test_hand_over },
+        { "an earlier key", test_an_earlier_key_is_worth_nothing },
         { "keys", test_keys },
         { "long values", test_long_values_are_left_out },
 };

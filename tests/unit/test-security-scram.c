@@ -198,6 +198,37 @@ static void test_lets_in_who_knows_the_password(void)
         CU_ASSERT_EQUAL(scram_by_name(STR_LIT("SCRAM-SHA-1")), SCRAM_UNKNOWN);
 }
 
+static void test_two_passwords(void)
+{
+        for (enum scram_mechanism m = SCRAM_SHA_256; m < SCRAM_MECHANISM_END; m++) {
+                struct scram_credential c = credential(m, "new", span_c("one salt"), 5000),
+                                        old = credential(m, "old", span_c("one salt"), 5000);
+
+                CU_ASSERT_EQUAL(try_password(m, &c, true, "old"), SCRAM_E_PROOF);
+                c.earlier = old.keys;
+                CU_ASSERT_EQUAL(try_password(m, &c, true, "old"), SCRAM_E_PROOF); /* it is there, but does not count */
+                CU_ASSERT_EQUAL(scram_match(m, &old.keys, &c), SCRAM_NO_MATCH);
+                c.has_earlier = true;
+                CU_ASSERT_EQUAL(try_password(m, &c, true, "old"), SCRAM_OK);
+                CU_ASSERT_EQUAL(try_password(m, &c, true, "new"), SCRAM_OK);
+                CU_ASSERT_EQUAL(try_password(m, &c, true, "other"), SCRAM_E_PROOF);
+                CU_ASSERT_EQUAL(try_password(m, &c, false, "old"), SCRAM_E_PROOF);
+                CU_ASSERT_EQUAL(scram_match(m, &old.keys, &c), SCRAM_MATCH_EARLIER);
+                CU_ASSERT_EQUAL(scram_match(m, &c.keys, &c), SCRAM_MATCH);
+                c.earlier = c.keys;
+                CU_ASSERT_EQUAL(scram_match(m, &c.keys, &c), SCRAM_MATCH); /* which is the one that does not end */
+        }
+}
+
+/* Without an earlier password its keys are zeros, and who knows a preimage of those is still not let in. */
+static void test_zeros_are_no_password(void)
+{
+        struct scram_credential c = credential(SCRAM_SHA_256, "new", span_c("salt"), 5000);
+        struct scram_keys zeros = { 0 };
+
+        CU_ASSERT_EQUAL(scram_match(SCRAM_SHA_256, &zeros, &c), SCRAM_NO_MATCH);
+}
+
 static void test_makes_decoys(void)
 {
         struct scram_credential like = { .iterations = 8192, .salt = span_c("1k2l3m4n5o6p7q8r9s0t1u2v3") }, a, b;
@@ -264,6 +295,8 @@ static const struct unit_case cases[] = {
         { "first messages", test_refuses_first_messages },
         { "names and extensions", test_reads_names_and_extensions },
         { "passwords", test_lets_in_who_knows_the_password },
+        { "two passwords", test_two_passwords },
+        { "no earlier password", test_zeros_are_no_password },
         { "decoys", test_makes_decoys },
         { "base64", test_reads_base64_strictly },
         { "PLAIN", test_reads_plain },
