@@ -139,7 +139,7 @@ static void test_two_passwords_for_a_while(void)
         struct controller_alter_credential again = one("alice", 1);
         struct controller_rotate_user u;
 
-        setup();
+        setup_at(CONTROLLER_LEVEL_SECURITY);
         add_alice();
         wall_ms += 5000;
         u = rotate(both, 2, 1000);
@@ -177,7 +177,7 @@ static void test_refuses_rotations(void)
         struct meta_record r;
         struct decision d;
 
-        setup();
+        setup_at(CONTROLLER_LEVEL_SECURITY);
         CU_ASSERT_EQUAL(rotate(both, 2, 1000).result.outcome, CONTROLLER_E_CREDENTIAL_UNKNOWN);
         CU_ASSERT_EQUAL(finish(), CONTROLLER_E_CREDENTIAL_UNKNOWN);
         add_alice();
