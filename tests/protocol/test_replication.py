@@ -211,8 +211,13 @@ class Failover(ClusterCase):
         topic = self.replicated((3, 2, 1), min_insync_replicas=2)
         self.wait_isr(topic, {1, 2, 3})         # a node that another test has killed may just have come back
         client = self.client(3)
-        acked = [self.produce(client, topic, [b"before %d" % i])["base_offset"] for i in range(50)]
-        self.assertEqual(acked, list(range(50)))
+        for i in range(50):
+            part = self.produce(client, topic, [b"before %d" % i])
+            while part["error_code"] == ERR.NOT_LEADER_OR_FOLLOWER.value:   # not yet, or not sure any more for a moment: nothing was written
+                time.sleep(0.05)
+                part = self.produce(client, topic, [b"before %d" % i])
+            self.assertError(part["error_code"], ERR.NONE, f"record {i}: {self.state(topic)}")
+            self.assertEqual(part["base_offset"], i)
         self.nodes[2].kill()
         self.wait_until(lambda: self.state(topic)["leader_id"] in (1, 2), "nobody leads", 30)
         leader = self.state(topic)["leader_id"]
