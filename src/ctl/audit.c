@@ -162,8 +162,9 @@ static size_t keys_read(const char *text, uint8_t keys[AUDIT_KEYS_MAX][AUDIT_KEY
         for (;;) {
                 size_t len = strcspn(text, ",");
 
-                if (count == AUDIT_KEYS_MAX || !audit_unhex((struct str){ text, len }, keys[count++], AUDIT_KEY_LEN))
+                if (count == AUDIT_KEYS_MAX || !audit_unhex((struct str){ text, len }, keys[count], AUDIT_KEY_LEN))
                         return 0;
+                count++;
                 if (!text[len])
                         return count;
                 text += len + 1;

@@ -9,8 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ctl/ctl.h"
 #include "base/base64.h"
+#include "ctl/ctl.h"
 #include "security/token.h"
 #include "sys/clock.h"
 #include "sys/file.h"
