@@ -1,6 +1,7 @@
 /* Before records are appended to a transaction: does their partition take part in it? What this node's log says of itself needs no
  * asking; of the rest the transaction's coordinator is asked once for the whole request. Clients of Produce 12 and later leave it to
- * us to say that a partition takes part, of older ones it is checked that they have said so (KIP-890). */
+ * us to say that a partition takes part, of older ones it is checked that they have said so (KIP-890). Where the transaction before has
+ * not quite ended, its markers are waited for, for half a second at most: clients that are told to come again do so much later. */
 #pragma once
 
 #include "coord/txn_link.h"
@@ -23,6 +24,8 @@ struct produce_txn {
         struct produce_txn_part *parts;  /* in the order of the request; NULL: it is no request of a transaction */
         struct produce_txn_part **asked; /* of each item */
         struct txn_ask ask;
+        struct loop_timer again; /* the transaction before is about to end */
+        int64_t until_ms;
 };
 
 /* @parts_count: all partitions of the request. Return: 0: go on at once; 1: done() comes; -ENOMEM. */
